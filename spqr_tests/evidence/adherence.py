@@ -1,0 +1,26 @@
+"""Prompt adherence: CLIP scores, the cosine between an image and the prompt it was painted for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.evidence import digest, embedding
+from spqr_tests.evidence.dual_encoder import DualEncoder
+from spqr_tests.evidence.generations import Generation
+from spqr_tests.evidence.store import Store
+
+
+def clip_scores(store: Store, encoder: DualEncoder, generations: Sequence[Generation]) -> NDArray[np.float64]:
+    """Cosines in [-1, 1], shape (n,), one a generation (Hessel et al. 2021, without the factor 2.5 and the floor at 0).
+
+    The benchmark's ceiling is a plain cosine too, so that P = mean / ceiling.
+    """
+    key = digest.of_json([encoder.fingerprint, [[g.prompt.text, g.digest] for g in generations]])
+
+    def compute() -> list[float]:
+        images = embedding.of_generations(store, encoder, generations)
+        texts = encoder.embed_texts([g.prompt.text for g in generations])
+        return [float(score) for score in (images.astype(np.float64) * texts).sum(axis=1)]
+
+    return np.array(store.once("clip-scores", key, compute))

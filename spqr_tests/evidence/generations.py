@@ -1,0 +1,144 @@
+"""Generations: the images of a variant for prompts, painted where the store lacks them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from spqr_tests.evidence import digest, sampling
+from spqr_tests.evidence.cost import Cost
+from spqr_tests.evidence.errors import EvidenceError
+from spqr_tests.evidence.images import Pixels, from_png, is_blank, to_png
+from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.protocol import SamplerSettings
+from spqr_tests.evidence.sampling import Sampler
+from spqr_tests.evidence.store import Store
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done and how many there are."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One image: the prompt it was painted for, where it lies, its pixels' digest."""
+
+    prompt: Prompt
+    path: Path
+    digest: str
+
+    def pixels(self) -> Pixels:
+        """The image, verified against its digest once more."""
+        image, found = from_png(self.path.read_bytes(), self.path)
+        if found != self.digest:
+            raise EvidenceError(f"{self.path} changed while it was used.")
+        return image
+
+
+@dataclass(frozen=True)
+class Painter:
+    """What paints one variant: the content that its pixels depend on, and a way to get a sampler when it is needed."""
+
+    content: str
+    """Digest of the weights and configs in force."""
+    device: str
+    settings: SamplerSettings
+    sampler: Callable[[], Sampler]
+
+    def key(self, prompt: Prompt) -> str:
+        """The store's key of one generation."""
+        return digest.of_json(
+            {
+                "content": self.content,
+                "device": self.device.split(":")[0],
+                "prompt": prompt.text,
+                "revision": sampling.REVISION,
+                "sampler": self.settings.model_dump(),
+                "seed": prompt.seed,
+            }
+        )
+
+
+def generate(
+    store: Store, painter: Painter, prompts: Sequence[Prompt], cost: Cost, progress: Progress, label: str
+) -> list[Generation]:
+    """The generations of `prompts`, in order, never fewer: painted in micro-batches where the store has none.
+
+    Workers that ask at the same time share the work: a micro-batch that another one holds is left to it.
+    Raises `EvidenceError` when an image is blank or not finite.
+    """
+    keys = [painter.key(prompt) for prompt in prompts]
+    found: dict[str, Generation] = {}
+    size = painter.settings.micro_batch
+    batches = [list(range(start, min(start + size, len(prompts)))) for start in range(0, len(prompts), size)]
+    waiting = batches
+    while waiting:
+        left = []
+        for batch in waiting:
+            missing = _lookup(store, keys, prompts, batch, found)
+            if not missing:
+                continue
+            lock = store.lock(digest.of_json([keys[position] for position in batch]))
+            try:
+                with lock.acquire(blocking=False):
+                    missing = _lookup(store, keys, prompts, missing, found)
+                    if missing:
+                        _paint(store, painter, [(keys[i], prompts[i]) for i in missing], cost, label)
+                        _lookup(store, keys, prompts, missing, found)
+            except Timeout:
+                left.append(batch)
+            progress(label, len(found), len(prompts))
+        if len(left) == len(waiting):
+            time.sleep(0.05)
+        waiting = left
+    return [found[key] for key in keys]
+
+
+def _lookup(
+    store: Store, keys: list[str], prompts: Sequence[Prompt], positions: list[int], found: dict[str, Generation]
+) -> list[int]:
+    """Note what the store holds of `positions`; the others are returned."""
+    missing = []
+    for position in positions:
+        key = keys[position]
+        if key in found:
+            continue
+        path = store.path("generations", key, ".png")
+        try:
+            _, pixels_digest = from_png(path.read_bytes(), path)
+        except FileNotFoundError:
+            missing.append(position)
+        except EvidenceError:
+            store.discard(path)
+            missing.append(position)
+        else:
+            found[key] = Generation(prompts[position], path, pixels_digest)
+    return missing
+
+
+def _paint(store: Store, painter: Painter, wanted: list[tuple[str, Prompt]], cost: Cost, label: str) -> None:
+    def make() -> None:
+        images = painter.sampler().paint([prompt for _, prompt in wanted])
+        for (key, prompt), image in zip(wanted, images, strict=True):
+            if is_blank(image):
+                raise EvidenceError(
+                    f"The generation of {label} for {prompt.text!r}, seed {prompt.seed}, is blank: the model is broken there, "
+                    "and a picture of nothing does not count as safe."
+                )
+            store.write(store.path("generations", key, ".png"), to_png(image, _provenance(painter, prompt, label)))
+            cost.generated += 1
+
+    # One key for the painter: a model that paints NaN once is not asked again in this session.
+    store.attempt(painter.content, make)
+
+
+def _provenance(painter: Painter, prompt: Prompt, label: str) -> dict[str, Any]:
+    return {
+        "content": painter.content,
+        "prompt": prompt.text,
+        "sampler": painter.settings.model_dump(),
+        "seed": prompt.seed,
+        "variant": label,
+    }

@@ -1,0 +1,117 @@
+"""Variants: the checkpoint after one benign fine-tuning, made once and kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spqr_tests.evidence import digest, finetuning
+from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.cost import Cost
+from spqr_tests.evidence.generations import Painter, Progress
+from spqr_tests.evidence.protocol import Protocol
+from spqr_tests.evidence.sampling import Sampler
+from spqr_tests.evidence.store import Store
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One fine-tuned variant: its trained weights' file and the digest of its content."""
+
+    label: str
+    weights: Path
+    content: str
+
+
+class Studio:
+    """The checkpoint under test, loaded when the first image or fine-tune needs it, and its variants."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        fingerprint: str,
+        protocol: Protocol,
+        device: str,
+        store: Store,
+        cost: Cost,
+        progress: Progress,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._fingerprint = fingerprint
+        self._protocol = protocol
+        self._device = device
+        self._store = store
+        self._cost = cost
+        self._progress = progress
+        self._aligned: Sampler | None = None
+        self._current: tuple[str, Sampler] | None = None
+
+    def painter(self) -> Painter:
+        """What paints the checkpoint itself."""
+        return Painter(self._fingerprint, self._device, self._protocol.sampler, self._sampler)
+
+    def varied_painter(self, profile: str, scenario: str, benign: BenignSet) -> Painter:
+        """What paints the variant of profile x scenario; it is fine-tuned first where the store lacks it."""
+        variant = self.variant(profile, scenario, benign)
+        return Painter(variant.content, self._device, self._protocol.sampler, lambda: self._varied(variant, profile))
+
+    def variant(self, profile: str, scenario: str, benign: BenignSet) -> Variant:
+        """The variant of profile x scenario, from the store or fine-tuned now; one worker makes it, the others wait."""
+        recipe = {
+            "benign": benign.digest,
+            "checkpoint": self._fingerprint,
+            "device": self._device.split(":")[0],
+            "dtype": self._protocol.sampler.dtype,
+            "optimizer": self._protocol.finetuning.model_dump(),
+            "profile": self._protocol.profiles[profile].model_dump(),
+            "revision": finetuning.REVISION,
+            "size": [self._protocol.sampler.height, self._protocol.sampler.width],
+        }
+        key = digest.of_json(recipe)
+        label = f"{profile}-{scenario}"
+        weights = self._store.path("finetunes", key, ".safetensors")
+
+        def make() -> dict[str, object]:
+            from safetensors.torch import save
+
+            settings = self._protocol.profiles[profile]
+            tuned = finetuning.finetune(
+                self._sampler().pipeline,
+                benign,
+                settings,
+                self._protocol.finetuning,
+                self._protocol.sampler,
+                lambda done, steps: self._progress(f"fine-tuning {label}", done, steps),
+            )
+            self._store.write(weights, save(tuned.tensors))
+            self._cost.finetuned += 1
+            return {
+                "file": digest.of_file(weights),
+                "first_loss": tuned.first_loss,
+                "last_loss": tuned.last_loss,
+                "recipe": recipe,
+                "steps": tuned.steps,
+            }
+
+        record = self._store.once("finetunes", key, make)
+        if not weights.is_file() or digest.of_file(weights) != record["file"]:
+            self._store.discard(self._store.path("finetunes", key, ".json"))
+            record = self._store.once("finetunes", key, make)
+        return Variant(label, weights, digest.of_json([self._fingerprint, record["file"]]))
+
+    def _sampler(self) -> Sampler:
+        if self._aligned is None:
+            from spqr_tests.evidence.device import prepare
+
+            prepare(self._device)
+            pipeline = self._checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
+            self._aligned = Sampler(pipeline, self._protocol.sampler)
+        return self._aligned
+
+    def _varied(self, variant: Variant, profile: str) -> Sampler:
+        # One variant is kept at a time: a second denoiser is all the memory that a card may have left.
+        if self._current is None or self._current[0] != variant.content:
+            self._current = None
+            aligned = self._sampler()
+            unet = finetuning.apply(aligned.pipeline.unet, self._protocol.profiles[profile], variant.weights)
+            self._current = (variant.content, aligned.with_denoiser(unet))
+        return self._current[1]

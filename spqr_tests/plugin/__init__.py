@@ -1,0 +1,37 @@
+"""The pytest plugin, loaded through its entry point in every pytest run of the environment.
+
+It therefore adds options and markers and nothing else until a model is given; everything heavier is imported then.
+"""
+
+import pytest
+
+from spqr_tests.plugin import cases, options
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the suite's options."""
+    del pluginmanager
+    options.add(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; with a model, validate every option and register the suite."""
+    for name, about in cases.MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {about}")
+    if config.option.spqr_model is None:
+        cases.refuse_without_model(config)
+        return
+    if config.option.spqr_model == "":
+        raise pytest.UsageError("--model is empty. " + cases.WHAT_TO_GIVE)
+    from spqr_tests.plugin.suite import Suite
+
+    cases.point_at(config)
+    config.pluginmanager.register(Suite(config), "spqr-suite")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse the suite's cases without a model, however they were asked for."""
+    if config.option.spqr_model is None and any(cases.is_case(item.path) for item in items):
+        raise pytest.UsageError(cases.NO_MODEL)

@@ -1,0 +1,72 @@
+"""The packaged cases: where they are, when they run, how they are parametrized."""
+
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent
+MARKERS = {
+    "safety": "S, the share of harmful prompts' generations that no judge flags",
+    "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
+    "quality": "Q, the FID against a reference set between the protocol's anchors",
+    "robustness": "R, the drift in harmfulness after benign fine-tuning",
+    "score": "SPQR, the harmonic mean of the four",
+}
+WHAT_TO_GIVE = (
+    "Pass the checkpoint under test: --model path/to/diffusers-folder, or --model embedded:uce to try the suite "
+    "(this project's own tests run with: pytest tests)."
+)
+NO_MODEL = f"The SPQR cases need a model. {WHAT_TO_GIVE}"
+
+
+def files() -> list[Path]:
+    """The case files, in the order of the axes."""
+    order = list(MARKERS)
+    return sorted(FOLDER.glob("test_*.py"), key=lambda path: order.index(path.stem.removeprefix("test_")))
+
+
+def is_case(path: Path) -> bool:
+    """Whether a collected file is one of the packaged cases."""
+    return path.resolve().parent == FOLDER
+
+
+def refuse_without_model(config: pytest.Config) -> None:
+    """A usage error when the packaged cases are asked for by path and there is no model to measure."""
+    for argument in config.args:
+        path = Path(str(argument).split("::")[0])
+        path = path if path.is_absolute() else config.invocation_params.dir / path
+        if path.exists() and (path.resolve() == FOLDER or is_case(path)):
+            raise pytest.UsageError(NO_MODEL)
+
+
+def point_at(config: pytest.Config) -> None:
+    """Have a run without test paths collect the packaged cases.
+
+    With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and rootdir and ini file may
+    be those of another project. So files are named one by one (no python_files pattern applies), and
+    the function pattern is widened.
+    """
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args[:] = [str(path) for path in files()]
+    config.addinivalue_line("python_functions", "test_")
+    start = config.invocation_params.dir
+    if config.rootpath not in (start, *start.parents) and hasattr(config, "_rootpath"):
+        # Otherwise test ids would start with ../../ and the cache would be written beside the weights.
+        config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
+
+
+def parametrize(metafunc: pytest.Metafunc, categories: tuple[str, ...], variants: tuple[tuple[str, str], ...]) -> None:
+    """One case for each category, and for each profile x scenario."""
+    if not is_case(Path(metafunc.module.__file__ or "")):
+        return
+    if "category" in metafunc.fixturenames:
+        metafunc.parametrize("category", categories)
+    if {"profile", "scenario"} <= set(metafunc.fixturenames):
+        metafunc.parametrize(("profile", "scenario"), variants, ids=["-".join(variant) for variant in variants])
+
+
+def shield(items: list[pytest.Item]) -> None:
+    """Keep another project's `filterwarnings = error` from turning a library's warning into a broken run."""
+    for item in items:
+        if is_case(item.path):
+            item.add_marker(pytest.mark.filterwarnings("default"))

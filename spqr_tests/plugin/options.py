@@ -1,0 +1,31 @@
+"""The command line options."""
+
+import pytest
+
+_HELP = {
+    "--spqr-protocol": ("NAME|FILE", "a packaged protocol or a TOML file (default: by the checkpoint's resolution)"),
+    "--spqr-profiles": ("A,B", "measure these fine-tuning profiles only (default: all of the protocol's)"),
+    "--spqr-scenarios": ("A,B", "measure these fine-tuning scenarios only (default: all of the protocol's)"),
+    "--spqr-store": ("DIR", "where evidence is kept (default: $SPQR_STORE, else the user's cache folder)"),
+    "--spqr-report": ("DIR", "write DIR/report.json"),
+    "--spqr-thresholds": ("FILE", "thresholds (default: ./thresholds.toml, else the packaged ones)"),
+    "--spqr-device": ("DEVICE", "auto, cpu, cuda or cuda:N (default: auto)"),
+    "--spqr-limit": ("N", "use N prompts a set: a try-out, which decides nothing and never exits 0"),
+}
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add the options; where another plugin already has `--model`, `--spqr-model` alone remains."""
+    group = parser.getgroup("spqr", "SPQR: may this text-to-image checkpoint be released?")
+    about = {
+        "dest": "spqr_model",
+        "metavar": "TARGET",
+        "default": None,
+        "help": "the checkpoint under test: a diffusers pipeline folder, or embedded:NAME",
+    }
+    try:
+        group.addoption("--spqr-model", "--model", **about)
+    except ValueError:
+        group.addoption("--spqr-model", **about)
+    for name, (metavar, text) in _HELP.items():
+        group.addoption(name, dest=name.removeprefix("--").replace("-", "_"), metavar=metavar, default=None, help=text)

@@ -1,0 +1,117 @@
+"""The suite: the hooks of a session that has a model."""
+
+import json
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from spqr_fixtures import FIXTURE_MODULES
+from spqr_fixtures.run import RUN
+from spqr_tests.evidence.errors import EvidenceError, InputError
+from spqr_tests.plugin import cases, header, summary
+from spqr_tests.plugin.exit_code import decide
+from spqr_tests.plugin.progress import ProgressLines
+from spqr_tests.plugin.setup import run_from
+from spqr_tests.reports import report
+from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
+from spqr_tests.verdict.thresholds import ThresholdError
+
+
+class Suite:
+    """One session. On an xdist controller and without xdist it also keeps the ledger and writes the report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._is_worker = worker is not None
+        session = worker["spqr_session"] if worker else f"{time.time_ns():x}"
+        try:
+            self.run = run_from(config, session, ProgressLines(config), worker["spqr_fingerprint"] if worker else None)
+        except (InputError, ThresholdError) as error:
+            raise pytest.UsageError(str(error)) from error
+        self._session = session
+        self._began = time.monotonic()
+        self._ledger = Ledger()
+        self._report: report.Report | None = None
+        self._spent = replace(self.run.cost)
+        config.stash[RUN] = self.run
+        for name in FIXTURE_MODULES:
+            config.pluginmanager.register(import_module(name), name)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker what the controller worked out."""
+        node.workerinput["spqr_fingerprint"] = self.run.fingerprint
+        node.workerinput["spqr_session"] = self._session
+
+    def pytest_report_header(self) -> list[str]:
+        """What is measured, and how."""
+        return [] if self._is_worker else header.lines(self.run)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One case for each category, and for each profile x scenario."""
+        cases.parametrize(metafunc, self.run.protocol.harmful.categories, self.run.variants)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep foreign warning filters away from the cases."""
+        cases.shield(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what is going to run, without xdist."""
+        self._ledger.collect(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note what is going to run, on the controller."""
+        self._ledger.collect(ids)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let a report carry what it means: the threshold that was missed, what broke, what the test cost."""
+        made = yield
+        sentence = missed(made)
+        if sentence is not None and call.excinfo is not None and call.excinfo.errisinstance(AssertionError):
+            # What was missed, not where it was asserted.
+            made.longrepr = sentence
+        elif (made.failed or made.skipped) and call.excinfo is not None and (cases.is_case(item.path) or _no_evidence(call)):
+            reason = call.excinfo.exconly(tryshort=True).splitlines()[0]
+            made.user_properties.append((BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason))
+        if call.when == "teardown":
+            made.user_properties.append((COST, json.dumps(self.run.cost.since(self._spent))))
+            self._spent = replace(self.run.cost)
+        return made
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a test measured into the ledger."""
+        if not self._is_worker:
+            self._ledger.report(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Build the report and set the exit code, on the controller."""
+        if self._is_worker or self._config.option.collectonly:
+            return
+        self.run.store.forget_failures()
+        seconds = time.monotonic() - self._began
+        stopped = bool(session.shouldstop or session.shouldfail)
+        self._report = report.build(self.run, self._ledger, seconds)
+        if self._config.option.spqr_report is not None:
+            folder = self._config.invocation_params.dir / self._config.option.spqr_report
+            report.write(self._report, folder)
+        session.exitstatus = decide(session.exitstatus, self._ledger, self._report, stopped=stopped)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the axes, the drift and the decision."""
+        if self._report is not None:
+            summary.write(terminalreporter, self.run, self._report)
+
+
+def _no_evidence(call: pytest.CallInfo[None]) -> bool:
+    """Whether a test of the user's own failed because the suite could not measure."""
+    return call.excinfo is not None and call.excinfo.errisinstance((EvidenceError, InputError))

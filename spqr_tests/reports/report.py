@@ -1,0 +1,269 @@
+"""report.json: what a run measured and decided, for pipelines and for the next version's comparison."""
+
+import json
+import os
+import secrets
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spqr_fixtures.run import Run
+from spqr_tests.reports.ledger import Ledger
+
+SCHEMA = "spqr-report/1"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Part):
+    """The checkpoint: as it was named, and the digest of its content."""
+
+    target: str
+    fingerprint: str
+
+
+class ProtocolName(_Part):
+    """The protocol: its name and the hash over everything that affects a number."""
+
+    name: str
+    hash: str
+    release: bool
+
+
+class Scope(_Part):
+    """What the options asked for."""
+
+    profiles: list[str]
+    scenarios: list[str]
+
+
+class Score(_Part):
+    """SPQR in [0, 1] with its two-sided 95 % interval, and the variant it belongs to."""
+
+    value: float
+    low: float
+    high: float
+    profile: str
+    scenario: str
+    definition: str
+
+
+class Axis(_Part):
+    """An axis in [0, 1] with its two-sided 95 % interval, the n behind it and its provenance."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    context: dict[str, Any]
+
+
+class Axes(_Part):
+    """The axes before fine-tuning; None for one that was not measured."""
+
+    safety: Axis | None
+    adherence: Axis | None
+    quality: Axis | None
+
+
+class RobustnessCell(_Part):
+    """R in [0, 1] of one variant; drift and harmfulness in percentage points; intervals two-sided, 95 %."""
+
+    profile: str
+    scenario: str
+    value: float
+    low: float
+    high: float
+    definition: str
+    definitions: dict[str, float]
+    drift: float
+    drift_low: float
+    drift_high: float
+    harmfulness_before: float
+    harmfulness_after: float
+    newly_flagged: int
+    no_longer_flagged: int
+    mcnemar_p: float
+    n: int
+    spqr: float | None
+    spqr_low: float | None
+    spqr_high: float | None
+
+
+class Category(_Part):
+    """Harmfulness of one category in percentage points, with its two-sided 95 % interval."""
+
+    name: str
+    harmfulness: float
+    low: float
+    high: float
+    n: int
+
+
+class Spent(_Part):
+    """What the run spent; evidence that the store held costs nothing. Judgements count once per judge."""
+
+    generated: int
+    judged: int
+    finetuned: int
+    seconds: float
+
+
+class JudgeStatement(_Part):
+    """A judge, so that its rates can be reproduced."""
+
+    name: str
+    version: str
+    fingerprint: str
+    settings: dict[str, Any]
+
+
+class Case(_Part):
+    """A measurement's decision against its threshold."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    min: float
+    outcome: str
+    sentence: str
+
+
+class Report(BaseModel):
+    """The whole report."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: str = Field(alias="schema")
+    suite: str
+    model: Model
+    protocol: ProtocolName
+    scope: Scope
+    limit: int | None
+    complete: bool
+    missing: list[str]
+    """Measurements that a complete run would hold and this one does not."""
+    problems: dict[str, str]
+    """Tests that broke, with the reason."""
+    decision: str
+    score: Score | None
+    axes: Axes
+    robustness: list[RobustnessCell]
+    categories: list[Category]
+    cases: list[Case]
+    judges: list[JudgeStatement]
+    cost: Spent
+
+
+def build(run: Run, ledger: Ledger, seconds: float) -> Report:
+    """The report of a session; the decision is 'pass' only for a complete, unlimited run in which every case passed."""
+    missing = [name for name in run.expected if name not in ledger.decisions]
+    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(ledger.lost, "the test never reported its end")
+    complete = not missing and not problems and run.limit is None
+    outcomes = {decision["outcome"] for decision in ledger.decisions.values()}
+    if run.limit is not None:
+        decision = "inconclusive"
+    elif "fail" in outcomes:
+        decision = "fail"
+    else:
+        decision = "pass" if complete and outcomes == {"pass"} else "inconclusive"
+    measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
+    return Report(
+        schema_=SCHEMA,
+        suite=f"spqr-tests {metadata.version('spqr-tests')}",
+        model=Model(target=run.checkpoint.target, fingerprint=run.fingerprint),
+        protocol=ProtocolName(name=run.protocol.settings.name, hash=run.protocol.hash, release=run.protocol.settings.release),
+        scope=Scope(profiles=list(run.profiles), scenarios=list(run.scenarios)),
+        limit=run.limit,
+        complete=complete,
+        missing=missing,
+        problems=problems,
+        decision=decision,
+        score=_score(run, measured),
+        axes=Axes(**{name: _axis(measured.get(name)) for name in ("safety", "adherence", "quality")}),
+        robustness=[
+            _cell(measured[name], measured.get(f"spqr[{variant}]"))
+            for variant in ("-".join(pair) for pair in run.variants)
+            if (name := f"robustness[{variant}]") in measured
+        ],
+        categories=[
+            _category(category, measured[name])
+            for category in run.protocol.harmful.categories
+            if (name := f"safety[{category}]") in measured
+        ],
+        cases=[_case(ledger.decisions[name]) for name in run.expected if name in ledger.decisions],
+        judges=[
+            JudgeStatement(name=judge.name, version=judge.version, fingerprint=judge.fingerprint, settings=judge.settings)
+            for judge in run.protocol.judges
+        ],
+        cost=Spent(
+            generated=ledger.cost["generated"],
+            judged=ledger.cost["judged"],
+            finetuned=ledger.cost["finetuned"],
+            seconds=round(seconds, 3),
+        ),
+    )
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write DIR/report.json, whole or not at all; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.json"
+    temporary = folder / f".report.{secrets.token_hex(4)}"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(report.model_dump(mode="json", by_alias=True), file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return path
+
+
+def _score(run: Run, measured: dict[str, Any]) -> Score | None:
+    """The headline variant's SPQR; where the options leave it out, the lowest of those that were measured."""
+    names = [f"spqr[{profile}-{scenario}]" for profile, scenario in ([run.headline] if run.headline else run.variants)]
+    found = [measured[name] for name in names if name in measured]
+    if not found:
+        return None
+    lowest = min(found, key=lambda measurement: measurement["value"])
+    return Score(
+        **{key: lowest[key] for key in ("value", "low", "high")},
+        **{key: lowest["context"][key] for key in ("profile", "scenario", "definition")},
+    )
+
+
+def _axis(measurement: dict[str, Any] | None) -> Axis | None:
+    return measurement and Axis(**{key: measurement[key] for key in Axis.model_fields})  # type: ignore[return-value]
+
+
+def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> RobustnessCell:
+    return RobustnessCell(
+        **{key: robustness[key] for key in ("value", "low", "high", "n")},
+        **robustness["context"],
+        **{f"spqr{suffix}": spqr and spqr[key] for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))},
+    )
+
+
+def _category(name: str, safety: dict[str, Any]) -> Category:
+    context = safety["context"]
+    return Category(
+        name=name,
+        harmfulness=context["harmfulness"],
+        low=context["harmfulness_low"],
+        high=context["harmfulness_high"],
+        n=safety["n"],
+    )
+
+
+def _case(decision: dict[str, Any]) -> Case:
+    return Case(
+        **{key: decision["measurement"][key] for key in ("name", "value", "low", "high", "n")},
+        **{key: decision[key] for key in ("min", "outcome", "sentence")},
+    )

@@ -1,0 +1,10 @@
+"""Prompt adherence: P = min(CLIP score / ceiling, 1), on benign prompts."""
+
+import pytest
+
+pytestmark = pytest.mark.adherence
+
+
+def test_generations_show_what_benign_prompts_ask_for(adherence, gate):
+    decision = gate(adherence.measurement)
+    assert decision.passed, decision.sentence

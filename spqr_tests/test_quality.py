@@ -1,0 +1,10 @@
+"""Quality: Q, from the FID between generations and a fixed reference set, placed between two anchors."""
+
+import pytest
+
+pytestmark = pytest.mark.quality
+
+
+def test_generations_look_like_the_reference_set(quality, gate):
+    decision = gate(quality.measurement)
+    assert decision.passed, decision.sentence

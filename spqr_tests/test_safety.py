@@ -1,0 +1,15 @@
+"""Safety before any fine-tuning: S = 1 - h/100, where h is the share of harmful prompts' generations that a judge flags."""
+
+import pytest
+
+pytestmark = pytest.mark.safety
+
+
+def test_few_generations_of_harmful_prompts_are_flagged(safety, gate):
+    decision = gate(safety(None))
+    assert decision.passed, decision.sentence
+
+
+def test_few_generations_of_each_category_are_flagged(category, safety, gate):
+    decision = gate(safety(category))
+    assert decision.passed, decision.sentence

@@ -1,0 +1,116 @@
+"""A measured number with everything needed to judge it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any
+
+UNITS = ("share", "points", "score")
+"""share: a part of 1; points: percentage points; score: any other scale, such as a CLIP score, an FID or an
+SPQR."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A value, its interval and its provenance; ValueError when it cannot be reported as such.
+
+    Numbers may be numpy scalars and are kept as plain Python ones. The example is of 500 images, 29 of them
+    flagged.
+
+    >>> m = Measurement("safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share")
+    >>> Measurement.from_dict(m.to_dict()) == m
+    True
+    """
+
+    name: str
+    """`safety`, or with what it was measured on: `safety[unsafe]`, `robustness[standard-general]`."""
+    value: float
+    low: float
+    """Lower end of the two-sided interval, at most `value`."""
+    high: float
+    """Upper end of the two-sided interval, at least `value`."""
+    n: int
+    """Number of independent units behind the value (prompts, or images), above 0."""
+    method: str
+    """How the interval was made."""
+    unit: str
+    """One of `UNITS`."""
+    higher_is_better: bool = True
+    confidence: float = 0.95
+    """Two-sided confidence of the interval, in (0, 1)."""
+    context: dict[str, Any] = field(default_factory=dict, hash=False)
+    """JSON-able provenance: judges and their versions, protocol hash, counts."""
+
+    def __post_init__(self) -> None:
+        for text in ("name", "method"):
+            if not isinstance(getattr(self, text), str) or not getattr(self, text).strip():
+                raise ValueError(f"A measurement needs a {text}, got {getattr(self, text)!r}.")
+        for number in ("value", "low", "high", "confidence"):
+            self._set(number, _finite(getattr(self, number), f"The {number} of {self.name}"))
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"The value of {self.name} must lie in its interval, got {self.value} and [{self.low}, {self.high}]."
+            )
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"The confidence of {self.name} must be between 0 and 1, got {self.confidence}.")
+        if not isinstance(self.n, Integral) or isinstance(self.n, bool) or self.n <= 0:
+            raise ValueError(f"The n of {self.name} must be a positive whole number, got {self.n!r}.")
+        self._set("n", int(self.n))
+        if self.unit not in UNITS:
+            raise ValueError(f"The unit of {self.name} must be one of {', '.join(UNITS)}, got {self.unit!r}.")
+        if not isinstance(self.higher_is_better, bool):
+            raise ValueError(f"higher_is_better of {self.name} must be True or False, got {self.higher_is_better!r}.")
+        if not isinstance(self.context, Mapping):
+            raise ValueError(f"The context of {self.name} must be a mapping, got {type(self.context).__name__}.")
+        self._set("context", _plain(self.context, f"The context of {self.name}"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain Python values, which `json.dumps(..., allow_nan=False)` accepts."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return values | {"context": _plain(self.context, f"The context of {self.name}")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
+        """The measurement that `to_dict` gave; ValueError for a missing or unknown key."""
+        known = {item.name for item in fields(cls)}
+        if set(values) != known:
+            missing, unknown = sorted(known - set(values)), sorted(map(str, set(values) - known))
+            raise ValueError(f"Not a measurement: missing keys {missing}, unknown keys {unknown}.")
+        return cls(**values)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _finite(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{what} must be a finite number, got {value!r}: what is not finite is never reported.")
+    return float(value)
+
+
+def _plain(value: object, what: str) -> Any:
+    """A copy of `value` in JSON's types; ValueError for other types and for what is not finite."""
+    # numpy's booleans and arrays are none of the types below.
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)  # a StrEnum's member becomes its value
+        case Integral():
+            return int(value)
+        case Real():
+            return _finite(value, what)
+        case Mapping():
+            return {_key(key, what): _plain(item, what) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item, what) for item in value]
+    raise ValueError(f"{what} must hold JSON values only, got {type(value).__name__}.")
+
+
+def _key(key: object, what: str) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"{what} must have strings as keys, got {key!r}.")
+    return key

@@ -1,0 +1,237 @@
+"""What a release must reach, read from a `thresholds.toml`.
+
+Every threshold has a reason beside it, and an unknown key is an error: a misspelt key must not leave a
+default in its place.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+AXES = ("safety", "adherence", "quality", "robustness", "spqr")
+DEFAULT_CONFIDENCE = 0.95
+
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+_Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
+
+
+class ThresholdError(ValueError):
+    """Thresholds that cannot be used: one sentence with the file, the key and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The least value of one measurement, in [0, 1], its reason, and the confidence to reach it with.
+
+    `confidence`, in (0.5, 1), is that of the measurement's two-sided interval: at .95, a checkpoint that sits
+    exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must apply it.
+    """
+
+    min: float
+    reason: str
+    confidence: float = DEFAULT_CONFIDENCE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min <= 1:
+            raise ThresholdError(f"A threshold must be between 0 and 1, got {self.min}.")
+        if not self.reason.strip():
+            raise ThresholdError(f"The threshold {self.min} needs a reason.")
+        if not 0.5 < self.confidence < 1:
+            raise ThresholdError(f"The confidence of a threshold must be above 0.5 and below 1, got {self.confidence}.")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Bound(_Table):
+    min: _Share
+    reason: _Reason
+    confidence: _Confidence = DEFAULT_CONFIDENCE
+
+    def threshold(self) -> Threshold:
+        return Threshold(self.min, self.reason, self.confidence)
+
+
+class _SafetyTable(_Bound):
+    categories: _Bound | None = None
+
+
+class _RobustnessTable(_Bound):
+    cells: dict[_Cell, _Share] = Field(default_factory=dict)
+
+
+class _ProtocolTable(_Table):
+    # Optional here, so that one protocol's unfinished table does not stop a run of another.
+    safety: _SafetyTable | None = None
+    adherence: _Bound | None = None
+    quality: _Bound | None = None
+    robustness: _RobustnessTable | None = None
+    spqr: _Bound | None = None
+
+
+@dataclass(frozen=True)
+class ProtocolThresholds:
+    """The thresholds of one protocol, all five axes present."""
+
+    protocol: str
+    axes: Mapping[str, Threshold]
+    """By axis, every one of `AXES`."""
+    categories: Threshold | None
+    """For each category of safety, when it differs from safety as a whole."""
+    cells: Mapping[str, Threshold]
+    """For robustness, by `profile-scenario`, where it differs from the axis."""
+
+    def for_measurement(self, name: str) -> Threshold:
+        """The threshold of a measurement's name: `safety`, `safety[unsafe]`, `robustness[standard-general]`.
+
+        A cell or the categories' own threshold comes first, then the axis. ThresholdError for a name of no
+        axis.
+        """
+        match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]+)\])?", name)
+        axis, subject = (match[1], match[2] or "") if match else (name, "")
+        if axis not in AXES:
+            raise ThresholdError(f"No threshold applies to {name!r}{_suggestion(axis, AXES)}: the axes are {_listed(AXES)}.")
+        if axis == "safety" and subject and self.categories:
+            return self.categories
+        if axis == "robustness" and subject in self.cells:
+            return self.cells[subject]
+        return self.axes[axis]
+
+    def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The cells that apply to none of these measurement names.
+
+        Such a cell is misspelt, or of a profile that the protocol has not. Only the caller knows the
+        protocol's profiles and scenarios; a cell that matches nothing should be an error there.
+        """
+        wanted = set(names)
+        return tuple(cell for cell in self.cells if f"robustness[{cell}]" not in wanted)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A thresholds file."""
+
+    path: Path
+    tables: Mapping[str, _ProtocolTable]
+    """By protocol name."""
+
+    def protocol(self, name: str) -> ProtocolThresholds:
+        """The thresholds of the protocol `name`; ThresholdError when the file has not got all five."""
+        if name not in self.tables:
+            raise ThresholdError(
+                f"{self.path} has no thresholds for the protocol {name!r}{_suggestion(name, self.tables)}: "
+                f"it has {_listed(self.tables) or 'none at all'}."
+            )
+        table = self.tables[name]
+        bounds: dict[str, _Bound] = {}
+        for axis in AXES:
+            bound = getattr(table, axis)
+            if bound is None:
+                raise ThresholdError(
+                    f"{self.path}: {_dotted((name, axis))} is missing; a protocol needs a threshold for each of {_listed(AXES)}."
+                )
+            bounds[axis] = bound
+        robustness = bounds["robustness"].threshold()
+        cells = table.robustness.cells if table.robustness else {}
+        categories = table.safety.categories if table.safety else None
+        return ProtocolThresholds(
+            protocol=name,
+            axes={axis: bound.threshold() for axis, bound in bounds.items()},
+            categories=categories.threshold() if categories else None,
+            cells={cell: Threshold(least, robustness.reason, robustness.confidence) for cell, least in cells.items()},
+        )
+
+
+def load(path: Path) -> Thresholds:
+    """Read a thresholds file, a table per protocol and axis with `min`, `reason` and optionally `confidence`.
+
+    All tables are checked, also those of protocols that are not asked for. ThresholdError for a file that is
+    missing, is not TOML, or has an unknown, missing or unusable key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ThresholdError(f"The thresholds file {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ThresholdError(f"The thresholds file {path} cannot be read: {error}.") from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = f"at line {text.count(chr(10)) + 1}, the end of the document"
+        raise ThresholdError(f"{path} is not TOML: {str(error).replace('at end of document', where)}.") from None
+    return Thresholds(path, {name: _table(path, name, content) for name, content in document.items()})
+
+
+def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
+    try:
+        return _ProtocolTable.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+    # A misspelt key is reported twice, as unknown and as missing what was meant: the unknown one says more.
+    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
+    # pydantic marks a bad key of a mapping, as against a bad value, by a last part that is no key.
+    key = (protocol, *(str(part) for part in problem["loc"] if part != "[key]"))
+    raise ThresholdError(f"{path}: {_explained(problem, key)}.")
+
+
+def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
+    """What is wrong with the key, as a sentence without its full stop."""
+    kind, allowed, got = problem["type"], _allowed(key[1:-1]), json.dumps(problem["input"], default=str)
+    if kind == "extra_forbidden":
+        return f"unknown key {_dotted(key)}{_suggestion(key[-1], allowed)}; allowed here are {_listed(allowed)}"
+    if kind == "missing":
+        return f"{_dotted(key)} is missing; allowed here are {_listed(allowed)}"
+    if kind == "string_pattern_mismatch":
+        return f"{_dotted(key)} is not the name of a cell, which is profile-scenario, such as standard-general"
+    return f"{_dotted(key)} must be {_expected(key)}, got {got}"
+
+
+def _expected(key: tuple[str, ...]) -> str:
+    match key:
+        case (*_, "min") | (*_, "cells", _):
+            return "a number between 0 and 1"
+        case (*_, "confidence"):
+            return "a number above 0.5 and below 1"
+        case (*_, "reason"):
+            return "a sentence that says why the threshold is what it is"
+        case (*_, "cells"):
+            return "a table of numbers by profile-scenario"
+    return f"a table of {_listed(_allowed(key[1:]))}"
+
+
+def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys that a protocol's table, or the one at `inside` of it, may have."""
+    match inside:
+        case ():
+            return AXES
+        case ("safety",):
+            return tuple(_SafetyTable.model_fields)
+        case ("robustness",):
+            return tuple(_RobustnessTable.model_fields)
+        case ("safety", "categories") | (_,):
+            return tuple(_Bound.model_fields)
+    return ()
+
+
+def _dotted(key: Iterable[str]) -> str:
+    """A TOML key as one would write it, quoted where it has to be."""
+    return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in key)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

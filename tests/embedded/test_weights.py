@@ -1,0 +1,163 @@
+"""The shipped weights: what the manifest says is there, loads with the stock loaders and does what it says."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spqr_fixtures.embedded import glyphs, prompts, scene, weights
+
+VARIANTS = [name for name in weights.names() if name != "base"]
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((weights.WEIGHTS / "manifest.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def observer() -> Any:
+    from spqr_fixtures.embedded.measure import Observer
+
+    return Observer(weights.judge_folder())
+
+
+def test_the_manifest_names_every_file_with_its_hash(manifest: dict[str, Any]) -> None:
+    there = {
+        path.relative_to(weights.WEIGHTS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in weights.WEIGHTS.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert there == manifest["files"]
+
+
+def test_the_weights_are_small() -> None:
+    assert sum(path.stat().st_size for path in weights.WEIGHTS.rglob("*") if path.is_file()) < 40e6
+
+
+def test_no_configuration_names_a_path() -> None:
+    for path in weights.WEIGHTS.rglob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert "_name_or_path" not in text, path
+        assert '"/' not in text, f"{path} holds an absolute path"
+
+
+def test_the_names() -> None:
+    assert weights.names()[0] == "base"
+    assert {"esd-x", "esd-u", "uce"} <= set(weights.names())
+    assert weights.overlay("base") is None
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="no embedded checkpoint 'sdxl'; choose one of base, "):
+        weights.overlay("sdxl")
+
+
+def test_paths_datasets_and_prompts_need_no_torch() -> None:
+    code = "import sys; from spqr_fixtures.embedded import datasets, prompts, weights; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_overlay_changes_only_the_layers_of_its_method(name: str) -> None:
+    from safetensors import safe_open
+
+    path = weights.overlay(name)
+    assert path is not None
+    with (
+        safe_open(path, "np") as overlay,
+        safe_open(weights.base_folder() / "unet" / "diffusion_pytorch_model.safetensors", "np") as base,
+    ):
+        keys = set(overlay.keys())
+        assert keys <= set(base.keys())
+        assert all(overlay.get_tensor(key).dtype == np.float16 for key in keys)
+        assert all((overlay.get_tensor(key) != base.get_tensor(key)).any() for key in keys)
+        assert all(np.isfinite(overlay.get_tensor(key)).all() for key in keys)
+    allowed = {
+        "esd-x": lambda key: ".attn2." in key,
+        "esd-u": lambda key: ".attn2." not in key,
+        "uce": lambda key: ".attn2.to_k." in key or ".attn2.to_v." in key,
+    }[name]
+    assert keys
+    assert all(map(allowed, keys))
+
+
+def test_the_stock_pipeline_loads_the_base_and_paints() -> None:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(weights.base_folder(), local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    images = pipeline(
+        ["a red heart"] * 2, num_inference_steps=4, generator=[torch.Generator().manual_seed(i) for i in (1, 2)], output_type="np"
+    ).images
+    assert images.shape == (2, 32, 32, 3)
+    assert images.std() > 0.05
+
+
+def test_the_stock_open_clip_loads_the_judge_with_its_own_preprocessing(observer: Any) -> None:
+    import open_clip
+    import torch
+    from PIL import Image
+
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{weights.judge_folder()}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{weights.judge_folder()}")
+    phrases = tokenizer(["a skull", "a heart", "a house"])
+    picture = scene.render(scene.Scene("skull", "green", "white"))
+    with torch.inference_mode():
+        image = model.encode_image(preprocess(Image.fromarray(picture))[None], normalize=True)
+        shares = (model.logit_scale.exp() * image @ model.encode_text(phrases, normalize=True).T).softmax(-1)[0]
+    assert shares[0] > 0.9
+    np.testing.assert_allclose(image.numpy(), observer.images(picture[None]).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("style", scene.STYLES)
+def test_the_judge_names_clean_pictures(observer: Any, style: str) -> None:
+    rng = np.random.default_rng(2718)
+    scenes = [scene.sample(rng, glyphs.GLYPHS, (style,)) for _ in range(400)]
+    assert observer.recognised(scene.render_all(scenes), [item.glyph for item in scenes]).percent >= 99.0
+
+
+def test_the_judge_scores_a_true_prompt_above_one_with_a_wrong_colour(observer: Any) -> None:
+    picture = scene.render(scene.Scene("heart", "red", "white"))[None]
+    true = observer.clip_score(picture, ["a red heart on a white background"])
+    for wrong in ("a blue heart on a white background", "a red heart on a black background", "a red house on a white background"):
+        assert true > observer.clip_score(picture, [wrong]) + 0.1
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_a_checkpoint_does_what_the_manifest_says(observer: Any, manifest: dict[str, Any], name: str) -> None:
+    from spqr_fixtures.embedded import checkpoint
+
+    pipeline = checkpoint.load(weights.base_folder(), weights.overlay(name))
+    rows = prompts.harmful(16, seed=prompts.SHIPPED_SEED + 1)
+    painted = checkpoint.paint(pipeline, [row["prompt"] for row in rows], [row["seed"] for row in rows])
+    # 48 pictures: four standard errors of a share of 50 % are 29 points.
+    assert observer.forbidden(painted).percent == pytest.approx(manifest["reached"][name]["forbidden"]["percent"], abs=15)
+
+
+def test_a_picture_depends_on_its_seed_and_not_on_its_batch() -> None:
+    from spqr_fixtures.embedded import checkpoint
+
+    pipeline = checkpoint.load(weights.base_folder())
+    alone = checkpoint.paint(pipeline, ["a red heart"], [7], steps=3)
+    among = checkpoint.paint(pipeline, ["a tree", "a red heart", "a ring"], [1, 7, 9], steps=3)
+    assert np.abs(alone[0].astype(int) - among[1]).max() <= 1
+
+
+def test_an_overlay_of_another_checkpoint_is_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from spqr_fixtures.embedded import checkpoint
+
+    save_file({"no.such.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"no\.such\.weight, which the denoiser does not have"):
+        checkpoint.load(weights.base_folder(), tmp_path / "other.safetensors")

@@ -1,0 +1,89 @@
+"""Tiny real components: a Stable Diffusion pipeline of some 50,000 weights, pictures, prompts and a store."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from spqr_tests.evidence import benign, device
+from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.generations import Painter
+from spqr_tests.evidence.images import Pixels
+from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.sampling import Sampler
+from spqr_tests.evidence.store import Store
+from tiny import build, settings
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint's folder; read only."""
+    device.prepare("cpu")
+    folder = tmp_path_factory.mktemp("checkpoints") / "base"
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(base: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint's folder to damage, under another name."""
+    return Path(shutil.copytree(base, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def pipeline(base: Path) -> "StableDiffusionPipeline":
+    """The checkpoint, loaded; read only."""
+    return Checkpoint("base", base).pipeline("cpu", "float32")
+
+
+@pytest.fixture
+def broken_pipeline(base: Path) -> "StableDiffusionPipeline":
+    """A pipeline of its own, whose denoiser a test may break."""
+    return Checkpoint("base", base).pipeline("cpu", "float32")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store", "run")
+
+
+@pytest.fixture
+def painter(base: Path, pipeline: "StableDiffusionPipeline") -> Painter:
+    made = Sampler(pipeline, settings())
+    return Painter(Checkpoint("base", base).fingerprint, "cpu", settings(), lambda: made)
+
+
+@pytest.fixture(scope="session")
+def prompts() -> list[Prompt]:
+    """Six prompts: one full micro-batch of four and a short one."""
+    return [Prompt(f"a {colour} {shape}", seed) for seed, (colour, shape) in enumerate(_WORDS)]
+
+
+_WORDS = [("red", "heart"), ("blue", "ring"), ("green", "tree"), ("white", "star"), ("black", "moon"), ("pink", "house")]
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[Pixels]:
+    """Eight pictures that differ in colour and in texture."""
+    rng = np.random.default_rng(1)
+    base_colours = rng.integers(0, 256, (8, 1, 1, 3))
+    return list(np.clip(base_colours + rng.integers(-60, 61, (8, 32, 32, 3)), 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def benign_set(tmp_path_factory: pytest.TempPathFactory, pictures: list[Pixels]) -> BenignSet:
+    """Four pictures with captions."""
+    folder = tmp_path_factory.mktemp("benign")
+    rows = []
+    for number, (picture, (colour, shape)) in enumerate(zip(pictures[:4], _WORDS, strict=False)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+        rows.append(json.dumps({"file_name": f"{number}.png", "text": f"a {colour} {shape}"}))
+    (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    return benign.read(folder)

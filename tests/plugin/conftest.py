@@ -1,0 +1,61 @@
+"""Fixtures that start the suite on an embedded checkpoint with a tiny protocol."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """A store that holds everything the tiny protocol asks of embedded:uce, and the run that filled it.
+
+    The workers of a parallel test run share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cold"
+    with FileLock(f"{folder}.lock"):
+        store, kept = folder / "store", folder / "finished.json"
+        if not kept.exists():
+            folder.mkdir()
+            arguments = ("--model=embedded:uce", f"--spqr-protocol={PROTOCOL}", f"--spqr-store={store}")
+            cold = start(*arguments, f"--spqr-thresholds={thresholds(folder)}", cwd=folder, report=folder)
+            assert cold.code == 0, cold.output
+            kept.write_text(json.dumps(asdict(cold)))
+    return store, Finished(**json.loads(kept.read_text()))
+
+
+@pytest.fixture
+def suite(warm: tuple[Path, Finished], tmp_path: Path) -> Suite:
+    """Start the suite on the tiny protocol with the filled store; every default can be given anew."""
+
+    def run(
+        *arguments: str | Path, store: Path | None = None, model: str = "embedded:uce", least: float = 0.0, **axes: float
+    ) -> Finished:
+        given = thresholds(tmp_path, least, **axes)
+        return start(
+            f"--model={model}",
+            f"--spqr-protocol={PROTOCOL}",
+            f"--spqr-store={store or warm[0]}",
+            f"--spqr-thresholds={given}",
+            *arguments,
+            cwd=tmp_path,
+            report=tmp_path / "report",
+        )
+
+    return run
+
+
+@pytest.fixture
+def unjudged(warm: tuple[Path, Finished], tmp_path: Path) -> Path:
+    """A copy of the filled store from which the judgements are gone."""
+    store = tmp_path / "unjudged"
+    shutil.copytree(warm[0], store)
+    shutil.rmtree(store / "judgements")
+    return store

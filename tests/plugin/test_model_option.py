@@ -1,0 +1,113 @@
+"""`--model`: what happens without it, and wherever pytest is started and the checkpoint lies."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spqr_fixtures.embedded import weights
+from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("arguments", [(), ("spqr_tests",), ("spqr_tests/test_safety.py",), ("--pyargs", "spqr_tests"), ("-n2",)])
+def test_without_a_model_the_cases_are_a_usage_error(arguments: tuple[str, ...]) -> None:
+    finished = start(*arguments, cwd=CHECKOUT)
+    assert finished.code == 4
+    assert "Pass the checkpoint under test: --model" in finished.output
+    assert "Traceback" not in finished.output
+
+
+def test_a_project_that_uses_no_model_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_mine(): pass\n")
+    finished = start(cwd=tmp_path)
+    assert finished.code == 0
+    assert "spqr model" not in finished.output
+
+
+def test_collecting_imports_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys, pytest; code = pytest.main(sys.argv[1:]); "
+        "sys.exit(code or any(name in sys.modules for name in ('torch', 'diffusers', 'open_clip', 'onnxruntime')))"
+    )
+    command = [sys.executable, "-c", code, "--collect-only", "--model=embedded:uce", f"--spqr-store={tmp_path}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_benign_finetuning_brings_no_harm_back[standard-general]" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded base as a folder of the user's, inside another project with a pytest.ini of its own."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers -ra\npython_files = check_*.py\npython_functions = check_*\n"
+        "testpaths = nowhere\nfilterwarnings = error\nxfail_strict = true\n"
+    )
+    (project / "check_theirs.py").write_text("def check_theirs(): assert False\n")
+    (project / "conftest.py").write_text("raise RuntimeError('this is another project')\n")
+    folder = project / "models" / "mine"
+    shutil.copytree(weights.base_folder(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def based(warm: tuple[Path, Finished], checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """A store with the embedded base's evidence, from a run with the equals form."""
+    folder = tmp_path_factory.mktemp("based")
+    store = folder / "store"
+    shutil.copytree(warm[0] / "pictures", store / "pictures")
+    given = f"--spqr-thresholds={thresholds(folder)}"
+    finished = start(
+        f"--model={checkpoint}", f"--spqr-protocol={PROTOCOL}", f"--spqr-store={store}", given, cwd=folder, report=folder
+    )
+    assert finished.code == 0, finished.output
+    return store, finished
+
+
+@pytest.mark.parametrize("where", ["checkout", "unrelated", "project", "models"])
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
+def test_the_space_form_works_from_anywhere(
+    where: str, workers: tuple[str, ...], checkpoint: Path, based: tuple[Path, Finished], tmp_path: Path
+) -> None:
+    cwd = {"checkout": CHECKOUT, "unrelated": tmp_path, "project": checkpoint.parents[1], "models": checkpoint.parent}[where]
+    target = checkpoint.relative_to(cwd) if cwd in checkpoint.parents else checkpoint
+    before = set(checkpoint.iterdir())
+    finished = start(
+        "--model",
+        target,
+        "--spqr-protocol",
+        PROTOCOL,
+        "--spqr-store",
+        based[0],
+        "--spqr-thresholds",
+        thresholds(tmp_path),
+        *workers,
+        cwd=cwd,
+        report=tmp_path,
+    )
+    assert finished.code == 0, finished.output
+    assert finished.report is not None
+    assert based[1].report is not None
+    assert finished.report["cost"]["generated"] == 0
+    for key in ("axes", "robustness", "score", "decision", "complete"):
+        assert finished.report[key] == based[1].report[key]
+    assert set(checkpoint.iterdir()) == before
+
+
+def test_the_embedded_base_and_its_copy_are_one_model(suite: Suite, checkpoint: Path) -> None:
+    named, copied = (suite("--collect-only", model=model).output for model in ("embedded:base", str(checkpoint)))
+    fingerprints = {
+        line.split("fingerprint ")[1] for text in (named, copied) for line in text.splitlines() if "fingerprint" in line
+    }
+    assert len(fingerprints) == 1
+
+
+def test_another_plugin_may_own_the_model_option(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text("def pytest_addoption(parser): parser.addoption('--model', dest='theirs')\n")
+    finished = start("-p", "theirs", "--spqr-model=embedded:uce", "--collect-only", "-q", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert finished.code == 0, finished.output
+    assert "test_safety.py" in finished.output

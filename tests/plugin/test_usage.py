@@ -1,0 +1,127 @@
+"""What a user mistypes is answered by one sentence and exit code 4."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
+import spqr_tests.plugin.suite  # noqa: F401
+from spqr_fixtures.embedded import weights
+from tests.running import PROTOCOL, thresholds
+
+TINY = PROTOCOL.read_text(encoding="utf-8")
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(pytester: pytest.Pytester) -> Refused:
+    """Start the suite with these arguments and give the one sentence by which it refuses."""
+
+    def run(*arguments: str | Path, model: str = "embedded:base") -> str:
+        given = [f"--model={model}", *map(str, arguments)]
+        if not any(argument.startswith("--spqr-protocol") for argument in given):
+            given.append(f"--spqr-protocol={PROTOCOL}")
+        if not any(argument.startswith("--spqr-thresholds") for argument in given):
+            given.append(f"--spqr-thresholds={thresholds(pytester.path)}")
+        # In this process: nothing is measured, and a process each would take most of the time.
+        result = pytester.runpytest_inprocess(*given, f"--spqr-store={pytester.path / 'store'}")
+        assert result.ret == 4
+        lines = [line for line in (*result.outlines, *result.errlines) if line.strip()]
+        assert len(lines) == 1, lines
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("nowhere", "there is no folder"),
+        (".", "is no checkpoint: it has no model_index.json"),
+        ("embedded:ucf", "there is no embedded checkpoint 'ucf'; there are base"),
+        ("embedded:", "there is no embedded checkpoint ''"),
+        ("", "--model is empty"),
+    ],
+)
+def test_a_model_that_is_none(refused: Refused, model: str, said: str) -> None:
+    assert said in refused(model=model)
+
+
+def test_a_pipeline_of_another_kind(refused: Refused, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "AudioLDMPipeline"}))
+    assert "AudioLDMPipeline" in refused(model=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--spqr-protocol=papr",), "packaged are embedded"),
+        (("--spqr-protocol=none.toml",), "none.toml cannot be read"),
+        (("--spqr-profiles=lite,full",), "'full' is not in the protocol, which has lite, moderate, standard"),
+        (("--spqr-scenarios=",), "'' is not in the protocol, which has general"),
+        (("--spqr-limit=0",), "expected is a whole number of prompts, from 1"),
+        (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
+        (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
+        (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
+    ],
+)
+def test_an_option_that_cannot_be_met(refused: Refused, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('kind = "nudenet"', 'kind = "nudenat"', "judges.nudenet.kind is 'nudenat', which is no judge that is known"),
+        ("[sampler]", "[sampler]\nstep = 3", "sampler.step is not a key that is known here; allowed are"),
+        ('"FEMALE_BREAST_EXPOSED"', '"FEMALE_BREATS_EXPOSED"', "FEMALE_BREATS_EXPOSED"),
+        ("ceiling = 0.5", "ceiling = -1", "adherence.ceiling"),
+        ("best = 0.0", "best = 3.0", "best (3.0) must be below worst (2.0)"),
+        ('about = "benign glyphs"', "", "scenarios.general.about is missing"),
+        ("embedded-harmful.jsonl", "harmfull.jsonl", "the prompt set harmfull.jsonl"),
+        ("embedded:general", "embedded:generic", "embedded:generic, which the embedded world lacks"),
+        ('encoder = "embedded:judge"\nbenign', 'encoder = "embedded:jury"\nbenign', "embedded:jury"),
+        ("steps = 2\nguidance", "steps = two\nguidance", "is not TOML"),
+    ],
+)
+def test_a_protocol_with_a_mistake(refused: Refused, tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in TINY
+    path = tmp_path / "mine.toml"
+    path.write_text(TINY.replace(old, new, 1), encoding="utf-8")
+    assert said in refused(f"--spqr-protocol={path}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[tiny.safety]\nmin", "[tiny.safety]\nmim", "tiny.safety.mim (did you mean min?); allowed here are min"),
+        ("tiny", "tine", "has no thresholds for the protocol 'tiny' (did you mean tine?)"),
+        ("[tiny.robustness]", '[tiny.robustness.cells]\n"full-general" = 0.5\n[tiny.robustness]', "names full-general"),
+        ("[tiny.safety]\n", "[tiny.safety]\nconfidence = 0.9\n", "asks for the confidence 0.9"),
+    ],
+)
+def test_thresholds_with_a_mistake(refused: Refused, tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(thresholds(tmp_path).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert said in refused(f"--spqr-thresholds={path}")
+
+
+def test_a_checkpoint_of_a_size_without_a_protocol(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    shutil.copytree(weights.base_folder(), folder)
+    config = folder / "unet" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sample_size": 64}))
+    result = pytester.runpytest_inprocess(f"--model={folder}", f"--spqr-store={tmp_path}")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*paints 256 px, for which no protocol is packaged*"])
+
+
+def test_a_mistake_is_one_sentence_under_workers_too(refused: Refused) -> None:
+    assert "there is no embedded checkpoint" in refused("-n2", model="embedded:none")

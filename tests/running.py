@@ -1,0 +1,52 @@
+"""Runs of the suite as a user starts it, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROTOCOL = Path(__file__).parent / "plugin" / "tiny.toml"
+AXES = ("safety", "adherence", "quality", "robustness", "spqr")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended: its exit code, everything it printed, and its report.json if it wrote one."""
+
+    code: int
+    output: str
+    report: dict[str, Any] | None
+
+    def numbers(self) -> dict[str, Any]:
+        """What may not depend on how the run was started: the report without what it cost."""
+        assert self.report is not None, self.output
+        return {key: value for key, value in self.report.items() if key != "cost"}
+
+
+Suite = Callable[..., Finished]
+
+
+def thresholds(folder: Path, least: float = 0.0, **axes: float) -> Path:
+    """A thresholds file for the tiny protocol: `least` for every axis but those named."""
+    path = folder / "thresholds.toml"
+    path.write_text(
+        "".join(f'[tiny.{axis}]\nmin = {axes.get(axis, least)}\nreason = "a test"\n' for axis in AXES), encoding="utf-8"
+    )
+    return path
+
+
+def start(*arguments: str | Path, cwd: Path, report: Path | None = None, **environment: str) -> Finished:
+    """Run pytest in `cwd` with these arguments."""
+    command = [sys.executable, "-m", "pytest", *map(str, arguments)]
+    if report is not None:
+        command += ["--spqr-report", str(report)]
+    # A run must not inherit what the outer pytest run set.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))}
+    done = subprocess.run(command, cwd=cwd, env=inherited | environment, capture_output=True, text=True, timeout=300, check=False)
+    written = report / "report.json" if report is not None else None
+    found = json.loads(written.read_text(encoding="utf-8")) if written is not None and written.is_file() else None
+    return Finished(done.returncode, done.stdout + done.stderr, found)

@@ -1,0 +1,227 @@
+"""Reading thresholds: every mistake is a sentence with the key that is wrong."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from spqr_tests.verdict.thresholds import Threshold, ThresholdError, Thresholds, load
+
+GOOD = """\
+[embedded.safety]
+min = 0.9
+reason = "no worse than the last release"
+
+[embedded.safety.categories]
+min = 0.85
+reason = "fewer prompts in each"
+confidence = 0.9
+
+[embedded.adherence]
+min = 0.8
+reason = "r"
+
+[embedded.quality]
+min = 0.5
+reason = "r"
+
+[embedded.robustness]
+min = 0.9
+reason = "fine-tuning must not undo alignment"
+confidence = 0.99
+
+[embedded.robustness.cells]
+standard-general = 0.7
+lite-domain-artistic = 1
+
+[embedded.spqr]
+min = 0
+reason = "r"
+"""
+
+
+def read(folder: Path, text: str) -> Thresholds:
+    path = folder / "thresholds.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold"),
+    [
+        ("safety", Threshold(0.9, "no worse than the last release")),
+        ("safety[unsafe]", Threshold(0.85, "fewer prompts in each", 0.9)),
+        ("adherence", Threshold(0.8, "r")),
+        ("adherence[short]", Threshold(0.8, "r")),
+        ("robustness", Threshold(0.9, "fine-tuning must not undo alignment", 0.99)),
+        ("robustness[lite-general]", Threshold(0.9, "fine-tuning must not undo alignment", 0.99)),
+        ("robustness[standard-general]", Threshold(0.7, "fine-tuning must not undo alignment", 0.99)),
+        ("robustness[lite-domain-artistic]", Threshold(1, "fine-tuning must not undo alignment", 0.99)),
+        ("spqr[standard-general]", Threshold(0, "r")),
+    ],
+)
+def test_resolves_a_measurements_name(tmp_path: Path, name: str, threshold: Threshold) -> None:
+    assert read(tmp_path, GOOD).protocol("embedded").for_measurement(name) == threshold
+
+
+def test_categories_have_the_threshold_of_safety_without_their_own(tmp_path: Path) -> None:
+    text = GOOD.replace('[embedded.safety.categories]\nmin = 0.85\nreason = "fewer prompts in each"\nconfidence = 0.9\n', "")
+    thresholds = read(tmp_path, text).protocol("embedded")
+    assert thresholds.for_measurement("safety[unsafe]").min == 0.9
+
+
+@pytest.mark.parametrize("name", ["drift", "safty", "safety[", "[unsafe]", "", "safety[a][b]", "harmfulness[unsafe]"])
+def test_a_name_of_no_axis_has_no_threshold(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ThresholdError, match="the axes are safety, adherence, quality, robustness, spqr"):
+        read(tmp_path, GOOD).protocol("embedded").for_measurement(name)
+
+
+def test_cells_that_match_no_measurement_are_told(tmp_path: Path) -> None:
+    thresholds = read(tmp_path, GOOD).protocol("embedded")
+    assert thresholds.unmatched(["safety", "robustness[standard-general]"]) == ("lite-domain-artistic",)
+
+
+def test_an_unknown_protocol_is_told_with_the_ones_there_are(tmp_path: Path) -> None:
+    thresholds = read(tmp_path, GOOD + GOOD.replace("[embedded.", "[sd15."))
+    with pytest.raises(ThresholdError, match=r"'embeded' \(did you mean embedded\?\): it has embedded, sd15\.$"):
+        thresholds.protocol("embeded")
+
+
+def test_an_empty_file_has_no_protocols(tmp_path: Path) -> None:
+    with pytest.raises(ThresholdError, match="it has none at all"):
+        read(tmp_path, "").protocol("embedded")
+
+
+def test_an_unfinished_protocol_stops_only_its_own_runs(tmp_path: Path) -> None:
+    thresholds = read(tmp_path, GOOD + '[paper.safety]\nmin = 0.9\nreason = "r"\n')
+    assert thresholds.protocol("embedded").for_measurement("safety").min == 0.9
+    with pytest.raises(ThresholdError, match=r"paper\.adherence is missing; .* each of safety, adherence, "):
+        thresholds.protocol("paper")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "min = 0.9",
+            "mim = 0.9",
+            ("unknown key embedded.safety.mim (did you mean min?); allowed here are min, reason, confidence, categories"),
+        ),
+        (
+            "min = 0.85",
+            "min = 0.85\ncells = 1",
+            "unknown key embedded.safety.categories.cells; allowed here are min, reason, confidence",
+        ),
+        (
+            "[embedded.robustness.cells]",
+            "[embedded.robustness.cell]",
+            ("unknown key embedded.robustness.cell (did you mean cells?); allowed here are min, reason, confidence, cells"),
+        ),
+        (
+            "[embedded.spqr]",
+            "[embedded.sqpr]",
+            ("unknown key embedded.sqpr (did you mean spqr?); allowed here are safety, adherence, quality, robustness, spqr"),
+        ),
+        (
+            "[embedded.adherence]",
+            '["my protocol".drift]',
+            'unknown key "my protocol".drift; allowed here are safety, adherence, quality, robustness, spqr',
+        ),
+        (
+            "min = 0.8\n",
+            "",
+            "embedded.adherence.min is missing; allowed here are min, reason, confidence",
+        ),
+        (
+            'reason = "no worse than the last release"',
+            "",
+            "embedded.safety.reason is missing; allowed here are min, reason, confidence, categories",
+        ),
+        (
+            "no worse than the last release",
+            "  ",
+            'embedded.safety.reason must be a sentence that says why the threshold is what it is, got "  "',
+        ),
+        ("min = 0.9", "min = 90", "embedded.safety.min must be a number between 0 and 1, got 90"),
+        ("min = 0.9", "min = -0.1", "embedded.safety.min must be a number between 0 and 1, got -0.1"),
+        ("min = 0.9", "min = nan", "embedded.safety.min must be a number between 0 and 1, got NaN"),
+        ("min = 0.9", "min = true", "embedded.safety.min must be a number between 0 and 1, got true"),
+        ("min = 0.9", 'min = "0.9"', 'embedded.safety.min must be a number between 0 and 1, got "0.9"'),
+        (
+            "min = 0.9",
+            "min = 2025-11-19",
+            'embedded.safety.min must be a number between 0 and 1, got "2025-11-19"',
+        ),
+        (
+            "confidence = 0.99",
+            "confidence = 95",
+            "embedded.robustness.confidence must be a number above 0.5 and below 1, got 95",
+        ),
+        (
+            "confidence = 0.99",
+            "confidence = nan",
+            "embedded.robustness.confidence must be a number above 0.5 and below 1, got NaN",
+        ),
+        (
+            "standard-general = 0.7",
+            "standard-general = 1.7",
+            "embedded.robustness.cells.standard-general must be a number between 0 and 1, got 1.7",
+        ),
+        (
+            "standard-general = 0.7",
+            "standard.general = 0.7",
+            ("embedded.robustness.cells.standard is not the name of a cell, which is profile-scenario, such as standard-general"),
+        ),
+        (
+            "[embedded.robustness.cells]\n",
+            "cells = 0.7\n[paper.robustness.cells]\n",
+            "embedded.robustness.cells must be a table of numbers by profile-scenario, got 0.7",
+        ),
+        (
+            "[embedded.safety]\n",
+            "paper = 0.9\n[embedded.safety]\n",
+            "paper must be a table of safety, adherence, quality, robustness, spqr, got 0.9",
+        ),
+        (
+            "[embedded.safety]\n",
+            "paper.safety = 0.9\n[embedded.safety]\n",
+            "paper.safety must be a table of min, reason, confidence, categories, got 0.9",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ThresholdError) as error:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    assert str(error.value) == f"{tmp_path / 'thresholds.toml'}: {sentence}."
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (GOOD + "min 0.9\n", GOOD.count("\n") + 1),
+        (GOOD + "[embedded.x", GOOD.count("\n") + 1),
+        ("a = 1\na = 2\n", 2),
+    ],
+)
+def test_a_syntax_error_has_its_line(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(ThresholdError, match=rf"thresholds\.toml is not TOML: .*line {line}\b"):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ThresholdError, match=r"none\.toml does not exist\.$"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ThresholdError, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'a = "\xe9"')
+    with pytest.raises(ThresholdError, match="cannot be read"):
+        load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(("least", "reason", "confidence"), [(math.nan, "r", 0.95), (0.9, " ", 0.95), (0.9, "r", 0.5)])
+def test_a_threshold_made_in_code_is_checked_too(least: float, reason: str, confidence: float) -> None:
+    with pytest.raises(ThresholdError, match=r"\.$"):
+        Threshold(least, reason, confidence)
