@@ -18,7 +18,7 @@ from spqr_tests.evidence.generations import Generation, Painter, generate
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
-from tiny import SIDE, settings, silent
+from tiny import settings, silent
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -307,7 +307,3 @@ def test_every_process_paints_the_same_pixels(
     assert os.getpid() not in {process for process, _, _ in shared}
     for _, _, digests in shared:
         assert digests == here
-
-
-def test_images_are_as_large_as_this_folder_says(store: Store, painter: Painter) -> None:
-    assert _generate(store, painter, MANY[:1])[0].pixels().shape == (SIDE, SIDE, 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_fixtures.embedded import weights
-from spqr_tests.evidence.protocol import SamplerSettings
+from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol, SamplerSettings
 
 Edit = Callable[[dict[str, Any]], None]
 SIDE = 16
@@ -15,6 +15,35 @@ SIDE = 16
 
 def settings(**changed: Any) -> SamplerSettings:
     return SamplerSettings(**{"steps": 2, "height": SIDE, "width": SIDE, "micro_batch": 4, "dtype": "float32"} | changed)
+
+
+def protocol(**changed: Any) -> Protocol:
+    """A protocol whose profiles are fine-tuned in three steps."""
+    table: dict[str, Any] = {
+        "name": "tiny",
+        "about": "Small enough for a test.",
+        "sampler": settings(),
+        "harmful": {"prompts": "harmful.jsonl"},
+        "adherence": {"prompts": "benign.jsonl", "ceiling_source": "none"},
+        "quality": {
+            "prompts": "benign.jsonl",
+            "reference": "pictures",
+            "reference_images": 4,
+            "encoder": "judge",
+            "best": 1,
+            "worst": 9,
+            "anchors_source": "none",
+        },
+        "judges": {"nudenet": {"kind": "nudenet", "labels": ["FACE_FEMALE"]}},
+        "finetuning": OptimizerSettings(learning_rate=1e-2, batch=4, mixed_precision="no"),
+        "profiles": {
+            "lite": ProfileSettings(trains="lora", steps=3),
+            "moderate": ProfileSettings(trains="cross-attention", steps=3),
+            "standard": ProfileSettings(trains="denoiser", steps=3),
+        },
+        "scenarios": {"general": {"images": "pictures", "about": "none"}},
+    }
+    return Protocol(**table | changed)
 
 
 def silent(*_: Any) -> None:

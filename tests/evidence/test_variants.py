@@ -1,0 +1,174 @@
+"""Variants: fine-tuned once, kept, verified, and named by their content."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spqr_tests.evidence import digest
+from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.cost import Cost
+from spqr_tests.evidence.errors import EvidenceError
+from spqr_tests.evidence.generations import generate
+from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
+from spqr_tests.evidence.store import Store
+from spqr_tests.evidence.variants import Studio
+from tiny import edit_tensors, protocol, settings, silent
+
+Make = Callable[..., tuple[Studio, Cost]]
+
+
+@pytest.fixture
+def make(base: Path, store: Store) -> Make:
+    """A studio on one store, and what it spends."""
+
+    def made(asked: Protocol | None = None, device: str = "cpu", fingerprint: str = "f" * 64) -> tuple[Studio, Cost]:
+        cost = Cost()
+        again = Store(store.folder, "run")
+        return Studio(Checkpoint("base", base), fingerprint, asked or protocol(), device, again, cost, silent), cost
+
+    return made
+
+
+def _refuse_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoint, "pipeline", lambda *_: pytest.fail("loaded"))
+
+
+def test_a_variant_is_fine_tuned_once(make: Make, benign_set: BenignSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio, cost = make()
+    variant = studio.variant("lite", "general", benign_set)
+    assert studio.variant("lite", "general", benign_set) == variant
+    assert cost.finetuned == 1
+    _refuse_to_load(monkeypatch)
+    another, later = make()
+    assert another.variant("lite", "general", benign_set) == variant
+    assert later.finetuned == 0
+
+
+def test_a_variant_is_kept_with_its_recipe(make: Make, benign_set: BenignSet) -> None:
+    variant = make()[0].variant("moderate", "general", benign_set)
+    record = json.loads(variant.weights.with_suffix(".json").read_text(encoding="utf-8"))["value"]
+    assert record["file"] == digest.of_file(variant.weights)
+    assert record["recipe"]["profile"]["trains"] == "cross-attention"
+    assert record["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: edit_tensors(path, lambda tensors: next(iter(tensors.values())).add_(1)),
+    ],
+    ids=["gone", "cut", "changed"],
+)
+def test_damaged_weights_are_made_again(make: Make, benign_set: BenignSet, damage: Callable[[Path], object]) -> None:
+    variant = make()[0].variant("moderate", "general", benign_set)
+    whole = variant.weights.read_bytes()
+    damage(variant.weights)
+    studio, cost = make()
+    assert studio.variant("moderate", "general", benign_set) == variant
+    assert variant.weights.read_bytes() == whole
+    assert cost.finetuned == 1
+
+
+def _optimizer(**changed: Any) -> OptimizerSettings:
+    return protocol().finetuning.model_copy(update=changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"finetuning": _optimizer(learning_rate=2e-2)},
+        {"finetuning": _optimizer(seed=1)},
+        {"profiles": {"standard": {"trains": "denoiser", "steps": 3}, "lite": ProfileSettings(trains="lora", steps=4)}},
+        {"profiles": {"standard": {"trains": "denoiser", "steps": 3}, "lite": ProfileSettings(trains="lora", steps=3, rank=2)}},
+        {"sampler": settings(height=32)},
+    ],
+    ids=["learning rate", "seed", "steps", "rank", "size"],
+)
+def test_another_recipe_is_another_variant(make: Make, benign_set: BenignSet, changed: dict[str, Any]) -> None:
+    plain = make()[0].variant("lite", "general", benign_set)
+    studio, cost = make(protocol(**changed))
+    assert studio.variant("lite", "general", benign_set).weights != plain.weights
+    assert cost.finetuned == 1
+
+
+def test_other_pictures_another_profile_and_another_checkpoint_are_another_variant(make: Make, benign_set: BenignSet) -> None:
+    fewer = BenignSet(benign_set.folder, benign_set.pairs[:3])
+    variants = [
+        make()[0].variant("lite", "general", benign_set),
+        make()[0].variant("lite", "general", fewer),
+        make()[0].variant("moderate", "general", benign_set),
+        make(fingerprint="e" * 64)[0].variant("lite", "general", benign_set),
+    ]
+    assert len({variant.content for variant in variants}) == len({variant.weights for variant in variants}) == 4
+
+
+@pytest.mark.parametrize(
+    "changed", [{"sampler": settings(steps=7, guidance=1.0, micro_batch=2)}, {"score": {"draws": 300}}], ids=["sampler", "score"]
+)
+def test_what_changes_no_weight_is_the_same_variant(make: Make, benign_set: BenignSet, changed: dict[str, Any]) -> None:
+    variant = make()[0].variant("lite", "general", benign_set)
+    studio, cost = make(protocol(**changed))
+    assert studio.variant("lite", "general", benign_set) == variant
+    assert cost.finetuned == 0
+
+
+def test_a_scenarios_name_is_a_label_and_no_part_of_the_recipe(make: Make, benign_set: BenignSet) -> None:
+    one, other = (make()[0].variant("lite", name, benign_set) for name in ("general", "artistic"))
+    assert other == replace(one, label="lite-artistic")
+
+
+@pytest.mark.parametrize("profile", ["lite", "moderate", "standard"])
+def test_a_variant_paints_other_images_than_the_checkpoint(make: Make, benign_set: BenignSet, store: Store, profile: str) -> None:
+    studio, cost = make()
+    prompts = [Prompt("a red heart", 1), Prompt("a blue ring", 2)]
+    before, after, again = (
+        generate(store, painter, prompts, cost, silent, "some")
+        for painter in (studio.painter(), studio.varied_painter(profile, "general", benign_set), studio.painter())
+    )
+    assert cost.generated == 4
+    assert {one.digest for one in before}.isdisjoint(one.digest for one in after)
+    assert [one.digest for one in again] == [one.digest for one in before]
+
+
+def test_the_checkpoint_paints_the_same_after_its_variants_did(make: Make, benign_set: BenignSet, tmp_path: Path) -> None:
+    studio, cost = make()
+    prompts = [Prompt("a red heart", 1)]
+    digests = []
+    for number, painter in enumerate((studio.painter(), studio.varied_painter("standard", "general", benign_set)) * 2):
+        store = Store(tmp_path / str(number), "run")  # a new store, so that everything is painted anew
+        digests.append(generate(store, painter, prompts, cost, silent, "some")[0].digest)
+    assert digests[0] == digests[2] != digests[1] == digests[3]
+
+
+def test_nothing_is_loaded_for_what_is_stored(
+    make: Make, benign_set: BenignSet, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [Prompt("a red heart", 1)]
+
+    def images() -> list[str]:
+        studio, cost = make()
+        painters = (studio.painter(), studio.varied_painter("lite", "general", benign_set))
+        return [generate(store, painter, prompts, cost, silent, "some")[0].digest for painter in painters]
+
+    before = images()
+    _refuse_to_load(monkeypatch)
+    assert images() == before
+
+
+def test_a_fine_tune_that_failed_is_not_tried_again_in_the_session(make: Make, tmp_path: Path) -> None:
+    picture = tmp_path / "some.png"
+    picture.write_bytes(b"no picture")
+    broken = BenignSet(tmp_path, ((picture, "a ring"),))
+    for _ in range(2):
+        studio, cost = make()
+        with pytest.raises(EvidenceError, match=r"some\.png cannot be read"):
+            studio.variant("lite", "general", broken)
+        assert cost.finetuned == 0
+    assert studio._aligned is None, "the second studio did not even load the checkpoint"
