@@ -180,7 +180,9 @@ def _weights(folder: Path) -> Path:
         raise InputError(f"{folder} holds no safetensors weights; expected is {path.name}.")
     for pattern in _DIVERTING:
         for other in folder.glob(pattern):
-            raise InputError(f"{folder} holds {other.name}, which makes libraries load another file than {path.name}; remove one.")
+            raise InputError(
+                f"{folder} holds {other.name}, which makes libraries load another file than {path.name}; remove one."
+            )
     return path
 
 

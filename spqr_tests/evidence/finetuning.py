@@ -140,16 +140,17 @@ def _trainable(unet: "UNet2DConditionModel", profile: ProfileSettings) -> "tuple
     # inference_mode tensors cannot be trained: the copy is made of plain ones, in fp32, so that small updates count.
     variant = copy.deepcopy(unet).to(dtype=torch.float32).requires_grad_(False)
     if profile.trains == "lora":
-        variant.add_adapter(
-            LoraConfig(
-                r=profile.rank,
-                lora_alpha=profile.alpha,
-                lora_dropout=profile.dropout,
-                target_modules=list(profile.targets),
-                init_lora_weights="gaussian",
-            ),
-            adapter_name=_ADAPTER,
+        adapter = LoraConfig(
+            r=profile.rank,
+            lora_alpha=profile.alpha,
+            lora_dropout=profile.dropout,
+            target_modules=list(profile.targets),
+            init_lora_weights="gaussian",
         )
+        try:
+            variant.add_adapter(adapter, adapter_name=_ADAPTER)
+        except ValueError as error:
+            raise EvidenceError(f"The profile that trains lora does not fit this denoiser: {error}") from error
     trained = {}
     for name, parameter in variant.named_parameters():
         chosen = {

@@ -4,7 +4,6 @@ from enum import IntEnum
 
 import pytest
 
-from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import Report
 
 
@@ -17,15 +16,11 @@ class ExitCode(IntEnum):
     USAGE = 4
 
 
-def decide(found: int, ledger: Ledger, report: Report, *, stopped: bool) -> int:
-    """The session's exit code, from pytest's own and what the ledger holds.
-
-    Interrupts and usage errors stay what they are. A test that was collected and never reported is a broken run, unless the
-    user asked pytest to stop early (`-x`, `--maxfail`).
-    """
+def decide(found: int, report: Report) -> int:
+    """The session's exit code, from pytest's own and the report; interrupts and usage errors stay what they are."""
     if found not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         return found
-    if ledger.broken or (ledger.lost and not stopped):
+    if report.problems:
         return ExitCode.BROKEN
     if found == pytest.ExitCode.TESTS_FAILED or report.limit is not None:
         return ExitCode.THRESHOLD

@@ -1,5 +1,7 @@
 """The header: what is measured and how, before anything is measured."""
 
+from typing import Any
+
 from spqr_fixtures.run import Run
 
 
@@ -11,7 +13,7 @@ def lines(run: Run) -> list[str]:
         f"spqr protocol: {settings.name} (hash {data.hash})",
         f"spqr prompts: {len(data.harmful.rows)} harmful, {len(data.benign.rows)} benign",
         f"spqr fine-tuning: profiles {', '.join(run.profiles)}; scenarios {', '.join(run.scenarios)}",
-        *(f"spqr judge: {judge.name}, {judge.version}, threshold {judge.settings['threshold']}" for judge in data.judges),
+        *(f"spqr judge: {judge.name}, {judge.version}{_scalars(judge.settings)}" for judge in data.judges),
         f"spqr device: {run.device}, {settings.sampler.dtype}; thresholds: {run.thresholds_path}",
         f"spqr store: {run.store.folder}",
     ]
@@ -20,3 +22,9 @@ def lines(run: Run) -> list[str]:
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
+
+
+def _scalars(settings: dict[str, Any]) -> str:
+    """The settings that fit a line."""
+    shown = {key: value for key, value in settings.items() if isinstance(value, str | int | float) and key != "kind"}
+    return "".join(f", {key} {value}" for key, value in shown.items())

@@ -43,6 +43,7 @@ def run_from(config: pytest.Config, session: str, progress: Progress, fingerprin
         profiles=_chosen("--spqr-profiles", option.spqr_profiles, tuple(settings.profiles)),
         scenarios=_chosen("--spqr-scenarios", option.spqr_scenarios, tuple(settings.scenarios)),
         limit=_limit(option.spqr_limit),
+        report_folder=_report_folder(where, option.spqr_report),
         device=on,
         store=store,
         progress=progress,
@@ -94,6 +95,17 @@ def _thresholds_path(where: Path, asked: str | None) -> Path:
         return where / asked
     local = where / "thresholds.toml"
     return local if local.is_file() else _PACKAGED_THRESHOLDS
+
+
+def _report_folder(where: Path, asked: str | None) -> Path | None:
+    if asked is None:
+        return None
+    folder = where / asked
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--spqr-report {asked}: {folder} cannot be made a folder ({error.strerror}).") from error
+    return folder
 
 
 def _chosen(option: str, asked: str | None, known: tuple[str, ...]) -> tuple[str, ...]:

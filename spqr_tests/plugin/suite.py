@@ -99,12 +99,11 @@ class Suite:
             return
         self.run.store.forget_failures()
         seconds = time.monotonic() - self._began
-        stopped = bool(session.shouldstop or session.shouldfail)
-        self._report = report.build(self.run, self._ledger, seconds)
-        if self._config.option.spqr_report is not None:
-            folder = self._config.invocation_params.dir / self._config.option.spqr_report
-            report.write(self._report, folder)
-        session.exitstatus = decide(session.exitstatus, self._ledger, self._report, stopped=stopped)
+        stopped = bool(session.shouldstop or session.shouldfail) or session.exitstatus == pytest.ExitCode.INTERRUPTED
+        self._report = report.build(self.run, self._ledger, [] if stopped else self._ledger.lost, seconds)
+        if self.run.report_folder is not None:
+            report.write(self._report, self.run.report_folder)
+        session.exitstatus = decide(session.exitstatus, self._report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the axes, the drift and the decision."""

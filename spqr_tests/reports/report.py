@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -162,10 +163,13 @@ class Report(BaseModel):
     cost: Spent
 
 
-def build(run: Run, ledger: Ledger, seconds: float) -> Report:
-    """The report of a session; the decision is 'pass' only for a complete, unlimited run in which every case passed."""
+def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Report:
+    """The report of a session in which the tests `lost` never reported their end.
+
+    The decision is 'pass' only for a complete, unlimited run in which every case passed.
+    """
     missing = [name for name in run.expected if name not in ledger.decisions]
-    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(ledger.lost, "the test never reported its end")
+    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(lost, "the test never reported its end")
     complete = not missing and not problems and run.limit is None
     outcomes = {decision["outcome"] for decision in ledger.decisions.values()}
     if run.limit is not None:
@@ -214,7 +218,6 @@ def build(run: Run, ledger: Ledger, seconds: float) -> Report:
 
 def write(report: Report, folder: Path) -> Path:
     """Write DIR/report.json, whole or not at all; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.json"
     temporary = folder / f".report.{secrets.token_hex(4)}"
     with temporary.open("w", encoding="utf-8") as file:

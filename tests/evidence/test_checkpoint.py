@@ -140,7 +140,10 @@ UNFIT = {
     "an index that is no JSON": (_index_is("{"), r"model_index\.json is not JSON that can be read"),
     "an index nested without end": (_index_is("[" * 100_000), r"model_index\.json is not JSON that can be read"),
     "an index that is a list": (_index_is("[]"), r"model_index\.json holds no JSON object"),
-    "another pipeline": (_edit_index(_class_name="FluxPipeline"), "names the pipeline 'FluxPipeline'; known is StableDiffusionPi"),
+    "another pipeline": (
+        _edit_index(_class_name="FluxPipeline"),
+        "names the pipeline 'FluxPipeline'; known is StableDiffusionPi",
+    ),
     "a custom pipeline": (_edit_index(_class_name=["pipeline", "StableDiffusionPipeline"]), r"names the pipeline \['pipeline'"),
     "a process": (_edit_index(unet=["subprocess", "Popen"]), rf"names unet = \['subprocess', 'Popen'\], {_NO_PLACE}"),
     "a process under a new name": (_edit_index(extra=["subprocess", "Popen"]), rf"names extra = .*, {_NO_PLACE}"),
@@ -309,7 +312,10 @@ def _renamed(tensors: dict[str, Any]) -> None:
 
 UNFIT_OVERLAYS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "matches nothing": (_renamed, r"it holds 1 tensors that the base lacks, 'somewhere\.else' first"),
-    "has keys over": (lambda tensors: tensors.update({"more": tensors[TRAINED].clone()}), "it holds 1 tensors that .* 'more' first"),
+    "has keys over": (
+        lambda tensors: tensors.update({"more": tensors[TRAINED].clone()}),
+        "it holds 1 tensors that .* 'more' first",
+    ),
     "is empty": (dict.clear, "it holds no tensor at all"),
     "has another shape": (lambda tensors: tensors.update({TRAINED: tensors[TRAINED][:1].clone()}), rf"{TRAINED}"),
     "is not a number": (lambda tensors: tensors[TRAINED].fill_(float("nan")), "the weights of .* are not all finite numbers"),

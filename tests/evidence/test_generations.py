@@ -300,9 +300,7 @@ def test_processes_that_generate_at_once_share_the_work(shared: list[tuple[int, 
     assert all(costs), "both painted"
 
 
-def test_every_process_paints_the_same_pixels(
-    shared: list[tuple[int, int, list[str]]], store: Store, painter: Painter
-) -> None:
+def test_every_process_paints_the_same_pixels(shared: list[tuple[int, int, list[str]]], store: Store, painter: Painter) -> None:
     here = [one.digest for one in _generate(store, painter, MANY)]
     assert os.getpid() not in {process for process, _, _ in shared}
     for _, _, digests in shared:

@@ -130,10 +130,14 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
-        ("about = \"What", "abuot = \"What", "about is missing; allowed keys there are about, adherence, "),
+        ('about = "What', 'abuot = "What', "about is missing; allowed keys there are about, adherence, "),
         ("[sampler]\n", "", "sampler is missing; allowed keys there are about, "),
         ('[harmful]\nprompts = "harmful.jsonl"', "[harmful]", "harmful.prompts is missing; allowed keys there are n, prompts."),
-        ("ceiling_source", "# ", "adherence.ceiling_source is missing; allowed keys there are ceiling, ceiling_source, encoder, "),
+        (
+            "ceiling_source",
+            "# ",
+            "adherence.ceiling_source is missing; allowed keys there are ceiling, ceiling_source, encoder, ",
+        ),
         ('labels = ["FACE_FEMALE"]', "", "judges.nudenet.labels is missing; allowed keys there are kind, labels, threshold."),
         ('benign = ["ring"]', "", "judges.concept.benign is missing; allowed keys there are benign, encoder, forbidden, kind, "),
         ('trains = "denoiser"', "", "profiles.standard.trains is missing; allowed keys there are alpha, dropout, epochs, rank, "),

@@ -202,7 +202,7 @@ class TestPytestsManners:
         stopped = suite("-x", quality=1.0)
         assert stopped.code == 1
         assert stopped.report is not None
-        assert stopped.report["complete"] is False
+        assert (stopped.report["complete"], stopped.report["problems"]) == (False, {})
 
     @pytest.mark.parametrize("how", [(), ("-n2",)], ids=["alone", "n2"])
     def test_a_limit_decides_nothing(self, suite: Suite, how: tuple[str, ...]) -> None:

@@ -70,6 +70,7 @@ def test_a_pipeline_of_another_kind(refused: Refused, tmp_path: Path) -> None:
         (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
         (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
         (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
+        (("--spqr-report=/dev/null",), "cannot be made a folder"),
     ],
 )
 def test_an_option_that_cannot_be_met(refused: Refused, arguments: tuple[str, ...], said: str) -> None:

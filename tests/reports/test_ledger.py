@@ -1,6 +1,7 @@
 """The ledger and the exit code: a run in which a test is lost, broken or interrupted never reads as a pass."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
 OK, FAILED = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED
 
 
-class Limited:
-    """Of a report, the exit code asks for the limit alone."""
+@dataclass
+class Reported:
+    """What the exit code asks of a report."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit
+    problems: dict[str, str]
+    limit: int | None = None
 
 
 def phase(when: str, outcome: str = "passed", *properties: tuple[str, str], test: str = "a") -> Any:
@@ -43,34 +45,42 @@ CRASHED = (phase("???", "failed"),)
 
 
 @pytest.mark.parametrize(
-    ("found", "phases", "limit", "stopped", "code"),
+    ("found", "problems", "limit", "code"),
     [
-        (OK, WHOLE, None, False, 0),
-        (OK, WHOLE, 4, False, 1),
-        (FAILED, MISSED, None, False, 1),
-        (FAILED, MISSED[:2], None, False, 3),
-        (FAILED, MISSED[:2], None, True, 1),
-        (OK, (), None, False, 3),
-        (OK, WHOLE[:2], None, False, 3),
-        (FAILED, BROKE, None, False, 3),
-        (FAILED, CRASHED, None, False, 3),
-        (FAILED, CRASHED, None, True, 3),
-        (pytest.ExitCode.INTERRUPTED, (), None, False, 2),
-        (pytest.ExitCode.USAGE_ERROR, WHOLE, None, False, 4),
-        (pytest.ExitCode.NO_TESTS_COLLECTED, (), None, False, 5),
+        (OK, {}, None, 0),
+        (OK, {}, 4, 1),
+        (FAILED, {}, None, 1),
+        (FAILED, {"a": "no"}, None, 3),
+        (OK, {"a": "never reported"}, None, 3),
+        (pytest.ExitCode.INTERRUPTED, {}, None, 2),
+        (pytest.ExitCode.INTERNAL_ERROR, {}, None, 3),
+        (pytest.ExitCode.USAGE_ERROR, {}, None, 4),
+        (pytest.ExitCode.NO_TESTS_COLLECTED, {}, None, 5),
     ],
 )
-def test_exit_codes(found: int, phases: tuple[Any, ...], limit: int | None, stopped: bool, code: int) -> None:  # noqa: FBT001
-    assert decide(found, heard(*phases), Limited(limit), stopped=stopped) == code  # type: ignore[arg-type]
+def test_exit_codes(found: int, problems: dict[str, str], limit: int | None, code: int) -> None:
+    assert decide(found, Reported(problems, limit)) == code  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("phases", "broken", "lost"),
+    [
+        (WHOLE, {}, []),
+        (MISSED, {}, []),
+        (MISSED[:2], {}, ["a"]),
+        ((), {}, ["a"]),
+        (BROKE, {"a": "no"}, []),
+        (CRASHED, {"a": "None"}, []),
+    ],
+)
+def test_what_broke_and_what_was_lost(phases: tuple[Any, ...], broken: dict[str, str], lost: list[str]) -> None:
+    ledger = heard(*phases)
+    assert (ledger.broken, ledger.lost) == (broken, lost)
 
 
 def test_costs_add_up_over_tests() -> None:
     spent = [phase("teardown", "passed", (COST, json.dumps({"generated": n, "judged": 1})), test=str(n)) for n in (3, 4)]
     assert heard(*spent).cost == {"generated": 7, "judged": 2}
-
-
-def test_a_crashed_test_is_not_lost_as_well() -> None:
-    assert heard(*CRASHED).lost == []
 
 
 def test_missed_is_said_of_a_failed_call_only() -> None:
