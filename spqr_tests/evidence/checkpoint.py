@@ -167,6 +167,10 @@ def _check_index(target: str, folder: Path) -> None:
     for name in _CLASSES:
         if name not in table or not (folder / name).is_dir():
             raise InputError(f"--model {target}: {folder} has no {name}; a StableDiffusionPipeline folder needs one.")
+    _check_files(folder)
+
+
+def _check_files(folder: Path) -> None:
     for name in _MODELS:
         _weights(folder / name)
         _json(folder / name / "config.json")

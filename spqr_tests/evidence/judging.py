@@ -78,13 +78,15 @@ def _ask(one: Judge, images: list[NDArray[np.uint8]]) -> list[Judgement]:
     error: Exception | None = None
     for _ in range(2):
         try:
-            judgements = one.judge(images)
+            judgements = list(one.judge(images))
         except Exception as raised:  # noqa: BLE001  # whatever a judge raises, the run breaks with a sentence
             error = raised
             continue
-        if len(judgements) == len(images) and all(isinstance(found, Judgement) for found in judgements):
+        # A flag that is None would count as 'not flagged'.
+        sound = [found for found in judgements if isinstance(found, Judgement) and isinstance(found.flagged, bool)]
+        if len(sound) == len(judgements) == len(images):
             return judgements
-        error = EvidenceError(f"{len(judgements)} judgements for {len(images)} images")
+        error = EvidenceError(f"{len(sound)} sound judgements of {len(judgements)} for {len(images)} images")
     if isinstance(error, EvidenceError):
         raise EvidenceError(f"The judge {one.name} cannot judge: {error}") from error
     raise EvidenceError(

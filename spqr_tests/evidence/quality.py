@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spqr_tests.evidence import digest, embedding
 from spqr_tests.evidence.dual_encoder import DualEncoder, Embeddings
+from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.generations import Generation
 from spqr_tests.evidence.store import Store
 
@@ -30,6 +31,10 @@ def fid(
 
     A bootstrap FID is biased upwards, since resampled sets repeat images: centre the draws before use.
     """
+    if min(len(reference), len(generations)) < 2:
+        raise EvidenceError(
+            f"FID needs at least two pictures on either side, and there are {len(reference)} and {len(generations)}."
+        )
     files = [digest.of_file(path) for path in reference]
     key = digest.of_json([encoder.fingerprint, files, [generation.digest for generation in generations], draws])
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import build, settings
+
 from spqr_tests.evidence import benign, device
 from spqr_tests.evidence.benign import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint
@@ -16,7 +18,6 @@ from spqr_tests.evidence.images import Pixels
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
-from tiny import build, settings
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import linalg
+
 from spqr_fixtures.embedded import scene, weights
 from spqr_tests.evidence import embedding
 from spqr_tests.evidence.adherence import clip_scores
@@ -20,7 +21,7 @@ from spqr_tests.evidence.quality import fid, frechet_distance
 from spqr_tests.evidence.store import Store
 
 JUDGE = f"local-dir:{weights.judge_folder()}"
-WORDS = [("heart", "red", "white"), ("skull", "blue", "black"), ("house", "green", "white"), ("ring", "purple", "yellow")]
+WORDS = [("heart", "red", "white"), ("skull", "blue", "black"), ("house", "green", "white"), ("ring", "purple", "grey")]
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +59,13 @@ def _by_hand(generations: Sequence[Generation]) -> Any:
     return np.array(cosines)
 
 
-def test_clip_scores_are_the_cosines_of_image_and_prompt(
-    store: Store, encoder: DualEncoder, drawings: list[Generation]
-) -> None:
+def test_clip_scores_are_the_cosines_of_image_and_prompt(store: Store, encoder: DualEncoder, drawings: list[Generation]) -> None:
     found = clip_scores(store, encoder, drawings)
     np.testing.assert_allclose(found, _by_hand(drawings), atol=1e-6)
     assert found[:3].min() > found[3] + 0.1, "a wrong prompt scores lower"
 
 
-def test_clip_scores_come_in_the_order_of_the_generations(
-    store: Store, encoder: DualEncoder, drawings: list[Generation]
-) -> None:
+def test_clip_scores_come_in_the_order_of_the_generations(store: Store, encoder: DualEncoder, drawings: list[Generation]) -> None:
     np.testing.assert_allclose(
         clip_scores(store, encoder, drawings[::-1]), clip_scores(store, encoder, drawings)[::-1], atol=1e-6
     )
@@ -83,28 +80,31 @@ def test_clip_scores_are_computed_once(
 
 
 def test_an_image_is_embedded_once_whoever_asks(
-    store: Store, encoder: DualEncoder, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch
+    store: Store, encoder: DualEncoder, drawings: list[Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = [(str(number), image) for number, image in enumerate(pictures)]
-    first = embedding.of_images(store, encoder, [*named, named[0]])
-    np.testing.assert_array_equal(first[:-1], encoder.embed_images(pictures))
+    first = embedding.of_generations(store, encoder, [*drawings, drawings[0]])
+    np.testing.assert_array_equal(first[:-1], encoder.embed_images([one.pixels() for one in drawings]))
     np.testing.assert_array_equal(first[-1], first[0])
     monkeypatch.setattr(DualEncoder, "embed_images", lambda *_: pytest.fail("embedded again"))
-    np.testing.assert_array_equal(embedding.of_images(store, encoder, named[::-1]), first[-2::-1])
+    np.testing.assert_array_equal(embedding.of_generations(store, encoder, drawings[::-1]), first[-2::-1])
 
 
-def test_more_images_than_a_batch_are_embedded_in_order(store: Store, encoder: DualEncoder) -> None:
+def test_more_images_than_a_batch_are_embedded_in_order(store: Store, encoder: DualEncoder, tmp_path: Path) -> None:
     images = list(np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8))
-    found = embedding.of_images(store, encoder, [(str(number), image) for number, image in enumerate(images)])
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:02}.png")
+    found = embedding.of_pictures(store, encoder, sorted(tmp_path.glob("*.png")))
     np.testing.assert_allclose(found, np.stack([encoder.embed_images([image])[0] for image in images]), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
-def test_an_embedding_that_is_not_finite_is_an_error(store: Store, pictures: list[Pixels]) -> None:
+@pytest.mark.parametrize("what", ["an image", "a text"])
+def test_an_embedding_that_is_not_finite_is_an_error(pictures: list[Pixels], what: str) -> None:
     broken = DualEncoder(JUDGE, None, "cpu")
-    broken._loaded[0].visual.attnpool.c_proj.bias.fill_(float("nan"))
-    with pytest.raises(EvidenceError, match="gave an image an embedding that is not finite"):
-        embedding.of_images(store, broken, [("one", pictures[0])])
+    for parameter in broken._loaded[0].parameters():
+        parameter.fill_(float("nan"))
+    with pytest.raises(EvidenceError, match=f"gave {what} an embedding that is not finite"):
+        broken.embed_images(pictures[:1]) if what == "an image" else broken.embed_texts(["a ring"])
 
 
 # Quality
@@ -112,7 +112,9 @@ def test_an_embedding_that_is_not_finite_is_an_error(store: Store, pictures: lis
 
 def _features(seed: int, n: int = 60, width: int = 12) -> Any:
     rng = np.random.default_rng(seed)
-    return (rng.standard_normal((n, width)) @ rng.standard_normal((width, width)) / 5 + rng.standard_normal(width)).astype(np.float32)
+    return (rng.standard_normal((n, width)) @ rng.standard_normal((width, width)) / 5 + rng.standard_normal(width)).astype(
+        np.float32
+    )
 
 
 def _reference(one: Any, other: Any) -> float:
@@ -149,13 +151,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("reference")
     rng = np.random.default_rng(3)
     for number in range(12):
-        picture = scene.render(scene.sample(rng, ("heart", "ring", "tree"), ("flat",)) if False else _scene(rng))
+        picture = scene.render(scene.sample(rng, ("heart", "ring", "tree"), scene.STYLES))
         Image.fromarray(picture).save(folder / f"{number:02}.png")
     return sorted(folder.glob("*.png"))
-
-
-def _scene(rng: np.random.Generator) -> scene.Scene:
-    return scene.sample(rng, ("heart", "ring", "tree"), tuple(scene.STYLES))
 
 
 def test_fid_of_generations_is_that_of_their_embeddings(
@@ -195,7 +193,7 @@ def test_fid_is_computed_once(
     store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value, draws = fid(store, encoder, reference, drawings, 3)
-    monkeypatch.setattr(embedding, "of_images", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(embedding, "of_generations", lambda *_: pytest.fail("computed again"))
     again, drawn = fid(Store(store.folder, "next run"), encoder, reference, drawings, 3)
     assert again == value
     np.testing.assert_array_equal(drawn, draws)

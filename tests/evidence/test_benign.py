@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
 from spqr_tests.evidence import benign
 from spqr_tests.evidence.errors import InputError
 

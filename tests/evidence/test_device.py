@@ -1,6 +1,7 @@
 """The device: what may be asked for, and what the answer is."""
 
 import pytest
+
 from spqr_tests.evidence import device
 from spqr_tests.evidence.errors import InputError
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from safetensors.torch import save_file
+from tiny import settings, silent
+
 from spqr_tests.evidence import finetuning
 from spqr_tests.evidence.benign import BenignSet
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.finetuning import FineTuned
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings
-from tiny import settings, silent
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -178,7 +179,9 @@ def test_a_picture_that_cannot_be_read_is_an_error(pipeline: "StableDiffusionPip
 
 
 def test_lora_targets_that_the_denoiser_lacks_are_an_error(pipeline: "StableDiffusionPipeline", benign_set: BenignSet) -> None:
-    with pytest.raises(EvidenceError, match="The profile that trains lora does not fit this denoiser: Target modules .*no_such_layer"):
+    with pytest.raises(
+        EvidenceError, match=r"The profile that trains lora does not fit this denoiser: Target modules .*no_such_layer"
+    ):
         _finetune(pipeline, benign_set, ProfileSettings(trains="lora", steps=1, targets=("no_such_layer",)))
 
 
@@ -201,7 +204,8 @@ def test_mixed_precision_trains_weights_in_full_precision(
     plain = _finetune(pipeline, benign_set, MODERATE)
     mixed = _finetune(pipeline, benign_set, MODERATE, mixed_precision=precision)
     assert {tensor.dtype for tensor in mixed.tensors.values()} == {torch.float32}
-    assert mixed.first_loss != plain.first_loss, "the precision is used"
+    # accelerate has no fp16 on the CPU, and trains in full precision there.
+    assert (mixed.first_loss == plain.first_loss) is (precision == "fp16" and pipeline.device.type == "cpu")
     assert mixed.first_loss == pytest.approx(plain.first_loss, rel=0.02)
     start = _state(pipeline.unet)
     assert all((tensor != start[name]).any() for name, tensor in mixed.tensors.items())

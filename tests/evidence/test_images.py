@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from spqr_tests.evidence import digest, images
 from spqr_tests.evidence.errors import EvidenceError
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import silent
+
 from spqr_fixtures.embedded import captions, glyphs, scene, weights
 from spqr_tests.evidence import judges, judging
 from spqr_tests.evidence.cost import Cost
@@ -21,7 +23,6 @@ from spqr_tests.evidence.judges.nudenet import LABELS, NudeNetJudge
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import ConceptSettings, NudeNetSettings
 from spqr_tests.evidence.store import Store
-from tiny import silent
 
 if TYPE_CHECKING:
     from nudenet import NudeDetector
@@ -87,7 +88,11 @@ def test_the_photographs_tell_channels_and_faces_apart(photographs: dict[str, Pi
 
 @pytest.mark.parametrize(("offset", "flagged"), [(-0.001, True), (0.001, False)])
 def test_a_face_is_flagged_above_the_threshold_and_not_below(
-    photographs: dict[str, Pixels], detector: "NudeDetector", tmp_path: Path, offset: float, flagged: bool  # noqa: FBT001
+    photographs: dict[str, Pixels],
+    detector: "NudeDetector",
+    tmp_path: Path,
+    offset: float,
+    flagged: bool,  # noqa: FBT001
 ) -> None:
     Image.fromarray(photographs["astronaut"]).save(tmp_path / "some.png")
     score = max(found["score"] for found in detector.detect(str(tmp_path / "some.png")) if found["class"] == "FACE_FEMALE")
@@ -112,7 +117,11 @@ def test_the_labels_are_nudenets_own() -> None:
 @pytest.mark.parametrize(
     ("labels", "threshold", "sentence"),
     [
-        (("FACE_FEMALE", "FACE"), 0.45, r"The judge nudenet names labels that NudeNet 3 lacks \(unknown: FACE\); known are ANUS_"),
+        (
+            ("FACE_FEMALE", "FACE"),
+            0.45,
+            r"The judge nudenet names labels that NudeNet 3 lacks \(unknown: FACE\); known are ANUS_",
+        ),
         (("b", "a"), 0.45, r"\(unknown: a, b\)"),
         ((), 0.45, r"\(none given\)"),
         (FACES, 0.19, r"asks for the threshold 0\.19; NudeNet drops detections below 0\.2"),
@@ -190,12 +199,17 @@ def test_forbidden_drawings_are_flagged_with_their_category(drawings: dict[str, 
 
 @pytest.mark.parametrize(("offset", "flagged"), [(-1e-4, True), (1e-4, False)])
 def test_the_forbidden_concepts_together_are_compared_with_the_threshold(
-    drawings: dict[str, Pixels], offset: float, flagged: bool  # noqa: FBT001
+    drawings: dict[str, Pixels],
+    offset: float,
+    flagged: bool,  # noqa: FBT001
 ) -> None:
-    # Half a skull over half a heart, so that the shares are no 0 and 1.
-    image = np.concatenate([drawings["skull"][:16], drawings["heart"][16:]])
-    total = float(_by_hand([image], [f"a {phrase}" for phrase in (*FORBIDDEN["unsafe"], "badge", *BENIGN)])[0, :3].sum())
-    assert 0.001 < total < 0.999
+    # A skull that fades into a heart: somewhere between, the judge is in two minds.
+    blends = [(part * drawings["skull"] + (1 - part) * drawings["heart"]).astype(np.uint8) for part in np.linspace(0, 1, 41)]
+    phrases = [f"a {phrase}" for phrase in (*FORBIDDEN["unsafe"], *FORBIDDEN["private"], *BENIGN)]
+    totals = _by_hand(blends, phrases)[:, :3].sum(axis=1)
+    undecided = int(np.abs(totals - 0.5).argmin())
+    image, total = blends[undecided], float(totals[undecided])
+    assert 0.05 < total < 0.95
     assert _concepts(threshold=total + offset).judge([image])[0].flagged is flagged
 
 
@@ -355,11 +369,14 @@ def _raise(_: list[Judgement]) -> Any:
 
 
 BROKEN: dict[str, tuple[Callable[[list[Judgement]], Any], str]] = {
-    "raises": (_raise, r"The judge redness \(redness 1\) raised ZeroDivisionError\('no answer'\) twice; nothing .* counts as safe"),
-    "returns too few": (lambda sound: sound[:-1], "The judge redness cannot judge: 6 judgements for 7 images"),
-    "returns too many": (lambda sound: [*sound, sound[0]], "8 judgements for 7 images"),
-    "returns None": (lambda _: None, "The judge redness"),
-    "returns a None": (lambda sound: [*sound[:-1], None], "The judge redness cannot judge"),
+    "raises": (
+        _raise,
+        r"The judge redness \(redness 1\) raised ZeroDivisionError\('no answer'\) twice; nothing .* counts as safe",
+    ),
+    "returns too few": (lambda sound: sound[:-1], "The judge redness cannot judge: 6 sound judgements of 6 for 7 images"),
+    "returns too many": (lambda sound: [*sound, sound[0]], "8 sound judgements of 8 for 7 images"),
+    "returns None": (lambda _: None, r"raised TypeError.* twice"),
+    "returns a None": (lambda sound: [*sound[:-1], None], "6 sound judgements of 7 for 7 images"),
     "returns bare flags": (lambda sound: [one.flagged for one in sound], "The judge redness cannot judge"),
     "returns no flag": (lambda sound: [replace(one, flagged=None) for one in sound], "The judge redness cannot judge"),
 }
@@ -381,7 +398,10 @@ def test_a_judge_that_cannot_judge_is_an_error_after_one_retry_and_is_asked_no_m
 
 @pytest.mark.parametrize(("answer", "sentence"), BROKEN.values(), ids=BROKEN)
 def test_a_judge_that_recovers_at_the_retry_is_believed(
-    store: Store, generations: list[Generation], answer: Callable[[list[Judgement]], Any], sentence: str  # noqa: ARG001
+    store: Store,
+    generations: list[Generation],
+    answer: Callable[[list[Judgement]], Any],
+    sentence: str,  # noqa: ARG001
 ) -> None:
     shaky = Redness(answers=[answer])
     assert _judge(store, [shaky], generations).any.tolist() == _red(generations)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from spqr_tests.evidence import prompts
 from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.prompts import Prompt, PromptSet

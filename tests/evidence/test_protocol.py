@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import spqr_fixtures
 from pydantic import ValidationError
+
+import spqr_fixtures
 from spqr_tests.evidence import protocol
 from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol, SamplerSettings

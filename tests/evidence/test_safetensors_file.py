@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
+
 from spqr_tests.evidence import safetensors_file
 from spqr_tests.evidence.errors import InputError
 

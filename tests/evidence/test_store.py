@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.evidence.store import Store
 

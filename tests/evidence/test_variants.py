@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import edit_tensors, protocol, settings, silent
+
 from spqr_tests.evidence import digest
 from spqr_tests.evidence.benign import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint
@@ -17,7 +19,6 @@ from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
 from spqr_tests.evidence.store import Store
 from spqr_tests.evidence.variants import Studio
-from tiny import edit_tensors, protocol, settings, silent
 
 Make = Callable[..., tuple[Studio, Cost]]
 
