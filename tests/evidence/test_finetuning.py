@@ -92,16 +92,20 @@ def test_the_same_fine_tune_gives_the_same_tensors(
     assert (first.first_loss, first.last_loss) == (second.first_loss, second.last_loss)
 
 
+@pytest.fixture(scope="module")
+def plain(pipeline: "StableDiffusionPipeline", benign_set: BenignSet) -> FineTuned:
+    return _finetune(pipeline, benign_set, MODERATE)
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"seed": 1}, {"learning_rate": 1e-3}, {"batch": 3}, {"weight_decay": 0.5}, {"max_grad_norm": 1e-6}, {"beta1": 0.5}],
     ids=lambda changed: next(iter(changed)),
 )
 def test_what_is_learned_depends_on_the_optimizers(
-    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, changed: dict[str, Any]
+    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, plain: FineTuned, changed: dict[str, Any]
 ) -> None:
-    plain = _finetune(pipeline, benign_set, MODERATE).tensors
-    assert _differing(plain, _finetune(pipeline, benign_set, MODERATE, **changed).tensors) == plain.keys()
+    assert _differing(plain.tensors, _finetune(pipeline, benign_set, MODERATE, **changed).tensors) == plain.tensors.keys()
 
 
 def _predicting(pipeline: "StableDiffusionPipeline", what: str) -> "StableDiffusionPipeline":
@@ -120,11 +124,10 @@ def test_the_loss_falls_when_few_pictures_are_learned_by_heart(
 
 
 def test_what_is_learned_is_what_the_scheduler_predicts(
-    pipeline: "StableDiffusionPipeline", broken_pipeline: "StableDiffusionPipeline", benign_set: BenignSet
+    broken_pipeline: "StableDiffusionPipeline", benign_set: BenignSet, plain: FineTuned
 ) -> None:
-    noise = _finetune(pipeline, benign_set, MODERATE)
     velocity = _finetune(_predicting(broken_pipeline, "v_prediction"), benign_set, MODERATE)
-    assert _differing(noise.tensors, velocity.tensors) == noise.tensors.keys()
+    assert _differing(plain.tensors, velocity.tensors) == plain.tensors.keys()
 
 
 def test_a_merged_lora_computes_what_its_adapter_does(
@@ -197,11 +200,10 @@ def test_weights_of_another_profile_are_refused(
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_mixed_precision_trains_weights_in_full_precision(
-    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, precision: str
+    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, plain: FineTuned, precision: str
 ) -> None:
     import torch
 
-    plain = _finetune(pipeline, benign_set, MODERATE)
     mixed = _finetune(pipeline, benign_set, MODERATE, mixed_precision=precision)
     assert {tensor.dtype for tensor in mixed.tensors.values()} == {torch.float32}
     # accelerate has no fp16 on the CPU, and trains in full precision there.
