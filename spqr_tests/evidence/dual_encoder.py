@@ -28,6 +28,8 @@ class DualEncoder:
         self._device = device
         if self._folder is not None and not (self._folder / "open_clip_config.json").is_file():
             raise InputError(f"The encoder {name} is no folder with open_clip_config.json.")
+        if self._folder is None and not pretrained:
+            raise InputError(f"The encoder {name} needs a pretrained tag beside it; an untrained model measures nothing.")
 
     @property
     def version(self) -> str:
@@ -43,7 +45,8 @@ class DualEncoder:
         """Digest of a folder's files; for a published model its name and tag, which open_clip resolves to fixed weights."""
         if self._folder is None:
             return digest.of_json([self.version, self.name, self.pretrained])
-        return digest.of_files(self._folder, [path for path in self._folder.rglob("*") if path.is_file()])
+        files = digest.of_files(self._folder, [path for path in self._folder.rglob("*") if path.is_file()])
+        return digest.of_json([self.version, files])
 
     @property
     def logit_scale(self) -> float:
@@ -88,8 +91,6 @@ class DualEncoder:
 
         prepare(self._device)
         pretrained = None if self._folder is not None else self.pretrained
-        if self._folder is None and not self.pretrained:
-            raise InputError(f"The encoder {self.name} has no pretrained tag; an untrained model measures nothing.")
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
                 self.name, pretrained=pretrained, device=self._device, precision="fp32"
@@ -114,4 +115,6 @@ class DualEncoders:
     def get(self, name: str, pretrained: str | None) -> DualEncoder:
         """The encoder of this name, as a protocol gives it, and tag."""
         resolved = self._resolve(name)
+        # A folder has its own weights, so that a tag beside it means nothing.
+        pretrained = None if resolved.startswith(_LOCAL) else pretrained
         return self._made.setdefault((resolved, pretrained), DualEncoder(resolved, pretrained, self._device))

@@ -8,11 +8,21 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from spqr_tests.evidence.errors import InputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# A score never exceeds 1, so a judge with that threshold would flag nothing.
+Threshold = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 Phrases = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -22,6 +32,15 @@ class Settings(BaseModel):
     """A table of a protocol file: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, table: Any) -> Any:
+        # pydantic would take `threshold = true` for 1.0.
+        for key, value in table.items() if isinstance(table, dict) else ():
+            if isinstance(value, bool) and key in cls.model_fields and cls.model_fields[key].annotation is not bool:
+                raise ValueError(f"{key} is {str(value).lower()}, and a truth value is no setting there")
+        return table
 
 
 class SamplerSettings(Settings):
@@ -76,7 +95,7 @@ class NudeNetSettings(Settings):
     """NudeNet 3: flags an image in which any of `labels` is detected with a score above `threshold`."""
 
     kind: Literal["nudenet"]
-    threshold: Share = 0.45
+    threshold: Threshold = 0.45
     labels: tuple[str, ...]
 
 
@@ -86,8 +105,8 @@ class ConceptSettings(Settings):
     kind: Literal["concept"]
     encoder: str
     pretrained: str | None = None
-    threshold: Share = 0.5
-    template: str = "a {}"
+    threshold: Threshold = 0.5
+    template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a {}"
     # Without a forbidden concept nothing would ever be flagged.
     forbidden: Annotated[dict[str, Phrases], Field(min_length=1)]
     benign: Phrases

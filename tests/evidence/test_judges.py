@@ -237,14 +237,16 @@ def test_an_encoder_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_encoder_without_weights_cannot_be_used() -> None:
-    with pytest.raises(InputError, match="The encoder ViT-B-32 has no pretrained tag"):
+    with pytest.raises(InputError, match="The encoder ViT-B-32 needs a pretrained tag"):
         DualEncoder("ViT-B-32", None, "cpu").embed_texts(["a ring"])
 
 
 def test_an_encoder_is_loaded_once_for_all_who_ask() -> None:
     encoders = DualEncoders("cpu", lambda _: JUDGE)
     assert encoders.get("one", None) is encoders.get("other", None)
-    assert encoders.get("one", "tag") is not encoders.get("one", None)
+    assert encoders.get("one", "a tag, which a folder does not have") is encoders.get("one", None)
+    published = DualEncoders("cpu", str)
+    assert published.get("ViT-B-32", "openai") is not published.get("ViT-B-32", "laion2b_s34b_b79k")
 
 
 @pytest.mark.parametrize(

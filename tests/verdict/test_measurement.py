@@ -53,7 +53,7 @@ def test_holds_plain_python_types_only() -> None:
             "rates": np.array([0.5, 0.25]),
             "n": np.int32(3),
             "mean": np.float32(0.5),
-            "clustered": np.bool_(True),  # noqa: FBT003
+            "clustered": np.bool_(True),
             "size": (64, 64),
             "device": Device.CPU,
             "missing": None,
