@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import build, settings
 
 from spqr_tests.evidence import benign, device
 from spqr_tests.evidence.benign import BenignSet
@@ -18,6 +17,7 @@ from spqr_tests.evidence.images import Pixels
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
+from tests.evidence.tiny import build, settings
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny import edit_json, edit_tensors
 
 from spqr_tests.evidence.checkpoint import Checkpoint
 from spqr_tests.evidence.errors import InputError
+from tests.evidence.tiny import edit_json, edit_tensors
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

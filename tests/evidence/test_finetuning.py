@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from safetensors.torch import save_file
-from tiny import settings, silent
 
 from spqr_tests.evidence import finetuning
 from spqr_tests.evidence.benign import BenignSet
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.finetuning import FineTuned
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings
+from tests.evidence.tiny import settings, silent
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

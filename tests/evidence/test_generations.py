@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tiny import settings, silent
 
 from spqr_tests.evidence import device
 from spqr_tests.evidence.checkpoint import Checkpoint
@@ -20,6 +19,7 @@ from spqr_tests.evidence.generations import Generation, Painter, generate
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
+from tests.evidence.tiny import settings, silent
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import silent
 
 from spqr_fixtures.embedded import captions, glyphs, scene, weights
 from spqr_tests.evidence import judges, judging
@@ -23,6 +22,7 @@ from spqr_tests.evidence.judges.nudenet import LABELS, NudeNetJudge
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import ConceptSettings, NudeNetSettings
 from spqr_tests.evidence.store import Store
+from tests.evidence.tiny import silent
 
 if TYPE_CHECKING:
     from nudenet import NudeDetector

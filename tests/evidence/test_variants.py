@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import edit_tensors, protocol, settings, silent
 
 from spqr_tests.evidence import digest
 from spqr_tests.evidence.benign import BenignSet
@@ -19,6 +18,7 @@ from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
 from spqr_tests.evidence.store import Store
 from spqr_tests.evidence.variants import Studio
+from tests.evidence.tiny import edit_tensors, protocol, settings, silent
 
 Make = Callable[..., tuple[Studio, Cost]]
 

@@ -1,0 +1,18 @@
+"""The order of the tests, fast ones first, and what all of them share."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Property tests try the same examples in every run and leave no files behind.
+settings.register_profile("tests", derandomize=True, database=None, deadline=None)
+settings.load_profile("tests")
+
+_ORDER = ("verdict", "reports", "fixtures", "evidence", "embedded", "plugin", "test_wheel.py", "test_end_to_end.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Arithmetic first, whole runs of the suite last."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(here).parts[0]) if item.path.is_relative_to(here) else -1)
