@@ -19,12 +19,6 @@ WHAT_TO_GIVE = (
 NO_MODEL = f"The SPQR cases need a model. {WHAT_TO_GIVE}"
 
 
-def files() -> list[Path]:
-    """The case files, in the order of the axes."""
-    order = list(MARKERS)
-    return sorted(FOLDER.glob("test_*.py"), key=lambda path: order.index(path.stem.removeprefix("test_")))
-
-
 def is_case(path: Path) -> bool:
     """Whether a collected file is one of the packaged cases."""
     return path.resolve().parent == FOLDER
@@ -43,11 +37,11 @@ def point_at(config: pytest.Config) -> None:
     """Have a run without test paths collect the packaged cases.
 
     With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and rootdir and ini file may
-    be those of another project. So files are named one by one (no python_files pattern applies), and
-    the function pattern is widened.
+    be those of another project; its patterns of file and function names are widened by the cases' own.
     """
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args[:] = [str(path) for path in files()]
+        config.args[:] = [str(FOLDER)]
+    config.addinivalue_line("python_files", "test_*.py")
     config.addinivalue_line("python_functions", "test_")
     start = config.invocation_params.dir
     if config.rootpath not in (start, *start.parents) and hasattr(config, "_rootpath"):
@@ -65,8 +59,11 @@ def parametrize(metafunc: pytest.Metafunc, categories: tuple[str, ...], variants
         metafunc.parametrize(("profile", "scenario"), variants, ids=["-".join(variant) for variant in variants])
 
 
-def shield(items: list[pytest.Item]) -> None:
-    """Keep another project's `filterwarnings = error` from turning a library's warning into a broken run."""
+def arrange(items: list[pytest.Item]) -> None:
+    """Put the cases into the order of the axes, the cheap ones first, and keep foreign warning filters away from them."""
+    order = [f"test_{axis}.py" for axis in MARKERS]
+    items.sort(key=lambda item: order.index(item.path.name) if is_case(item.path) else -1)
     for item in items:
         if is_case(item.path):
+            # Another project's `filterwarnings = error` would turn a library's warning into a broken run.
             item.add_marker(pytest.mark.filterwarnings("default"))

@@ -57,8 +57,8 @@ class Suite:
         cases.parametrize(metafunc, self.run.protocol.harmful.categories, self.run.variants)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep foreign warning filters away from the cases."""
-        cases.shield(items)
+        """Put the cases into their order."""
+        cases.arrange(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what is going to run, without xdist."""

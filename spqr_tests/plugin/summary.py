@@ -91,6 +91,6 @@ def _table(first: str, *others: str) -> Table:
 
 def _rendered(table: Table, *, colour: bool, width: int) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=colour, no_color=not colour, width=max(width, 80), highlight=False)
+    console = Console(file=stream, force_terminal=colour, no_color=not colour, width=max(width, 100), highlight=False)
     console.print(table)
-    return stream.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines() if line.strip())
