@@ -1,5 +1,7 @@
 """The command line options."""
 
+import argparse
+
 import pytest
 
 _HELP = {
@@ -25,7 +27,7 @@ def add(parser: pytest.Parser) -> None:
     }
     try:
         group.addoption("--spqr-model", "--model", **about)
-    except ValueError:
+    except (ValueError, argparse.ArgumentError):  # pytest 8 raises the one, pytest 9 the other
         group.addoption("--spqr-model", **about)
     for name, (metavar, text) in _HELP.items():
         group.addoption(name, dest=name.removeprefix("--").replace("-", "_"), metavar=metavar, default=None, help=text)

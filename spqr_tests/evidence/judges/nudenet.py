@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import metadata, resources
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,11 @@ class NudeNetJudge:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the settings, the package's version (its code does the post-processing) and the ONNX file."""
-        weights = digest.of_file(Path(str(resources.files("nudenet").joinpath("320n.onnx"))))
+        # Found without importing the package, which loads onnxruntime and OpenCV.
+        spec = find_spec("nudenet")
+        if spec is None or spec.origin is None:
+            raise InputError(f"The judge {self.name} needs the package nudenet, which is not installed.")
+        weights = digest.of_file(Path(spec.origin).with_name("320n.onnx"))
         return digest.of_json([self.version, self.settings, weights])
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
