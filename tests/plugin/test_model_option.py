@@ -31,7 +31,7 @@ def test_a_project_that_uses_no_model_is_left_alone(tmp_path: Path) -> None:
 def test_collecting_imports_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys, pytest; code = pytest.main(sys.argv[1:]); "
-        "sys.exit(code or str([name for name in ('torch', 'diffusers', 'open_clip', 'onnxruntime') if name in sys.modules] or ''))"
+        "sys.exit(code or ' '.join({'torch', 'diffusers', 'open_clip', 'onnxruntime'} & set(sys.modules)) or 0)"
     )
     command = [sys.executable, "-c", code, "--collect-only", "--model=embedded:uce", f"--spqr-store={tmp_path}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
@@ -48,7 +48,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "testpaths = .\nfilterwarnings = error\nxfail_strict = true\n"
     )
     (project / "check_theirs.py").write_text("def check_theirs(): assert False\n")
-    (project / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef gate(): raise RuntimeError('theirs')\n")
+    (project / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef theirs(): return 1\n")
     folder = project / "models" / "mine"
     shutil.copytree(weights.base_folder(), folder)
     return folder
