@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_no_configuration_names_a_path() -> None:
     for path in weights.WEIGHTS.rglob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert "_name_or_path" not in text, path
-        assert '"/' not in text, f"{path} holds an absolute path"
+        assert not re.search(r'"/\w+/', text), f"{path} holds an absolute path"
 
 
 def test_the_names() -> None:
