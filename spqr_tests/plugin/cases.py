@@ -39,13 +39,15 @@ def point_at(config: pytest.Config) -> None:
     With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and rootdir and ini file may
     be those of another project; its patterns of file and function names are widened by the cases' own.
     """
-    if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args[:] = [str(FOLDER)]
     config.addinivalue_line("python_files", "test_*.py")
     config.addinivalue_line("python_functions", "test_")
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return
+    config.args[:] = [str(FOLDER)]
     start = config.invocation_params.dir
-    if config.rootpath not in (start, *start.parents) and hasattr(config, "_rootpath"):
-        # Otherwise test ids would start with ../../ and the cache would be written beside the weights.
+    above = config.rootpath in start.parents and config.inipath is not None
+    if config.rootpath != start and not above and config.option.rootdir is None and hasattr(config, "_rootpath"):
+        # Otherwise the cache would be written beside the weights, and test ids would start where they lie.
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 

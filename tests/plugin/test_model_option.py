@@ -95,7 +95,10 @@ def test_the_space_form_works_from_anywhere(
     assert finished.report["cost"]["generated"] == 0
     for key in ("axes", "robustness", "score", "decision", "complete"):
         assert finished.report[key] == based[1].report[key]
+    # Neither the cache beside the weights nor test ids that start there.
     assert set(checkpoint.iterdir()) == before
+    root = {"checkout": CHECKOUT, "unrelated": tmp_path}.get(where, checkpoint.parents[1])
+    assert f"rootdir: {root}\n" in finished.output
 
 
 def test_the_embedded_base_and_its_copy_are_one_model(suite: Suite, checkpoint: Path) -> None:
