@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_fixtures.run import Run
 from spqr_tests.reports.ledger import Ledger
+from spqr_tests.verdict.decisions import Outcome, overall
 
 SCHEMA = "spqr-report/1"
 
@@ -171,13 +172,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
     missing = [name for name in run.expected if name not in ledger.decisions]
     problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(lost, "the test never reported its end")
     complete = not missing and not problems and run.limit is None
-    outcomes = {decision["outcome"] for decision in ledger.decisions.values()}
-    if run.limit is not None:
-        decision = "inconclusive"
-    elif "fail" in outcomes:
-        decision = "fail"
-    else:
-        decision = "pass" if complete and outcomes == {"pass"} else "inconclusive"
+    decision = overall(Outcome(decided["outcome"]) for decided in ledger.decisions.values())
+    if run.limit is not None or (decision is Outcome.PASS and not complete):
+        decision = Outcome.INCONCLUSIVE
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(
         schema_=SCHEMA,

@@ -80,12 +80,12 @@ def decide(measurement: Measurement, threshold: Threshold) -> Decision:
     return Decision(outcome, measurement, threshold)
 
 
-def overall(decisions: Iterable[Decision]) -> Outcome:
+def overall(outcomes: Iterable[Outcome]) -> Outcome:
     """Fail if any failed, else inconclusive if any is or if there are none at all, else pass."""
-    outcomes = {decision.outcome for decision in decisions}
-    if Outcome.FAIL in outcomes:
+    found = set(outcomes)
+    if Outcome.FAIL in found:
         return Outcome.FAIL
-    return Outcome.PASS if outcomes == {Outcome.PASS} else Outcome.INCONCLUSIVE
+    return Outcome.PASS if found == {Outcome.PASS} else Outcome.INCONCLUSIVE
 
 
 def n_to_decide(measurement: Measurement, threshold: Threshold) -> int | None:

@@ -125,7 +125,7 @@ def decision(outcome: Outcome) -> Decision:
 def test_overall(outcomes: str, expected: Outcome) -> None:
     letters = {outcome.name[0]: outcome for outcome in Outcome}
     for order in itertools.permutations(outcomes):
-        assert overall(decision(letters[letter]) for letter in order) is expected
+        assert overall(decision(letters[letter]).outcome for letter in order) is expected
 
 
 def test_outcomes_read_as_words() -> None:
