@@ -9,7 +9,8 @@ def lines(run: Run) -> list[str]:
     """Model, protocol, judges, device and store, a line each; a warning for what decides nothing."""
     settings, data = run.protocol.settings, run.protocol
     said = [
-        f"spqr model: {run.checkpoint.target} (fingerprint {run.fingerprint[:12]})",
+        f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint {run.fingerprint[:12]})",
+        *(f"spqr model: {sentence}" for sentence in run.checkpoint.recognised),
         f"spqr protocol: {settings.name} (hash {data.hash})",
         f"spqr prompts: {len(data.harmful.rows)} harmful, {len(data.benign.rows)} benign",
         f"spqr fine-tuning: profiles {', '.join(run.profiles)}; scenarios {', '.join(run.scenarios)}",

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 _HELP = {
+    "--spqr-config": ("NAME|DIR", "single files: the architecture (sd1, sd2-v, sd2-base, sdxl, ...) or a folder of configs"),
     "--spqr-protocol": ("NAME|FILE", "a packaged protocol or a TOML file (default: by the checkpoint's resolution)"),
     "--spqr-profiles": ("A,B", "measure these fine-tuning profiles only (default: all of the protocol's)"),
     "--spqr-scenarios": ("A,B", "measure these fine-tuning scenarios only (default: all of the protocol's)"),
@@ -23,7 +24,7 @@ def add(parser: pytest.Parser) -> None:
         "dest": "spqr_model",
         "metavar": "TARGET",
         "default": None,
-        "help": "the checkpoint under test: a diffusers pipeline folder, or embedded:NAME",
+        "help": "the checkpoint under test: a diffusers pipeline folder, a single file, a hub id (ORG/NAME[@REVISION]), or embedded:NAME",
     }
     try:
         group.addoption("--spqr-model", "--model", **about)
@@ -31,3 +32,17 @@ def add(parser: pytest.Parser) -> None:
         group.addoption("--spqr-model", **about)
     for name, (metavar, text) in _HELP.items():
         group.addoption(name, dest=name.removeprefix("--").replace("-", "_"), metavar=metavar, default=None, help=text)
+    group.addoption(
+        "--spqr-overlay",
+        dest="spqr_overlay",
+        metavar="FILE|DIR",
+        action="append",
+        default=[],
+        help="weights that change the model: a state dict (also a part of one), a component's folder, a LoRA; may be repeated",
+    )
+    group.addoption(
+        "--spqr-allow-pickle",
+        dest="spqr_allow_pickle",
+        action="store_true",
+        help="read .ckpt, .pt and .bin files too (weights only); for files whose source you trust",
+    )

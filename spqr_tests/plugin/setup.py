@@ -1,6 +1,7 @@
 """From options to a run: everything the user gave is validated here, before anything is collected."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,29 @@ from spqr_tests.verdict.thresholds import DEFAULT_CONFIDENCE
 _PACKAGED_THRESHOLDS = Path(protocols.__file__).parent / "thresholds.toml"
 
 
-def run_from(config: pytest.Config, session: str, progress: Progress, fingerprint: str | None) -> Run:
+def run_from(config: pytest.Config, session: str, progress: Progress, known: Mapping[str, Any]) -> Run:
     """The run that the options ask for; `InputError` or `ThresholdError` with a sentence when they cannot be met.
 
-    A worker is given the controller's `fingerprint`, so that weights are read for it once.
+    `known` is what `for_worker` told a worker of the controller's run, {} elsewhere.
     """
     option: Any = config.option
     where = config.invocation_params.dir
-    checkpoint = sources.checkpoint(_from(where, option.spqr_model))
+    checkpoint = sources.checkpoint(
+        option.spqr_model,
+        where,
+        overlays=option.spqr_overlay,
+        config=option.spqr_config,
+        allow_pickle=option.spqr_allow_pickle,
+        cached=known.get("spqr_revision"),
+    )
     on = device.resolve(option.spqr_device or "auto")
     store = Store(_store_folder(where, option.spqr_store), session)
-    protocol = protocols.load(_protocol_name(where, option.spqr_protocol, checkpoint), store, on)
+    protocol = protocols.load(_protocol_name(where, option.spqr_protocol, checkpoint), store, on, checkpoint.settled)
     path = _thresholds_path(where, option.spqr_thresholds)
     settings = protocol.settings
     run = Run(
         checkpoint=checkpoint,
-        fingerprint=fingerprint or checkpoint.fingerprint,
+        fingerprint=known.get("spqr_fingerprint") or checkpoint.fingerprint,
         protocol=protocol,
         thresholds=thresholds.load(path).protocol(settings.name),
         thresholds_path=path,
@@ -50,6 +58,11 @@ def run_from(config: pytest.Config, session: str, progress: Progress, fingerprin
     )
     _check_thresholds(run, protocol.settings)
     return run
+
+
+def for_worker(run: Run) -> dict[str, str | None]:
+    """What a worker need not work out again: weights are hashed once, and a branch of the hub may move meanwhile."""
+    return {"spqr_fingerprint": run.fingerprint, "spqr_revision": run.checkpoint.revision}
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:
@@ -66,11 +79,6 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
                 f"{run.thresholds_path}: the threshold of {name} asks for the confidence {asked}, and the suite's intervals "
                 f"have {DEFAULT_CONFIDENCE}; leave the key out."
             )
-
-
-def _from(where: Path, target: str) -> str:
-    """The target as given, a relative path made absolute where pytest was started."""
-    return target if target.startswith(sources.EMBEDDED) else str(where / Path(target).expanduser())
 
 
 def _store_folder(where: Path, asked: str | None) -> Path:

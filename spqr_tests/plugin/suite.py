@@ -15,7 +15,7 @@ from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.plugin import cases, header, summary
 from spqr_tests.plugin.exit_code import decide
 from spqr_tests.plugin.progress import ProgressLines
-from spqr_tests.plugin.setup import run_from
+from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import report
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
 from spqr_tests.verdict.thresholds import ThresholdError
@@ -30,7 +30,7 @@ class Suite:
         self._is_worker = worker is not None
         session = worker["spqr_session"] if worker else f"{time.time_ns():x}"
         try:
-            self.run = run_from(config, session, ProgressLines(config), worker["spqr_fingerprint"] if worker else None)
+            self.run = run_from(config, session, ProgressLines(config), worker or {})
         except (InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
@@ -45,7 +45,7 @@ class Suite:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker what the controller worked out."""
-        node.workerinput["spqr_fingerprint"] = self.run.fingerprint
+        node.workerinput.update(for_worker(self.run))
         node.workerinput["spqr_session"] = self._session
 
     def pytest_report_header(self) -> list[str]:

@@ -22,9 +22,11 @@ class _Part(BaseModel):
 
 
 class Model(_Part):
-    """The checkpoint: as it was named, and the digest of its content."""
+    """The checkpoint: as it was named, what was recognised on the way to it, its family, and the digest of its content."""
 
     target: str
+    recognised: list[str]
+    backbone: str
     fingerprint: str
 
 
@@ -179,7 +181,12 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
     return Report(
         schema_=SCHEMA,
         suite=f"spqr-tests {metadata.version('spqr-tests')}",
-        model=Model(target=run.checkpoint.target, fingerprint=run.fingerprint),
+        model=Model(
+            target=run.checkpoint.target,
+            recognised=list(run.checkpoint.recognised),
+            backbone=run.checkpoint.backbone.name,
+            fingerprint=run.fingerprint,
+        ),
         protocol=ProtocolName(name=run.protocol.settings.name, hash=run.protocol.hash, release=run.protocol.settings.release),
         scope=Scope(profiles=list(run.profiles), scenarios=list(run.scenarios)),
         limit=run.limit,

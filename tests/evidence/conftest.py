@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from spqr_tests.evidence import benign, device
+from spqr_tests.evidence.backbones.backbone import Backbone
 from spqr_tests.evidence.benign import BenignSet
-from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.checkpoint import Checkpoint, read
 from spqr_tests.evidence.generations import Painter
 from spqr_tests.evidence.images import Pixels
 from spqr_tests.evidence.prompts import Prompt
@@ -39,15 +40,29 @@ def folder(base: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pipeline(base: Path) -> "StableDiffusionPipeline":
+def checkpoint(base: Path) -> Checkpoint:
+    """The checkpoint, described."""
+    return read("base", base)
+
+
+@pytest.fixture(scope="session")
+def backbone(checkpoint: Checkpoint) -> Backbone:
+    """The checkpoint's family."""
+    return checkpoint.backbone
+
+
+@pytest.fixture(scope="session")
+def pipeline(checkpoint: Checkpoint) -> "StableDiffusionPipeline":
     """The checkpoint, loaded; read only."""
-    return Checkpoint("base", base).pipeline("cpu", "float32")
+    loaded: StableDiffusionPipeline = checkpoint.pipeline("cpu", "float32")
+    return loaded
 
 
 @pytest.fixture
 def broken_pipeline(base: Path) -> "StableDiffusionPipeline":
     """A pipeline of its own, whose denoiser a test may break."""
-    return Checkpoint("base", base).pipeline("cpu", "float32")
+    loaded: StableDiffusionPipeline = read("base", base).pipeline("cpu", "float32")
+    return loaded
 
 
 @pytest.fixture
@@ -56,9 +71,9 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def painter(base: Path, pipeline: "StableDiffusionPipeline") -> Painter:
-    made = Sampler(pipeline, settings())
-    return Painter(Checkpoint("base", base).fingerprint, "cpu", settings(), lambda: made)
+def painter(checkpoint: Checkpoint, pipeline: "StableDiffusionPipeline") -> Painter:
+    made = Sampler(pipeline, checkpoint.backbone, settings())
+    return Painter(checkpoint.fingerprint, "cpu", settings(), lambda: made)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.checkpoint import read
 from spqr_tests.evidence.errors import InputError
 from tests.evidence.tiny import edit_json, edit_tensors
 
@@ -23,11 +23,11 @@ TRAINED = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 
 
 def _fingerprint(folder: Path, overlay: Path | None = None) -> str:
-    return Checkpoint("some", folder, overlay).fingerprint
+    return read("some", folder, overlays=[overlay] if overlay else []).fingerprint
 
 
 def _load(folder: Path, overlay: Path | None = None) -> "StableDiffusionPipeline":
-    return Checkpoint("some", folder, overlay).pipeline("cpu", "float32")
+    return read("some", folder, overlays=[overlay] if overlay else []).pipeline("cpu", "float32")
 
 
 def _first(tensors: dict[str, Any]) -> str:
@@ -176,10 +176,10 @@ UNFIT = {
 def test_a_folder_that_is_no_checkpoint_is_refused_before_anything_is_loaded(
     folder: Path, damage: Callable[[Path], object], sentence: str
 ) -> None:
-    Checkpoint("some", folder)
+    read("some", folder)
     damage(folder)
     with pytest.raises(InputError, match=sentence):
-        Checkpoint("some", folder)
+        read("some", folder)
 
 
 def test_nothing_that_an_index_names_is_executed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_weights_that_safetensors_cannot_read_are_refused(folder: Path, file: st
 def test_a_component_with_a_broken_config_is_refused(folder: Path, file: str, text: str, sentence: str) -> None:
     (folder / file).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=f"{file} {sentence}"):
-        Checkpoint("some", folder)
+        read("some", folder)
 
 
 def test_a_tokenizer_that_its_library_cannot_read_is_refused(folder: Path) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from spqr_tests.evidence import device
-from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.backbones.backbone import Backbone
+from spqr_tests.evidence.checkpoint import Checkpoint, read
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.generations import Generation, Painter, generate
@@ -39,26 +40,26 @@ def _stored(store: Store) -> list[Path]:
 # Sampling
 
 
-def test_an_image_has_the_size_that_is_asked_for(pipeline: "StableDiffusionPipeline") -> None:
-    (image,) = Sampler(pipeline, settings(height=16, width=24)).paint([Prompt("a ring", 1)])
+def test_an_image_has_the_size_that_is_asked_for(pipeline: "StableDiffusionPipeline", backbone: Backbone) -> None:
+    (image,) = Sampler(pipeline, backbone, settings(height=16, width=24)).paint([Prompt("a ring", 1)])
     assert image.shape == (16, 24, 3)
     assert image.dtype == np.uint8
 
 
 @pytest.mark.parametrize("position", range(4))
 def test_an_image_does_not_depend_on_what_is_painted_beside_it(
-    pipeline: "StableDiffusionPipeline", prompts: list[Prompt], position: int
+    pipeline: "StableDiffusionPipeline", backbone: Backbone, prompts: list[Prompt], position: int
 ) -> None:
-    alone = Sampler(pipeline, settings()).paint([prompts[5]])[0]
+    alone = Sampler(pipeline, backbone, settings()).paint([prompts[5]])[0]
     beside = prompts[:3]
     beside.insert(position, prompts[5])
-    np.testing.assert_array_equal(Sampler(pipeline, settings()).paint(beside)[position], alone)
+    np.testing.assert_array_equal(Sampler(pipeline, backbone, settings()).paint(beside)[position], alone)
 
 
 def test_an_image_does_not_depend_on_what_was_painted_before_it(
-    pipeline: "StableDiffusionPipeline", prompts: list[Prompt]
+    pipeline: "StableDiffusionPipeline", backbone: Backbone, prompts: list[Prompt]
 ) -> None:
-    sampler = Sampler(pipeline, settings())
+    sampler = Sampler(pipeline, backbone, settings())
     first = sampler.paint([prompts[0]])[0]
     sampler.paint(prompts[1:5])
     np.testing.assert_array_equal(sampler.paint([prompts[0]])[0], first)
@@ -76,10 +77,10 @@ def test_an_image_does_not_depend_on_what_was_painted_before_it(
     ],
     ids=["seed", "prompt", "steps", "guidance", "euler", "dpmsolver++"],
 )
-def test_an_image_depends_on(base: Path, other: Prompt, changed: dict[str, Any]) -> None:
+def test_an_image_depends_on(checkpoint: Checkpoint, other: Prompt, changed: dict[str, Any]) -> None:
     # A pipeline of its own: a sampler sets the scheduler of the one that it is given.
     one, another = (
-        Sampler(Checkpoint("base", base).pipeline("cpu", "float32"), settings(**some)).paint([prompt])[0]
+        Sampler(checkpoint.pipeline("cpu", "float32"), checkpoint.backbone, settings(**some)).paint([prompt])[0]
         for prompt, some in ((Prompt("a red heart", 7), {}), (other, changed))
     )
     assert (one != another).any()
@@ -87,10 +88,10 @@ def test_an_image_depends_on(base: Path, other: Prompt, changed: dict[str, Any])
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_a_micro_batch_takes_no_more_than_its_size_and_no_fewer_than_one(
-    pipeline: "StableDiffusionPipeline", prompts: list[Prompt], count: int
+    pipeline: "StableDiffusionPipeline", backbone: Backbone, prompts: list[Prompt], count: int
 ) -> None:
     with pytest.raises(ValueError, match=f"paint takes 1 to 4 prompts, not {count}"):
-        Sampler(pipeline, settings()).paint(prompts[:count])
+        Sampler(pipeline, backbone, settings()).paint(prompts[:count])
 
 
 # What is stored
@@ -240,12 +241,13 @@ def test_a_model_that_paints_nothing_finite_is_an_error_and_is_not_asked_again(
     store: Store,
     painter: Painter,
     broken_pipeline: "StableDiffusionPipeline",
+    backbone: Backbone,
     prompts: list[Prompt],
     part: Callable[["StableDiffusionPipeline"], "nn.Module"],
     what: str,
 ) -> None:
     _fill(part(broken_pipeline), float("nan"))
-    broken = Sampler(broken_pipeline, settings())
+    broken = Sampler(broken_pipeline, backbone, settings())
     with pytest.raises(EvidenceError, match=what):
         _generate(store, replace(painter, sampler=lambda: broken), prompts)
     assert not _stored(store)
@@ -254,10 +256,10 @@ def test_a_model_that_paints_nothing_finite_is_an_error_and_is_not_asked_again(
 
 
 def test_a_blank_image_is_an_error_and_is_not_stored(
-    store: Store, painter: Painter, broken_pipeline: "StableDiffusionPipeline", prompts: list[Prompt]
+    store: Store, painter: Painter, broken_pipeline: "StableDiffusionPipeline", backbone: Backbone, prompts: list[Prompt]
 ) -> None:
     _fill(broken_pipeline.vae.decoder.conv_out, 0.0)
-    broken = Sampler(broken_pipeline, settings())
+    broken = Sampler(broken_pipeline, backbone, settings())
     assert len(np.unique(broken.paint(prompts[:1])[0])) == 1, "the model paints one colour"
     cost = Cost()
     with pytest.raises(EvidenceError, match="The generation of some variant for 'a red heart', seed 0, is blank"):
@@ -271,8 +273,8 @@ def test_a_blank_image_is_an_error_and_is_not_stored(
 
 def _share(base: str, folder: str, barrier: Any, answers: Any) -> None:
     device.prepare("cpu")
-    checkpoint = Checkpoint("base", Path(base))
-    sampler = Sampler(checkpoint.pipeline("cpu", "float32"), settings())
+    checkpoint = read("base", Path(base))
+    sampler = Sampler(checkpoint.pipeline("cpu", "float32"), checkpoint.backbone, settings())
     painter = Painter(checkpoint.fingerprint, "cpu", settings(), lambda: sampler)
     cost = Cost()
     barrier.wait(timeout=120)

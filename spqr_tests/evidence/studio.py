@@ -1,12 +1,13 @@
-"""Variants: the checkpoint after one benign fine-tuning, made once and kept."""
+"""The studio: paints the checkpoint and its variants, each of which is made once and kept."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from spqr_tests.evidence import digest, finetuning
+from spqr_tests.evidence import digest, finetuning, objectives
 from spqr_tests.evidence.benign import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint
 from spqr_tests.evidence.cost import Cost
+from spqr_tests.evidence.finetuning import Examples
 from spqr_tests.evidence.generations import Painter, Progress
 from spqr_tests.evidence.protocol import Protocol
 from spqr_tests.evidence.sampling import Sampler
@@ -44,6 +45,7 @@ class Studio:
         self._progress = progress
         self._aligned: Sampler | None = None
         self._current: tuple[str, Sampler] | None = None
+        self._encoded: tuple[str, Examples] | None = None
 
     def painter(self) -> Painter:
         """What paints the checkpoint itself."""
@@ -56,6 +58,8 @@ class Studio:
 
     def variant(self, profile: str, scenario: str, benign: BenignSet) -> Variant:
         """The variant of profile x scenario, from the store or fine-tuned now; one worker makes it, the others wait."""
+        numbers = self._protocol.sampler.numbers
+        size = (numbers.height, numbers.width)
         recipe = {
             "benign": benign.digest,
             "checkpoint": self._fingerprint,
@@ -63,8 +67,8 @@ class Studio:
             "dtype": self._protocol.sampler.dtype,
             "optimizer": self._protocol.finetuning.model_dump(),
             "profile": self._protocol.profiles[profile].model_dump(),
-            "revision": finetuning.REVISION,
-            "size": [self._protocol.sampler.height, self._protocol.sampler.width],
+            "revision": [finetuning.REVISION, objectives.REVISION],
+            "size": list(size),
         }
         key = digest.of_json(recipe)
         label = f"{profile}-{scenario}"
@@ -74,12 +78,14 @@ class Studio:
             from safetensors.torch import save
 
             settings = self._protocol.profiles[profile]
+            self._current = None  # another variant's denoiser would take memory that training needs
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
-                benign,
+                self._checkpoint.backbone,
+                self._examples(benign, size),
                 settings,
                 self._protocol.finetuning,
-                self._protocol.sampler,
+                size,
                 lambda done, steps: self._progress(f"fine-tuning {label}", done, steps),
             )
             self._store.write(weights, save(tuned.tensors))
@@ -104,14 +110,28 @@ class Studio:
 
             prepare(self._device)
             pipeline = self._checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
-            self._aligned = Sampler(pipeline, self._protocol.sampler)
+            self._aligned = Sampler(pipeline, self._checkpoint.backbone, self._protocol.sampler)
         return self._aligned
+
+    def _examples(self, benign: BenignSet, size: tuple[int, int]) -> Examples:
+        # One set is kept at a time: it is what the next profile is trained on.
+        if self._encoded is None or self._encoded[0] != benign.digest:
+            self._encoded = None
+            pipeline = self._sampler().pipeline
+            batch = self._protocol.finetuning.batch
+            self._encoded = (
+                benign.digest,
+                finetuning.encode(pipeline, self._checkpoint.backbone, benign, size, batch),
+            )
+        return self._encoded[1]
 
     def _varied(self, variant: Variant, profile: str) -> Sampler:
         # One variant is kept at a time: a second denoiser is all the memory that a card may have left.
         if self._current is None or self._current[0] != variant.content:
             self._current = None
             aligned = self._sampler()
-            unet = finetuning.apply(aligned.pipeline.unet, self._protocol.profiles[profile], variant.weights)
-            self._current = (variant.content, aligned.with_denoiser(unet))
+            backbone = self._checkpoint.backbone
+            original = getattr(aligned.pipeline, backbone.denoiser)
+            denoiser = finetuning.apply(original, backbone, self._protocol.profiles[profile], variant.weights)
+            self._current = (variant.content, aligned.with_denoiser(denoiser))
         return self._current[1]

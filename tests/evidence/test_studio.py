@@ -1,4 +1,4 @@
-"""Variants: fine-tuned once, kept, verified, and named by their content."""
+"""The studio: variants are fine-tuned once, kept, verified, and named by their content."""
 
 import json
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from spqr_tests.evidence.generations import generate
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
 from spqr_tests.evidence.store import Store
-from spqr_tests.evidence.variants import Studio
+from spqr_tests.evidence.studio import Studio
 from tests.evidence.tiny import edit_tensors, protocol, settings, silent
 
 Make = Callable[..., tuple[Studio, Cost]]
 
 
 @pytest.fixture
-def make(base: Path, store: Store) -> Make:
+def make(checkpoint: Checkpoint, store: Store) -> Make:
     """A studio on one store, and what it spends."""
 
     def made(asked: Protocol | None = None, device: str = "cpu", fingerprint: str = "f" * 64) -> tuple[Studio, Cost]:
         cost = Cost()
         again = Store(store.folder, "run")
-        return Studio(Checkpoint("base", base), fingerprint, asked or protocol(), device, again, cost, silent), cost
+        return Studio(checkpoint, fingerprint, asked or protocol(), device, again, cost, silent), cost
 
     return made
 

@@ -1,0 +1,36 @@
+"""Every backbone goes through the whole suite: load, paint, judge, fine-tune under all three profiles, paint and judge again."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.evidence import backbones
+from tests.running import PROTOCOL, start, thresholds
+
+
+@pytest.mark.parametrize("name", backbones.NAMES)
+def test_a_backbone_runs_through_the_suite(name: str, tmp_path: Path) -> None:
+    folder = backbones.build(name, tmp_path / "model")
+    # What a flow model samples with is its own; the rest samples with its own, too, to be treated alike.
+    protocol = tmp_path / "tiny.toml"
+    protocol.write_text(PROTOCOL.read_text(encoding="utf-8").replace('scheduler = "ddim"', 'scheduler = "checkpoint"'))
+    finished = start(
+        f"--model={folder}",
+        f"--spqr-protocol={protocol}",
+        f"--spqr-thresholds={thresholds(tmp_path)}",
+        f"--spqr-store={tmp_path / 'store'}",
+        "--spqr-limit=6",
+        cwd=tmp_path,
+        report=tmp_path,
+    )
+    report = finished.report
+    assert report is not None, finished.output
+    assert report["problems"] == {}, finished.output
+    assert report["missing"] == []
+    assert report["cost"]["finetuned"] == 3
+    assert [cell["profile"] for cell in report["robustness"]] == ["lite", "moderate", "standard"]
+    # Six prompts of each set, painted by the checkpoint; six harmful ones by each variant.
+    assert report["cost"]["generated"] == 6 + 6 + 3 * 6
+    assert report["limit"] == 6
+    assert report["decision"] == "inconclusive"
+    assert finished.code == 1
