@@ -13,8 +13,9 @@ from spqr_tests.evidence.formats.tokenizers import Tokenizer
 
 @dataclass(frozen=True)
 class Component:
-    """A model of a pipeline: its class, its config, and its tensors by the names that diffusers and transformers give them today
-    (without the `text_model.` that transformers dropped).
+    """A model of a pipeline: its class, its config, and where each of its tensors lies.
+
+    Tensors have the names that diffusers and transformers give them today (without the `text_model.` that transformers dropped).
     """
 
     name: str

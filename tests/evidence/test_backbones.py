@@ -90,9 +90,7 @@ def test_every_backbone_has_what_its_pipelines_need() -> None:
         assert set(backbone.samplers.values()) <= backbone.schedulers
 
 
-@pytest.mark.parametrize(
-    ("name", "side"), [("sd1", 512), ("sd2", 768), ("sdxl", 1024), ("sd3", 1024), ("flux", 1024)], ids=str
-)
+@pytest.mark.parametrize(("name", "side"), [("sd1", 512), ("sd2", 768), ("sdxl", 1024), ("sd3", 1024), ("flux", 1024)], ids=str)
 def test_the_resolution_is_what_the_configs_say(name: str, side: int) -> None:
     assert FAMILIES[name].resolution(CONFIGS[name]) == side
 
@@ -278,7 +276,9 @@ def _pixels(count: int = 2) -> Any:
 
 @pytest.mark.parametrize("statistics", [False, True], ids=["factor", "mean and deviation"])
 def test_what_is_encoded_is_decoded_to_what_the_autoencoder_makes_of_it(
-    pipeline: Any, backbone: Backbone, statistics: bool  # noqa: FBT001
+    pipeline: Any,
+    backbone: Backbone,
+    statistics: bool,  # noqa: FBT001
 ) -> None:
     import torch
 

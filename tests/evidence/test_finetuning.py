@@ -156,9 +156,7 @@ def test_the_budget_is_counted_in_steps_or_in_whole_epochs(
     profile = ProfileSettings(trains="cross-attention", **budget)
     # Four pictures in batches of three: an epoch takes two steps.
     examples = finetuning.encode(pipeline, BACKBONE, benign_set, SIZE, 3)
-    tuned = finetuning.finetune(
-        pipeline, BACKBONE, examples, profile, _optimizer(batch=3), SIZE, lambda *step: told.append(step)
-    )
+    tuned = finetuning.finetune(pipeline, BACKBONE, examples, profile, _optimizer(batch=3), SIZE, lambda *step: told.append(step))
     assert tuned.steps == steps
     assert told == [(step, steps) for step in range(1, steps + 1)]
 

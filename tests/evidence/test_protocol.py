@@ -110,6 +110,8 @@ def test_protocols_are_packaged() -> None:
         "finetuning.max_grad_norm": 1.0,
         "finetuning.mixed_precision": "fp16",
         "finetuning.seed": 42,
+        "finetuning.min_snr_gamma": None,
+        "finetuning.ema_decay": None,
         "profiles.standard.rank": 8,
         "profiles.standard.alpha": 16,
         "profiles.standard.dropout": 0.1,
@@ -181,6 +183,11 @@ def test_an_unknown_key_that_is_like_none_gets_no_guess(tmp_path: Path) -> None:
     ("before", "after", "key"),
     [
         ("[sampler]", "[sampler]\nsteps = 0", "sampler.steps"),
+        ("[sampler]", "[sampler]\nsteps = 2.5", "sampler.steps"),
+        ("[sampler]", "[sampler]\nheight = true", "sampler"),
+        ("[sampler]", '[sampler]\nwidth = "native"', "sampler.width"),
+        ("[sampler]", '[sampler]\nmicro_batch = "checkpoint"', "sampler.micro_batch"),
+        ("[sampler]", "[sampler]\nguidance = -1", "sampler.guidance"),
         ("[sampler]", "[sampler]\nguidance = nan", "sampler.guidance"),
         ("[sampler]", "[sampler]\nguidance = inf", "sampler.guidance"),
         ("[sampler]", '[sampler]\ndtype = "int8"', "sampler.dtype"),
@@ -203,6 +210,8 @@ def test_an_unknown_key_that_is_like_none_gets_no_guess(tmp_path: Path) -> None:
         ("[sampler]", "[score]\ndraws = 199\n[sampler]", "score.draws"),
         ("[scenarios.general]", "[scenarios.Special]\nimages = 'a'\nabout = 'b'\n[scenarios.general]", "scenarios.Special"),
         ("[sampler]", "[finetuning]\nmax_grad_norm = inf\n[sampler]", "finetuning.max_grad_norm"),
+        ("[sampler]", "[finetuning]\nmin_snr_gamma = 0\n[sampler]", "finetuning.min_snr_gamma"),
+        ("[sampler]", "[finetuning]\nema_decay = 1.0\n[sampler]", "finetuning.ema_decay"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_by_its_dotted_key(tmp_path: Path, before: str, after: str, key: str) -> None:
@@ -211,6 +220,44 @@ def test_a_value_that_is_not_allowed_is_named_by_its_dotted_key(tmp_path: Path, 
 
 def test_a_value_that_is_not_allowed_is_repeated(tmp_path: Path) -> None:
     assert _refusal(tmp_path, ("[sampler]", "[sampler]\nsteps = -7")).endswith("(found -7).")
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("steps = 0", "sampler.steps: expected is a positive whole number, or 'checkpoint' for the checkpoint's own (found 0)."),
+        (
+            'guidance = "high"',
+            "sampler.guidance: expected is a number from 0 on, or 'checkpoint' for the checkpoint's own (found 'high').",
+        ),
+    ],
+)
+def test_a_number_that_may_be_the_checkpoints_own_says_so(tmp_path: Path, setting: str, sentence: str) -> None:
+    assert _refusal(tmp_path, ("[sampler]", f"[sampler]\n{setting}")) == sentence
+
+
+def test_the_checkpoints_own_numbers_are_filled_in_where_they_are_asked_for(tmp_path: Path) -> None:
+    own = {key: "checkpoint" for key in ("scheduler", "steps", "guidance", "height", "width")}
+    asked = "\n".join(f'{key} = "checkpoint"' for key in own)
+    settings = _read(tmp_path, ("[sampler]", f"[sampler]\n{asked}")).sampler
+    assert settings == SamplerSettings(**own)
+    with pytest.raises(ValueError, match="still name the checkpoint's own"):
+        _ = settings.numbers
+    resolved = settings.resolved(28, 7, 1024)
+    assert resolved.numbers == (28, 7.0, 1024, 1024)
+    assert resolved == SamplerSettings(steps=28, guidance=7.0, height=1024, width=1024)
+    assert resolved.model_dump_json() == SamplerSettings(steps=28, guidance=7, height=1024, width=1024).model_dump_json()
+    assert resolved.resolved(1, 1.0, 8) is not settings
+    assert resolved.resolved(1, 1.0, 8) == resolved
+
+
+@pytest.mark.parametrize("key", ["steps", "guidance", "height", "width"])
+def test_settings_are_resolved_when_no_number_is_left_out(key: str) -> None:
+    settings = SamplerSettings(**{key: "checkpoint"})
+    with pytest.raises(ValueError, match="still name"):
+        _ = settings.numbers
+    numbers = settings.resolved(1, 2.0, 3).numbers._asdict()
+    assert numbers == SamplerSettings().numbers._asdict() | {key: {"steps": 1, "guidance": 2.0}.get(key, 3)}
 
 
 def test_an_unknown_kind_of_judge_is_named_with_those_that_are_known(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.evidence import digest
+from spqr_tests.evidence import digest, finetuning, objectives
 from spqr_tests.evidence.benign import BenignSet
-from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence.checkpoint import Checkpoint, read
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.generations import generate
@@ -18,6 +18,7 @@ from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
 from spqr_tests.evidence.store import Store
 from spqr_tests.evidence.studio import Studio
+from tests.evidence import backbones
 from tests.evidence.tiny import edit_tensors, protocol, settings, silent
 
 Make = Callable[..., tuple[Studio, Cost]]
@@ -173,3 +174,42 @@ def test_a_fine_tune_that_failed_is_not_tried_again_in_the_session(make: Make, t
             studio.variant("lite", "general", broken)
         assert cost.finetuned == 0
     assert studio._aligned is None, "the second studio did not even load the checkpoint"
+
+
+def test_a_benign_set_is_encoded_once_and_one_set_is_kept(make: Make, benign_set: BenignSet) -> None:
+    studio, _ = make()
+    studio.variant("lite", "general", benign_set)
+    assert studio._encoded is not None
+    first = studio._encoded[1]
+    studio.variant("moderate", "general", benign_set)
+    assert studio._encoded[1] is first
+    fewer = BenignSet(benign_set.folder, benign_set.pairs[:3])
+    variant = studio.variant("moderate", "artistic", fewer)
+    assert studio._encoded[1] is not first
+    assert len(studio._encoded[1].mean) == 3
+    alone = make()[0].variant("moderate", "artistic", fewer)
+    assert alone == variant
+
+
+def test_what_is_learned_is_part_of_the_recipe(make: Make, benign_set: BenignSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = make()[0].variant("lite", "general", benign_set)
+    for module in (finetuning, objectives):
+        monkeypatch.setattr(module, "REVISION", -1)
+        other = make()[0].variant("lite", "general", benign_set)
+        assert other.weights != plain.weights
+        monkeypatch.undo()
+
+
+def test_another_backbones_checkpoint_goes_through_the_studio(benign_set: BenignSet, store: Store, tmp_path: Path) -> None:
+    checkpoint = read("flux", backbones.build("flux", tmp_path / "flux"))
+    asked = protocol(sampler=settings(height=16, width=24))
+    cost = Cost()
+    studio = Studio(checkpoint, checkpoint.fingerprint, asked, "cpu", store, cost, silent)
+    prompts = [Prompt("a red heart", 1)]
+    digests = {
+        one.digest
+        for painter in (studio.painter(), *(studio.varied_painter(name, "general", benign_set) for name in asked.profiles))
+        for one in generate(store, painter, prompts, cost, silent, "some")
+    }
+    assert len(digests) == 4
+    assert (cost.finetuned, cost.generated) == (3, 4)

@@ -10,6 +10,7 @@ import pytest
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
 import spqr_tests.plugin.suite  # noqa: F401
 from spqr_fixtures.embedded import weights
+from tests.evidence import backbones
 from tests.running import PROTOCOL, thresholds
 
 TINY = PROTOCOL.read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def refused(pytester: pytest.Pytester) -> Refused:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("nowhere", "there is no folder"),
+        ("nowhere", "there is no such file or folder. Pass a diffusers pipeline folder, a single .safetensors file, or a hub id"),
         (".", "is no checkpoint: it has no model_index.json"),
         ("embedded:ucf", "there is no embedded checkpoint 'ucf'; there are base"),
         ("embedded:", "there is no embedded checkpoint ''"),
@@ -57,6 +58,47 @@ def test_a_pipeline_of_another_kind(refused: Refused, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "AudioLDMPipeline"}))
     assert "AudioLDMPipeline" in refused(model=str(folder))
+
+
+@pytest.fixture(scope="module")
+def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What people have lying about: a flow model, a component's folder, a pickle, a stray tensor, a LoRA."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("parts")
+    backbones.build("sd3", folder / "sd3")
+    base = weights.base_folder()
+    shutil.copytree(base / "unet", folder / "unet")
+    torch.save({"conv_in.bias": torch.ones(4)}, folder / "unet.pt")
+    save_file({"somewhere.else": torch.ones(4)}, folder / "stray.safetensors")
+    down, up = torch.ones(1, 4), torch.ones(4, 1)
+    save_file({"lora_unet_a.lora_down.weight": down, "lora_unet_a.lora_up.weight": up}, folder / "lora.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("unet", (), "is a part of a model: pass the pipeline that it belongs to as --model, and this folder as --spqr-overlay"),
+        ("unet.pt", (), "unet.pt is a pickle"),
+        ("stray.safetensors", (), "stray.safetensors"),
+        ("lora.safetensors", (), "--spqr-overlay"),
+        ("sd3", (), "sampler.scheduler"),
+        ("sd3", ("--spqr-config=sd1",), "--spqr-config sd1"),
+        (None, ("--spqr-overlay=none.safetensors",), "there is no such file or folder"),
+        (None, ("--spqr-overlay={}/unet.pt",), "--spqr-allow-pickle"),
+        (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
+        (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
+        (None, ("--spqr-overlay={}/sd3",), "is a whole pipeline; pass it as --model"),
+        (None, ("--spqr-overlay={}/unet",), "changes nothing: all of its tensors are the base's own"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
+    refused: Refused, parts_of_a_model: Path, model: str | None, arguments: tuple[str, ...], said: str
+) -> None:
+    target = "embedded:base" if model is None else str(parts_of_a_model / model)
+    assert said in refused(*(argument.format(parts_of_a_model) for argument in arguments), model=target)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from spqr_tests.evidence.formats.piece import StoredTensor
 Tensors = Mapping[str, StoredTensor]
 
 _PREFIX = r"(?:model\.diffusion_model\.)?"
-_ADAPTER = re.compile(r".*(?:lora_(?:up|down|mid|[AB])\b|_lora\.|\.lora\.|hada_w|lokr_w|dora_scale|oft_blocks|\.diff(?:_b)?$).*")
+_ADAPTER = r".*(?:lora_(?:up|down|mid|[AB])\b|_lora\.|\.lora\.|hada_w|lokr_w|dora_scale|oft_blocks|\.diff(?:_b)?$).*"
 _OTHERS = (
     (r"control_model\..*|.*input_hint_block\..*|controlnet_.*", "a ControlNet"),
     (r"(?:image_proj|ip_adapter)\..*", "an IP-Adapter"),
@@ -22,8 +22,10 @@ _OTHERS = (
     (rf"{_PREFIX}distilled_guidance_layer\..*", "Chroma"),
     (r"conditioner\.embedders\.0\.model\..*", "the refiner of Stable Diffusion XL, which starts from a picture"),
     (r"edm_mean|edm_std|edm_vpred\..*", "a model on EDM's schedule, as Playground 2.5 and CosXL are"),
-    (r".*scaled_fp8|.*\.(?:scale_weight|scale_input|weight_scale)", "stored in scaled 8-bit numbers"),
-    (r".*\.(?:absmax|quant_map|quant_state\..*|weight_format)", "quantised by bitsandbytes"),
+)
+_PACKED = (
+    (r".*scaled_fp8|.*\.(?:scale_weight|scale_input|weight_scale)", "scaled 8-bit numbers"),
+    (r".*\.(?:absmax|quant_map|quant_state\..*|weight_format)", "what bitsandbytes packed"),
 )
 # By the denoiser's first tensor and the channels that it takes.
 _INPUTS = {
@@ -68,22 +70,32 @@ def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original,
 
 
 def _require_model(target: str, tensors: Tensors) -> None:
-    if adapter := next(filter(_ADAPTER.fullmatch, tensors), None):
+    if adapter := _first(_ADAPTER, tensors):
         raise InputError(
             f"--model {target}: it is an adapter ({adapter!r} is in it): give its base as --model, and this as --spqr-overlay."
         )
     for pattern, what in _OTHERS:
-        if name := next(filter(re.compile(pattern).fullmatch, tensors), None):
+        if found := _first(pattern, tensors):
             raise InputError(
-                f"--model {target}: it is {what} ({name!r} is in it), which is not measured; pass a text-to-image checkpoint."
+                f"--model {target}: it is {what} ({found!r} is in it), which is not measured; pass a text-to-image checkpoint."
+            )
+    for pattern, what in _PACKED:
+        if found := _first(pattern, tensors):
+            raise InputError(
+                f"--model {target}: its weights are {what} ({found!r} is in it), which are not read; pass them in 16 or 32 bits."
             )
     for name, kinds in _INPUTS.items():
         for stored in tensors.values():
-            if re.fullmatch(_PREFIX + re.escape(name), stored.name) and (what := kinds.get((*stored.shape, 0, 0)[1])):
+            if re.fullmatch(_PREFIX + re.escape(name), stored.name) and (kind := kinds.get((*stored.shape, 0, 0)[1])):
                 raise InputError(
-                    f"--model {target}: it is {what} ({stored.name!r} takes {stored.shape[1]} channels), which is not measured; "
+                    f"--model {target}: it is {kind} ({stored.name!r} takes {stored.shape[1]} channels), which is not measured; "
                     "pass a text-to-image checkpoint."
                 )
+
+
+def _first(pattern: str, tensors: Tensors) -> str | None:
+    matches = re.compile(pattern).fullmatch
+    return next((name for name in tensors if matches(name)), None)
 
 
 def _shape(tensors: Tensors, backbone: Backbone, original: Original, name: str) -> tuple[int, ...] | None:

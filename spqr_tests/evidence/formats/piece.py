@@ -89,7 +89,7 @@ class Piece:
 
 def _itemsize(dtype: str) -> int:
     """Bytes an element; `ValueError` for a dtype that is none of safetensors' whole-byte ones."""
-    bits = 8 if dtype == "BOOL" else int("".join(c for c in dtype.split("_")[0] if c.isdigit()) or 0)
+    bits = 8 if dtype == "BOOL" else int("".join(c for c in dtype.partition("_")[0] if c.isdigit()) or 0)
     if bits % 8 or not bits:
         raise ValueError(f"the dtype {dtype} is not known")
     return bits // 8

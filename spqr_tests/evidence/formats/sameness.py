@@ -39,6 +39,8 @@ def _rounded(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
     """The bits of float32 numbers in half precision, rounded to the nearest and to even."""
     if dtype == "F16":
         with np.errstate(over="ignore"):
-            return values.astype("<f2").view("<u2")
-    bits = values.view("<u4").astype("<u8")
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+            rounded = values.astype("<f2").view("<u2")
+    else:
+        bits = values.view("<u4").astype("<u8")
+        rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    return np.asarray(rounded)

@@ -61,7 +61,9 @@ class _Special:
     def config(self, ids: Mapping[str, int]) -> dict[str, Any]:
         """A tokenizer_config.json that tells every version of transformers the same."""
         plain = dict.fromkeys(_FLAGS, False) | {"special": True}
-        entries = {ids[token]: {"content": token, **plain} for token in self.tokens.values() if token in ids}
+        entries = {
+            ids[token]: {"content": token, **plain} for token in self.tokens.values() if token is not None and token in ids
+        }
         for token, entry in self.added.items():
             entries.setdefault(entry["id"], {"content": token, **{flag: bool(entry[flag]) for flag in _FLAGS}})
         config: dict[str, Any] = {name: token for name, token in self.tokens.items() if token is not None}
@@ -209,9 +211,13 @@ def _clip(folder: Path) -> _Pairs:
             f"{folder} holds tokenizer.json and vocab.json, which differ: libraries load one or the other; remove one."
         )
     ids = found[0][0] | _ids(more)
+    for pair in found[0][1]:
+        first, second = pair.split(" ")
+        if not (first in ids and second in ids and first + second in ids):
+            raise ValueError("a merge of no tokens")
     if special.max_length is None:
         raise InputError(f"{folder}: its tokenizer_config.json does not say model_max_length, the tokens of a prompt.")
-    if strange := sorted(token for token in special.tokens.values() if token not in ids):
+    if strange := [token for token in special.tokens.values() if token is None or token not in ids]:
         raise InputError(f"{folder}: the special token {strange[0]!r} is not in its vocabulary.")
     return _Pairs(ids, found[0][1], special)
 

@@ -101,6 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
         api = parts[:2] == ["api", "models"]
+        if len(parts) < 4:
+            # The library asks for more than files of late.
+            self._send(404, b"{}", {})
+            return
         name, action, revision, *rest = ["/".join(parts[2:4]), *parts[4:]] if api else ["/".join(parts[:2]), *parts[2:]]
         assert action == ("revision" if api else "resolve")
         repository = self.content.repositories.get(name)

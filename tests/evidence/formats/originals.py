@@ -4,6 +4,7 @@ Written from the modules of the model at hand, and not from configs, so that it 
 """
 
 from collections.abc import Iterator
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,16 +47,16 @@ def presets() -> Iterator[tuple[str, Preset]]:
                 yield name, preset
 
 
-def weightless(preset: Preset, components: tuple[str, ...] = COMPONENTS) -> Any:
-    """A published pipeline's models at full size, without memory for their weights."""
+@cache
+def weightless(published: str) -> Any:
+    """A published pipeline's models at full size, without memory for their weights; `published` is its preset's name."""
     import diffusers
     import transformers
 
     built = {}
+    models = next(preset.models for _, preset in presets() if preset.name == published)
     with torch.device("meta"):
-        for name, (class_name, settings) in preset.models.items():
-            if name not in components:
-                continue
+        for name, (class_name, settings) in models.items():
             if hasattr(diffusers, class_name):
                 built[name] = getattr(diffusers, class_name).from_config(dict(settings))
             else:
@@ -128,7 +129,7 @@ def _unet(unet: Any) -> Tensors:
 
 def autoencoder(vae: Any) -> Tensors:
     """The autoencoder's tensors, without a prefix: what BFL's ae.safetensors holds."""
-    tensors = {}
+    tensors: Tensors = {}
     for side, coder, blocks, sampler in (
         ("encoder", vae.encoder, list(enumerate(vae.encoder.down_blocks)), "downsample"),
         ("decoder", vae.decoder, list(enumerate(reversed(vae.decoder.up_blocks))), "upsample"),

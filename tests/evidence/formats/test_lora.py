@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ SD1_TEXT = ("encoder.layers.0.self_attn.q_proj", "encoder.layers.1.self_attn.out
 
 @pytest.fixture(scope="session")
 def base(pipeline_folder_of: Folders) -> Callable[[str], Parts]:
-    return lambda name: pipeline_folder.read("base", pipeline_folder_of(name), BACKBONES, allow_pickle=False)
+    return cache(lambda name: pipeline_folder.read("base", pipeline_folder_of(name), BACKBONES, allow_pickle=False))
 
 
 def state(model: Any) -> Tensors:
@@ -432,6 +433,7 @@ KOHYA_PAIR = {DOWN: torch.ones(2, 8), UP: torch.ones(8, 2)}
         ({**KOHYA_PAIR, f"{KOHYA}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, ["Tucker", "lora_mid"]),
         ({**KOHYA_PAIR, f"{KOHYA}.diff_b": torch.ones(8)}, ["biases", "diff_b"]),
         ({**PAIR, f"{Q}.lora_B.bias": torch.ones(8)}, ["biases", "lora_B.bias"]),
+        ({"double_blocks.0.processor.qkv_lora1.down.weight": torch.ones(2, 8)}, ["XLabs", "qkv_lora1"]),
         ({f"{KOHYA}.diff": torch.ones(8, 8)}, ["whole differences"]),
         ({DOWN: torch.ones(2, 8)}, ["damaged", "lora_down", "up matrix"]),
         ({UP: torch.ones(8, 2)}, ["damaged", "lora_up", "down matrix"]),

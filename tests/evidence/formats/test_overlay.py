@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from spqr_tests.evidence.backbones import BACKBONES
 from spqr_tests.evidence.errors import InputError
+from spqr_tests.evidence.fingerprint import fingerprint
 from spqr_tests.evidence.formats import lora, overlay, pipeline_folder
 from spqr_tests.evidence.parts import Parts
 from tests.evidence import backbones
@@ -25,7 +27,7 @@ Q = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 
 @pytest.fixture(scope="session")
 def base(pipeline_folder_of: Callable[[str], Path]) -> Base:
-    return lambda name: pipeline_folder.read("base", pipeline_folder_of(name), BACKBONES, allow_pickle=False)
+    return cache(lambda name: pipeline_folder.read("base", pipeline_folder_of(name), BACKBONES, allow_pickle=False))
 
 
 def changed(name: str, *components: str, only: str = "") -> Any:
@@ -461,3 +463,18 @@ def test_marks_of_another_scheduler(base: Base, tmp_path: Path) -> None:
     parts = base("sdxl")
     scheduler, config = parts.scheduler
     overlay.apply(replace(parts, scheduler=(scheduler, {**config, **settings})), path, allow_pickle=False)
+
+
+def test_an_overlaid_base_has_the_fingerprint_of_the_whole_model(base: Base, tmp_path: Path) -> None:
+    pipeline = changed("flux", "transformer", "text_encoder")
+    pipeline.save_pretrained(tmp_path / "whole")
+    whole = pipeline_folder.read("whole", tmp_path / "whole", BACKBONES, allow_pickle=False)
+    parts, _ = apply(base("flux"), save(tmp_path / "bfl.safetensors", original(pipeline, "flux", denoiser_only=True, bare=True)))
+    parts, _ = apply(parts, save(tmp_path / "te.pt", prefixed("text_encoder.", state(pipeline.text_encoder))))
+    assert fingerprint(parts) == fingerprint(whole) != fingerprint(base("flux"))
+    path = save(tmp_path / "lora.safetensors", {
+        "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(1, 16),
+        "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(32, 1),
+    })  # fmt: skip
+    parts, _ = apply(parts, path)
+    assert fingerprint(parts) != fingerprint(whole)

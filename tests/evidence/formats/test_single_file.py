@@ -38,7 +38,7 @@ def published() -> Published:
     """Names and shapes in a published file of each preset, with all text encoders."""
     found: dict[str, dict[str, Sequence[int]]] = {}
     for name, preset in originals.presets():
-        tensors = originals.original(originals.weightless(preset), name)
+        tensors = originals.original(originals.weightless(preset.name), name)
         found[preset.name] = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     return found
 
@@ -240,8 +240,8 @@ def test_a_denoiser_alone_is_an_overlay(name: str, prefix: str, absent: str, pub
         ({"model.diffusion_model.distilled_guidance_layer.in_proj.weight": [8, 8]}, "it is Chroma"),
         ({"conditioner.embedders.0.model.ln_final.weight": [1280]}, "it is the refiner of Stable Diffusion XL"),
         ({"edm_vpred.sigma_max": []}, "it is a model on EDM's schedule"),
-        ({"scaled_fp8": [2]}, "it is stored in scaled 8-bit numbers"),
-        ({"model.diffusion_model.img_in.weight.absmax": [8]}, "it is quantised by bitsandbytes"),
+        ({"scaled_fp8": [2]}, "its weights are scaled 8-bit numbers"),
+        ({"model.diffusion_model.img_in.weight.absmax": [8]}, "its weights are what bitsandbytes packed"),
         ({"model.diffusion_model.input_blocks.0.0.weight": [320, 9, 3, 3]}, "it is an inpainting model"),
         ({"model.diffusion_model.input_blocks.0.0.weight": [320, 8, 3, 3]}, "it is a model that edits pictures"),
         ({"model.diffusion_model.input_blocks.0.0.weight": [320, 5, 3, 3]}, "it is a model that starts from a depth map"),
@@ -253,7 +253,7 @@ def test_a_denoiser_alone_is_an_overlay(name: str, prefix: str, absent: str, pub
 )
 def test_what_is_no_text_to_image_checkpoint_is_named(changed: Shapes, words: str, published: Published, tmp_path: Path) -> None:
     name = next(iter(changed))
-    text = refusal(tmp_path / "model.safetensors", published["sd1"] | changed)
+    text = refusal(tmp_path / "model.safetensors", published["sd1"] | dict(changed))
     assert words in text
     assert repr(name) in text
     assert ("--spqr-overlay" in text) == ("adapter" in words)
