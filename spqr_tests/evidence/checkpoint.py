@@ -13,7 +13,7 @@ from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.formats import hub, overlay, pipeline_folder, single_file
 from spqr_tests.evidence.formats.tensor_files import open_file
 from spqr_tests.evidence.parts import Parts
-from spqr_tests.evidence.protocol import SamplerSettings
+from spqr_tests.evidence.protocol import Protocol
 
 _FORMATS = "a diffusers pipeline folder, a single .safetensors file, or a hub id (ORG/NAME, ORG/NAME@REVISION)"
 # Beside weights, these say that a folder is a part of a pipeline or an adapter.
@@ -49,13 +49,14 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f"--model {self.target}: the configs of its components do not say which size it paints.") from error
 
-    def settled(self, settings: SamplerSettings) -> SamplerSettings:
-        """Sampler settings with numbers where they say 'checkpoint'; `InputError` when this backbone cannot paint so."""
+    def settled(self, protocol: Protocol) -> Protocol:
+        """The protocol with numbers where its sampler says 'checkpoint'; `InputError` when this backbone cannot be measured so."""
         configs = {name: model.config for name, model in self.parts.models.items()}
-        defaults = self.backbone.published(configs)
-        settled = settings.resolved(defaults.steps, defaults.guidance, self.resolution)
-        self.backbone.check(settled, configs)
-        return settled
+        published = self.backbone.published(configs)
+        sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
+        self.backbone.check(sampler, configs)
+        self.backbone.check_optimizer(protocol.finetuning)
+        return protocol.model_copy(update={"sampler": sampler})
 
     def pipeline(self, device: str, dtype: str) -> Any:
         """Load the diffusers pipeline for inference; every weight must come from the files, fit and be finite."""

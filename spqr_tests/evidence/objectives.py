@@ -82,11 +82,13 @@ class Diffusion(Objective):
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         steps = self._scheduler.config.num_train_timesteps
         times = torch.randint(0, steps, (len(latents),), generator=generator).to(latents.device)
-        target = {
-            "epsilon": lambda: noise,
-            "v_prediction": lambda: self._scheduler.get_velocity(latents, noise, times),
-            "sample": lambda: latents,
-        }[self._predicts]()
+        match self._predicts:
+            case "epsilon":
+                target = noise
+            case "v_prediction":
+                target = self._scheduler.get_velocity(latents, noise, times)
+            case _:
+                target = latents
         return Lesson(self._scheduler.add_noise(latents, noise, times), times, target, self._weights(times))
 
     def _weights(self, times: "torch.Tensor") -> "torch.Tensor | None":
@@ -95,10 +97,16 @@ class Diffusion(Objective):
             return None
         from diffusers.training_utils import compute_snr
 
-        snr = compute_snr(self._scheduler, times)
+        snr: torch.Tensor = compute_snr(self._scheduler, times)
         capped = snr.clamp(max=self._gamma)
-        # At an SNR of zero the quotient for noise would be 0 / 0; its limit is 1.
-        return {"epsilon": (self._gamma / snr).clamp(max=1), "v_prediction": capped / (snr + 1), "sample": capped}[self._predicts]
+        match self._predicts:
+            case "epsilon":
+                # The same as capped / snr, which would be 0 / 0 where there is no signal; its limit is 1.
+                return (self._gamma / snr).clamp(max=1)
+            case "v_prediction":
+                return capped / (snr + 1)
+            case _:
+                return capped
 
 
 class Flow(Objective):

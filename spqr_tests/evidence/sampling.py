@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spqr_tests.evidence.backbones.backbone import Backbone
+from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.images import Pixels
 from spqr_tests.evidence.loading import require_finite
 from spqr_tests.evidence.prompts import Prompt
@@ -40,6 +41,11 @@ class Sampler:
 
             scheduler = getattr(diffusers, backbone.samplers[settings.scheduler])
             pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+        if pipeline.scheduler.config.get("stochastic_sampling"):
+            raise EvidenceError(
+                "The checkpoint's scheduler has stochastic_sampling on, which draws noise that no seed decides; turn it off in its "
+                "config, since no picture could be painted twice."
+            )
 
     def paint(self, prompts: Sequence[Prompt]) -> list[Pixels]:
         """Images (height, width, 3), uint8, for at most `micro_batch` prompts; `EvidenceError` for non-finite ones."""

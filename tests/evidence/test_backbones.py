@@ -13,7 +13,7 @@ import pytest
 from spqr_tests.evidence import device, sampling
 from spqr_tests.evidence.backbones import BACKBONES, autoencoder
 from spqr_tests.evidence.backbones.backbone import Backbone, Defaults
-from spqr_tests.evidence.errors import InputError
+from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.evidence.images import is_blank
 from spqr_tests.evidence.prompts import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings
@@ -228,6 +228,13 @@ def test_schnell_takes_half_of_devs_tokens_and_no_guidance() -> None:
     assert np.abs(one - _own(pipeline, guidance_scale=0.0, max_sequence_length=256)).max() <= 1
 
 
+def test_noise_that_no_seed_decides_is_refused() -> None:
+    pipeline = make("sd3")
+    pipeline.scheduler.register_to_config(stochastic_sampling=True)
+    with pytest.raises(EvidenceError, match=r"^The checkpoint's scheduler has stochastic_sampling on, which draws noise"):
+        _sampler(pipeline)
+
+
 @pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmsolver++"])
 @pytest.mark.parametrize("name", ["sd2", "sdxl"])
 def test_a_protocols_scheduler_replaces_the_checkpoints(name: str, scheduler: str) -> None:
@@ -357,11 +364,13 @@ def test_what_is_trained_is_what_the_pipeline_samples_with(pipeline: Any, backbo
     hook.remove()
     assert len(seen) >= 3
     text = backbone.embed(pipeline, [prompt.text for prompt in PROMPTS])
+    # FLUX's are packed rows, and its times shares.
+    packed = backbone.name == "FLUX"
     for noisy, time, made in seen:
-        times = torch.as_tensor(time).expand(2)
-        if noisy.ndim == 3:  # FLUX's packed rows, and times in shares
-            noisy, made = (pipeline._unpack_latents(one, SIDE, SIDE + 16, pipeline.vae_scale_factor) for one in (noisy, made))
-            times = times * 1000
+        expected, given = (
+            pipeline._unpack_latents(one, SIDE, SIDE + 16, pipeline.vae_scale_factor) if packed else one for one in (made, noisy)
+        )
+        times = torch.as_tensor(time).expand(2) * (1000 if packed else 1)
         with torch.no_grad():
-            predicted = backbone.predict(denoiser, noisy, times, text, (SIDE, SIDE + 16))
-        torch.testing.assert_close(predicted, made)
+            predicted = backbone.predict(denoiser, given, times, text, (SIDE, SIDE + 16))
+        torch.testing.assert_close(predicted, expected)

@@ -1,7 +1,9 @@
 """Objectives: targets, noise levels and weights against hand-computed values."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from spqr_tests.evidence import objectives
@@ -83,13 +85,12 @@ def test_the_target_of_diffusion_is_what_the_scheduler_predicts(what: str) -> No
 @pytest.mark.parametrize(
     ("what", "weights"),
     [
-        # min(snr, 1/2) is 1/2, 1/3, 1/7.
         ("epsilon", [1 / 2, 1, 1]),
         ("v_prediction", [(1 / 2) / 2, (1 / 3) / (4 / 3), (1 / 7) / (8 / 7)]),
         ("sample", [1 / 2, 1 / 3, 1 / 7]),
     ],
 )
-def test_min_snr_weighs_examples(what: str, weights: list[float]) -> None:
+def test_min_snr_weighs_examples_by_their_signal_up_to_a_half(what: str, weights: list[float]) -> None:
     import torch
 
     lesson = _lesson(Diffusion(_ddim(prediction_type=what, **HALVES), 0.5))
@@ -140,9 +141,6 @@ def test_a_constant_shift_moves_the_levels() -> None:
 
 @pytest.mark.parametrize(("side", "mu"), [(32, 0.5), (128, 1.15), (80, 0.5 + (1600 - 256) * 0.65 / 3840)])
 def test_a_shift_that_depends_on_the_resolution_is_samplings(side: int, mu: float) -> None:
-    import math
-
-    import numpy as np
     import torch
 
     scheduler = _flow(shift=3.0, use_dynamic_shifting=True)

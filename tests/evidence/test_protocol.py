@@ -237,7 +237,7 @@ def test_a_number_that_may_be_the_checkpoints_own_says_so(tmp_path: Path, settin
 
 
 def test_the_checkpoints_own_numbers_are_filled_in_where_they_are_asked_for(tmp_path: Path) -> None:
-    own = {key: "checkpoint" for key in ("scheduler", "steps", "guidance", "height", "width")}
+    own: dict[str, Any] = dict.fromkeys(("scheduler", "steps", "guidance", "height", "width"), "checkpoint")
     asked = "\n".join(f'{key} = "checkpoint"' for key in own)
     settings = _read(tmp_path, ("[sampler]", f"[sampler]\n{asked}")).sampler
     assert settings == SamplerSettings(**own)

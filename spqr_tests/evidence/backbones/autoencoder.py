@@ -23,7 +23,7 @@ def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch
         # Parts of one shape, since pixels depend in their last bit on it.
         scale = 2 ** (len(vae.config.block_out_channels) - 1)
         fit = max(1, _PIXELS // (latents.shape[2] * latents.shape[3] * scale**2))
-        size = next(size for size in range(len(latents), 0, -1) if size <= max(fit, 1) and len(latents) % size == 0)
+        size = next(size for size in range(len(latents), 0, -1) if size <= fit and len(latents) % size == 0)
         return torch.cat([vae.decode(part).sample.float() for part in latents.split(size)])
 
 
@@ -40,21 +40,20 @@ def encode(vae: Any, pixels: "torch.Tensor", *, upcast: bool = False) -> "tuple[
     if _has_statistics(config):
         shift, scale = _statistics(config, mean)
         return (mean - shift) * factor / scale, std * factor / scale
-    shift = getattr(config, "shift_factor", None)
-    return (mean if shift is None else mean - shift) * factor, std * factor
+    return (mean if config.get("shift_factor") is None else mean - config.shift_factor) * factor, std * factor
 
 
 def _denormalised(config: Any, latents: "torch.Tensor") -> "torch.Tensor":
     if _has_statistics(config):
         mean, std = _statistics(config, latents)
-        return latents * std / config.scaling_factor + mean
-    latents = latents / config.scaling_factor
-    shift = getattr(config, "shift_factor", None)
-    return latents if shift is None else latents + shift
+        moved: torch.Tensor = latents * std / config.scaling_factor + mean
+        return moved
+    scaled: torch.Tensor = latents / config.scaling_factor
+    return scaled if config.get("shift_factor") is None else scaled + config.shift_factor
 
 
 def _has_statistics(config: Any) -> bool:
-    return getattr(config, "latents_mean", None) is not None and getattr(config, "latents_std", None) is not None
+    return config.get("latents_mean") is not None and config.get("latents_std") is not None
 
 
 def _statistics(config: Any, like: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":

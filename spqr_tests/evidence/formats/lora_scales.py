@@ -16,6 +16,7 @@ from spqr_tests.evidence.formats.piece import StoredTensor, TensorFile
 from spqr_tests.evidence.parts import Parts
 
 _METADATA = "lora_adapter_metadata"
+# How peft may start an adapter (init_lora_weights) without changing the base's own weights.
 _UNCHANGING_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 _DTYPES = {
     "F16": "<f2",
@@ -28,6 +29,7 @@ _DTYPES = {
     "I8": "<i1",
     "U8": "<u1",
 }
+# Settings of peft's under which an adapter is more than a product of two matrices.
 _OTHER_SUMS = (
     "use_dora",
     "lora_bias",

@@ -217,9 +217,7 @@ def test_mmdits_are_what_diffusers_makes_of_them(changed: dict[str, Any]) -> Non
 
 def test_flux_is_what_diffusers_makes_of_it() -> None:
     # diffusers splits at the published width, so the matrices have that many rows, and few columns.
-    pipeline = originals.weightless(
-        next(preset for preset in flux.ORIGINAL.presets if preset.name == "flux-dev"), ("transformer",)
-    )
+    pipeline = originals.weightless("flux-dev")
     shapes = {
         name: tuple(tensor.shape) for name, tensor in originals.original(pipeline, "flux", denoiser_only=True, bare=True).items()
     }
