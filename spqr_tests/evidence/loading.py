@@ -81,7 +81,8 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     _require_bounded(component)
     try:
         _require_fit(component, _shapes(model_class, component.config))
-        tensors = {name: piece.tensor() for name, piece in component.tensors.items()}
+        # Copied out of the mapped file: where a tensor begins in it would show in the last bits of a picture.
+        tensors = {name: piece.tensor().clone() for name, piece in component.tensors.items()}
         lora.merge(tensors, component.name, parts.loras)
         build = _diffusers_model if library is diffusers else _transformers_model
         model = build(model_class, component.config, tensors, dtype)

@@ -80,7 +80,10 @@ def _shorten(tensors: dict[str, Any]) -> None:
 
 
 UNFIT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "missing": (lambda tensors: tensors.pop(_first(tensors)), "lacks 1 tensors of its {component}, .* first; its weights must fit"),
+    "missing": (
+        lambda tensors: tensors.pop(_first(tensors)),
+        "lacks 1 tensors of its {component}, .* first; its weights must fit",
+    ),
     "left over": (
         lambda tensors: tensors.update(left_over=tensors[_first(tensors)].clone()),
         "holds what the model has no place for: 1 tensors of its {component}, left_over first",

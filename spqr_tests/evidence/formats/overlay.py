@@ -50,10 +50,24 @@ def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recog
     in the base, or another shape than there, and for one that changes nothing.
     """
     if path.is_dir():
-        return _folder(parts, path, allow_pickle=allow_pickle)
-    if not path.is_file():
+        changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
+    elif path.is_file():
+        changed, recognised = _file(parts, open_file(path, allow_pickle=allow_pickle))
+    else:
         raise InputError(f"--spqr-overlay {path}: there is no such file or folder.")
-    return _file(parts, open_file(path, allow_pickle=allow_pickle))
+    _require_order(parts, changed, path)
+    return changed, recognised
+
+
+def _require_order(before: Parts, after: Parts, path: Path) -> None:
+    """`InputError` when weights are replaced that an earlier LoRA was added to: it is merged last, so it would not be gone."""
+    for update in (update for lora in before.loras for update in lora.updates):
+        old, new = (parts.models[update.component].tensors[update.tensor] for parts in (before, after))
+        if old is not new:
+            raise InputError(
+                f"--spqr-overlay {path} replaces the {update.component}'s {update.tensor}, to which an earlier overlay adds a LoRA; "
+                "name the LoRA after it, or leave one of them out."
+            )
 
 
 def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
@@ -162,11 +176,12 @@ def _replaced(model: Component, pieces: Mapping[str, Piece], path: Path) -> Comp
 
 
 def _refusal(file: TensorFile, parts: Parts, match: Match) -> str:
+    if not file.tensors:
+        return f"--spqr-overlay {file.path} holds no tensor at all."
     if not match.placed and not match.near:
         return (
             f"--spqr-overlay {file.path} fits nothing of the base ({parts.backbone.name}: {', '.join(parts.models)}): none of its "
-            f"{len(file.tensors)} tensors, {next(iter(file.tensors), 'of which there are none')} first, is known. "
-            f"Known are {known_layouts(parts)}."
+            f"{len(file.tensors)} tensors, {next(iter(file.tensors))} first, is known. Known are {known_layouts(parts)}."
         )
     return (
         f"--spqr-overlay {file.path} does not fit the base ({parts.backbone.name}): in {match.layout}, {len(match.placed)} of its "
