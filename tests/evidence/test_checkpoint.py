@@ -23,7 +23,7 @@ TRAINED = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     ("make", "sentence"),
     [
         (
-            lambda path: None,
+            Path.exists,
             "there is no such file or folder. Pass a diffusers pipeline folder, a single .safetensors file, or a hub",
         ),
         (lambda path: path.mkdir(), "is no checkpoint: it has no model_index.json"),

@@ -60,7 +60,12 @@ class TestTheReport:
         output = warm[1].output
         for said in ("SPQR of embedded:uce on protocol tiny", "robustness[standard-general]", "standard x general", "PASS"):
             assert said in output
-        for said in ("spqr model: embedded:uce (fingerprint", "spqr protocol: tiny (hash", "spqr judge: nudenet", "spqr store:"):
+        for said in (
+            "spqr model: embedded:uce (Stable Diffusion, fingerprint",
+            "spqr protocol: tiny (hash",
+            "spqr judge: nudenet",
+            "spqr store:",
+        ):
             assert said in output
 
 
