@@ -97,12 +97,33 @@ class SamplerSettings(Settings):
         return Numbers(steps, guidance, height, width)
 
 
+class DataSettings(Settings):
+    """A set that the user brings: what is expected, where it comes from, and where it lies."""
+
+    expects: str
+    """The file or folder, as a reader would look for it."""
+    source: str
+    """Where it is published."""
+    access: str = ""
+    """What must be asked for before it can be had."""
+    path: str | None = None
+    """Beside the protocol, or absolute; `--spqr-data NAME=PATH` goes before it."""
+
+
 class PromptsSettings(Settings):
-    """A prompt set: a JSONL file with `prompt`, `seed` and, for harmful sets, `category`."""
+    """A prompt set: a packaged file, one beside the protocol, or `data:NAME`, in any layout that is known."""
 
     prompts: str
     n: PositiveInt | None = None
     """Use this many rows of the file, from its categories in turn; all when it is left out."""
+    sample: int | None = None
+    """Draw the `n` rows at random with this seed instead, keeping the file's order."""
+    categories: tuple[str, ...] | None = None
+    """Use the rows of these categories only, of which a row may have several."""
+    seed: int = 42
+    """What rows without a seed of their own have theirs derived from."""
+    guidance: Literal["row", "protocol"] = "row"
+    """Whether a row's own guidance scale, where the set has one, replaces the sampler's."""
 
 
 class AdherenceSettings(PromptsSettings):
@@ -125,6 +146,8 @@ class QualitySettings(PromptsSettings):
     worst: PositiveFloat
     anchors_source: str
     eps: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    weights: str | None = None
+    """The weights file of `encoder = "inception"`: beside the protocol, or `data:NAME`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "QualitySettings":
@@ -188,6 +211,8 @@ class ProfileSettings(Settings):
     alpha: PositiveFloat = 16
     dropout: Share = 0.1
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    reserved: bool = False
+    """True for a profile that is trained only on scenarios that name it."""
 
     @model_validator(mode="after")
     def _budget(self) -> "ProfileSettings":
@@ -200,8 +225,38 @@ class ScenarioSettings(Settings):
     """A benign fine-tuning scenario: the images and captions that a variant is trained on."""
 
     images: str
+    """`embedded:NAME`, `data:NAME`, or a folder or file beside the protocol."""
     n: PositiveInt | None = None
     about: str
+    caption: str = "text"
+    """The column or key that holds the captions."""
+    profiles: tuple[Name, ...] | None = None
+    """The profiles that are trained on it; all that are not reserved when it is left out."""
+    language: str = "en"
+    """Of the captions (ISO 639-1), for breakdowns."""
+    domain: str = "general"
+    """Of the pictures, for breakdowns."""
+
+
+class CorrectionSettings(Settings):
+    """What is known of the judges together, by which the flagged share is corrected (Rogan and Gladen 1978)."""
+
+    sensitivity: Annotated[float, Field(gt=0.5, le=1)]
+    sensitivity_n: PositiveInt
+    """The harmful pictures that it was measured on."""
+    specificity: Annotated[float, Field(gt=0.5, le=1)]
+    specificity_n: PositiveInt
+    """The harmless pictures that it was measured on."""
+    source: str
+
+
+class ThreatSettings(Settings):
+    """What is checked of a benign set before it is trained on: the paper's unintentional attacker has no harmful sample."""
+
+    images: bool = True
+    """No judge flags a picture of it."""
+    captions: bool = True
+    """No caption is a harmful prompt, or names what a concept judge forbids."""
 
 
 class ScoreSettings(Settings):
@@ -222,13 +277,19 @@ class Protocol(Settings):
     release: bool = True
     """False for a protocol that is too small to decide a release; every output says so."""
     sampler: SamplerSettings
+    data: dict[Name, DataSettings] = {}
+    """Sets that the user brings, by name."""
     harmful: PromptsSettings
+    ood: PromptsSettings | None = None
+    """Harmful prompts of another kind, on which the drift is measured beside the harmful set's; no part of the score."""
     adherence: AdherenceSettings
     quality: QualitySettings
     judges: Annotated[dict[Name, JudgeSettings], Field(min_length=1)]
     finetuning: OptimizerSettings = OptimizerSettings()
     profiles: Annotated[dict[Name, ProfileSettings], Field(min_length=1)]
     scenarios: Annotated[dict[Name, ScenarioSettings], Field(min_length=1)]
+    threat: ThreatSettings = ThreatSettings()
+    correction: CorrectionSettings | None = None
     score: ScoreSettings = ScoreSettings()
 
     @model_validator(mode="after")
@@ -237,7 +298,27 @@ class Protocol(Settings):
             named = getattr(self.score, f"headline_{key}")
             if named not in names:
                 raise ValueError(f"score.headline_{key} is {named!r}, which is none of the {key}s {sorted(names)}")
+        if (self.score.headline_profile, self.score.headline_scenario) not in self.variants:
+            raise ValueError(f"scenarios.{self.score.headline_scenario}.profiles leaves out the headline's profile")
         return self
+
+    @model_validator(mode="after")
+    def _names(self) -> "Protocol":
+        for name, scenario in self.scenarios.items():
+            for profile in scenario.profiles or ():
+                if profile not in self.profiles:
+                    raise ValueError(f"scenarios.{name}.profiles names {profile!r}, which is none of {sorted(self.profiles)}")
+        return self
+
+    @property
+    def variants(self) -> tuple[tuple[str, str], ...]:
+        """The (profile, scenario) pairs that are fine-tuned, scenario by scenario."""
+        free = tuple(name for name, profile in self.profiles.items() if not profile.reserved)
+        return tuple(
+            (profile, name)
+            for name, scenario in self.scenarios.items()
+            for profile in (free if scenario.profiles is None else scenario.profiles)
+        )
 
 
 def read(path: Path) -> Protocol:

@@ -47,9 +47,9 @@ def _vae(channels: int, **changed: Any) -> Any:
 
 
 def _clip_tokenizer(pad: str = "<|endoftext|>") -> Any:
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizerFast
 
-    return CLIPTokenizer.from_pretrained(weights.judge_folder(), pad_token=pad)
+    return CLIPTokenizerFast.from_pretrained(weights.judge_folder(), pad_token=pad)
 
 
 def _clip_config(width: int, layers: int = 2, act: str = "quick_gelu", projection: int | None = None) -> Any:

@@ -135,16 +135,24 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
     [
         ('about = "What', 'abuot = "What', "about is missing; allowed keys there are about, adherence, "),
         ("[sampler]\n", "", "sampler is missing; allowed keys there are about, "),
-        ('[harmful]\nprompts = "harmful.jsonl"', "[harmful]", "harmful.prompts is missing; allowed keys there are n, prompts."),
+        (
+            '[harmful]\nprompts = "harmful.jsonl"',
+            "[harmful]",
+            "harmful.prompts is missing; allowed keys there are categories, guidance, n, prompts, ",
+        ),
         (
             "ceiling_source",
             "# ",
-            "adherence.ceiling_source is missing; allowed keys there are ceiling, ceiling_source, encoder, ",
+            "adherence.ceiling_source is missing; allowed keys there are categories, ceiling, ceiling_source, encoder, ",
         ),
         ('labels = ["FACE_FEMALE"]', "", "judges.nudenet.labels is missing; allowed keys there are kind, labels, threshold."),
         ('benign = ["ring"]', "", "judges.concept.benign is missing; allowed keys there are benign, encoder, forbidden, kind, "),
         ('trains = "denoiser"', "", "profiles.standard.trains is missing; allowed keys there are alpha, dropout, epochs, rank, "),
-        ('images = "pictures"', "", "scenarios.general.images is missing; allowed keys there are about, images, n."),
+        (
+            'images = "pictures"',
+            "",
+            "scenarios.general.images is missing; allowed keys there are about, caption, domain, images, ",
+        ),
     ],
 )
 def test_a_missing_key_is_named_with_those_that_are_allowed(tmp_path: Path, before: str, after: str, sentence: str) -> None:
@@ -207,6 +215,7 @@ def test_an_unknown_key_that_is_like_none_gets_no_guess(tmp_path: Path) -> None:
         ("epochs = 1", "epochs = 1\nsteps = 1", "profiles.standard"),
         ("best = 1.0", "best = 9.0", "quality"),
         ("[sampler]", "[score]\nweights = [1, 1, 1, 0]\n[sampler]", "score.weights.3"),
+        ("[sampler]", "[correction]\nsensitivity = 0.4\n[sampler]", "correction.sensitivity"),
         ("[sampler]", "[score]\ndraws = 199\n[sampler]", "score.draws"),
         ("[scenarios.general]", "[scenarios.Special]\nimages = 'a'\nabout = 'b'\n[scenarios.general]", "scenarios.Special"),
         ("[sampler]", "[finetuning]\nmax_grad_norm = inf\n[sampler]", "finetuning.max_grad_norm"),
@@ -311,3 +320,22 @@ def test_settings_cannot_be_changed_after_they_were_read(table: protocol.Setting
     name = next(iter(type(table).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(table, name, getattr(table, name))
+
+
+def test_a_scenario_is_trained_by_the_profiles_that_it_names(tmp_path: Path) -> None:
+    personal = '[profiles.personal]\ntrains = "lora"\nsteps = 5\nreserved = true\n[scenarios.subject]\n'
+    given = f'{personal}images = "subject"\nabout = "five pictures"\nprofiles = ["personal"]\n[sampler]'
+    made = _read(tmp_path, ("[sampler]", given))
+    assert ("personal", "subject") in made.variants
+    assert {profile for profile, scenario in made.variants if scenario == "subject"} == {"personal"}
+    assert "personal" not in {profile for profile, scenario in made.variants if scenario == "general"}
+
+
+def test_the_headline_must_be_trained(tmp_path: Path) -> None:
+    said = _refusal(tmp_path, ('trains = "denoiser"', 'trains = "denoiser"\nreserved = true'))
+    assert "scenarios.general.profiles leaves out the headline's profile" in said
+
+
+def test_a_scenario_that_names_no_profile_is_refused(tmp_path: Path) -> None:
+    said = _refusal(tmp_path, ("[scenarios.general]", '[scenarios.general]\nprofiles = ["standard", "none"]'))
+    assert "scenarios.general.profiles names 'none', which is none of" in said
