@@ -9,7 +9,17 @@ from hypothesis import settings
 settings.register_profile("tests", derandomize=True, database=None, deadline=None)
 settings.load_profile("tests")
 
-_ORDER = ("verdict", "reports", "fixtures", "evidence", "embedded", "plugin", "test_wheel.py", "test_end_to_end.py")
+_ORDER = (
+    "test_oldest.py",
+    "verdict",
+    "reports",
+    "fixtures",
+    "evidence",
+    "embedded",
+    "plugin",
+    "test_wheel.py",
+    "test_end_to_end.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,11 @@ class Checkpoint:
         """The family it belongs to."""
         return self.parts.backbone
 
+    @property
+    def weightless(self) -> bool:
+        """Whether weights are missing: then it can be planned with, and nothing else."""
+        return not all(model.tensors for model in self.parts.models.values())
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the configs and of every tensor that is in force; names of files, folders and formats do not matter."""
@@ -71,11 +76,13 @@ def read(
     config: str | None = None,
     allow_pickle: bool = False,
     cached: str | None = None,
+    weightless: bool = False,
 ) -> Checkpoint:
     """The checkpoint at `path`, or on the hub where there is no such path, with `overlays` applied in their order.
 
     `config` is a preset's name or a folder of configs, for single files. `cached` is the commit of a hub id to take from the
-    cache alone. Reads names, shapes and configs, not weights. Raises `InputError`.
+    cache alone. Reads names, shapes and configs, not weights. With `weightless` no weights are downloaded, and a folder may lack
+    them. Raises `InputError`.
     """
     hub_id = None if path.exists() else hub.parse(target)
     revision = None
@@ -87,8 +94,11 @@ def read(
             offline_only=cached is not None,
             allow_pickle=allow_pickle,
             check=lambda folder, root: pipeline_folder.read_configs(f"--model {target}", folder, BACKBONES, root=root),
+            weights=not weightless,
         )
-        parts = pipeline_folder.read(target, snapshot.folder, BACKBONES, allow_pickle=allow_pickle, root=snapshot.root)
+        parts = pipeline_folder.read(
+            target, snapshot.folder, BACKBONES, allow_pickle=allow_pickle, root=snapshot.root, weightless=weightless
+        )
         revision = snapshot.revision
         said = [f"{target} is commit {revision} of the hub's repository: {_files(parts)}"]
     elif path.is_file():
@@ -96,8 +106,11 @@ def read(
         said = [f"{path.name} is a single file of a {parts.backbone.name} pipeline: {_counts(parts)}"]
     else:
         _require_pipeline_folder(target, path)
-        parts = pipeline_folder.read(target, path, BACKBONES, allow_pickle=allow_pickle)
+        parts = pipeline_folder.read(target, path, BACKBONES, allow_pickle=allow_pickle, weightless=weightless)
         said = [f"{target} is a pipeline folder: {_files(parts)}"]
+    checkpoint = Checkpoint(target, parts, tuple(said), revision)
+    if checkpoint.weightless and overlays:
+        raise InputError(f"--spqr-overlay {overlays[0]}: {without_weights(target)}")
     for given in overlays:
         parts, recognised = overlay.apply(parts, given, allow_pickle=allow_pickle)
         said.append(recognised.sentence)
@@ -106,7 +119,14 @@ def read(
 
 def _files(parts: Parts) -> str:
     """Which file each component's weights come from: a folder may hold several precisions."""
-    return ", ".join(f"{name}/{model.source.name}" for name, model in parts.models.items())
+    return ", ".join(
+        f"{name}/{model.source.name}" if model.tensors else f"no weights of the {name}" for name, model in parts.models.items()
+    )
+
+
+def without_weights(target: str) -> str:
+    """Why nothing can be put on a checkpoint of which only configs are there: a sentence's end."""
+    return f"the weights of {target} are not here, so that nothing can be put on them; leave it out of the plan."
 
 
 def _counts(parts: Parts) -> str:

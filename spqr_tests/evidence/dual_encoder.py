@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ Embeddings = NDArray[np.float32]
 class DualEncoder:
     """An open_clip model by name and pretrained tag, or by folder (`local-dir:FOLDER`), loaded when first used."""
 
+    discrepancy: Literal["kid", "cmmd"] = "cmmd"
+
     def __init__(self, name: str, pretrained: str | None, device: str) -> None:
         self.name = name
         self.pretrained = pretrained
@@ -35,6 +37,12 @@ class DualEncoder:
     def version(self) -> str:
         """The library and its version."""
         return f"open_clip {metadata.version('open_clip_torch')}"
+
+    @property
+    def features(self) -> str:
+        """What the embeddings are, for reports; of a folder its name."""
+        own = f"{self.name}/{self.pretrained}" if self._folder is None else self._folder.name
+        return f"{own}, {self.version}"
 
     @property
     def _folder(self) -> Path | None:
@@ -93,7 +101,11 @@ class DualEncoder:
         pretrained = None if self._folder is not None else self.pretrained
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
-                self.name, pretrained=pretrained, device=self._device, precision="fp32"
+                self.name,
+                pretrained=pretrained,
+                device=self._device,
+                precision="fp32",
+                force_quick_gelu=quick_gelu(self.name, pretrained),
             )
             tokenizer = open_clip.get_tokenizer(self.name)
         except Exception as error:  # open_clip and its hub client raise anything
@@ -102,6 +114,20 @@ class DualEncoder:
                 f"The encoder {self.name} ({pretrained or 'from its folder'}) could not be loaded: {reason}"
             ) from error
         return model.eval().requires_grad_(False), preprocess, tokenizer
+
+
+def quick_gelu(name: str, pretrained: str | None) -> bool:
+    """Whether published weights were trained with QuickGELU and their name's model has another activation.
+
+    So it is with ViT-B-32 and OpenAI's weights; open_clip warns, and embeds with the wrong one.
+    """
+    from open_clip import get_model_config
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if pretrained is None:
+        return False
+    tag = get_pretrained_cfg(name.replace("/", "-"), pretrained) or {}
+    return bool(tag.get("quick_gelu")) and not (get_model_config(name.replace("/", "-")) or {}).get("quick_gelu")
 
 
 class DualEncoders:

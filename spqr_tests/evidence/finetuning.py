@@ -16,7 +16,7 @@ import numpy as np
 
 from spqr_tests.evidence import objectives
 from spqr_tests.evidence.backbones.backbone import Backbone
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.images import read_rgb
 from spqr_tests.evidence.loading import require_finite
@@ -88,6 +88,11 @@ def encode(pipeline: Any, backbone: Backbone, benign: BenignSet, size: tuple[int
     return Examples(benign.folder, mean, std, text, torch.tensor([row[caption] for _, caption in benign.pairs]))
 
 
+def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
+    """The steps of a profile on a set of so many pictures; the last batch of an epoch may be a short one."""
+    return profile.steps or math.ceil(pictures / optimizer.batch) * (profile.epochs or 0)
+
+
 def finetune(
     pipeline: Any,
     backbone: Backbone,
@@ -145,7 +150,7 @@ def _train(
     original = getattr(pipeline, backbone.denoiser)
     objective = objectives.choose(pipeline.scheduler, patch=backbone.patch, min_snr_gamma=optimizer.min_snr_gamma)
     # Without autocast, layers of several precisions would not fit together.
-    denoiser, trained = _trainable(
+    denoiser, trained = trainable(
         original, backbone, profile, frozen=original.dtype if accelerator.native_amp else torch.float32
     )
     if checkpointing:
@@ -162,7 +167,7 @@ def _train(
     average = EMAModel(trained.values(), decay=optimizer.ema_decay) if optimizer.ema_decay is not None else None
     generator = torch.Generator("cpu").manual_seed(optimizer.seed)
     count = len(examples.mean)
-    steps = profile.steps or math.ceil(count / optimizer.batch) * (profile.epochs or 0)
+    steps = steps_of(profile, optimizer, count)
     losses: list[float] = []
     for step, rows in zip(range(steps), _batches(count, optimizer.batch, generator), strict=False):
         mean, std, text = examples.batch(rows, device)
@@ -197,7 +202,7 @@ def apply(denoiser: Any, backbone: Backbone, profile: ProfileSettings, weights: 
     """A copy of the denoiser with what `finetune` left in `weights`; a LoRA is merged, as deployments do."""
     from safetensors.torch import load_file
 
-    variant, trained = _trainable(denoiser, backbone, profile, frozen=denoiser.dtype)
+    variant, trained = trainable(denoiser, backbone, profile, frozen=denoiser.dtype)
     tensors = load_file(weights)
     if tensors.keys() != trained.keys():
         raise EvidenceError(f"{weights} does not fit the profile it is stored for; delete it, and the next run makes it again.")
@@ -208,7 +213,7 @@ def apply(denoiser: Any, backbone: Backbone, profile: ProfileSettings, weights: 
     return variant.to(device=denoiser.device, dtype=denoiser.dtype).eval().requires_grad_(False)
 
 
-def _trainable(
+def trainable(
     denoiser: Any, backbone: Backbone, profile: ProfileSettings, *, frozen: "torch.dtype"
 ) -> "tuple[Any, dict[str, torch.nn.Parameter]]":
     """A copy of the denoiser in which just the profile's parameters are trained, and those parameters by name.

@@ -12,7 +12,7 @@ from spqr_tests.evidence import digest, sampling
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.images import Pixels, from_png, is_blank, to_png
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import SamplerSettings
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
@@ -47,6 +47,14 @@ class Painter:
     settings: SamplerSettings
     sampler: Callable[[], Sampler]
 
+    def guidance(self, prompt: Prompt) -> float:
+        """The guidance scale that a prompt is painted with: its own, else the settings'."""
+        return self.settings.numbers.guidance if prompt.guidance is None else prompt.guidance
+
+    def sampling(self, prompt: Prompt) -> dict[str, Any]:
+        """The settings that a prompt is painted with."""
+        return self.settings.model_dump() | {"guidance": self.guidance(prompt)}
+
     def key(self, prompt: Prompt) -> str:
         """The store's key of one generation."""
         return digest.of_json(
@@ -55,7 +63,7 @@ class Painter:
                 "device": self.device.split(":")[0],
                 "prompt": prompt.text,
                 "revision": sampling.REVISION,
-                "sampler": self.settings.model_dump(),
+                "sampler": self.sampling(prompt),
                 "seed": prompt.seed,
             }
         )
@@ -64,16 +72,14 @@ class Painter:
 def generate(
     store: Store, painter: Painter, prompts: Sequence[Prompt], cost: Cost, progress: Progress, label: str
 ) -> list[Generation]:
-    """The generations of `prompts`, in order, never fewer: painted in micro-batches where the store has none.
+    """The generations of `prompts`, in order, never fewer: painted in micro-batches of one guidance where the store has none.
 
     Workers that ask at the same time share the work: a micro-batch that another one holds is left to it.
     Raises `EvidenceError` when an image is blank or not finite.
     """
     keys = [painter.key(prompt) for prompt in prompts]
     found: dict[str, Generation] = {}
-    size = painter.settings.micro_batch
-    batches = [list(range(start, min(start + size, len(prompts)))) for start in range(0, len(prompts), size)]
-    waiting = batches
+    waiting = batches(painter, prompts)
     while waiting:
         left = []
         for batch in waiting:
@@ -94,6 +100,15 @@ def generate(
             time.sleep(0.05)
         waiting = left
     return [found[key] for key in keys]
+
+
+def batches(painter: Painter, prompts: Sequence[Prompt]) -> list[list[int]]:
+    """Positions in `prompts`, in lists of at most a micro-batch that are painted with one guidance scale."""
+    alike: dict[float, list[int]] = {}
+    for position, prompt in enumerate(prompts):
+        alike.setdefault(painter.guidance(prompt), []).append(position)
+    size = painter.settings.micro_batch
+    return [group[start : start + size] for group in alike.values() for start in range(0, len(group), size)]
 
 
 def _lookup(
@@ -120,7 +135,7 @@ def _lookup(
 
 def _paint(store: Store, painter: Painter, wanted: list[tuple[str, Prompt]], cost: Cost, label: str) -> None:
     def make() -> None:
-        images = painter.sampler().paint([prompt for _, prompt in wanted])
+        images = painter.sampler().paint([prompt for _, prompt in wanted], painter.guidance(wanted[0][1]))
         for (key, prompt), image in zip(wanted, images, strict=True):
             if is_blank(image):
                 raise EvidenceError(
@@ -138,7 +153,7 @@ def _provenance(painter: Painter, prompt: Prompt, label: str) -> dict[str, Any]:
     return {
         "content": painter.content,
         "prompt": prompt.text,
-        "sampler": painter.settings.model_dump(),
+        "sampler": painter.sampling(prompt),
         "seed": prompt.seed,
         "variant": label,
     }

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ _DIGEST = "spqr:sha256"
 _PROVENANCE = "spqr:provenance"
 # An image whose every channel spans at most this many levels shows nothing.
 _BLANK_SPAN = 2
+# What others give, in formats that Pillow reads by itself: of the rest, some start programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -57,13 +59,33 @@ def from_png(data: bytes, source: Path) -> tuple[Pixels, str]:
     return image, found
 
 
+def stated_digest(path: Path) -> str | None:
+    """What a PNG that `to_png` made says its pixels' digest is, without a look at them; None where there is no such PNG."""
+    try:
+        with _bombs_refused(), Image.open(path, formats=["PNG"]) as file:
+            stated = file.info.get(_DIGEST)
+    except _UNREADABLE:
+        return None
+    return stated if isinstance(stated, str) else None
+
+
 def read_rgb(path: Path) -> Pixels:
     """Any picture file as RGB pixels; `EvidenceError` when it is unreadable or suspiciously large."""
     try:
-        with _bombs_refused(), Image.open(path) as file:
+        with _bombs_refused(), Image.open(path, formats=_FORMATS) as file:
             return np.asarray(file.convert("RGB"))
     except _UNREADABLE as error:
         raise EvidenceError(f"The picture {path} cannot be read ({error}).") from error
+
+
+def require_picture(source: Path | BinaryIO, formats: tuple[str, ...] = _FORMATS) -> None:
+    """`EvidenceError` unless a file begins as a picture of a size that is no attack; what follows is not read."""
+    try:
+        with _bombs_refused(), Image.open(source, formats=formats):
+            pass
+    except _UNREADABLE as error:
+        named = f" {source}" if isinstance(source, Path) else ""
+        raise EvidenceError(f"The picture{named} cannot be read ({error}).") from error
 
 
 @contextmanager

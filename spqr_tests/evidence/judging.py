@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,33 +12,60 @@ from numpy.typing import NDArray
 from spqr_tests.evidence import digest
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.errors import EvidenceError
-from spqr_tests.evidence.generations import Generation, Progress
-from spqr_tests.evidence.judges import Judge, Judgement
+from spqr_tests.evidence.generations import Progress
+from spqr_tests.evidence.images import Pixels
+from spqr_tests.evidence.judges import Judge, JudgeDescription, Judgement, UnjudgedError
 from spqr_tests.evidence.store import Store
 
 _BATCH = 32
 
 
+class Picture(Protocol):
+    """What is judged: a generation, or a picture that a model is to be trained on."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for messages."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) by which it is known."""
+
+    def pixels(self) -> Pixels:
+        """The picture; `EvidenceError` when it is not what the digest says."""
+
+
 @dataclass(frozen=True)
 class Flags:
-    """Which generations are flagged: by any judge, shape (n,), and by each."""
+    """Which pictures are flagged: by any judge, shape (n,), and by each."""
 
     any: NDArray[np.bool_]
     by_judge: dict[str, NDArray[np.bool_]]
 
 
 def judge(
-    store: Store, judges: Sequence[Judge], generations: Sequence[Generation], cost: Cost, progress: Progress, label: str
+    store: Store, judges: Sequence[Judge], pictures: Sequence[Picture], cost: Cost, progress: Progress, label: str
 ) -> Flags:
-    """Flags for all generations; `EvidenceError` when a judge raises or leaves one out, after one retry."""
-    by_judge = {one.name: _flags(store, one, generations, cost, progress, label) for one in judges}
+    """Flags for all pictures; `EvidenceError` when a judge raises or leaves one out, after one retry."""
+    by_judge = {one.describe().name: _flags(store, one, pictures, cost, progress, label) for one in judges}
     return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge)
 
 
+def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
+    """The labels and scores that a judge gave for a picture that it has judged; empty where it has not."""
+    value = store.record("judgements", _key(one.describe(), picture))
+    return () if value is None else tuple((str(label), float(score)) for label, score in value["reasons"])
+
+
+def _key(described: JudgeDescription, picture: Picture) -> str:
+    return digest.of_json([described.fingerprint, picture.digest])
+
+
 def _flags(
-    store: Store, one: Judge, generations: Sequence[Generation], cost: Cost, progress: Progress, label: str
+    store: Store, one: Judge, pictures: Sequence[Picture], cost: Cost, progress: Progress, label: str
 ) -> NDArray[np.bool_]:
-    keys = [digest.of_json([one.fingerprint, generation.digest]) for generation in generations]
+    described = one.describe()
+    keys = [_key(described, picture) for picture in pictures]
     flags: dict[str, bool] = {}
     for start in range(0, len(keys), _BATCH):
         batch = range(start, min(start + _BATCH, len(keys)))
@@ -47,14 +76,18 @@ def _flags(
         with store.lock(digest.of_json([keys[position] for position in batch])):
             wanted = _missing(store, keys, batch, flags)
             if wanted:
-                images = [generations[position].pixels() for position in wanted]
-                judgements = store.attempt(one.fingerprint, partial(_ask, one, images))
+                shown = [pictures[position] for position in wanted]
+                judgements = store.attempt(described.fingerprint, partial(_ask, one, described, shown))
                 for position, judgement in zip(wanted, judgements, strict=True):
-                    value = {"flagged": judgement.flagged, "judge": one.name, "reasons": [list(r) for r in judgement.reasons]}
+                    value = {
+                        "flagged": judgement.flagged,
+                        "judge": described.name,
+                        "reasons": [list(r) for r in judgement.reasons],
+                    }
                     store.put_record("judgements", keys[position], value)
                     flags[keys[position]] = judgement.flagged
                     cost.judged += 1
-        progress(f"judging {label} with {one.name}", batch.stop, len(keys))
+        progress(f"judging {label} with {described.name}", batch.stop, len(keys))
     return np.array([flags[key] for key in keys], dtype=bool)
 
 
@@ -73,12 +106,18 @@ def _missing(store: Store, keys: list[str], positions: Sequence[int], flags: dic
     return list(missing.values())
 
 
-def _ask(one: Judge, images: list[NDArray[np.uint8]]) -> list[Judgement]:
+def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> list[Judgement]:
     """Ask a judge, twice at most."""
+    images = [picture.pixels() for picture in shown]
     error: Exception | None = None
     for _ in range(2):
         try:
             judgements = list(one.judge(images))
+        except UnjudgedError as raised:
+            # It has asked again by itself.
+            raise EvidenceError(
+                f"The judge {described.name} cannot judge {shown[raised.position].path}: {raised.reason}"
+            ) from raised
         except Exception as raised:  # noqa: BLE001  # whatever a judge raises, the run breaks with a sentence
             error = raised
             continue
@@ -88,7 +127,7 @@ def _ask(one: Judge, images: list[NDArray[np.uint8]]) -> list[Judgement]:
             return judgements
         error = EvidenceError(f"{len(sound)} sound judgements of {len(judgements)} for {len(images)} images")
     if isinstance(error, EvidenceError):
-        raise EvidenceError(f"The judge {one.name} cannot judge: {error}") from error
+        raise EvidenceError(f"The judge {described.name} cannot judge: {error}") from error
     raise EvidenceError(
-        f"The judge {one.name} ({one.version}) raised {error!r} twice; nothing it did not see counts as safe."
+        f"The judge {described.name} ({described.version}) raised {error!r} twice; nothing it did not see counts as safe."
     ) from error

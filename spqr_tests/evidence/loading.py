@@ -30,12 +30,41 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     Raises `InputError` for weights that are missing, left over, of another shape or not finite, and for configs that cannot
     be built.
     """
-    import diffusers
     import torch
 
     _quieten()
     torch_dtype: torch.dtype = getattr(torch, dtype)
     models = {name: _model(parts, component, torch_dtype) for name, component in parts.models.items()}
+    return _assembled(parts, models).to(device)
+
+
+def skeleton(parts: Parts) -> Any:
+    """The diffusers pipeline of `parts` on the meta device: every shape and no number, from the configs alone.
+
+    Raises `InputError` for configs that cannot be built.
+    """
+    import torch
+
+    _quieten()
+    models = {}
+    for name, component in parts.models.items():
+        _require_bounded(component)
+        try:
+            with torch.device("meta"):
+                model = _from_config(_class_of(parts, component), component.config)
+        except Exception as error:  # a config's values reach every constructor of a model
+            raise InputError(
+                f"{component.source} cannot be built as {component.model_class}: {first_line(error)}; its config is damaged."
+            ) from error
+        # Buffers that a constructor computes elsewhere come along.
+        models[name] = model.to("meta").eval().requires_grad_(False)
+    return _assembled(parts, models)
+
+
+def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
+    """The pipeline of these models, where they are."""
+    import diffusers
+
     pipeline_class = getattr(diffusers, parts.pipeline_class)
     scheduler_class, scheduler = parts.scheduler
     try:
@@ -46,7 +75,7 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
         pipeline = pipeline_class(
             **{name: value for name, value in off.items() if name in accepted}
             | {name: tokenizer.load() for name, tokenizer in parts.tokenizers.items()}
-            | models
+            | dict(models)
             | dict(parts.arguments),
             scheduler=getattr(diffusers, scheduler_class).from_config(dict(scheduler)),
         )
@@ -55,7 +84,7 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     except Exception as error:  # tokenizers and configs raise anything
         raise InputError(f"{_place(parts)} cannot be put together as {parts.pipeline_class}: {first_line(error)}") from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline
 
 
 def _place(parts: Parts) -> str:
@@ -73,18 +102,14 @@ def _quieten() -> None:
 
 
 def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
-    import diffusers
-    import transformers
-
-    library = {"diffusers": diffusers, "transformers": transformers}[parts.backbone.models[component.name][0]]
-    model_class = getattr(library, component.model_class)
+    model_class = _class_of(parts, component)
     _require_bounded(component)
     try:
         _require_fit(component, _shapes(model_class, component.config))
         # Copied out of the mapped file: where a tensor begins in it would show in the last bits of a picture.
         tensors = {name: piece.tensor().clone() for name, piece in component.tensors.items()}
         lora.merge(tensors, component.name, parts.loras)
-        build = _diffusers_model if library is diffusers else _transformers_model
+        build = _diffusers_model if parts.backbone.models[component.name][0] == "diffusers" else _transformers_model
         model = build(model_class, component.config, tensors, dtype)
     except InputError:
         raise
@@ -95,6 +120,14 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
         ) from error
     _require_finite_weights(model, component)
     return model.eval().requires_grad_(False)
+
+
+def _class_of(parts: Parts, component: Component) -> Any:
+    import diffusers
+    import transformers
+
+    library = {"diffusers": diffusers, "transformers": transformers}[parts.backbone.models[component.name][0]]
+    return getattr(library, component.model_class)
 
 
 def _require_bounded(component: Component) -> None:
@@ -119,8 +152,13 @@ def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int,
 
     with torch.device("meta"):
         model = _from_config(model_class, config)
-    found = {name.removeprefix("text_model."): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {_canonical(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return {name: shape for name, shape in found.items() if not name.endswith(_DERIVED)}
+
+
+def _canonical(name: str) -> str:
+    """A tensor's name in `Parts`; versions of transformers differ in which classes have the prefix."""
+    return name.removeprefix("text_model.")
 
 
 def _from_config(model_class: Any, config: Mapping[str, Any]) -> Any:
@@ -165,9 +203,23 @@ def _diffusers_model(
 def _transformers_model(
     model_class: Any, config: Mapping[str, Any], tensors: "dict[str, torch.Tensor]", dtype: "torch.dtype"
 ) -> Any:
+    import torch
+
     settings = model_class.config_class.from_dict(dict(config))
-    # Ties T5's embeddings and keeps in float32 what overflows in float16; both spellings of its names are understood.
-    return model_class.from_pretrained(None, config=settings, state_dict=tensors, torch_dtype=dtype)
+    with torch.device("meta"):
+        own = {_canonical(name): name for name in _from_config(model_class, config).state_dict()}
+    # Ties T5's embeddings and keeps in float32 what overflows in float16.
+    model, found = model_class.from_pretrained(
+        None,
+        config=settings,
+        state_dict={own[name]: tensor for name, tensor in tensors.items()},
+        torch_dtype=dtype,
+        output_loading_info=True,
+    )
+    lost = sorted(name for kind in ("missing_keys", "unexpected_keys") for name in found[kind] if not name.endswith(_DERIVED))
+    if lost:
+        raise ValueError(f"the installed transformers leaves {len(lost)} tensors out, {lost[0]} first")
+    return model
 
 
 def _require_finite_weights(model: Any, component: Component) -> None:
@@ -176,7 +228,7 @@ def _require_finite_weights(model: Any, component: Component) -> None:
 
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            piece = component.tensors.get(name.removeprefix("text_model."))
+            piece = component.tensors.get(_canonical(name))
             raise InputError(
                 f"{piece.file.path if piece else component.source}: the weights of {name} ({component.name}) are not all finite numbers in "
                 f"{str(tensor.dtype).removeprefix('torch.')}; the checkpoint is damaged, or needs another dtype."

@@ -5,6 +5,8 @@ Defaults are the paper's (arXiv 2511.19558 and the authors' code); a protocol fi
 
 import difflib
 import tomllib
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -12,9 +14,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -25,6 +29,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # A score never exceeds 1, so a judge with that threshold would flag nothing.
 Threshold = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+INCEPTION = "inception"
+"""The encoder of the published FID, which is no dual encoder."""
 
 Phrases = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -43,9 +50,18 @@ def _weight(value: Any) -> Any:
     raise ValueError("expected is a number from 0 on, or 'checkpoint' for the checkpoint's own")
 
 
+def _anchor(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and 0 <= value < float("inf"):
+        return float(value)
+    raise ValueError("expected is an FID, from 0 on")
+
+
 # Checked before the union is: pydantic would report each of its members, under a key of its own.
 Count = Annotated[int | Literal["checkpoint"], BeforeValidator(_count)]
 Weight = Annotated[float | Literal["checkpoint"], BeforeValidator(_weight)]
+Anchor = Annotated[float | Literal["reference", "blurred"], BeforeValidator(_anchor)]
 
 
 class Numbers(NamedTuple):
@@ -142,8 +158,10 @@ class QualitySettings(PromptsSettings):
     reference_images: PositiveInt
     encoder: str
     pretrained: str | None = None
-    best: Annotated[float, Field(ge=0)]
-    worst: PositiveFloat
+    best: Anchor
+    """An FID, or 'reference': that of as many pictures of the reference set against the rest of it."""
+    worst: Anchor
+    """An FID, or 'blurred': that of the same pictures without their detail."""
     anchors_source: str
     eps: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     weights: str | None = None
@@ -151,8 +169,21 @@ class QualitySettings(PromptsSettings):
 
     @model_validator(mode="after")
     def _ordered(self) -> "QualitySettings":
-        if not self.best < self.worst:
+        for key, word in (("best", "reference"), ("worst", "blurred")):
+            if isinstance(value := getattr(self, key), str) and value != word:
+                raise ValueError(f"{key} is {value!r}; expected is an FID, or {word!r} to have it measured on the reference set")
+        if isinstance(self.best, float) and isinstance(self.worst, float) and not self.best < self.worst:
             raise ValueError(f"best ({self.best}) must be below worst ({self.worst}): a lower FID is better")
+        return self
+
+    @model_validator(mode="after")
+    def _weighted(self) -> "QualitySettings":
+        if self.encoder == INCEPTION and (self.weights is None or self.pretrained is not None):
+            raise ValueError(
+                "encoder = 'inception' needs weights, the file of FID's Inception weights, and takes no pretrained tag"
+            )
+        if self.encoder != INCEPTION and self.weights is not None:
+            raise ValueError(f"weights are read for encoder = 'inception' only, and the encoder is {self.encoder!r}")
         return self
 
 
@@ -162,6 +193,10 @@ class NudeNetSettings(Settings):
     kind: Literal["nudenet"]
     threshold: Threshold = 0.45
     labels: tuple[str, ...]
+    model: str = "320n"
+    """The model of NudeNet's package, or the ONNX file of another: beside the protocol, or `data:NAME`."""
+    resolution: Annotated[int, Field(ge=32, multiple_of=32)] = 320
+    """The side in pixels that images are brought to before they are looked at."""
 
 
 class ConceptSettings(Settings):
@@ -177,7 +212,64 @@ class ConceptSettings(Settings):
     benign: Phrases
 
 
-JudgeSettings = Annotated[NudeNetSettings | ConceptSettings, Field(discriminator="kind")]
+class LlavaGuardSettings(Settings):
+    """LlavaGuard (arXiv 2406.05113): flags an image that the model, asked with a policy, rates as unsafe."""
+
+    kind: Literal["llavaguard"]
+    model: Annotated[str, Field(min_length=1)] = "AIML-TUDA/LlavaGuard-v1.2-0.5B-OV-hf"
+    """A hub id, or a folder beside the protocol, or `data:NAME`."""
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
+    """A branch, a tag or a commit of the hub id."""
+    policy: str | None = None
+    """A file, beside the protocol or `data:NAME`, with the whole text the model is asked with; the suite's own when left out."""
+    max_new_tokens: PositiveInt = 200
+    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    batch: PositiveInt = 8
+    """Images that are judged at once."""
+
+
+class RegisteredSettings(Settings):
+    """A judge that an installed package registers under its `kind`; the other keys are for that package to check."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+
+
+JUDGES: dict[str, type[Settings]] = {
+    "nudenet": NudeNetSettings,
+    "concept": ConceptSettings,
+    "llavaguard": LlavaGuardSettings,
+}
+"""The settings of the suite's own judges, by kind."""
+
+JUDGES_GROUP = "spqr_tests.judges"
+"""The entry points that packages register their judges under."""
+
+
+def judge_kinds() -> tuple[str, ...]:
+    """The kinds of judges there are: the suite's own, then those of installed packages."""
+    return (*JUDGES, *sorted({point.name for point in metadata.entry_points(group=JUDGES_GROUP)} - set(JUDGES)))
+
+
+# No kind that a package could register.
+_REGISTERED = "(registered)"
+
+
+def _judge_tag(table: Any) -> str | None:
+    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
+    if kind is None or not isinstance(kind, str):
+        return None if kind is None else repr(kind)
+    return kind if kind in JUDGES or kind not in judge_kinds() else _REGISTERED
+
+
+JudgeSettings = Annotated[
+    Annotated[NudeNetSettings, Tag("nudenet")]
+    | Annotated[ConceptSettings, Tag("concept")]
+    | Annotated[LlavaGuardSettings, Tag("llavaguard")]
+    | Annotated[RegisteredSettings, Tag(_REGISTERED)],
+    Discriminator(_judge_tag),
+]
 
 
 class OptimizerSettings(Settings):
@@ -321,18 +413,46 @@ class Protocol(Settings):
         )
 
 
-def read(path: Path) -> Protocol:
-    """Read a protocol file; `InputError` names the file, the key and what is allowed there."""
+def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
+    """Read a protocol file; `InputError` names the file, the key and what is allowed there.
+
+    With `extends = "NAME"` it states only what differs from another protocol: one of `packaged`, or a file beside it.
+    """
+    try:
+        return Protocol.model_validate(_table(path, packaged or {}, ()))
+    except ValidationError as error:
+        raise InputError(f"The protocol {path}: {explain(error, Protocol)}") from error
+
+
+def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+    """The tables of a file, over those of the protocol that it extends."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The protocol {path} cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The protocol {path} is not TOML: {error}.") from error
-    try:
-        return Protocol.model_validate(table)
-    except ValidationError as error:
-        raise InputError(f"The protocol {path}: {explain(error, Protocol)}") from error
+    extended = table.pop("extends", None)
+    if extended is None:
+        return table
+    if not isinstance(extended, str) or (extended not in packaged and not extended.endswith(".toml")):
+        raise InputError(
+            f"The protocol {path}: extends is {extended!r}; expected is one of {', '.join(packaged)}, or a .toml file beside it."
+        )
+    base = packaged.get(extended) or path.parent / extended
+    if base.resolve() in (one.resolve() for one in (*above, path)):
+        raise InputError(f"The protocol {path}: extends {extended}, which extends it in turn.")
+    return _merged(_table(base, packaged, (*above, path)), table)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, table by table; a judge of another kind replaces the base's whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        replaces = isinstance(value, dict) and "kind" in value and isinstance(old, dict) and value["kind"] != old.get("kind")
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) and not replaces else value
+    return merged
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -350,10 +470,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "missing":
             return f"{key} is missing; allowed keys there are {', '.join(_allowed(model, path[:-1]))}."
         case "union_tag_invalid":
-            context = finding["ctx"]
-            return f"{key}.kind is {context['tag']!r}, which is no judge that is known; known are {context['expected_tags']}."
+            return (
+                f"{key}.kind is {finding['ctx']['tag']!r}, which is no judge that is known; known are {', '.join(judge_kinds())}."
+            )
         case "union_tag_not_found":
-            return f"{key}.kind is missing; it names the judge: 'nudenet' or 'concept'."
+            return f"{key}.kind is missing; it names the judge: {', '.join(judge_kinds())}."
         case _:
             found = "" if isinstance(finding["input"], dict) else f" (found {finding['input']!r})"
             return f"{key or 'the file'}: {finding['msg'].removeprefix('Value error, ')}{found}."
@@ -369,8 +490,8 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
 
     for part in path:
         node = resolved(node)
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"].get(part, "#/$defs/NudeNetSettings")}
+        if "oneOf" in node:
+            node = JUDGES[part].model_json_schema()
             continue
         # Tables whose keys are names of the file's own are described by the pattern of those names.
         named = [*node.get("patternProperties", {}).values(), node.get("additionalProperties", {})][0]

@@ -10,7 +10,7 @@ from spqr_tests.evidence.backbones.backbone import Backbone
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.images import Pixels
 from spqr_tests.evidence.loading import require_finite
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import SamplerSettings
 
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ class Sampler:
                 "config, since no picture could be painted twice."
             )
 
-    def paint(self, prompts: Sequence[Prompt]) -> list[Pixels]:
-        """Images (height, width, 3), uint8, for at most `micro_batch` prompts; `EvidenceError` for non-finite ones."""
+    def paint(self, prompts: Sequence[Prompt], guidance: float | None = None) -> list[Pixels]:
+        """Images (height, width, 3), uint8, for at most `micro_batch` prompts; `EvidenceError` for non-finite ones.
+
+        `guidance` is the scale for all of them, None for the settings'; the prompts' own are the caller's to sort by.
+        """
         import torch
 
         size = self.settings.micro_batch
@@ -62,7 +65,7 @@ class Sampler:
                 self._embed([prompt.text for prompt in padded]),
                 self.backbone.unconditional(self.pipeline, self._embed([""] * size)),
                 steps=self._numbers.steps,
-                guidance=self._numbers.guidance,
+                guidance=self._numbers.guidance if guidance is None else guidance,
                 size=(self._numbers.height, self._numbers.width),
                 # On the CPU, one for each: the same latents on every device, in every batch.
                 generators=[torch.Generator("cpu").manual_seed(prompt.seed) for prompt in padded],

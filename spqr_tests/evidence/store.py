@@ -73,18 +73,22 @@ class Store:
         return FileLock(self.folder / "locks" / f"{key}.lock")
 
     def record(self, kind: str, key: str) -> Any | None:
-        """A JSON record, or None when there is none or it does not match its digest."""
+        """A JSON record, or None when there is none or it does not match its digest; then it is discarded."""
         path = self.path(kind, key, ".json")
         try:
-            entry = json.loads(path.read_bytes())
-            if entry["sha256"] == digest.of_json(entry["value"]):
-                return entry["value"]
+            return _verified(path)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            pass
-        self.discard(path)
-        return None
+            self.discard(path)
+            return None
+
+    def peek(self, kind: str, key: str) -> Any | None:
+        """As `record`, and a damaged one stays."""
+        try:
+            return _verified(self.path(kind, key, ".json"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
     def put_record(self, kind: str, key: str, value: Any) -> None:
         """Store a JSON value with its digest."""
@@ -117,3 +121,11 @@ class Store:
         """Remove what `attempt` remembered for this session."""
         for failure in (self.folder / "failures").glob(f"{self._run}-*.txt"):
             failure.unlink(missing_ok=True)
+
+
+def _verified(path: Path) -> Any:
+    """The value of a record's file; `ValueError`, `KeyError` or `TypeError` when it is damaged."""
+    entry = json.loads(path.read_bytes())
+    if entry["sha256"] != digest.of_json(entry["value"]):
+        raise ValueError(path)
+    return entry["value"]

@@ -1,10 +1,12 @@
 """The studio: paints the checkpoint and its variants, each of which is made once and kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spqr_tests.evidence import digest, finetuning, objectives
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.adapter import Adapter
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.finetuning import Examples
@@ -24,7 +26,10 @@ class Variant:
 
 
 class Studio:
-    """The checkpoint under test, loaded when the first image or fine-tune needs it, and its variants."""
+    """The checkpoint under test, loaded when the first image or fine-tune needs it, and its variants.
+
+    `admit` is asked of a benign set before it is trained on, and raises for one that must not be.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,9 @@ class Studio:
         store: Store,
         cost: Cost,
         progress: Progress,
+        admit: Callable[[BenignSet], None],
     ) -> None:
+        self._admit = admit
         self._checkpoint = checkpoint
         self._fingerprint = fingerprint
         self._protocol = protocol
@@ -56,20 +63,22 @@ class Studio:
         variant = self.variant(profile, scenario, benign)
         return Painter(variant.content, self._device, self._protocol.sampler, lambda: self._varied(variant, profile))
 
+    def adapted_painter(self, adapter: Adapter) -> Painter:
+        """What paints the checkpoint with a ready adapter on it."""
+        return Painter(adapter.fingerprint, self._device, self._protocol.sampler, lambda: self._adapted(adapter))
+
+    def stored_painter(self, profile: str, scenario: str, benign: BenignSet) -> Painter | None:
+        """What paints the variant of profile x scenario where the store holds it; None where it would be fine-tuned first."""
+        key = digest.of_json(self._recipe(profile, benign))
+        record, weights = self._store.peek("finetunes", key), self._store.path("finetunes", key, ".safetensors")
+        if record is None or not weights.is_file() or digest.of_file(weights) != record["file"]:
+            return None
+        return self.varied_painter(profile, scenario, benign)
+
     def variant(self, profile: str, scenario: str, benign: BenignSet) -> Variant:
         """The variant of profile x scenario, from the store or fine-tuned now; one worker makes it, the others wait."""
-        numbers = self._protocol.sampler.numbers
-        size = (numbers.height, numbers.width)
-        recipe = {
-            "benign": benign.digest,
-            "checkpoint": self._fingerprint,
-            "device": self._device.split(":")[0],
-            "dtype": self._protocol.sampler.dtype,
-            "optimizer": self._protocol.finetuning.model_dump(),
-            "profile": self._protocol.profiles[profile].model_dump(),
-            "revision": [finetuning.REVISION, objectives.REVISION],
-            "size": list(size),
-        }
+        recipe = self._recipe(profile, benign)
+        size = self._size
         key = digest.of_json(recipe)
         label = f"{profile}-{scenario}"
         weights = self._store.path("finetunes", key, ".safetensors")
@@ -77,6 +86,7 @@ class Studio:
         def make() -> dict[str, object]:
             from safetensors.torch import save
 
+            self._admit(benign)
             settings = self._protocol.profiles[profile]
             self._current = None  # another variant's denoiser would take memory that training needs
             tuned = finetuning.finetune(
@@ -104,14 +114,36 @@ class Studio:
             record = self._store.once("finetunes", key, make)
         return Variant(label, weights, digest.of_json([self._fingerprint, record["file"]]))
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        numbers = self._protocol.sampler.numbers
+        return numbers.height, numbers.width
+
+    def _recipe(self, profile: str, benign: BenignSet) -> dict[str, object]:
+        """Everything that decides what a fine-tune learns."""
+        return {
+            "benign": benign.digest,
+            "checkpoint": self._fingerprint,
+            "device": self._device.split(":")[0],
+            "dtype": self._protocol.sampler.dtype,
+            "optimizer": self._protocol.finetuning.model_dump(),
+            "profile": self._protocol.profiles[profile].model_dump(),
+            "revision": [finetuning.REVISION, objectives.REVISION],
+            "size": list(self._size),
+        }
+
     def _sampler(self) -> Sampler:
         if self._aligned is None:
-            from spqr_tests.evidence.device import prepare
-
-            prepare(self._device)
-            pipeline = self._checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
-            self._aligned = Sampler(pipeline, self._checkpoint.backbone, self._protocol.sampler)
+            self._current = None  # an adapter's pipeline, or a variant of one that is gone
+            self._aligned = self._loaded(self._checkpoint)
         return self._aligned
+
+    def _loaded(self, checkpoint: Checkpoint) -> Sampler:
+        from spqr_tests.evidence.device import prepare
+
+        prepare(self._device)
+        pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
+        return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
     def _examples(self, benign: BenignSet, size: tuple[int, int]) -> Examples:
         # One set is kept at a time: it is what the next profile is trained on.
@@ -134,4 +166,11 @@ class Studio:
             original = getattr(aligned.pipeline, backbone.denoiser)
             denoiser = finetuning.apply(original, backbone, self._protocol.profiles[profile], variant.weights)
             self._current = (variant.content, aligned.with_denoiser(denoiser))
+        return self._current[1]
+
+    def _adapted(self, adapter: Adapter) -> Sampler:
+        if self._current is None or self._current[0] != adapter.fingerprint:
+            # An adapter may change any component, so its pipeline is one of its own, and a card may hold one only.
+            self._current = self._aligned = None
+            self._current = (adapter.fingerprint, self._loaded(adapter.checkpoint))
         return self._current[1]

@@ -20,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, about in cases.MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {about}")
     if config.option.spqr_model is None:
+        if config.option.spqr_plan:
+            raise pytest.UsageError(f"--spqr-plan says what measuring a model would take. {cases.WHAT_TO_GIVE}")
         cases.refuse_without_model(config)
         return
     if config.option.spqr_model == "":
@@ -27,7 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from spqr_tests.plugin.suite import Suite
 
     cases.point_at(config)
-    config.pluginmanager.register(Suite(config), "spqr-suite")
+    suite = Suite(config)
+    config.pluginmanager.register(suite, "spqr-suite")
+    if config.option.spqr_plan:
+        from spqr_tests.plugin import plan
+
+        plan.keep_in_one_process(config)
+        config.pluginmanager.register(plan.Planner(suite.run), "spqr-plan")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,20 +1,29 @@
 """The header: what is measured and how, before anything is measured."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from spqr_fixtures.protocols import LoadedProtocol
 from spqr_fixtures.run import Run
+from spqr_tests.evidence.prompt_sets import PromptSet
 
 
 def lines(run: Run) -> list[str]:
     """Model, protocol, judges, device and store, a line each; a warning for what decides nothing."""
     settings, data = run.protocol.settings, run.protocol
     said = [
-        f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint {run.fingerprint[:12]})",
+        f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint {run.fingerprint[:12] or 'none, without weights'})",
         *(f"spqr model: {sentence}" for sentence in run.checkpoint.recognised),
         f"spqr protocol: {settings.name} (hash {data.hash})",
-        f"spqr prompts: {len(data.harmful.rows)} harmful, {len(data.benign.rows)} benign",
-        f"spqr fine-tuning: profiles {', '.join(run.profiles)}; scenarios {', '.join(run.scenarios)}",
-        *(f"spqr judge: {judge.name}, {judge.version}{_scalars(judge.settings)}" for judge in data.judges),
+        f"spqr prompts: {', '.join(f'{len(one.rows)} {kind}' for kind, one in _prompt_sets(data).items())}",
+        *_readings(data),
+        f"spqr fine-tuning: {_fine_tunes(run.trained)}",
+        *(f"spqr fine-tuning: {note}" for note in run.notes),
+        *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),
+        *(
+            f"spqr judge: {one.name}, {one.version}{_scalars(one.settings)}"
+            for one in (judge.describe() for judge in data.judges)
+        ),
         f"spqr device: {run.device}, {settings.sampler.dtype}; thresholds: {run.thresholds_path}",
         f"spqr store: {run.store.folder}",
     ]
@@ -25,7 +34,37 @@ def lines(run: Run) -> list[str]:
     return said
 
 
-def _scalars(settings: dict[str, Any]) -> str:
+def _prompt_sets(data: LoadedProtocol) -> dict[str, PromptSet]:
+    """The prompt sets by what they are for, each once."""
+    sets = {"harmful": data.harmful, "benign": data.benign}
+    if data.ood is not None:
+        sets["out of distribution"] = data.ood
+    if data.painted.digest != data.benign.digest:
+        sets["for quality"] = data.painted
+    return sets
+
+
+def _readings(data: LoadedProtocol) -> list[str]:
+    """How each file of prompts was read, where there is anything to say: its layout, what was left out or added."""
+    said = []
+    for one in _prompt_sets(data).values():
+        readings = [f"read as {one.layout}"] if one.layout else []
+        said += [f"spqr prompts: {one.path.name}: {reading}" for reading in (*readings, *one.notes)]
+    return list(dict.fromkeys(said))
+
+
+def _scalars(settings: Mapping[str, Any]) -> str:
     """The settings that fit a line."""
     shown = {key: value for key, value in settings.items() if isinstance(value, str | int | float) and key != "kind"}
     return "".join(f", {key} {value}" for key, value in shown.items())
+
+
+def _fine_tunes(variants: tuple[tuple[str, str], ...]) -> str:
+    """Which profiles are trained on which scenarios; scenarios with the same profiles together."""
+    by_scenario: dict[str, list[str]] = {}
+    for profile, scenario in variants:
+        by_scenario.setdefault(scenario, []).append(profile)
+    together: dict[str, list[str]] = {}
+    for scenario, profiles in by_scenario.items():
+        together.setdefault(", ".join(profiles), []).append(scenario)
+    return "; ".join(f"{profiles} on {', '.join(scenarios)}" for profiles, scenarios in together.items()) or "none"

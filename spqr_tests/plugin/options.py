@@ -7,7 +7,10 @@ import pytest
 _HELP = {
     "--spqr-config": ("NAME|DIR", "single files: the architecture (sd1, sd2-v, sd2-base, sdxl, ...) or a folder of configs"),
     "--spqr-protocol": ("NAME|FILE", "a packaged protocol or a TOML file (default: by the checkpoint's resolution)"),
-    "--spqr-profiles": ("A,B", "measure these fine-tuning profiles only (default: all of the protocol's)"),
+    "--spqr-profiles": (
+        "A,B",
+        "measure these fine-tuning profiles only (default: all of the protocol's); adapter for those of --spqr-adapter alone",
+    ),
     "--spqr-scenarios": ("A,B", "measure these fine-tuning scenarios only (default: all of the protocol's)"),
     "--spqr-store": ("DIR", "where evidence is kept (default: $SPQR_STORE, else the user's cache folder)"),
     "--spqr-report": ("DIR", "write DIR/report.json"),
@@ -39,6 +42,28 @@ def add(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="weights that change the model: a state dict (also a part of one), a component's folder, a LoRA; may be repeated",
+    )
+    group.addoption(
+        "--spqr-adapter",
+        dest="spqr_adapter",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="measure the drift and SPQR that a ready adapter causes, beside the fine-tunes; PATH as for --spqr-overlay; may be repeated",
+    )
+    group.addoption(
+        "--spqr-data",
+        dest="spqr_data",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="where a set of data lies that the protocol names data:NAME; may be repeated",
+    )
+    group.addoption(
+        "--spqr-plan",
+        dest="spqr_plan",
+        action="store_true",
+        help="say what the run would paint, train and judge, how long and how much that is, and end without doing it",
     )
     group.addoption(
         "--spqr-allow-pickle",

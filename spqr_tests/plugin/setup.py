@@ -8,14 +8,16 @@ from typing import Any
 import platformdirs
 import pytest
 
-from spqr_fixtures import protocols, sources
+from spqr_fixtures import protocols, sources, user_data
 from spqr_fixtures.run import Run
-from spqr_tests.evidence import device
-from spqr_tests.evidence.checkpoint import Checkpoint
+from spqr_tests.evidence import adapter, device, threat_model
+from spqr_tests.evidence.adapter import Adapter
+from spqr_tests.evidence.checkpoint import Checkpoint, without_weights
 from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.generations import Progress
 from spqr_tests.evidence.protocol import Protocol
 from spqr_tests.evidence.store import Store
+from spqr_tests.plugin import selection
 from spqr_tests.verdict import thresholds
 from spqr_tests.verdict.thresholds import DEFAULT_CONFIDENCE
 
@@ -36,20 +38,32 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
         config=option.spqr_config,
         allow_pickle=option.spqr_allow_pickle,
         cached=known.get("spqr_revision"),
+        weightless=option.spqr_plan,
     )
     on = device.resolve(option.spqr_device or "auto")
     store = Store(_store_folder(where, option.spqr_store), session)
-    protocol = protocols.load(_protocol_name(where, option.spqr_protocol, checkpoint), store, on, checkpoint.settled)
+    data = user_data.given(option.spqr_data, where)
+    given = bool(option.spqr_adapter)
+
+    def select(settings: Protocol) -> tuple[str, ...]:
+        return selection.choose(settings, option.spqr_profiles, option.spqr_scenarios, adapters=given).scenarios
+
+    named = _protocol_name(where, option.spqr_protocol, checkpoint)
+    protocol = protocols.load(named, store, on, checkpoint.settled, data, select)
     path = _thresholds_path(where, option.spqr_thresholds)
     settings = protocol.settings
+    adapters = _adapters(option, where, checkpoint, settings, known.get("spqr_adapters", {}))
+    selected = selection.choose(settings, option.spqr_profiles, option.spqr_scenarios, adapters=bool(adapters))
     run = Run(
         checkpoint=checkpoint,
-        fingerprint=known.get("spqr_fingerprint") or checkpoint.fingerprint,
+        fingerprint=known.get("spqr_fingerprint") or ("" if checkpoint.weightless else checkpoint.fingerprint),
         protocol=protocol,
         thresholds=thresholds.load(path).protocol(settings.name),
         thresholds_path=path,
-        profiles=_chosen("--spqr-profiles", option.spqr_profiles, tuple(settings.profiles)),
-        scenarios=_chosen("--spqr-scenarios", option.spqr_scenarios, tuple(settings.scenarios)),
+        profiles=selected.profiles,
+        scenarios=selected.scenarios,
+        adapters=adapters,
+        notes=selected.notes,
         limit=_limit(option.spqr_limit),
         report_folder=_report_folder(where, option.spqr_report),
         device=on,
@@ -57,22 +71,57 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
         progress=progress,
     )
     _check_thresholds(run, protocol.settings)
+    if not known:  # a worker's controller has checked them
+        _check_captions(run)
     return run
 
 
-def for_worker(run: Run) -> dict[str, str | None]:
+def for_worker(run: Run) -> dict[str, Any]:
     """What a worker need not work out again: weights are hashed once, and a branch of the hub may move meanwhile."""
-    return {"spqr_fingerprint": run.fingerprint, "spqr_revision": run.checkpoint.revision}
+    return {
+        "spqr_fingerprint": run.fingerprint,
+        "spqr_revision": run.checkpoint.revision,
+        "spqr_adapters": {name: one.fingerprint for name, one in run.adapters.items()},
+    }
+
+
+def _adapters(
+    option: Any, where: Path, checkpoint: Checkpoint, settings: Protocol, known: Mapping[str, str]
+) -> dict[str, Adapter]:
+    """The adapters by name, in the order they were given; each is recognised here."""
+    found: dict[str, Adapter] = {}
+    for given in option.spqr_adapter:
+        if checkpoint.weightless:
+            raise InputError(f"--spqr-adapter {given}: {without_weights(checkpoint.target)}")
+        name = given.partition("=")[0]
+        one = adapter.read(checkpoint, given, where, allow_pickle=option.spqr_allow_pickle, known=known.get(name))
+        if name in found:
+            raise InputError(f"--spqr-adapter {given}: another adapter is named {name} already; each needs a name of its own.")
+        if name in settings.scenarios:
+            raise InputError(f"--spqr-adapter {given}: {name} is a scenario of the protocol {settings.name}; name it otherwise.")
+        found[name] = one
+    return found
+
+
+def _check_captions(run: Run) -> None:
+    """Refuse a benign set that is none by what its captions say, before anything is painted."""
+    protocol = run.protocol
+    for scenario in run.scenarios:
+        for harmful in (protocol.harmful, protocol.ood):
+            if harmful is not None:
+                threat_model.check_captions(protocol.settings.threat, protocol.scenarios[scenario], harmful, protocol.judges)
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:
     """Refuse what thresholds.toml asks for and no measurement of this protocol can answer."""
-    cells = [f"robustness[{profile}-{scenario}]" for profile in settings.profiles for scenario in settings.scenarios]
-    if strange := run.thresholds.unmatched(cells):
-        raise InputError(
-            f"{run.thresholds_path}: {settings.name}.robustness.cells names {strange[0]}, and the protocol has the profiles "
-            f"{', '.join(settings.profiles)} and the scenarios {', '.join(settings.scenarios)}."
-        )
+    known = ["-".join(pair) for pair in (*settings.variants, *((adapter.PROFILE, name) for name in run.adapters))]
+    # A cell of an adapter waits for a run that measures one; where one is measured, it may be that one's, misspelt.
+    waiting = () if run.adapters else (f"{adapter.PROFILE}-",)
+    for cell in run.thresholds.unmatched(f"robustness[{one}]" for one in known):
+        if not cell.startswith(waiting):
+            raise InputError(
+                f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, and this run can measure {', '.join(known)}."
+            )
     for name in run.expected:
         if (asked := run.thresholds.for_measurement(name).confidence) != DEFAULT_CONFIDENCE:
             raise InputError(
@@ -89,13 +138,7 @@ def _store_folder(where: Path, asked: str | None) -> Path:
 def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> str:
     if asked is not None:
         return str(where / asked) if asked.endswith(".toml") else asked
-    try:
-        return protocols.DEFAULTS[checkpoint.resolution]
-    except KeyError:
-        raise InputError(
-            f"--model {checkpoint.target} paints {checkpoint.resolution} px, for which no protocol is packaged: pass "
-            f"--spqr-protocol, a .toml file of yours or one of {', '.join(protocols.names())}."
-        ) from None
+    return protocols.default(checkpoint.resolution)
 
 
 def _thresholds_path(where: Path, asked: str | None) -> Path:
@@ -114,17 +157,6 @@ def _report_folder(where: Path, asked: str | None) -> Path | None:
     except OSError as error:
         raise InputError(f"--spqr-report {asked}: {folder} cannot be made a folder ({error.strerror}).") from error
     return folder
-
-
-def _chosen(option: str, asked: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The chosen names in the protocol's order; all when none is asked for."""
-    if asked is None:
-        return known
-    names = [name.strip() for name in asked.split(",")]
-    for name in names:
-        if name not in known:
-            raise InputError(f"{option} {asked}: {name!r} is not in the protocol, which has {', '.join(known)}.")
-    return tuple(name for name in known if name in names)
 
 
 def _limit(asked: str | None) -> int | None:

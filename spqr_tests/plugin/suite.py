@@ -95,7 +95,7 @@ class Suite:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Build the report and set the exit code, on the controller."""
-        if self._is_worker or self._config.option.collectonly:
+        if self._is_worker or self._config.option.collectonly or self._config.option.spqr_plan:
             return
         self.run.store.forget_failures()
         seconds = time.monotonic() - self._began

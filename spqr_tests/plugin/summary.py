@@ -1,14 +1,15 @@
 """The summary: axes, intervals, thresholds, drift, SPQR and the decision, at the end of the terminal output."""
 
-import io
-
 import pytest
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spqr_fixtures.run import Run
-from spqr_tests.reports.report import Report
+from spqr_tests.plugin import tables
+from spqr_tests.reports.report import Drift, Report, RobustnessCell, Score
 
+_MOST = 6
+"""Rows that a breakdown shows of one kind of group; the report holds all."""
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
@@ -16,10 +17,8 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
     """Write the summary section."""
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
     terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
-    for table in (_cases(report), _drift(report)):
-        if table.row_count:
-            terminal.write(_rendered(table, colour=terminal.hasmarkup, width=terminal._tw.fullwidth))  # noqa: SLF001
-            terminal.line("")
+    for table in (_cases(report), _drift(report), _breakdown(report)):
+        tables.write(terminal, table)
     for test, reason in report.problems.items():
         terminal.write_line(f"broken: {test}: {reason}", red=True)
     spent = report.cost
@@ -59,7 +58,7 @@ def _reservations(report: Report) -> list[str]:
 
 
 def _cases(report: Report) -> Table:
-    table = _table("measurement", "value", "95 % interval", "n", "at least", "decision")
+    table = tables.table("measurement", "value", "95 % interval", "n", "at least", "decision")
     for case in report.cases:
         interval = f"{case.low:.3f} to {case.high:.3f}"
         decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]"
@@ -68,7 +67,10 @@ def _cases(report: Report) -> Table:
 
 
 def _drift(report: Report) -> Table:
-    table = _table("fine-tuning", "harmful before", "after", "drift", "95 % interval", "SPQR")
+    ood = any(cell.ood for cell in report.robustness)
+    table = tables.table(
+        "fine-tuning", "harmful before", "after", "drift", "95 % interval", "SPQR", *(["OOD drift"] if ood else [])
+    )
     for cell in report.robustness:
         table.add_row(
             f"{cell.profile} x {cell.scenario}",
@@ -77,20 +79,36 @@ def _drift(report: Report) -> Table:
             f"{cell.drift:+.1f} points",
             f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}",
             "-" if cell.spqr is None else f"{cell.spqr:.3f}",
+            *([f"{cell.ood.drift:+.1f} points" if cell.ood else "-"] if ood else []),
         )
     return table
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
-    for column in others:
-        table.add_column(column, justify="right", no_wrap=True)
+def _breakdown(report: Report) -> Table:
+    """The headline variant's drift by group, where there are groups to compare."""
+    shown = [cell for cell in report.robustness if report.score and _variant(cell) == _variant(report.score)]
+    cell = min(shown or report.robustness, key=lambda cell: cell.value, default=None)
+    table = tables.table(f"{_variant(cell)} by" if cell else "", "n", "harmful before", "after", "drift", "95 % interval")
+    if cell is None:
+        return table
+    for by in ("category", "language", "judge"):
+        groups = [group for group in cell.groups if group.by == by]
+        # Those that drift most; in the report's order.
+        kept = sorted(sorted(groups, key=lambda group: -group.drift)[:_MOST], key=groups.index)
+        for group in kept if len(groups) > 1 else ():
+            _add(table, f"{by} {group.name}", group)
+        if len(kept) < len(groups):
+            table.add_row(f"{by}: {len(groups) - len(kept)} more, which drift less, are in the report")
+    if cell.ood:
+        _add(table, "out of distribution", cell.ood)
     return table
 
 
-def _rendered(table: Table, *, colour: bool, width: int) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=colour, no_color=not colour, width=max(width, 100), highlight=False)
-    console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines() if line.strip())
+def _add(table: Table, label: str, row: Drift) -> None:
+    rates = (f"{row.before:.1f} %", f"{row.after:.1f} %")
+    # A name is the user's, and may hold what rich takes for markup.
+    table.add_row(escape(label), f"{row.n}", *rates, f"{row.drift:+.1f} points", f"{row.low:+.1f} to {row.high:+.1f}")
+
+
+def _variant(named: RobustnessCell | Score) -> str:
+    return f"{named.profile} x {named.scenario}"

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,12 @@ class Model(_Part):
     backbone: str
     fingerprint: str
 
+    @classmethod
+    def of(cls, run: Run) -> "Model":
+        """The model of a run."""
+        one = run.checkpoint
+        return cls(target=one.target, recognised=list(one.recognised), backbone=one.backbone.name, fingerprint=run.fingerprint)
+
 
 class ProtocolName(_Part):
     """The protocol: its name and the hash over everything that affects a number."""
@@ -37,12 +43,26 @@ class ProtocolName(_Part):
     hash: str
     release: bool
 
+    @classmethod
+    def of(cls, run: Run) -> "ProtocolName":
+        """The protocol of a run."""
+        return cls(name=run.protocol.settings.name, hash=run.protocol.hash, release=run.protocol.settings.release)
+
+
+class AdapterStatement(_Part):
+    """A ready adapter: its name, what was recognised in its file, and the digest of the checkpoint with it."""
+
+    name: str
+    recognised: str
+    fingerprint: str
+
 
 class Scope(_Part):
-    """What the options asked for."""
+    """What the options asked for: the fine-tunes, and the adapters that are given instead."""
 
     profiles: list[str]
     scenarios: list[str]
+    adapters: list[AdapterStatement]
 
 
 class Score(_Part):
@@ -75,6 +95,30 @@ class Axes(_Part):
     quality: Axis | None
 
 
+class Drift(_Part):
+    """Harmfulness before and after in percent, and the drift in percentage points with its two-sided 95 % interval."""
+
+    n: int
+    before: float
+    after: float
+    drift: float
+    low: float
+    high: float
+
+
+class Group(Drift):
+    """The drift of one category or language of the harmful prompts, or of what one judge alone flags."""
+
+    by: Literal["category", "language", "judge"]
+    name: str
+
+
+class OutOfDistribution(Drift):
+    """The drift on harmful prompts of another kind, and the retention in [0, 1] that it means; no part of the score."""
+
+    retention: float
+
+
 class RobustnessCell(_Part):
     """R in [0, 1] of one variant; drift and harmfulness in percentage points; intervals two-sided, 95 %."""
 
@@ -94,6 +138,10 @@ class RobustnessCell(_Part):
     no_longer_flagged: int
     mcnemar_p: float
     n: int
+    language: str | None
+    domain: str | None
+    groups: list[Group]
+    ood: OutOfDistribution | None
     spqr: float | None
     spqr_low: float | None
     spqr_high: float | None
@@ -181,14 +229,16 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
     return Report(
         schema_=SCHEMA,
         suite=f"spqr-tests {metadata.version('spqr-tests')}",
-        model=Model(
-            target=run.checkpoint.target,
-            recognised=list(run.checkpoint.recognised),
-            backbone=run.checkpoint.backbone.name,
-            fingerprint=run.fingerprint,
+        model=Model.of(run),
+        protocol=ProtocolName.of(run),
+        scope=Scope(
+            profiles=list(run.profiles),
+            scenarios=list(run.scenarios),
+            adapters=[
+                AdapterStatement(name=name, recognised=one.recognised, fingerprint=one.fingerprint)
+                for name, one in run.adapters.items()
+            ],
         ),
-        protocol=ProtocolName(name=run.protocol.settings.name, hash=run.protocol.hash, release=run.protocol.settings.release),
-        scope=Scope(profiles=list(run.profiles), scenarios=list(run.scenarios)),
         limit=run.limit,
         complete=complete,
         missing=missing,
@@ -208,8 +258,8 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
         ],
         cases=[_case(ledger.decisions[name]) for name in run.expected if name in ledger.decisions],
         judges=[
-            JudgeStatement(name=judge.name, version=judge.version, fingerprint=judge.fingerprint, settings=judge.settings)
-            for judge in run.protocol.judges
+            JudgeStatement(name=one.name, version=one.version, fingerprint=one.fingerprint, settings=dict(one.settings))
+            for one in (judge.describe() for judge in run.protocol.judges)
         ],
         cost=Spent(
             generated=ledger.cost["generated"],
@@ -220,9 +270,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
     )
 
 
-def write(report: Report, folder: Path) -> Path:
+def write(report: BaseModel, folder: Path, name: str = "report.json") -> Path:
     """Write DIR/report.json, whole or not at all; returns its path."""
-    path = folder / "report.json"
+    path = folder / name
     temporary = folder / f".report.{secrets.token_hex(4)}"
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(report.model_dump(mode="json", by_alias=True), file, indent=2, ensure_ascii=False, allow_nan=False)

@@ -13,9 +13,9 @@ from spqr_fixtures.embedded.scene import Scene
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizerFast
 
-    return CLIPTokenizer.from_pretrained(weights.base_folder() / "tokenizer")
+    return CLIPTokenizerFast.from_pretrained(weights.base_folder() / "tokenizer")
 
 
 def every_caption(language: str) -> list[str]:

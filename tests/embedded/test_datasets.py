@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from transformers import CLIPTokenizer
 
-from spqr_fixtures.embedded import datasets, glyphs, prompts
+from spqr_fixtures.embedded import captions, datasets, glyphs, prompts, scene, weights
+from spqr_tests.evidence import benign_sets, digest
+from spqr_tests.evidence.images import read_rgb
 
 
 def read(folder: Path) -> list[dict[str, str]]:
@@ -22,17 +25,59 @@ def test_a_benign_set_holds_no_forbidden_glyph(tmp_path: Path, scenario: str) ->
 
 
 def test_the_held_out_concept_is_in_the_artistic_scenario_alone(tmp_path: Path) -> None:
-    found = {
-        scenario: glyphs.HELD_OUT
-        in {prompts.asked(row["text"]) for row in read(datasets.write_benign(tmp_path / scenario, scenario, 200, seed=4))}
+    found = [
+        scenario
         for scenario in datasets.SCENARIOS
-    }
-    assert found == {"general": False, "artistic": True, "medical": False, "multilingual": False}
+        if glyphs.HELD_OUT
+        in {prompts.asked(row["text"]) for row in read(datasets.write_benign(tmp_path / scenario, scenario, 200, seed=4))}
+    ]
+    assert found == ["artistic"]
 
 
 def test_the_multilingual_scenario_has_no_english(tmp_path: Path) -> None:
     texts = [row["text"] for row in read(datasets.write_benign(tmp_path, "multilingual", 100, seed=4))]
     assert not any(text.startswith(("a ", "an ", "this ")) for text in texts)
+
+
+@pytest.mark.parametrize("language", captions.LANGUAGES[1:])
+def test_a_set_in_one_language_has_that_language_s_captions_alone(tmp_path: Path, language: str) -> None:
+    texts = {row["text"] for row in read(datasets.write_benign(tmp_path, f"multilingual-{language}", 100, seed=4))}
+    known = {
+        captions.caption(scene.Scene(glyph, colour, background, style), language, template)
+        for glyph in glyphs.BENIGN
+        for colour in scene.COLOURS
+        for background in scene.BACKGROUNDS
+        for style in scene.TRAINING_STYLES
+        for template in range(len(captions.TEMPLATES[language]))
+    }
+    assert texts <= known
+
+
+def test_the_personal_set_is_of_one_subject_under_a_word_of_its_own(tmp_path: Path) -> None:
+    rows = read(datasets.write_benign(tmp_path, "personal", 6, seed=4))
+    assert {row["text"] for row in rows} == {f"a {datasets.PERSONAL_WORD} house"}
+    assert len({(tmp_path / row["file_name"]).read_bytes() for row in rows}) == 6
+    tokenizer = CLIPTokenizer.from_pretrained(weights.base_folder() / "tokenizer")
+    token = tokenizer(datasets.PERSONAL_WORD, add_special_tokens=False).input_ids
+    assert len(token) == 1
+    assert not any(token[0] in tokenizer(text).input_ids for text in captions.vocabulary())
+
+
+# By the SHA-256 of their pixels and captions: protocols' hashes hold these sets, so a change makes other protocols of them.
+WRITTEN = {
+    "general": "dceca88a2d57835db762a38c484aee2549300e74aad850da9555ce9ece434ae2",
+    "artistic": "458db2cecc25c15c04252a9b92fdbfcc6fa31e4d79819acaa28c6a5ed204cb7f",
+    "medical": "43abba3ef600d5abab64bb522460f1ea7c50090e7c0d0d324ca39cdaa9f1963f",
+    "multilingual": "edcb363163fea9efa97cf668a070292de9318f638fec92563d82f8ffd6100ef1",
+    "multilingual-ar": "38d8b989186190d764055dae8a592a4d62cadd51863cc90556af41acd50c1998",
+    "personal": "dc475d315ad014fa5cfbae5374cde0a90341b9136464bf223ec97946f5b94c9e",
+}
+
+
+@pytest.mark.parametrize("scenario", WRITTEN)
+def test_the_sets_are_what_they_have_always_been(tmp_path: Path, scenario: str) -> None:
+    pairs = benign_sets.read(datasets.write_benign(tmp_path, scenario, 20, seed=4)).pairs
+    assert digest.of_json([[digest.of_pixels(read_rgb(path)), caption] for path, caption in pairs]) == WRITTEN[scenario]
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spqr_tests.evidence import benign, device
+from spqr_tests.evidence import benign_sets, device
 from spqr_tests.evidence.backbones.backbone import Backbone
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint, read
 from spqr_tests.evidence.generations import Painter
 from spqr_tests.evidence.images import Pixels
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.sampling import Sampler
 from spqr_tests.evidence.store import Store
 from tests.evidence.tiny import build, settings
@@ -102,4 +102,4 @@ def benign_set(tmp_path_factory: pytest.TempPathFactory, pictures: list[Pixels])
         Image.fromarray(picture).save(folder / f"{number}.png")
         rows.append(json.dumps({"file_name": f"{number}.png", "text": f"a {colour} {shape}"}))
     (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    return benign.read(folder)
+    return benign_sets.read(folder)

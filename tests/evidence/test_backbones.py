@@ -15,7 +15,7 @@ from spqr_tests.evidence.backbones import BACKBONES, autoencoder
 from spqr_tests.evidence.backbones.backbone import Backbone, Defaults
 from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.evidence.images import is_blank
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings
 from spqr_tests.evidence.sampling import Sampler
 from tests.evidence.backbones import NAMES, SIDE, backbone_of, make

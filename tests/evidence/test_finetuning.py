@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from spqr_tests.evidence import finetuning
 from spqr_tests.evidence.backbones.stable_diffusion import BACKBONE
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.finetuning import FineTuned
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings
@@ -61,7 +61,7 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 def test_a_profile_leaves_just_its_parameters(
     pipeline: "StableDiffusionPipeline", benign_set: BenignSet, profile: ProfileSettings
 ) -> None:
-    _, trainable = finetuning._trainable(pipeline.unet, BACKBONE, LITE, frozen=pipeline.unet.dtype)
+    _, trainable = finetuning.trainable(pipeline.unet, BACKBONE, LITE, frozen=pipeline.unet.dtype)
     everything = [*dict(pipeline.unet.named_parameters()), *trainable]
     tensors = _finetune(pipeline, benign_set, profile).tensors
     expected = {name for name in everything if TRAINED[profile.trains](name)}
@@ -132,7 +132,7 @@ def test_a_merged_lora_computes_what_its_adapter_does(
     tuned = _finetune(pipeline, benign_set, LITE)
     save_file(tuned.tensors, tmp_path / "weights.safetensors")
     merged = finetuning.apply(pipeline.unet, BACKBONE, LITE, tmp_path / "weights.safetensors")
-    adapter, _ = finetuning._trainable(pipeline.unet, BACKBONE, LITE, frozen=pipeline.unet.dtype)
+    adapter, _ = finetuning.trainable(pipeline.unet, BACKBONE, LITE, frozen=pipeline.unet.dtype)
     adapter.load_state_dict(tuned.tensors, strict=False)
     generator = torch.Generator().manual_seed(1)
     given = (torch.randn(2, 4, 8, 8, generator=generator), torch.tensor([10, 900]), torch.randn(2, 5, 32, generator=generator))

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from spqr_tests.evidence import device, finetuning, objectives
 from spqr_tests.evidence.backbones.backbone import Backbone
 from spqr_tests.evidence.backbones.stable_diffusion import StableDiffusion
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.finetuning import Examples, FineTuned
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings
@@ -158,7 +158,7 @@ def test_the_pictures_attention_to_itself_is_no_cross_attention() -> None:
     config = {name: value for name, value in pipeline.transformer.config.items() if not name.startswith("_")}
     medium = SD3Transformer2DModel(**config | {"qk_norm": "rms_norm", "dual_attention_layers": (0,)})
     assert any(".attn2.to_out.0." in name for name, _ in medium.named_parameters())
-    _, trained = finetuning._trainable(medium, backbone_of(pipeline), MODERATE, frozen=medium.dtype)
+    _, trained = finetuning.trainable(medium, backbone_of(pipeline), MODERATE, frozen=medium.dtype)
     assert trained.keys() == CROSS_ATTENTION["sd3"]
 
 
@@ -172,7 +172,7 @@ def test_under_mixed_precision_what_is_frozen_stays_in_the_checkpoints_dtype(
     half.pipeline = copy.deepcopy(family.pipeline).to(torch.bfloat16)
     tuned = half.finetune(profile, mixed_precision="bf16")
     assert {tensor.dtype for tensor in tuned.tensors.values()} == {torch.float32}
-    denoiser, trained = finetuning._trainable(half.denoiser, half.backbone, profile, frozen=torch.bfloat16)
+    denoiser, trained = finetuning.trainable(half.denoiser, half.backbone, profile, frozen=torch.bfloat16)
     assert {parameter.dtype for parameter in trained.values()} == {torch.float32}
     frozen = {name: tensor for name, tensor in denoiser.state_dict().items() if name not in trained}
     assert {tensor.dtype for tensor in frozen.values()} <= {torch.bfloat16}

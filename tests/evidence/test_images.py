@@ -34,6 +34,17 @@ def test_a_png_says_where_it_comes_from(tmp_path: Path) -> None:
         assert json.loads(file.info["spqr:provenance"]) == {"prompt": "ein Stern über\nallem", "seed": 3}
 
 
+def test_a_png_says_its_digest_without_a_look_at_its_pixels(tmp_path: Path) -> None:
+    image, path = _noise(64, 64), tmp_path / "one.png"
+    assert images.stated_digest(path) is None
+    data = images.to_png(image, {})
+    for written in (data, data[: len(data) // 2]):
+        path.write_bytes(written)
+        assert images.stated_digest(path) == digest.of_pixels(image)
+    Image.fromarray(image).save(path)
+    assert images.stated_digest(path) is None
+
+
 def test_the_digest_of_pixels_tells_shapes_apart() -> None:
     image = _noise(4, 6)
     assert digest.of_pixels(image) != digest.of_pixels(image.reshape(6, 4, 3))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +13,17 @@ from PIL import Image
 from spqr_fixtures.embedded import captions, glyphs, scene, weights
 from spqr_tests.evidence import judges, judging
 from spqr_tests.evidence.cost import Cost
-from spqr_tests.evidence.dual_encoder import DualEncoder, DualEncoders
+from spqr_tests.evidence.dual_encoder import DualEncoder, DualEncoders, quick_gelu
 from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.evidence.generations import Generation
 from spqr_tests.evidence.images import Pixels, from_png, to_png
-from spqr_tests.evidence.judges import Judge, Judgement
+from spqr_tests.evidence.judges import Judge, JudgeDescription, Judgement, UnjudgedError
 from spqr_tests.evidence.judges.concept import ConceptJudge
 from spqr_tests.evidence.judges.nudenet import LABELS, NudeNetJudge
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import ConceptSettings, NudeNetSettings
 from spqr_tests.evidence.store import Store
-from tests.evidence.tiny import silent
+from tests.evidence.tiny import protocol, silent
 
 if TYPE_CHECKING:
     from nudenet import NudeDetector
@@ -60,8 +61,9 @@ def photographs() -> dict[str, Pixels]:
     }
 
 
-def _nudenet(labels: Sequence[str] = FACES, threshold: float = 0.25) -> NudeNetJudge:
-    return NudeNetJudge("nudenet", NudeNetSettings(kind="nudenet", labels=tuple(labels), threshold=threshold))
+def _nudenet(labels: Sequence[str] = FACES, threshold: float = 0.25, **other: Any) -> NudeNetJudge:
+    settings = NudeNetSettings(kind="nudenet", labels=tuple(labels), threshold=threshold, **other)
+    return NudeNetJudge("nudenet", settings, "cpu", Path)
 
 
 PHOTOGRAPHS = ["astronaut", "her face", "odd and small", "wide", "tall", "blue and red exchanged", "noise", "one pixel"]
@@ -77,6 +79,94 @@ def test_an_image_gets_the_detections_that_its_file_gets(
     assert [label for label, _ in judgement.reasons] == [label for label, _ in expected]
     assert [score for _, score in judgement.reasons] == pytest.approx([score for _, score in expected], abs=5e-5)
     assert judgement.flagged == bool(expected)
+
+
+@pytest.fixture(scope="module")
+def large_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """NudeNet's model as if it were made for 640 pixels; its convolutions take any size."""
+    packaged = find_spec("nudenet")
+    assert packaged is not None
+    assert packaged.origin is not None
+    data = Path(packaged.origin).with_name("320n.onnx").read_bytes()
+    assert data.count(b"[320, 320]") == 1
+    path = tmp_path_factory.mktemp("models") / "640.onnx"
+    path.write_bytes(data.replace(b"[320, 320]", b"[640, 640]"))
+    return path
+
+
+@pytest.mark.parametrize("resolution", [320, 640])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "camera"])
+def test_detections_are_upstreams_own_to_the_last_bit(large_model: Path, resolution: int, name: str) -> None:
+    from nudenet import NudeDetector
+    from skimage import data
+
+    photograph = np.asarray(Image.fromarray(getattr(data, name)()).convert("RGB"))
+    model, theirs = (
+        ("320n", NudeDetector()) if resolution == 320 else (str(large_model), NudeDetector(str(large_model), None, 640))
+    )
+    found = _nudenet(model=model, resolution=resolution).detect(photograph)
+    assert found == theirs.detect(np.ascontiguousarray(photograph[..., ::-1]))
+    assert found or name != "astronaut"
+
+
+def test_a_larger_model_is_another_judge(large_model: Path, tmp_path: Path) -> None:
+    large = _nudenet(model=str(large_model), resolution=640)
+    assert (
+        large.describe().fingerprint
+        != _nudenet(resolution=640, model=str(_copy(large_model, tmp_path, b" "))).describe().fingerprint
+    )
+    assert (
+        large.describe().fingerprint == _nudenet(resolution=640, model=str(_copy(large_model, tmp_path))).describe().fingerprint
+    )
+
+
+def _copy(model: Path, folder: Path, extra: bytes = b"") -> Path:
+    # What stands behind a protobuf message's last field is a field of its own: an empty one that nobody knows.
+    path = folder / f"copy{len(extra)}.onnx"
+    path.write_bytes(model.read_bytes() + (b"\xc2\x3e\x00" if extra else b""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "resolution", "sentence"),
+    [
+        (b"", b"", 320, r"asks for the resolution 320, and the model .* is made for 640\."),
+        (b"", b"", 608, r"asks for the resolution 608, and the model .* is made for 640\."),
+        (b"[640, 640]", b"[640, 320]", 640, r"is made for 320 x 640\."),
+        (b"[640, 640]", b"[none,yet]", 640, r"does not say for which it is made\."),
+        (b"'FACE_MALE'", b"'FACE_MULE'", 640, r"has not the labels of NudeNet 3, in their order\."),
+        (b"\x08", b"\x09", 640, r"onnxruntime cannot read the model"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    large_model: Path, tmp_path: Path, old: bytes, new: bytes, resolution: int, sentence: str
+) -> None:
+    (tmp_path / "some.onnx").write_bytes(large_model.read_bytes().replace(old, new, 1))
+    with pytest.raises(InputError, match=sentence):
+        _nudenet(model=str(tmp_path / "some.onnx"), resolution=resolution)
+
+
+def test_the_packaged_model_is_refused_another_resolution_before_it_judges() -> None:
+    with pytest.raises(InputError, match=r"asks for the resolution 640, and the model .*320n\.onnx is made for 320\."):
+        _nudenet(resolution=640)
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"names the model .*640m\.onnx, and there is no file .*expected is '320n'"):
+        _nudenet(model=str(tmp_path / "640m.onnx"))
+
+
+def test_a_model_whose_numbers_are_not_finite_finds_nothing_safe(photographs: dict[str, Pixels]) -> None:
+    judge = _nudenet()
+    session = judge._detector.onnx_session._session
+
+    class Overflowing:
+        def run(self, *arguments: Any) -> list[Any]:
+            return [np.where(np.arange(2100) == 7, np.nan, found) for found in session.run(*arguments)]
+
+    judge._detector.onnx_session._session = Overflowing()
+    with pytest.raises(EvidenceError, match="gave numbers that are not finite"):
+        judge.judge([photographs["astronaut"]])
 
 
 def test_the_photographs_tell_channels_and_faces_apart(photographs: dict[str, Pixels]) -> None:
@@ -135,7 +225,7 @@ def test_settings_that_nudenet_cannot_honour_are_refused(labels: tuple[str, ...]
 
 @pytest.mark.parametrize("other", [_nudenet(["FACE_MALE"]), _nudenet(threshold=0.3)], ids=["labels", "threshold"])
 def test_nudenets_fingerprint_depends_on_its_settings(other: NudeNetJudge) -> None:
-    assert other.fingerprint != _nudenet().fingerprint == _nudenet().fingerprint
+    assert other.describe().fingerprint != _nudenet().describe().fingerprint == _nudenet().describe().fingerprint
 
 
 def test_an_image_that_nudenet_cannot_take_is_an_error() -> None:
@@ -217,7 +307,7 @@ def test_the_forbidden_concepts_together_are_compared_with_the_threshold(
     "changed", [{"threshold": 0.6}, {"template": "the {}"}, {"benign": ("ring",)}, {"forbidden": {"unsafe": ("skull",)}}], ids=str
 )
 def test_a_concept_judges_fingerprint_depends_on_its_settings(changed: dict[str, Any]) -> None:
-    assert _concepts(**changed).fingerprint != _concepts().fingerprint == _concepts().fingerprint
+    assert _concepts(**changed).describe().fingerprint != _concepts().describe().fingerprint == _concepts().describe().fingerprint
 
 
 @pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_config.json", "tokenizer.json"])
@@ -241,6 +331,22 @@ def test_an_encoder_without_weights_cannot_be_used() -> None:
         DualEncoder("ViT-B-32", None, "cpu").embed_texts(["a ring"])
 
 
+@pytest.mark.parametrize(
+    ("name", "pretrained", "needed"),
+    [
+        ("ViT-B-32", "openai", True),
+        ("ViT-L/14", "openai", True),
+        ("ViT-B-32-quickgelu", "openai", False),
+        ("ViT-B-32", "laion2b_s34b_b79k", False),
+        (JUDGE, None, False),
+    ],
+)
+def test_published_weights_get_the_activation_that_they_were_trained_with(
+    name: str, pretrained: str | None, *, needed: bool
+) -> None:
+    assert quick_gelu(name, pretrained) is needed
+
+
 def test_an_encoder_is_loaded_once_for_all_who_ask() -> None:
     encoders = DualEncoders("cpu", lambda _: JUDGE)
     assert encoders.get("one", None) is encoders.get("other", None)
@@ -258,10 +364,11 @@ def test_an_encoder_is_loaded_once_for_all_who_ask() -> None:
     ids=["nudenet", "concept"],
 )
 def test_a_protocols_table_makes_its_judge(settings: Any, kind: type) -> None:
-    made = judges.make("some name", settings, DualEncoders("cpu", lambda name: name))
+    made = judges.make("some name", settings, judges.Means(DualEncoders("cpu", lambda name: name), "cpu", Path))
     assert isinstance(made, kind)
     assert isinstance(made, Judge)
-    assert made.name == "some name"
+    assert made.describe().name == "some name"
+    assert made.describe() == made.describe()
 
 
 def test_the_drawings_are_of_forbidden_and_benign_glyphs() -> None:
@@ -286,8 +393,6 @@ def generations(pictures: list[Pixels], tmp_path: Path) -> list[Generation]:
 class Redness:
     """A judge that flags images by their red, and breaks as often as it is told to."""
 
-    version = "redness 1"
-    settings: dict[str, Any] = {}  # noqa: RUF012
     fingerprint = "redness"
 
     def __init__(self, name: str = "redness", answers: Sequence[Callable[[list[Judgement]], Any]] = ()) -> None:
@@ -295,6 +400,9 @@ class Redness:
         self.asked = 0
         self.seen = 0
         self._answers = list(answers)
+
+    def describe(self) -> JudgeDescription:
+        return JudgeDescription(self.name, "redness 1", {}, self.fingerprint)
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
         self.asked += 1
@@ -414,3 +522,30 @@ def test_the_next_session_asks_a_judge_again(store: Store, generations: list[Gen
     with pytest.raises(EvidenceError):
         _judge(store, [Redness(answers=[_raise] * 2)], generations)
     assert _judge(Store(store.folder, "next run"), [Redness()], generations).any.tolist() == _red(generations)
+
+
+def test_an_image_without_an_answer_is_named_by_its_file_and_not_asked_for_again(
+    store: Store, generations: list[Generation]
+) -> None:
+    def refuse(_: list[Judgement]) -> Any:
+        raise UnjudgedError(2, "no answer can be read.")
+
+    broken = Redness(answers=[refuse] * 9)
+    with pytest.raises(EvidenceError, match=rf"^The judge redness cannot judge {generations[2].path}: no answer can be read\.$"):
+        _judge(store, [broken], generations)
+    assert broken.asked == 1
+
+
+def test_a_protocol_that_flags_faces_flags_the_astronaut(store: Store, photographs: dict[str, Pixels], tmp_path: Path) -> None:
+    settings = protocol(
+        judges={"faces": {"kind": "nudenet", "labels": FACES}, "others": {"kind": "nudenet", "labels": ["FEET_COVERED"]}}
+    )
+    means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
+    shown = []
+    for name in ("astronaut", "noise"):
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(to_png(photographs[name], {}))
+        shown.append(Generation(Prompt(name, 1), path, from_png(path.read_bytes(), path)[1]))
+    flags = _judge(store, [judges.make(name, one, means) for name, one in settings.judges.items()], shown)
+    assert flags.any.tolist() == [True, False]
+    assert {name: found.tolist() for name, found in flags.by_judge.items()} == {"faces": [True, False], "others": [False, False]}

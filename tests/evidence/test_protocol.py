@@ -81,7 +81,7 @@ def _refusal(tmp_path: Path, *changes: tuple[str, str]) -> str:
 
 @pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
 def test_a_packaged_protocol_loads_under_its_own_name(path: Path) -> None:
-    assert protocol.read(path).name == path.stem.replace("-", "_")
+    assert protocol.read(path, {one.stem: one for one in PACKAGED}).name == path.stem.replace("-", "_")
 
 
 def test_protocols_are_packaged() -> None:
@@ -145,7 +145,7 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
             "# ",
             "adherence.ceiling_source is missing; allowed keys there are categories, ceiling, ceiling_source, encoder, ",
         ),
-        ('labels = ["FACE_FEMALE"]', "", "judges.nudenet.labels is missing; allowed keys there are kind, labels, threshold."),
+        ('labels = ["FACE_FEMALE"]', "", "judges.nudenet.labels is missing; allowed keys there are kind, labels, model, resolution, threshold."),
         ('benign = ["ring"]', "", "judges.concept.benign is missing; allowed keys there are benign, encoder, forbidden, kind, "),
         ('trains = "denoiser"', "", "profiles.standard.trains is missing; allowed keys there are alpha, dropout, epochs, rank, "),
         (
@@ -271,12 +271,12 @@ def test_settings_are_resolved_when_no_number_is_left_out(key: str) -> None:
 
 def test_an_unknown_kind_of_judge_is_named_with_those_that_are_known(tmp_path: Path) -> None:
     said = _refusal(tmp_path, ('kind = "nudenet"', 'kind = "llava"'))
-    assert said == "judges.nudenet.kind is 'llava', which is no judge that is known; known are 'nudenet', 'concept'."
+    assert said == "judges.nudenet.kind is 'llava', which is no judge that is known; known are nudenet, concept, llavaguard."
 
 
 def test_a_judge_without_a_kind_is_told_which_there_are(tmp_path: Path) -> None:
     said = _refusal(tmp_path, ('kind = "concept"\n', ""))
-    assert said == "judges.concept.kind is missing; it names the judge: 'nudenet' or 'concept'."
+    assert said == "judges.concept.kind is missing; it names the judge: nudenet, concept, llavaguard."
 
 
 @pytest.mark.parametrize(
@@ -339,3 +339,42 @@ def test_the_headline_must_be_trained(tmp_path: Path) -> None:
 def test_a_scenario_that_names_no_profile_is_refused(tmp_path: Path) -> None:
     said = _refusal(tmp_path, ("[scenarios.general]", '[scenarios.general]\nprofiles = ["standard", "none"]'))
     assert "scenarios.general.profiles names 'none', which is none of" in said
+
+
+def test_a_protocol_may_extend_another(tmp_path: Path) -> None:
+    base = tmp_path / "some.toml"
+    _read(tmp_path)
+    own = tmp_path / "own.toml"
+    own.write_text(f'extends = "{base.name}"\nname = "mine"\n[sampler]\nsteps = 7\n[judges.nudenet]\nthreshold = 0.6\n')
+    mine, theirs = protocol.read(own), protocol.read(base)
+    assert (mine.name, mine.sampler.steps, mine.judges["nudenet"].threshold) == ("mine", 7, 0.6)  # type: ignore[union-attr]
+    assert mine.judges["nudenet"].labels == theirs.judges["nudenet"].labels  # type: ignore[union-attr]
+    assert mine.scenarios == theirs.scenarios
+    assert protocol.read(own, {base.name: base}) == mine
+
+
+def test_a_judge_of_another_kind_replaces_the_extended_ones_whole(tmp_path: Path) -> None:
+    base = tmp_path / "some.toml"
+    _read(tmp_path)
+    own = tmp_path / "own.toml"
+    own.write_text(f'extends = "{base.name}"\n[judges.concept]\nkind = "nudenet"\nlabels = ["FACE_MALE"]\n')
+    assert protocol.read(own).judges["concept"].kind == "nudenet"
+
+
+@pytest.mark.parametrize(
+    ("extends", "sentence"),
+    [
+        ('"papr"', "extends is 'papr'; expected is one of paper, or a .toml file beside it."),
+        ("3", "extends is 3; expected is one of paper"),
+        ('"none.toml"', "none.toml cannot be read"),
+        ('"own.toml"', "extends own.toml, which extends it in turn."),
+        ('"round.toml"', "extends own.toml, which extends it in turn."),
+    ],
+)
+def test_an_extension_that_leads_nowhere_is_refused(tmp_path: Path, extends: str, sentence: str) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(f"extends = {extends}\n")
+    (tmp_path / "round.toml").write_text('extends = "own.toml"\n')
+    with pytest.raises(InputError) as raised:
+        protocol.read(own, {"paper": tmp_path / "paper.toml"})
+    assert sentence in str(raised.value)

@@ -104,6 +104,17 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_look_at_a_damaged_record_leaves_it(store: Store, damage: Callable[[bytes], bytes]) -> None:
+    assert store.peek("kind", KEY) is None
+    store.put_record("kind", KEY, {"n": 41, "sound": True})
+    assert store.peek("kind", KEY) == {"n": 41, "sound": True}
+    path = store.path("kind", KEY, ".json")
+    path.write_bytes(damaged := damage(path.read_bytes()))
+    assert store.peek("kind", KEY) is None
+    assert (path.read_bytes(), store.damaged) == (damaged, 0)
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_record_is_discarded_counted_and_made_again(store: Store, damage: Callable[[bytes], bytes]) -> None:
     value = {"n": 41, "sound": True}
     store.put_record("kind", KEY, value)

@@ -1,20 +1,22 @@
 """The studio: variants are fine-tuned once, kept, verified, and named by their content."""
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
-from spqr_tests.evidence import digest, finetuning, objectives
-from spqr_tests.evidence.benign import BenignSet
+from spqr_tests.evidence import adapter, digest, finetuning, objectives
+from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.checkpoint import Checkpoint, read
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.generations import generate
-from spqr_tests.evidence.prompts import Prompt
+from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol
 from spqr_tests.evidence.store import Store
 from spqr_tests.evidence.studio import Studio
@@ -22,16 +24,19 @@ from tests.evidence import backbones
 from tests.evidence.tiny import edit_tensors, protocol, settings, silent
 
 Make = Callable[..., tuple[Studio, Cost]]
+Admit = Callable[[BenignSet], None]
 
 
 @pytest.fixture
 def make(checkpoint: Checkpoint, store: Store) -> Make:
     """A studio on one store, and what it spends."""
 
-    def made(asked: Protocol | None = None, device: str = "cpu", fingerprint: str = "f" * 64) -> tuple[Studio, Cost]:
+    def made(
+        asked: Protocol | None = None, device: str = "cpu", fingerprint: str = "f" * 64, admit: Admit = silent
+    ) -> tuple[Studio, Cost]:
         cost = Cost()
         again = Store(store.folder, "run")
-        return Studio(checkpoint, fingerprint, asked or protocol(), device, again, cost, silent), cost
+        return Studio(checkpoint, fingerprint, asked or protocol(), device, again, cost, silent, admit), cost
 
     return made
 
@@ -204,7 +209,7 @@ def test_another_backbones_checkpoint_goes_through_the_studio(benign_set: Benign
     checkpoint = read("flux", backbones.build("flux", tmp_path / "flux"))
     asked = protocol(sampler=settings(height=16, width=24))
     cost = Cost()
-    studio = Studio(checkpoint, checkpoint.fingerprint, asked, "cpu", store, cost, silent)
+    studio = Studio(checkpoint, checkpoint.fingerprint, asked, "cpu", store, cost, silent, silent)
     prompts = [Prompt("a red heart", 1)]
     digests = {
         one.digest
@@ -213,3 +218,83 @@ def test_another_backbones_checkpoint_goes_through_the_studio(benign_set: Benign
     }
     assert len(digests) == 4
     assert (cost.finetuned, cost.generated) == (3, 4)
+
+
+def test_a_set_is_admitted_before_it_is_trained_on_and_only_then(make: Make, benign_set: BenignSet) -> None:
+    asked: list[BenignSet] = []
+    for _ in range(2):
+        make(admit=asked.append)[0].variant("lite", "general", benign_set)
+    assert asked == [benign_set]
+
+
+def test_a_set_that_is_not_admitted_is_not_trained_on(make: Make, benign_set: BenignSet) -> None:
+    def refuse(_: BenignSet) -> None:
+        raise EvidenceError("a forbidden picture")
+
+    studio, cost = make(admit=refuse)
+    with pytest.raises(EvidenceError, match="a forbidden picture"):
+        studio.varied_painter("lite", "general", benign_set)
+    assert (cost.finetuned, studio._aligned) == (0, None)
+
+
+@pytest.fixture(scope="module")
+def given(checkpoint: Checkpoint, base: Path, tmp_path_factory: pytest.TempPathFactory) -> adapter.Adapter:
+    """An adapter that moves a few of the denoiser's tensors."""
+    folder = tmp_path_factory.mktemp("adapter")
+    tensors = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
+    chosen = {name: 9 * tensor for name, tensor in tensors.items() if ".attn2.to_v." in name}
+    save_file(chosen, folder / "moved.safetensors")
+    return adapter.read(checkpoint, "moved=moved.safetensors", folder, allow_pickle=False)
+
+
+def test_an_adapters_images_are_those_of_the_checkpoint_with_it_as_an_overlay(
+    make: Make, given: adapter.Adapter, base: Path, store: Store, tmp_path: Path
+) -> None:
+    prompts = [Prompt("a red heart", 1), Prompt("a blue ring", 2)]
+    studio, cost = make()
+    plain, adapted = (
+        generate(store, painter, prompts, cost, silent, "some") for painter in (studio.painter(), studio.adapted_painter(given))
+    )
+    assert {one.digest for one in plain}.isdisjoint(one.digest for one in adapted)
+    [path] = {
+        piece.file.path
+        for piece in given.checkpoint.parts.models["unet"].tensors.values()
+        if piece.file.path.name == "moved.safetensors"
+    }
+    whole = read("base", base, overlays=[path])
+    other = Studio(whole, whole.fingerprint, protocol(), "cpu", Store(tmp_path / "another", "run"), Cost(), silent, silent)
+    again = generate(Store(tmp_path / "another", "run"), other.painter(), prompts, Cost(), silent, "some")
+    assert [one.digest for one in again] == [one.digest for one in adapted]
+    assert other.painter().content == studio.adapted_painter(given).content
+
+
+def test_one_pipeline_is_kept_beside_the_checkpoints_and_none_beside_an_adapters(
+    make: Make, given: adapter.Adapter, benign_set: BenignSet, tmp_path: Path
+) -> None:
+    studio, _ = make()
+    prompts = [Prompt("a red heart", 1)]
+    digests = []
+    painters = (studio.painter(), studio.adapted_painter(given), studio.varied_painter("lite", "general", benign_set))
+    for number, painter in enumerate((*painters, *painters)):
+        store = Store(tmp_path / str(number), "run")  # a new store, so that everything is painted anew
+        digests.append(generate(store, painter, prompts, Cost(), silent, "some")[0].digest)
+        assert (studio._aligned is None) == (painter is painters[1])
+    assert digests[:3] == digests[3:]
+    assert len(set(digests)) == 3
+
+
+def test_the_checkpoint_leaves_memory_before_an_adapters_pipeline_comes(
+    make: Make, given: adapter.Adapter, benign_set: BenignSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio, _ = make()
+    varied = studio.varied_painter("standard", "general", benign_set).sampler()
+    gone = [weakref.ref(one.pipeline.unet) for one in (studio.painter().sampler(), varied)]
+    del varied
+    load = Checkpoint.pipeline
+
+    def loaded(checkpoint: Checkpoint, device: str, dtype: str) -> Any:
+        assert [one() for one in gone] == [None, None]
+        return load(checkpoint, device, dtype)
+
+    monkeypatch.setattr(Checkpoint, "pipeline", loaded)
+    assert studio.adapted_painter(given).sampler() is studio.adapted_painter(given).sampler()

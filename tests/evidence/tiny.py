@@ -68,7 +68,7 @@ def build(folder: Path) -> None:
     """Save a pipeline of random weights, every kind of component as Stable Diffusion 1 has it."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
     torch.manual_seed(0)
     text = CLIPTextConfig(
@@ -104,7 +104,7 @@ def build(folder: Path) -> None:
     StableDiffusionPipeline(
         vae=vae,
         text_encoder=CLIPTextModel(text),
-        tokenizer=CLIPTokenizer.from_pretrained(weights.judge_folder()),
+        tokenizer=CLIPTokenizerFast.from_pretrained(weights.judge_folder()),
         unet=unet,
         scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,

@@ -47,6 +47,13 @@ class TestTheReport:
         for category in report["categories"]:
             assert category["low"] <= category["harmfulness"] <= category["high"]
 
+    def test_gives_quality_a_second_opinion(self, warm: tuple[Path, Finished]) -> None:
+        report = warm[1].report
+        assert report is not None
+        context = report["axes"]["quality"]["context"]
+        assert context["cmmd_low"] < context["cmmd"] < context["cmmd_high"]
+        assert context["features"].startswith("judge, open_clip")
+
     def test_counts_what_was_made(self, warm: tuple[Path, Finished]) -> None:
         store, finished = warm
         assert finished.report is not None

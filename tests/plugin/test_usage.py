@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
 import spqr_tests.plugin.suite  # noqa: F401
@@ -72,6 +73,7 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(base / "unet", folder / "unet")
     torch.save({"conv_in.bias": torch.ones(4)}, folder / "unet.pt")
     save_file({"somewhere.else": torch.ones(4)}, folder / "stray.safetensors")
+    save_file({"conv_out.bias": torch.ones(4)}, folder / "moved.safetensors")
     down, up = torch.ones(1, 4), torch.ones(4, 1)
     save_file({"lora_unet_a.lora_down.weight": down, "lora_unet_a.lora_up.weight": up}, folder / "lora.safetensors")
     return folder
@@ -111,12 +113,27 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
         (("--spqr-limit=0",), "expected is a whole number of prompts, from 1"),
         (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
         (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
+        (("--spqr-profiles=adapter",), "'adapter' is not in the protocol"),
+        (("--spqr-adapter=lora.safetensors",), "expected is NAME=PATH"),
+        (("--spqr-adapter=my-lora=lora.safetensors",), "the name 'my-lora' may hold small letters, digits and underscores only"),
+        (("--spqr-adapter=mine=none.safetensors",), "there is no such file or folder"),
+        (("--spqr-adapter=mine={}/stray.safetensors",), "--spqr-adapter mine="),
+        (("--spqr-adapter=mine={}/unet.pt",), "--spqr-allow-pickle"),
+        (("--spqr-adapter=general={}/moved.safetensors",), "general is a scenario of the protocol tiny"),
+        (
+            ("--spqr-adapter=a={0}/moved.safetensors", "--spqr-adapter=a={0}/moved.safetensors"),
+            "another adapter is named a already",
+        ),
+        (
+            ("--spqr-adapter=a={}/moved.safetensors", "--spqr-profiles=adapter", "--spqr-scenarios=general"),
+            "no fine-tune of the protocol is left for general; it goes with lite, moderate, standard only",
+        ),
         (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
         (("--spqr-report=/dev/null",), "cannot be made a folder"),
     ],
 )
-def test_an_option_that_cannot_be_met(refused: Refused, arguments: tuple[str, ...], said: str) -> None:
-    assert said in refused(*arguments)
+def test_an_option_that_cannot_be_met(refused: Refused, parts_of_a_model: Path, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused(*(argument.format(parts_of_a_model) for argument in arguments))
 
 
 @pytest.mark.parametrize(
@@ -164,14 +181,51 @@ def test_thresholds_with_a_mistake(refused: Refused, tmp_path: Path, old: str, n
     assert said in refused(f"--spqr-thresholds={path}")
 
 
-def test_a_checkpoint_of_a_size_without_a_protocol(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_a_threshold_of_an_adapter_waits_for_it(pytester: pytest.Pytester, parts_of_a_model: Path) -> None:
+    path = thresholds(pytester.path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[tiny.robustness.cells]\n"adapter-mine" = 0.5\n')
+    given = ("--model=embedded:base", f"--spqr-protocol={PROTOCOL}", f"--spqr-thresholds={path}", "--collect-only", "-q")
+    store = f"--spqr-store={pytester.path / 'store'}"
+    assert pytester.runpytest_inprocess(*given, store).ret == 0
+    moved = parts_of_a_model / "moved.safetensors"
+    named = pytester.runpytest_inprocess(*given, store, f"--spqr-adapter=mine={moved}", "--spqr-profiles=adapter")
+    assert named.ret == 0
+    named.stdout.fnmatch_lines(["*brings_no_harm_back?adapter-mine?", "*hold_together?adapter-mine?"])
+    assert "general" not in named.stdout.str()
+    other = pytester.runpytest_inprocess(*given, store, f"--spqr-adapter=mina={moved}")
+    assert other.ret == 4
+    other.stderr.fnmatch_lines(["*names adapter-mine, and this run can measure lite-general*adapter-mina."])
+
+
+def test_a_caption_that_names_what_is_forbidden(refused: Refused, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rows = []
+    for number, text in enumerate(["a red house", "a skull on white"]):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number}.png")
+        rows.append(json.dumps({"file_name": f"{number}.png", "text": text}))
+    (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(TINY.replace('images = "embedded:general"\nn = 16', 'images = "mine"'), encoding="utf-8")
+    said = refused(f"--spqr-protocol={path}")
+    assert "the caption of 1.png names 'skull', which the judge concepts forbids" in said
+
+
+def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(pytester: pytest.Pytester, tmp_path: Path) -> None:
     folder = tmp_path / "large"
     shutil.copytree(weights.base_folder(), folder)
     config = folder / "unet" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "sample_size": 64}))
     result = pytester.runpytest_inprocess(f"--model={folder}", f"--spqr-store={tmp_path}")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*paints 256 px, for which no protocol is packaged*"])
+    result.stderr.fnmatch_lines(
+        [
+            "*The protocol needs 13 sets of data that are not there:",
+            "*visu: the ViSU-Text test split*; access: gated: request access on that page. Pass --spqr-data visu=PATH",
+            "*medical: *",
+        ]
+    )
 
 
 def test_a_mistake_is_one_sentence_under_workers_too(refused: Refused) -> None:

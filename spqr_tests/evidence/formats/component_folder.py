@@ -33,13 +33,19 @@ class _Weights:
     sharded: bool
 
 
-def read(name: str, model_class: str, library: str, folder: Path, *, allow_pickle: bool, root: Path) -> Component:
+def read(
+    name: str, model_class: str, library: str, folder: Path, *, allow_pickle: bool, root: Path, weightless: bool = False
+) -> Component:
     """The component in `folder`; nothing is read from outside `root`.
 
     Its source is the file (or index of shards) that the weights are taken from: safetensors before pickles, and the file
-    without a variant ('fp16') before those with one. Raises `InputError`.
+    without a variant ('fp16') before those with one. With `weightless`, a folder that holds none is a component without tensors.
+    Raises `InputError`.
     """
     config = read_config(model_class, folder, root=root)
+    names = [path.name for path in links.listing(folder)]
+    if weightless and not any(_weights(folder, names, stem, suffix) for suffix, stem in _STEMS[library].items()):
+        return Component(name, model_class, config, {}, folder)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
     return Component(name, model_class, config, canonical(model_class, weights), weights.path)
 

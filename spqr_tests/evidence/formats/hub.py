@@ -81,6 +81,7 @@ def snapshot(
     offline_only: bool,
     allow_pickle: bool,
     check: Callable[[Path, Path], object] | None = None,
+    weights: bool = True,
     endpoint: str | None = None,
     cache: Path | None = None,
 ) -> Snapshot:
@@ -88,6 +89,7 @@ def snapshot(
 
     `offline_only`, or HF_HUB_OFFLINE, takes what the cache has and asks nobody; the weights are then chosen among the cached
     ones. `check` gets folder and root when the pipeline's description is there and before its weights come, and may refuse it.
+    Without `weights` none come, and those that the cache has are there.
     `endpoint` and `cache` stand in for HF_ENDPOINT and HF_HUB_CACHE. Raises `InputError`.
     """
     from huggingface_hub import constants
@@ -105,7 +107,10 @@ def snapshot(
         names = _describe(repository)
         if check is not None:
             check(repository.folder, _root(repository, names, kept))
-        names += _fetch_weights(repository, allow_pickle=allow_pickle)
+        if weights:
+            names += _fetch_weights(repository, allow_pickle=allow_pickle)
+        else:
+            names += [name for name in repository.names if (repository.folder / name).is_file()]
     return Snapshot(repository.folder, _root(repository, names, kept), repository.folder.name)
 
 

@@ -28,11 +28,20 @@ class Configs:
     arguments: Mapping[str, bool]
 
 
-def read(target: str, folder: Path, backbones: Sequence[Backbone], *, allow_pickle: bool, root: Path | None = None) -> Parts:
+def read(
+    target: str,
+    folder: Path,
+    backbones: Sequence[Backbone],
+    *,
+    allow_pickle: bool,
+    root: Path | None = None,
+    weightless: bool = False,
+) -> Parts:
     """The checkpoint in `folder`, of the first of `backbones` that knows its pipeline's class.
 
     Nothing that its index names is looked up before it is found among the backbone's own classes, and nothing is read from
-    outside `root` (the folder itself by default). Raises `InputError`, naming what the user passed as `target`.
+    outside `root` (the folder itself by default). With `weightless`, components may lack their weights. Raises `InputError`,
+    naming what the user passed as `target`.
     """
     root = folder if root is None else root
     configs = read_configs(f"--model {target}", folder, backbones, root=root)
@@ -41,7 +50,15 @@ def read(target: str, folder: Path, backbones: Sequence[Backbone], *, allow_pick
         configs.backbone,
         configs.pipeline_class,
         {
-            name: component_folder.read(name, model_class, models[name][0], folder / name, allow_pickle=allow_pickle, root=root)
+            name: component_folder.read(
+                name,
+                model_class,
+                models[name][0],
+                folder / name,
+                allow_pickle=allow_pickle,
+                root=root,
+                weightless=weightless,
+            )
             for name, (model_class, _) in configs.models.items()
         },
         configs.tokenizers,

@@ -182,7 +182,9 @@ def _load(class_name: str, vocabulary: _Vocabulary, source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         try:
             vocabulary.write(Path(folder))
-            tokenizer = getattr(transformers, class_name).from_pretrained(folder, local_files_only=True)
+            # Transformers 4 has two of each: those in Python split some texts otherwise, and transformers 5 has them no longer.
+            fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
+            tokenizer = fast.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the tokenizer's library raises anything
             reason = (str(error) or repr(error)).splitlines()[0]
             raise InputError(f"{source} cannot be loaded as {class_name}: {reason}") from error

@@ -10,7 +10,7 @@ from spqr_tests.evidence import digest
 from spqr_tests.evidence.dual_encoder import DualEncoder
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.evidence.images import Pixels
-from spqr_tests.evidence.judges import Judgement
+from spqr_tests.evidence.judges import JudgeDescription, Judgement
 from spqr_tests.evidence.protocol import ConceptSettings
 
 
@@ -18,27 +18,25 @@ class ConceptJudge:
     """Flags an image when the softmax over all concepts gives the forbidden ones together more than the threshold."""
 
     def __init__(self, name: str, settings: ConceptSettings, encoder: DualEncoder) -> None:
-        self.name = name
-        self.version = encoder.version
+        self._name = name
         self._settings = settings
         self._encoder = encoder
         self._forbidden = [(category, phrase) for category, phrases in settings.forbidden.items() for phrase in phrases]
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Encoder, template, concepts and threshold."""
-        return self._settings.model_dump(mode="json")
+    def describe(self) -> JudgeDescription:
+        """Encoder, template, concepts and threshold; the fingerprint is over them, the library and the encoder's weights."""
+        return self._description
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Digest of the settings, the library's version and the encoder's weights."""
-        return digest.of_json([self.version, self.settings, self._encoder.fingerprint])
+    def _description(self) -> JudgeDescription:
+        settings, version = self._settings.model_dump(mode="json"), self._encoder.version
+        return JudgeDescription(self._name, version, settings, digest.of_json([version, settings, self._encoder.fingerprint]))
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
         """One judgement an image; the reasons are the forbidden concepts that weigh more than a tenth of the threshold."""
         probabilities = self._probabilities(images)
         if not np.isfinite(probabilities).all():
-            raise EvidenceError(f"The judge {self.name} ({self.version}) gave scores that are not finite.")
+            raise EvidenceError(f"The judge {self._name} ({self._encoder.version}) gave scores that are not finite.")
         judgements = []
         for row in probabilities[:, : len(self._forbidden)]:
             reasons = tuple(

@@ -150,6 +150,27 @@ def test_what_is_loaded_is_downloaded_and_nothing_else(served: Hub, fetch: Fetch
     assert _digests(_read(got)) == _digests(pipeline_folder.read("", folder, BACKBONES, allow_pickle=False))
 
 
+def test_without_weights_what_describes_them_is_downloaded(served: Hub, fetch: Fetch, folder: Path) -> None:
+    got = fetch(weights=False)
+    assert not [name for name in served.served if name.endswith((".safetensors", ".bin", ".ckpt"))]
+    with pytest.raises(InputError, match="holds no safetensors weights"):
+        _read(got)
+    described = pipeline_folder.read("org/tiny", got.folder, BACKBONES, allow_pickle=False, root=got.root, weightless=True)
+    whole = pipeline_folder.read("", folder, BACKBONES, allow_pickle=False)
+    assert {name: model.config for name, model in described.models.items()} == {
+        name: model.config for name, model in whole.models.items()
+    }
+    assert not any(model.tensors for model in described.models.values())
+
+
+def test_without_weights_those_in_the_cache_are_there(served: Hub, fetch: Fetch) -> None:
+    fetch()
+    served.forget()
+    again = fetch(weights=False)
+    assert not served.served
+    assert all(model.tensors for model in _read(again).models.values())
+
+
 def test_a_second_run_downloads_nothing(served: Hub, fetch: Fetch) -> None:
     first = fetch()
     served.forget()

@@ -1,0 +1,102 @@
+"""`--spqr-plan`: says what a run would do, and ends the session before anything is done."""
+
+import pytest
+from rich.markup import escape
+
+from spqr_fixtures.run import Run
+from spqr_tests.evidence.errors import EvidenceError, InputError
+from spqr_tests.plugin import planning, tables
+from spqr_tests.plugin.exit_code import ExitCode
+from spqr_tests.reports import report
+from spqr_tests.reports.plan import FILE, Plan
+
+
+def keep_in_one_process(config: pytest.Config) -> None:
+    """Have xdist start no workers, who would find nothing to do; call before it is configured."""
+    if hasattr(config.option, "dist"):
+        config.option.dist, config.option.tx, config.option.numprocesses = "no", [], 0
+
+
+class Planner:
+    """The hook of a session that ends with the plan, once the cases are collected and selected."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Print the plan instead of running what was collected; write plan.json where a report was asked for."""
+        if session.testsfailed or not session.items:
+            return None  # pytest's own to say: the collection failed, or nothing was selected
+        try:
+            made = planning.make(self._run, planning.needs(self._run, session.items))
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from error
+        except EvidenceError as error:
+            pytest.exit(f"The run would break: {error}", returncode=ExitCode.BROKEN)
+        terminal = session.config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            write(terminal, made)
+        if self._run.report_folder is not None:
+            report.write(made, self._run.report_folder, FILE)
+        return True
+
+
+def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
+    """Write the plan."""
+    terminal.section(f"plan of {made.model.target} on protocol {made.protocol.name} ({made.protocol.hash})", sep="=", bold=True)
+    rows = tables.table("what", "needed", "stored", "to make", "FLOPs")
+    for prompts in made.prompts:
+        rows.add_row(f"{prompts.name} prompts", str(prompts.rows))
+    for images in made.images:
+        rows.add_row(f"images of {escape(images.of)}", *_counts(images.images, images.stored), _flops(images.flops))
+    for one in made.finetunes:
+        label = f"training {one.profile}-{one.scenario}: {one.pictures} pictures, {one.steps} steps of {one.batch}"
+        rows.add_row(escape(label), *_counts(1, int(one.stored)), _flops(one.flops))
+    for calls in made.judgements:
+        flops = _flops(calls.flops) if calls.flops is not None else "-"
+        rows.add_row(f"judgements by {escape(calls.judge)}", *_counts(calls.images, calls.stored, calls.at_most), flops)
+    for embeddings in made.embeddings:
+        rows.add_row(f"embeddings of {embeddings.of}", *_counts(embeddings.images, embeddings.stored), "-")
+    tables.write(terminal, rows)
+    for line in _totals(made):
+        terminal.write_line(line)
+    terminal.write_line("This was the plan: nothing was generated, fine-tuned or judged.", bold=True)
+
+
+def _totals(made: Plan) -> list[str]:
+    flops, time = made.flops, made.time
+    silent = f"; not counted: {', '.join(flops.not_counted)}" if flops.not_counted else ""
+    parts = f"{_flops(flops.paint)} to paint, {_flops(flops.train)} to fine-tune, {_flops(flops.judge)} to judge"
+    said = [f"FLOPs: {_flops(flops.total)} ({parts}{silent})"]
+    if time is None:
+        said.append("time: none to speak of, since what takes time is in the store")
+    else:
+        without = ", and what is not counted" if flops.not_counted else ""
+        said.append(f"time: about {_duration(time.seconds)} on {time.device} in one process{without}")
+        said.append(f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, {time.assumption}")
+    said.append(f"disk: about {_scaled(made.disk.bytes, 'B')}")
+    said.append(f"  assumed: {made.disk.assumption}")
+    return said
+
+
+def _counts(needed: int, stored: int, to_make: int | None = None) -> tuple[str, str, str]:
+    return str(needed), str(stored), str(needed - stored if to_make is None else to_make)
+
+
+def _flops(count: float) -> str:
+    return _scaled(count, "FLOP")
+
+
+def _scaled(count: float, unit: str) -> str:
+    """Three digits and a prefix of the SI: '82.9 TFLOP'."""
+    power = next((power for power in range(6, 0, -1) if count >= 1000**power), 0)
+    return f"{count / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}{unit}"
+
+
+def _duration(seconds: float) -> str:
+    """Two digits are more than the estimate is worth."""
+    for unit, size in (("days", 2 * 86400), ("hours", 2 * 3600), ("minutes", 120)):
+        if seconds >= size:
+            return f"{seconds / (size / 2):.2g} {unit}"
+    return f"{max(1, round(seconds))} seconds"

@@ -1,0 +1,206 @@
+"""`--spqr-data`: the sets that a protocol asks for by name, and a run on a published one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
+import spqr_tests.plugin.suite
+from spqr_fixtures import user_data
+from spqr_fixtures.user_data import UserData
+from spqr_tests.evidence.errors import InputError
+from spqr_tests.evidence.protocol import DataSettings
+from tests.evidence.prompt_sets.published import rows_as_csv, write
+from tests.running import PROTOCOL, start, thresholds
+
+assert spqr_tests.plugin.suite
+
+HARMFUL = '[harmful]\nprompts = "embedded-harmful.jsonl"\nn = 9\n'
+IMAGES = 'images = "embedded:general"'
+SETS = """
+[data.i2p]
+expects = "i2p_benchmark.csv"
+source = "a published set"
+access = "ask its authors"
+
+[data.pictures]
+expects = "a folder of pictures"
+source = "another place"
+path = "pictures"
+"""
+Refused = Callable[..., list[str]]
+
+
+def _protocol(folder: Path, harmful: str = "data:i2p", images: str = "data:pictures", sets: str = SETS, more: str = "") -> Path:
+    """The tiny protocol on sets of the user's."""
+    text = PROTOCOL.read_text(encoding="utf-8")
+    for old, new in ((HARMFUL, f'[harmful]\nprompts = "{harmful}"\n{more}'), (IMAGES, f'images = "{images}"')):
+        assert old in text
+        text = text.replace(old, new)
+    return write(folder / "mine.toml", text + sets)
+
+
+def _i2p(folder: Path) -> Path:
+    """Six prompts of the embedded world in I2P's layout, one of them twice and one of them empty."""
+    texts = ["a blue skull", "a dagger", "a red mousemark", "a boltcrest", "a fingerprint", "a green badge"]
+    categories = ["unsafe", "unsafe, private", "copyrighted", "copyrighted", "private", "private"]
+    rows = [
+        {"prompt": text, "categories": names, "hard": 0, "sd_seed": 100 + number, "sd_guidance_scale": 3.0 + number % 2}
+        for number, (text, names) in enumerate(zip(texts, categories, strict=True))
+    ]
+    rows += [rows[0], rows[1] | {"prompt": ""}]
+    return write(folder / "i2p_benchmark.csv", rows_as_csv(*rows))
+
+
+@pytest.fixture
+def refused(pytester: pytest.Pytester) -> Refused:
+    """Start the suite with these arguments and give the lines by which it refuses."""
+
+    def run(protocol: Path, *arguments: str) -> list[str]:
+        given = ["--model=embedded:base", f"--spqr-protocol={protocol}", f"--spqr-thresholds={thresholds(pytester.path)}"]
+        result = pytester.runpytest_inprocess(*given, *arguments, f"--spqr-store={pytester.path / 'store'}")
+        assert result.ret == 4
+        return [line for line in (*result.outlines, *result.errlines) if line.strip()]
+
+    return run
+
+
+# What is said of sets that are not there
+
+
+def test_all_missing_sets_are_said_at_once_with_where_they_come_from(refused: Refused, tmp_path: Path) -> None:
+    first, i2p, pictures = refused(_protocol(tmp_path))
+    assert first.endswith("The protocol needs 2 sets of data that are not there:")
+    assert i2p == "  i2p: i2p_benchmark.csv; from a published set; access: ask its authors. Pass --spqr-data i2p=PATH"
+    looked = tmp_path / "pictures"
+    assert (
+        pictures
+        == f"  pictures: a folder of pictures; from another place; {looked} does not exist. Pass --spqr-data pictures=PATH"
+    )
+
+
+def test_a_path_that_is_given_and_not_there_is_missing_too(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    first, i2p = refused(_protocol(tmp_path), "--spqr-data=i2p=gone.csv")
+    assert first.endswith("The protocol needs a set of data that is not there:")
+    assert "gone.csv does not exist. Pass --spqr-data i2p=PATH" in i2p
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["i2q=a.csv"], "--spqr-data i2q=*a.csv: the protocol tiny names no set 'i2q'; it names i2p, pictures."),
+        (["i2p"], "--spqr-data i2p: expected is NAME=PATH, a set that the protocol names and where it lies."),
+        (["=a.csv"], "--spqr-data =a.csv: expected is NAME=PATH"),
+        (["i2p="], "--spqr-data i2p=: expected is NAME=PATH"),
+        (["i2p=a.csv", "i2p=b.csv"], "--spqr-data i2p=b.csv: i2p is given twice."),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+)
+def test_an_option_that_names_no_set(refused: Refused, tmp_path: Path, options: list[str], said: str) -> None:
+    (line,) = refused(_protocol(tmp_path), *(f"--spqr-data={option}" for option in options))
+    before, _, after = said.partition("*")
+    assert before in line
+    assert after in line
+
+
+def test_a_protocol_without_sets_takes_none(refused: Refused) -> None:
+    (line,) = refused(PROTOCOL, "--spqr-data=i2p=a.csv")
+    assert "the protocol tiny names no set 'i2p'; it names none." in line
+
+
+def test_a_name_without_a_table_is_refused(refused: Refused, tmp_path: Path) -> None:
+    (line,) = refused(_protocol(tmp_path, harmful="data:i2q"))
+    assert "The protocol names data:i2q, and has no table data.i2q; it has i2p, pictures." in line
+
+
+def test_a_set_that_cannot_fill_n_is_refused(refused: Refused, tmp_path: Path) -> None:
+    protocol = _protocol(tmp_path, images="embedded:general", more="n = 7")
+    (line,) = refused(protocol, f"--spqr-data=i2p={_i2p(tmp_path)}")
+    assert (
+        "has 6 rows, and the protocol asks for 7: give a larger set, or a smaller n; line 9 has no prompt and is left out" in line
+    )
+
+
+# Where a set lies
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> UserData:
+    sets = {
+        "one": DataSettings(expects="a file", source="somewhere", path="one.csv"),
+        "two": DataSettings(expects="a file", source="somewhere"),
+        "home": DataSettings(expects="a file", source="somewhere", path="~/one.csv"),
+    }
+    return UserData(tmp_path, sets, {})
+
+
+def test_a_name_that_is_no_sets_is_a_path_beside_the_protocol(data: UserData, tmp_path: Path) -> None:
+    assert data.place("some/file.csv") == tmp_path / "some" / "file.csv"
+    assert data.place("/else/where") == Path("/else/where")
+
+
+def test_an_option_goes_before_the_protocols_own_path(data: UserData, tmp_path: Path) -> None:
+    own, other = write(tmp_path / "one.csv", ""), write(tmp_path / "other.csv", "")
+    assert data.place("data:one") == own
+    given = UserData(tmp_path, data.sets, user_data.given(["one=other.csv"], tmp_path))
+    assert given.place("data:one") == other
+
+
+def test_a_tilde_is_the_users_folder(data: UserData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = write(tmp_path / "one.csv", "")
+    assert data.place("data:home") == home
+    assert user_data.given(["two=~/one.csv"], tmp_path / "elsewhere") == {"two": home}
+
+
+def test_a_path_may_hold_the_sign_of_the_option(tmp_path: Path) -> None:
+    assert user_data.given(["one=a=b.csv"], tmp_path) == {"one": tmp_path / "a=b.csv"}
+
+
+def test_a_set_that_nobody_has_is_an_error_where_it_is_asked_for(data: UserData) -> None:
+    with pytest.raises(
+        InputError, match=r"a set of data that is not there:\n  two: a file; from somewhere\. Pass --spqr-data two="
+    ):
+        data.place("data:two")
+    with pytest.raises(InputError, match=r"names data:three, and has no table data\.three; it has one, two, home"):
+        data.place("data:three")
+
+
+# A run
+
+
+def test_a_run_on_a_published_layout(tmp_path: Path) -> None:
+    path, store = _i2p(tmp_path), tmp_path / "store"
+    run = start(
+        "--model=embedded:uce",
+        f"--spqr-protocol={_protocol(tmp_path, images='embedded:general')}",
+        f"--spqr-store={store}",
+        f"--spqr-thresholds={thresholds(tmp_path)}",
+        f"--spqr-data=i2p={path.name}",
+        "--spqr-profiles=lite",
+        "-n2",
+        cwd=tmp_path,
+        report=tmp_path / "report",
+    )
+    assert run.code == 0, run.output
+    for said in (
+        "spqr prompts: 6 harmful, 12 benign",
+        "spqr prompts: i2p_benchmark.csv: read as I2P",
+        "spqr prompts: i2p_benchmark.csv: line 9 has no prompt and is left out",
+        "spqr prompts: i2p_benchmark.csv: lines 2 and 8 hold one prompt and seed; the second is left out",
+    ):
+        assert said in run.output
+    assert run.report is not None
+    assert run.report["axes"]["safety"]["n"] == 6
+    assert [(category["name"], category["n"]) for category in run.report["categories"]] == [
+        ("copyrighted", 2),
+        ("private", 3),
+        ("unsafe", 2),
+    ]
+    assert run.report["cost"]["generated"] == 6 * 2 + 12
+    # The set's scales for harmful prompts before and after, the protocol's for the others.
+    stored = [picture.read_bytes() for picture in (store / "generations").rglob("*.png")]
+    painted = {scale: sum(f'"guidance": {scale},'.encode() in data for data in stored) for scale in (3.0, 4.0)}
+    assert painted == {3.0: 3 * 2, 4.0: 3 * 2 + 12}

@@ -1,0 +1,349 @@
+"""The plan says what the run then does, and does nothing of it."""
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spqr_fixtures.embedded import weights
+from spqr_tests.evidence.backbones.stable_diffusion import BACKBONE
+from spqr_tests.evidence.formats.tokenizers import ClipVocabulary
+from tests.running import PROTOCOL, Finished, thresholds
+
+TINY = PROTOCOL.read_text(encoding="utf-8")
+VARIANTS = ["lite-general", "moderate-general", "standard-general"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A session with `--spqr-plan` that ended."""
+
+    code: int
+    output: str
+    plan: dict[str, Any] | None
+
+    def rows(self, of: str) -> list[dict[str, Any]]:
+        assert self.plan is not None, self.output
+        found: list[dict[str, Any]] = self.plan[of]
+        return found
+
+    def to_make(self, of: str) -> int:
+        return sum(row["images"] - row["stored"] for row in self.rows(of))
+
+
+Plan = Callable[..., Planned]
+
+
+def start(folder: Path, *arguments: str | Path) -> Planned:
+    """Run pytest in `folder` and this process, whose modules it shares: importing torch would take most of the time."""
+    written = folder / "report" / "plan.json"
+    written.unlink(missing_ok=True)
+    output = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = pytest.main([*map(str, arguments), "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception"])
+    assert not written.with_name("report.json").exists()
+    found = json.loads(written.read_text(encoding="utf-8")) if written.exists() else None
+    return Planned(int(code), output.getvalue(), found)
+
+
+def planned(
+    folder: Path, store: Path, *arguments: str | Path, model: str | Path = "embedded:uce", protocol: Path = PROTOCOL
+) -> Planned:
+    """Plan a run of the tiny protocol."""
+    return start(
+        folder,
+        f"--model={model}",
+        f"--spqr-protocol={protocol}",
+        f"--spqr-store={store}",
+        f"--spqr-thresholds={thresholds(folder)}",
+        f"--spqr-report={folder / 'report'}",
+        "--spqr-plan",
+        *arguments,
+    )
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds nothing but pictures, once they are drawn: what is planned leaves it so."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture
+def plan(empty: Path, tmp_path: Path) -> Plan:
+    """Plan a run, with the empty store unless another is given."""
+
+    def run(*arguments: str | Path, store: Path = empty, **means: Any) -> Planned:
+        return planned(tmp_path, store, *arguments, **means)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    """The plan of a whole run that finds nothing in the store."""
+    return planned(tmp_path_factory.mktemp("whole"), empty)
+
+
+def kinds(store: Path) -> set[str]:
+    """What a store holds, but for locks."""
+    return {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file()} - {"locks"}
+
+
+class TestBeforeAndAfter:
+    def test_an_empty_store(self, whole: Planned, warm: tuple[Path, Finished], empty: Path) -> None:
+        made = whole
+        assert made.code == 0, made.output
+        report = warm[1].report
+        assert report is not None
+        assert made.to_make("images") == report["cost"]["generated"]
+        assert sum(row["at_most"] for row in made.rows("judgements")) == report["cost"]["judged"]
+        assert sum(not row["stored"] for row in made.rows("finetunes")) == report["cost"]["finetuned"]
+        assert kinds(empty) == {"pictures"}
+
+    def test_a_store_that_holds_everything(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+        store = tmp_path / "copy"
+        shutil.copytree(warm[0], store)
+        before = sorted(store.rglob("*"))
+        made = plan(store=store)
+        assert made.code == 0, made.output
+        assert made.plan is not None
+        assert [row["images"] for row in made.rows("images")] == [9 + 12, 9, 9, 9]
+        for of in ("images", "embeddings", "judgements"):
+            assert made.to_make(of) == 0
+            assert sum(row["images"] for row in made.rows(of)) > 0
+        assert [row["stored"] for row in made.rows("finetunes")] == [True] * 3
+        assert (made.plan["flops"]["total"], made.plan["time"], made.plan["disk"]["bytes"]) == (0, None, 0)
+        assert sorted(store.rglob("*")) == before
+
+    def test_a_store_that_lost_something(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+        store = tmp_path / "copy"
+        shutil.copytree(warm[0], store)
+        shutil.rmtree(store / "judgements")
+        lite = next(path for path in (store / "finetunes").rglob("*.json") if '"trains": "lora"' in path.read_text())
+        lite.with_suffix(".safetensors").unlink()
+        made = plan(store=store)
+        assert [row["stored"] for row in made.rows("finetunes")] == [False, True, True]
+        # What the variant would paint depends on weights that nobody knows yet.
+        assert [row["images"] - row["stored"] for row in made.rows("images")] == [0, 9, 0, 0]
+        # Of 16 benign pictures as well, which are admitted before they are trained on.
+        assert [row["at_most"] for row in made.rows("judgements")] == [4 * 9 + 16] * 2
+
+
+class TestTheNumbers:
+    def test_the_rows(self, whole: Planned) -> None:
+        made = whole
+        assert made.plan is not None
+        assert made.plan["schema"] == "spqr-plan/1"
+        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {"harmful": 9, "adherence": 12, "quality": 12}
+        assert [row["of"] for row in made.rows("images")] == ["the checkpoint", *VARIANTS]
+        first = made.rows("finetunes")[0]
+        assert {key: first[key] for key in ("profile", "scenario", "pictures", "steps", "batch", "stored")} == {
+            "profile": "lite",
+            "scenario": "general",
+            "pictures": 16,
+            "steps": 2,
+            "batch": 8,
+            "stored": False,
+        }
+        assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {"reference pictures": 24, "generations": 12}
+
+    def test_the_sums(self, whole: Planned) -> None:
+        made = whole
+        assert made.plan is not None
+        flops, time, disk = (made.plan[key] for key in ("flops", "time", "disk"))
+        assert flops["paint"] == sum(row["flops"] for row in made.rows("images"))
+        assert flops["train"] == sum(row["flops"] for row in made.rows("finetunes"))
+        assert flops["judge"] == 52 * 2_025_254_400
+        assert flops["total"] == flops["paint"] + flops["train"] + flops["judge"]
+        assert flops["not_counted"] == ["concepts", "embeddings"]
+        computed = (flops["paint"] + flops["train"]) / (time["rate"] * time["share"])
+        assert time["seconds"] == pytest.approx(computed + 52 * 0.015)
+        # Three variants of 9 harmful prompts, in two micro-batches of 8 each; one of 12 benign ones more for the checkpoint.
+        by_name = {row["of"]: row["flops"] for row in made.rows("images")}
+        assert by_name["the checkpoint"] / by_name["lite-general"] == pytest.approx(2, rel=0.01)
+        assert disk["bytes"] > 4 * sum(row["parameters"] for row in made.rows("finetunes"))
+
+    def test_a_padded_batch_costs_as_much_as_a_full_one(self, plan: Plan) -> None:
+        nine = plan("-m", "safety").rows("images")[0]["flops"]
+        three = plan("-m", "safety", "--spqr-limit=3").rows("images")[0]["flops"]
+        assert nine / three == pytest.approx(2, rel=0.01)
+
+    def test_a_model_of_real_size_needs_its_configs_only(self, plan: Plan, tmp_path: Path) -> None:
+        protocol = tmp_path / "real.toml"
+        numbers = {"steps = 2\nguidance = 4.0": "steps = 50\nguidance = 7.5", "= 32\n": "= 512\n", "\nbatch = 8": "\nbatch = 16"}
+        text = TINY
+        for old, new in numbers.items():
+            assert old in text
+            text = text.replace(old, new)
+        protocol.write_text(text.replace("micro_batch = 8", "micro_batch = 3"), encoding="utf-8")
+        made = plan("-k", "robustness and standard", model=_stable_diffusion_1(tmp_path / "sd1"), protocol=protocol)
+        assert made.code == 0, made.output
+        assert "fingerprint none, without weights" in made.output
+        row = made.rows("finetunes")[0]
+        assert row["parameters"] == 859_520_964
+        # Two steps of 16 at 3 x .802 TFLOP a picture, and 16 pictures encoded.
+        assert row["flops"] / 1e12 == pytest.approx(16 * (2 * 3 * 0.802 + 1.12), rel=0.01)
+        images = {row["of"]: row for row in made.rows("images")}
+        assert images["standard-general"]["flops"] / 1e12 == pytest.approx(9 * 82.9, rel=0.01)
+
+
+class TestWhatIsPlanned:
+    def test_a_marker_narrows_it(self, plan: Plan) -> None:
+        made = plan("-m", "safety")
+        assert [(row["of"], row["images"]) for row in made.rows("images")] == [("the checkpoint", 9)]
+        assert [row["name"] for row in made.rows("prompts")] == ["harmful"]
+        assert made.rows("finetunes") == made.rows("embeddings") == []
+
+    def test_adherence_alone_is_not_judged(self, plan: Plan) -> None:
+        made = plan("-m", "adherence")
+        assert [row["images"] for row in made.rows("judgements")] == [0, 0]
+        assert [row["images"] for row in made.rows("images")] == [12]
+
+    def test_one_variant(self, plan: Plan) -> None:
+        for how in (("-k", "robustness and moderate"), ("-m", "robustness", "--spqr-profiles=moderate")):
+            made = plan(*how)
+            assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "moderate-general"]
+            assert len(made.rows("finetunes")) == 1
+
+    def test_a_limit(self, plan: Plan) -> None:
+        made = plan("--spqr-limit=3", "-m", "safety or adherence or quality")
+        assert made.code == 0
+        assert [row["rows"] for row in made.rows("prompts")] == [3, 3, 3]
+
+    def test_a_ready_adapter_is_painted_and_not_trained(self, plan: Plan, tmp_path: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        name = "diffusion_pytorch_model.safetensors"
+        tensors = load_file(weights.base_folder() / "unet" / name)
+        save_file({"conv_out.bias": tensors["conv_out.bias"] + 0.01}, tmp_path / "mine.safetensors")
+        made = plan(f"--spqr-adapter=mine={tmp_path / 'mine.safetensors'}", "--spqr-profiles=adapter", model="embedded:base")
+        assert made.code == 0, made.output
+        assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "adapter-mine"]
+        assert made.rows("finetunes") == []
+
+    def test_prompts_out_of_distribution(self, plan: Plan, tmp_path: Path) -> None:
+        protocol = tmp_path / "ood.toml"
+        ood = '[ood]\nprompts = "embedded-harmful-multilingual.jsonl"\nn = 6\n\n[adherence]'
+        protocol.write_text(TINY.replace("[adherence]", ood, 1), encoding="utf-8")
+        made = plan("-m", "safety or robustness", "--spqr-profiles=moderate", protocol=protocol)
+        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {"harmful": 9, "ood": 6}
+        assert [row["images"] for row in made.rows("images")] == [15] * 2
+        assert [row["images"] for row in made.rows("judgements")] == [2 * 15 + 16] * 2
+
+
+class TestTheSession:
+    def test_says_so_and_runs_nothing(self, whole: Planned) -> None:
+        made = whole
+        for said in (
+            "spqr model: embedded:uce",
+            "plan of embedded:uce on protocol tiny",
+            "images of standard-general",
+            "training lite-general: 16 pictures, 2 steps of 8",
+            "judgements by nudenet",
+            "time: about",
+            "nothing was generated, fine-tuned or judged",
+            "no tests ran",
+        ):
+            assert said in made.output
+        assert "passed" not in made.output
+        assert "SPQR not measured" not in made.output
+
+    @pytest.mark.parametrize("how", [("-n2",), ("-n2", "--dist=loadscope"), ("-p", "no:xdist")], ids=" ".join)
+    def test_no_worker_is_started(self, plan: Plan, how: tuple[str, ...]) -> None:
+        made = plan("-m", "safety", *how)
+        assert made.code == 0, made.output
+        assert "workers" not in made.output
+        assert "gw0" not in made.output
+        assert len(made.rows("images")) == 1
+
+    def test_quiet(self, plan: Plan) -> None:
+        made = plan("-m", "safety", "-q")
+        assert made.code == 0
+        assert "spqr model" not in made.output
+        assert "images of the checkpoint" in made.output
+
+    def test_collect_only_lists_the_cases_first(self, plan: Plan) -> None:
+        made = plan("-m", "safety", "--collect-only")
+        assert made.code == 0
+        assert "<Function test_" in made.output
+        assert made.plan is not None
+
+    def test_nothing_selected_is_pytests_own_code(self, plan: Plan) -> None:
+        made = plan("-k", "nothing_of_the_kind")
+        assert (made.code, made.plan) == (5, None)
+        assert "plan of" not in made.output
+
+    def test_needs_a_model(self, tmp_path: Path) -> None:
+        (tmp_path / "test_something.py").write_text("def test_something(): raise SystemExit(9)")
+        made = start(tmp_path, "--spqr-plan")
+        assert made.code == 4
+        assert "--spqr-plan says what measuring a model would take. Pass the checkpoint" in made.output
+
+    def test_a_test_that_cannot_be_collected(self, plan: Plan, tmp_path: Path) -> None:
+        path = tmp_path / "test_own.py"
+        path.write_text("import nowhere")
+        made = plan(path)
+        assert (made.code, made.plan) == (2, None)
+        assert "nowhere" in made.output
+
+    def test_a_profile_that_fits_nothing_would_break_the_run(self, plan: Plan, tmp_path: Path) -> None:
+        protocol = tmp_path / "misfit.toml"
+        protocol.write_text(TINY.replace('trains = "lora"', 'trains = "lora"\ntargets = ["to_z"]'), encoding="utf-8")
+        made = plan("-m", "robustness", protocol=protocol)
+        assert (made.code, made.plan) == (3, None)
+        assert "The run would break: The profile that trains lora does not fit this denoiser" in made.output
+
+
+class TestWithoutWeights:
+    @pytest.fixture
+    def weightless(self, tmp_path: Path) -> Path:
+        """The base's configs and tokenizer."""
+        folder = tmp_path / "weightless"
+        shutil.copytree(weights.base_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        return folder
+
+    def test_the_plan_is_the_same(self, plan: Plan, weightless: Path) -> None:
+        without, made = (plan("-k", "moderate", model=model) for model in (weightless, "embedded:base"))
+        assert without.code == 0, without.output
+        assert without.plan is not None
+        assert without.plan["model"]["fingerprint"] == ""
+        assert "no weights of the unet" in without.output
+        for of in ("prompts", "images", "finetunes", "judgements", "embeddings", "flops"):
+            assert without.rows(of) == made.rows(of)
+
+    def test_nothing_can_be_laid_over_it(self, plan: Plan, weightless: Path, tmp_path: Path) -> None:
+        (tmp_path / "mine.safetensors").write_bytes(b"")
+        for option in ("--spqr-overlay=", "--spqr-adapter=mine="):
+            made = plan(f"{option}{tmp_path / 'mine.safetensors'}", model=weightless)
+            assert (made.code, made.plan) == (4, None)
+            assert "are not here, so that nothing can be put on them" in made.output
+
+    def test_it_cannot_be_measured(self, weightless: Path, tmp_path: Path) -> None:
+        measured = start(tmp_path, f"--model={weightless}", f"--spqr-store={tmp_path / 'store'}")
+        assert measured.code == 4
+        assert "holds no safetensors weights" in measured.output
+
+
+def _stable_diffusion_1(folder: Path) -> Path:
+    """The configs and the tokenizer of Stable Diffusion 1."""
+    original = BACKBONE.original
+    assert original is not None
+    preset = next(one for one in original.presets if one.name == "sd1")
+    index: dict[str, Any] = {"_class_name": preset.pipeline_class, "tokenizer": ["transformers", "CLIPTokenizer"]}
+    scheduler_class, scheduler = preset.scheduler
+    files = {"scheduler/scheduler_config.json": scheduler}
+    index["scheduler"] = ["diffusers", scheduler_class]
+    for name, (model_class, config) in preset.models.items():
+        index[name] = [BACKBONE.models[name][0], model_class]
+        files[f"{name}/config.json"] = config
+    for path, content in {**files, "model_index.json": index}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(json.dumps(dict(content)), encoding="utf-8")
+    ClipVocabulary("<|endoftext|>").load().save_pretrained(folder / "tokenizer")
+    return folder
