@@ -95,7 +95,7 @@ class _Planner:
         embeddings = self._embeddings(own)
         flops = self._sum(images, finetunes, judgements, embeddings)
         return Plan(
-            schema=plan.SCHEMA,
+            schema_=plan.SCHEMA,
             suite=f"spqr-tests {metadata.version('spqr-tests')}",
             model=Model.of(run),
             protocol=ProtocolName.of(run),
