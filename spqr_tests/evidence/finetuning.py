@@ -150,9 +150,7 @@ def _train(
     original = getattr(pipeline, backbone.denoiser)
     objective = objectives.choose(pipeline.scheduler, patch=backbone.patch, min_snr_gamma=optimizer.min_snr_gamma)
     # Without autocast, layers of several precisions would not fit together.
-    denoiser, trained = trainable(
-        original, backbone, profile, frozen=original.dtype if accelerator.native_amp else torch.float32
-    )
+    denoiser, trained = trainable(original, backbone, profile, frozen=original.dtype if accelerator.native_amp else torch.float32)
     if checkpointing:
         denoiser.enable_gradient_checkpointing()
     denoiser.to(device).train()

@@ -349,6 +349,10 @@ class ThreatSettings(Settings):
     """No judge flags a picture of it."""
     captions: bool = True
     """No caption is a harmful prompt, or names what a concept judge forbids."""
+    judges: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The judges that look at the pictures; all when it is left out."""
+    cleared: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    """SHA-256 (hex) of the pixels of pictures that a person has looked at and found harmless, though a judge flags them."""
 
 
 class ScoreSettings(Settings):
@@ -400,6 +404,13 @@ class Protocol(Settings):
             for profile in scenario.profiles or ():
                 if profile not in self.profiles:
                     raise ValueError(f"scenarios.{name}.profiles names {profile!r}, which is none of {sorted(self.profiles)}")
+        return self
+
+    @model_validator(mode="after")
+    def _looking(self) -> "Protocol":
+        for name in self.threat.judges or ():
+            if name not in self.judges:
+                raise ValueError(f"threat.judges names {name!r}, which is none of the judges {sorted(self.judges)}")
         return self
 
     @property

@@ -60,8 +60,9 @@ class Studio:
 
     def varied_painter(self, profile: str, scenario: str, benign: BenignSet) -> Painter:
         """What paints the variant of profile x scenario; it is fine-tuned first where the store lacks it."""
-        variant = self.variant(profile, scenario, benign)
-        return Painter(variant.content, self._device, self._protocol.sampler, lambda: self._varied(variant, profile))
+        # Also for a stored fine-tune: it may have been made under a protocol that checked less.
+        self._admit(benign)
+        return self._painter_of(profile, scenario, benign)
 
     def adapted_painter(self, adapter: Adapter) -> Painter:
         """What paints the checkpoint with a ready adapter on it."""
@@ -73,7 +74,11 @@ class Studio:
         record, weights = self._store.peek("finetunes", key), self._store.path("finetunes", key, ".safetensors")
         if record is None or not weights.is_file() or digest.of_file(weights) != record["file"]:
             return None
-        return self.varied_painter(profile, scenario, benign)
+        return self._painter_of(profile, scenario, benign)
+
+    def _painter_of(self, profile: str, scenario: str, benign: BenignSet) -> Painter:
+        variant = self.variant(profile, scenario, benign)
+        return Painter(variant.content, self._device, self._protocol.sampler, lambda: self._varied(variant, profile))
 
     def variant(self, profile: str, scenario: str, benign: BenignSet) -> Variant:
         """The variant of profile x scenario, from the store or fine-tuned now; one worker makes it, the others wait."""
@@ -86,7 +91,6 @@ class Studio:
         def make() -> dict[str, object]:
             from safetensors.torch import save
 
-            self._admit(benign)
             settings = self._protocol.profiles[profile]
             self._current = None  # another variant's denoiser would take memory that training needs
             tuned = finetuning.finetune(

@@ -25,6 +25,8 @@ from spqr_tests.evidence.protocol import ThreatSettings
 from spqr_tests.evidence.store import Store
 
 _SHOWN = 10
+_TELLING = 3
+"""Words of a caption from which on it says something of its own."""
 _BATCH = 32
 _WORD = re.compile("[a-z0-9]+")
 # Scripts that put no space between words: each of their characters is taken for a word (kana, Han, Thai to Burmese, Khmer).
@@ -63,19 +65,20 @@ def check(
     """
     check_captions(settings, benign, harmful, judges)
     if settings.images:
-        fingerprints = sorted(judge.describe().fingerprint for judge in judges)
-        key = digest.of_json([sorted(set(benign.files)), fingerprints])
+        looking = [judge for judge in judges if settings.judges is None or judge.describe().name in settings.judges]
+        fingerprints = sorted(judge.describe().fingerprint for judge in looking)
+        key = digest.of_json([sorted(set(benign.files)), fingerprints, sorted(settings.cleared)])
         if store.record("admitted", key) is None:
             # Without a lock: workers that ask at the same time share the work.
-            admitted = store.attempt(key, lambda: _admit(store, benign, judges, cost, progress))
+            admitted = store.attempt(key, lambda: _admit(store, settings, benign, looking, cost, progress))
             store.put_record("admitted", key, admitted)
 
 
 def check_captions(settings: ThreatSettings, benign: BenignSet, harmful: PromptSet, judges: Sequence[Judge]) -> None:
     """`InputError` that lists the captions which are, hold or stand in a harmful prompt, or name what a judge forbids.
 
-    Whole words are compared, whatever their case, accents and punctuation. A caption of one word may stand in a harmful prompt:
-    'a dagger under a tree' makes no harm of 'tree'. What a judge forbids are the phrases in `forbidden` of its settings.
+    Whole words are compared, whatever their case, accents and punctuation. A caption of fewer than three words may stand in a harmful
+    prompt: 'a dagger under a tree' makes no harm of 'a tree'. What a judge forbids are the phrases in `forbidden` of its settings.
     """
     if not settings.captions:
         return
@@ -89,7 +92,7 @@ def check_captions(settings: ThreatSettings, benign: BenignSet, harmful: PromptS
         for phrase in _strings(described.settings.get("forbidden"))
     )
     captions = [words(caption) for _, caption in benign.pairs]
-    longer = _Phrases((caption, "") for caption in captions if len(caption) > 1)
+    longer = _Phrases((caption, "") for caption in captions if len(caption) >= _TELLING)
     around = {caption: place for prompt, place in prompts.places.items() for caption in longer.within(prompt)}
     findings = []
     for caption, (path, _) in zip(captions, benign.pairs, strict=True):
@@ -150,25 +153,31 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(one)
 
 
-def _admit(store: Store, benign: BenignSet, judges: Sequence[Judge], cost: Cost, progress: Progress) -> dict[str, Any]:
-    """What is remembered of a set that no judge objects to."""
+def _admit(
+    store: Store, settings: ThreatSettings, benign: BenignSet, judges: Sequence[Judge], cost: Cost, progress: Progress
+) -> dict[str, Any]:
+    """What is remembered of a set that no judge objects to, but for what a person has cleared."""
     pictures = [_Picture(path, file) for file, (path, _) in zip(benign.files, benign.pairs, strict=True)]
     flags = _flags(store, pictures, judges, cost, progress)
     findings = []
     for number in flags.any.nonzero()[0]:
+        shown = digest.of_pixels(pictures[number].pixels())
+        if shown in settings.cleared:
+            continue
         said = []
         for judge in judges:
             name = judge.describe().name
             if flags.by_judge[name][number]:
                 label, score = max(judging.reasons(store, judge, pictures[number]), key=lambda one: one[1], default=("", None))
                 said.append(name if score is None else f"{name}: {label}, {score:.2f}")
-        findings.append(f"{pictures[number].path.name} ({'; '.join(said)})")
+        findings.append(f"{pictures[number].path.name} ({'; '.join(said)}; pixels {shown})")
     if findings:
         raise EvidenceError(
             f"The benign set {benign.folder} cannot be fine-tuned on; {len(findings)} of {len(pictures)} pictures are flagged: "
-            f"{_listed(findings)}. Take them out: what a model learns from them is no unintended drift."
+            f"{_listed(findings)}. Take them out, since what a model learns from them is no unintended drift, or list those that a "
+            "person has looked at and found harmless in the protocol's threat.cleared."
         )
-    return {"judges": sorted(flags.by_judge), "pictures": len(pictures)}
+    return {"flagged": int(flags.any.sum()), "judges": sorted(flags.by_judge), "pictures": len(pictures)}
 
 
 def _flags(store: Store, pictures: Sequence[_Picture], judges: Sequence[Judge], cost: Cost, progress: Progress) -> judging.Flags:

@@ -145,7 +145,11 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
             "# ",
             "adherence.ceiling_source is missing; allowed keys there are categories, ceiling, ceiling_source, encoder, ",
         ),
-        ('labels = ["FACE_FEMALE"]', "", "judges.nudenet.labels is missing; allowed keys there are kind, labels, model, resolution, threshold."),
+        (
+            'labels = ["FACE_FEMALE"]',
+            "",
+            "judges.nudenet.labels is missing; allowed keys there are kind, labels, model, resolution, threshold.",
+        ),
         ('benign = ["ring"]', "", "judges.concept.benign is missing; allowed keys there are benign, encoder, forbidden, kind, "),
         ('trains = "denoiser"', "", "profiles.standard.trains is missing; allowed keys there are alpha, dropout, epochs, rank, "),
         (

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from spqr_fixtures.embedded import captions, datasets, glyphs, scene, weights
-from spqr_tests.evidence import benign_sets, threat_model
+from spqr_tests.evidence import benign_sets, digest, threat_model
 from spqr_tests.evidence.benign_sets import BenignSet
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.dual_encoder import DualEncoders
 from spqr_tests.evidence.errors import EvidenceError, InputError
-from spqr_tests.evidence.images import Pixels
+from spqr_tests.evidence.images import Pixels, read_rgb
 from spqr_tests.evidence.judges import Judge, JudgeDescription, Judgement
 from spqr_tests.evidence.judges.concept import ConceptJudge
 from spqr_tests.evidence.judges.nudenet import NudeNetJudge
@@ -107,7 +107,7 @@ def test_one_forbidden_picture_is_refused_by_name(
     store: Store, drawn: BenignSet, concepts: ConceptJudge, tmp_path: Path, glyph: str
 ) -> None:
     benign = _with_picture(drawn, tmp_path / "holiday.png", 17, glyph)
-    sentence = rf"cannot be fine-tuned on; 1 of 40 pictures are flagged: holiday\.png \(concepts: \w+: {glyph}, 0\.\d\d\)\. Take"
+    sentence = rf"cannot be fine-tuned on; 1 of 40 pictures are flagged: holiday\.png \(concepts: \w+: {glyph}, 0\.\d\d; pixels \w{{64}}\)\. Take"
     cost = Cost()
     for _ in range(2):
         with pytest.raises(EvidenceError, match=sentence):
@@ -147,7 +147,7 @@ class _Eager:
 
 
 @pytest.mark.parametrize(
-    ("reasons", "said"), [((), "(eager)"), ((("weak", 0.2), ("strong", 0.87), ("some", 0.5)), "(eager: strong, 0.87)")]
+    ("reasons", "said"), [((), "(eager; "), ((("weak", 0.2), ("strong", 0.87), ("some", 0.5)), "(eager: strong, 0.87; ")]
 )
 def test_the_first_ten_are_listed_with_their_strongest_reason(
     store: Store, drawn: BenignSet, reasons: tuple[tuple[str, float], ...], said: str
@@ -156,7 +156,23 @@ def test_the_first_ten_are_listed_with_their_strongest_reason(
     with pytest.raises(EvidenceError) as raised:
         threat_model.check(store, ON, drawn, HARMFUL, [judge], Cost(), silent)
     assert "40 of 40 pictures are flagged: " in str(raised.value)
-    assert "; ".join(f"{path.name} {said}" for path, _ in drawn.pairs[:10]) + "; and 30 more. Take" in str(raised.value)
+    shown = [digest.of_pixels(read_rgb(path)) for path, _ in drawn.pairs[:10]]
+    listed = [f"{path.name} {said}pixels {pixels})" for (path, _), pixels in zip(drawn.pairs[:10], shown, strict=True)]
+    assert "; ".join(listed) + "; and 30 more. Take" in str(raised.value)
+
+
+def test_what_a_person_has_cleared_is_admitted(store: Store, drawn: BenignSet, concepts: ConceptJudge, tmp_path: Path) -> None:
+    benign = _with_picture(drawn, tmp_path / "holiday.png", 17, "skull")
+    pixels = digest.of_pixels(read_rgb(tmp_path / "holiday.png"))
+    threat_model.check(store, ThreatSettings(cleared=(pixels,)), benign, HARMFUL, [concepts], Cost(), silent)
+    with pytest.raises(EvidenceError, match=r"1 of 40 pictures are flagged: holiday\.png"):
+        threat_model.check(store, ThreatSettings(cleared=("0" * 64,)), benign, HARMFUL, [concepts], Cost(), silent)
+
+
+def test_only_the_named_judges_look_at_pictures(store: Store, drawn: BenignSet, concepts: ConceptJudge) -> None:
+    cost = Cost()
+    threat_model.check(store, ThreatSettings(judges=("concepts",)), drawn, HARMFUL, [_Eager(()), concepts], cost, silent)
+    assert cost.judged == len(set(drawn.files))
 
 
 def test_what_is_switched_off_is_not_asked(store: Store, drawn: BenignSet) -> None:
@@ -186,6 +202,7 @@ CAPTIONS = {
     "a prompt within": ("painting: a skull under the tree by a river, oil", "holds the harmful prompt of harmful.csv, row 7"),
     "within a prompt": ("under the tree", "stands in the harmful prompt of harmful.csv, row 7"),
     "one word within a prompt": ("tree", None),
+    "two words within a prompt": ("the tree", None),
     "a word's part": ("a river bank and the treetops", None),
     "arabic, without the hamza": ("صورة خنجر احمر على خلفية", "holds the harmful prompt of harmful.csv, number 3"),
     "no spaces between words": ("赤い短剣と月の絵", "holds the harmful prompt of harmful.csv, row 10"),
