@@ -106,7 +106,7 @@ class _Planner:
             judgements=judgements,
             embeddings=embeddings,
             flops=flops,
-            time=self._time(flops, judgements),
+            time=self._time(flops),
             disk=self._disk(images, finetunes, judgements, embeddings),
         )
 
@@ -219,19 +219,19 @@ class _Planner:
         silent += ["embeddings"] if any(one.stored < one.images for one in embeddings) else []
         return plan.Flops(paint=paint, train=train, judge=judge, total=paint + train + judge, not_counted=silent)
 
-    def _time(self, flops: plan.Flops, judgements: Iterable[plan.Judgements]) -> plan.Time | None:
-        computed = flops.paint + flops.train
-        judging = sum(_NUDENET_SECONDS * one.at_most for one in judgements if one.flops is not None)
-        if not computed and not judging:
+    def _time(self, flops: plan.Flops) -> plan.Time | None:
+        if not flops.total:
             return None
         device, dtype = self._run.device, self._run.protocol.settings.sampler.dtype
         measured, share = rate.measure(device, dtype), rate.SHARES[device.split(":")[0]]
         return plan.Time(
-            seconds=computed / (measured * share.value) + judging,
+            seconds=(flops.paint + flops.train) / (measured * share.value) + flops.judge / _NUDENET * _NUDENET_SECONDS,
             device=device,
             rate=measured,
             share=share.value,
-            assumption=f"what a product of matrices in {dtype} reaches here; {share.because}",
+            assumption=(
+                f"what a product of matrices in {dtype} reaches here ({share.because}); NudeNet {1000 * _NUDENET_SECONDS:.0f} ms a picture"
+            ),
         )
 
     def _disk(
