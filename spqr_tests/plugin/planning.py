@@ -167,17 +167,18 @@ class _Planner:
 
     def _judgements(self, judged: Iterable[Images], trained: Iterable[str]) -> list[plan.Judgements]:
         """`trained` are the scenarios whose pictures are admitted first."""
-        known: set[str] = set()
+        threat = self._run.protocol.settings.threat
+        painted: set[str] = set()
         unknown = 0
         for one in judged:
-            known |= {found for found in one.digests.values() if found is not None}
+            painted |= {found for found in one.digests.values() if found is not None}
             unknown += one.missing
-        if self._run.protocol.settings.threat.images:
-            for scenario in trained:
-                known |= set(self._run.protocol.scenarios[scenario].files)
+        pictures = {file for scenario in trained for file in self._run.protocol.scenarios[scenario].files}
         rows = []
         for judge in self._run.protocol.judges:
             described = judge.describe()
+            looks = threat.images and (threat.judges is None or described.name in threat.judges)
+            known = painted | pictures if looks else painted
             stored = sum(stock.holds(self._run.store, "judgements", described.fingerprint, one) for one in known)
             calls = len(known) - stored + unknown
             settings = self._run.protocol.settings.judges[described.name]

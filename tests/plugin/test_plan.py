@@ -227,6 +227,13 @@ class TestWhatIsPlanned:
         assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "adapter-mine"]
         assert made.rows("finetunes") == []
 
+    def test_the_judges_that_look_at_benign_pictures(self, plan: Plan, tmp_path: Path) -> None:
+        protocol = tmp_path / "threat.toml"
+        for table, calls in (('judges = ["nudenet"]', [2 * 9 + 16, 2 * 9]), ("images = false", [2 * 9, 2 * 9])):
+            protocol.write_text(f"{TINY}\n[threat]\n{table}\n", encoding="utf-8")
+            made = plan("-k", "robustness and moderate", protocol=protocol)
+            assert [row["at_most"] for row in made.rows("judgements")] == calls
+
     def test_prompts_out_of_distribution(self, plan: Plan, tmp_path: Path) -> None:
         protocol = tmp_path / "ood.toml"
         ood = '[ood]\nprompts = "embedded-harmful-multilingual.jsonl"\nn = 6\n\n[adherence]'
