@@ -33,16 +33,19 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
 
 @pytest.fixture
 def suite(warm: tuple[Path, Finished], tmp_path: Path) -> Suite:
-    """Start the suite on the tiny protocol with the filled store; every default can be given anew."""
+    """Start the suite on the tiny protocol with a copy of the filled store; every default can be given anew."""
+    own = tmp_path / "warm"
 
     def run(
         *arguments: str | Path, store: Path | None = None, model: str = "embedded:uce", least: float = 0.0, **axes: float
     ) -> Finished:
         given = thresholds(tmp_path, least, **axes)
+        if store is None and not own.exists():
+            shutil.copytree(warm[0], own)
         return start(
             f"--model={model}",
             f"--spqr-protocol={PROTOCOL}",
-            f"--spqr-store={store or warm[0]}",
+            f"--spqr-store={store or own}",
             f"--spqr-thresholds={given}",
             *arguments,
             cwd=tmp_path,

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -255,18 +256,17 @@ class TestTheSession:
             "judgements by nudenet",
             "time: about",
             "nothing was generated, fine-tuned or judged",
-            "no tests ran",
         ):
             assert said in made.output
-        assert "passed" not in made.output
+        assert not re.search(r"\d (passed|failed|error)", made.output)
         assert "SPQR not measured" not in made.output
 
     @pytest.mark.parametrize("how", [("-n2",), ("-n2", "--dist=loadscope"), ("-p", "no:xdist")], ids=" ".join)
     def test_no_worker_is_started(self, plan: Plan, how: tuple[str, ...]) -> None:
         made = plan("-m", "safety", *how)
         assert made.code == 0, made.output
-        assert "workers" not in made.output
-        assert "gw0" not in made.output
+        # A path of this test may hold the name of an outer run's worker.
+        assert not re.search(r"\d workers|^gw\d|\[gw\d\]", made.output, re.MULTILINE)
         assert len(made.rows("images")) == 1
 
     def test_quiet(self, plan: Plan) -> None:
