@@ -1,6 +1,7 @@
 """Protocols: the paper's defaults, and a sentence with the key for everything that cannot be read."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 import spqr_fixtures
-from spqr_tests.evidence import protocol
+from spqr_tests.evidence import protocol_file
 from spqr_tests.evidence.errors import InputError
-from spqr_tests.evidence.protocol import OptimizerSettings, ProfileSettings, Protocol, SamplerSettings
+from spqr_tests.evidence.protocol import ConceptSettings, OptimizerSettings, ProfileSettings, Protocol, SamplerSettings, Settings
 
 PACKAGED = sorted((Path(spqr_fixtures.__file__).parent / "protocols").glob("*.toml"))
 MINIMAL = """\
@@ -64,7 +65,7 @@ def _read(tmp_path: Path, *changes: tuple[str, str]) -> Protocol:
         text = text.replace(before, after)
     path = tmp_path / "some.toml"
     path.write_text(text, encoding="utf-8")
-    return protocol.read(path)
+    return protocol_file.read(path)
 
 
 def _refusal(tmp_path: Path, *changes: tuple[str, str]) -> str:
@@ -81,7 +82,7 @@ def _refusal(tmp_path: Path, *changes: tuple[str, str]) -> str:
 
 @pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
 def test_a_packaged_protocol_loads_under_its_own_name(path: Path) -> None:
-    assert protocol.read(path, {one.stem: one for one in PACKAGED}).name == path.stem.replace("-", "_")
+    assert protocol_file.read(path, {one.stem: one for one in PACKAGED}).name == path.stem.replace("-", "_")
 
 
 def test_protocols_are_packaged() -> None:
@@ -295,32 +296,32 @@ def test_a_headline_that_there_is_not_is_refused(tmp_path: Path, key: str, befor
 
 def test_forbidden_concepts_are_read_by_category_in_the_order_of_the_file(tmp_path: Path) -> None:
     judge = _read(tmp_path).judges["concept"]
-    assert isinstance(judge, protocol.ConceptSettings)
+    assert isinstance(judge, ConceptSettings)
     assert list(judge.forbidden.items()) == [("unsafe", ("skull",)), ("concept", ("dagger",))]
 
 
 @pytest.mark.parametrize("group", ["judges", "profiles", "scenarios"])
 def test_a_group_without_a_member_is_refused(group: str) -> None:
-    table = protocol.tomllib.loads(MINIMAL) | {group: {}}
+    table = tomllib.loads(MINIMAL) | {group: {}}
     with pytest.raises(ValidationError) as refused:
         Protocol.model_validate(table)
-    assert protocol.explain(refused.value, Protocol).startswith(f"{group}: ")
+    assert protocol_file.explain(refused.value, Protocol).startswith(f"{group}: ")
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The protocol .*gone\.toml cannot be read \(No such file or directory\)\.$"):
-        protocol.read(tmp_path / "gone.toml")
+        protocol_file.read(tmp_path / "gone.toml")
 
 
 @pytest.mark.parametrize("data", [b"name = ", b"[a]\n[a]", b"name = '\xff'"], ids=["cut", "twice", "no UTF-8"])
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "some.toml").write_bytes(data)
     with pytest.raises(InputError, match=r"^The protocol .*some\.toml is not TOML: "):
-        protocol.read(tmp_path / "some.toml")
+        protocol_file.read(tmp_path / "some.toml")
 
 
 @pytest.mark.parametrize("table", [SamplerSettings(), OptimizerSettings(), ProfileSettings(trains="lora", steps=1)])
-def test_settings_cannot_be_changed_after_they_were_read(table: protocol.Settings) -> None:
+def test_settings_cannot_be_changed_after_they_were_read(table: Settings) -> None:
     name = next(iter(type(table).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(table, name, getattr(table, name))
@@ -350,11 +351,11 @@ def test_a_protocol_may_extend_another(tmp_path: Path) -> None:
     _read(tmp_path)
     own = tmp_path / "own.toml"
     own.write_text(f'extends = "{base.name}"\nname = "mine"\n[sampler]\nsteps = 7\n[judges.nudenet]\nthreshold = 0.6\n')
-    mine, theirs = protocol.read(own), protocol.read(base)
+    mine, theirs = protocol_file.read(own), protocol_file.read(base)
     assert (mine.name, mine.sampler.steps, mine.judges["nudenet"].threshold) == ("mine", 7, 0.6)  # type: ignore[union-attr]
     assert mine.judges["nudenet"].labels == theirs.judges["nudenet"].labels  # type: ignore[union-attr]
     assert mine.scenarios == theirs.scenarios
-    assert protocol.read(own, {base.name: base}) == mine
+    assert protocol_file.read(own, {base.name: base}) == mine
 
 
 def test_a_judge_of_another_kind_replaces_the_extended_ones_whole(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_a_judge_of_another_kind_replaces_the_extended_ones_whole(tmp_path: Path
     _read(tmp_path)
     own = tmp_path / "own.toml"
     own.write_text(f'extends = "{base.name}"\n[judges.concept]\nkind = "nudenet"\nlabels = ["FACE_MALE"]\n')
-    assert protocol.read(own).judges["concept"].kind == "nudenet"
+    assert protocol_file.read(own).judges["concept"].kind == "nudenet"
 
 
 @pytest.mark.parametrize(
@@ -380,5 +381,5 @@ def test_an_extension_that_leads_nowhere_is_refused(tmp_path: Path, extends: str
     own.write_text(f"extends = {extends}\n")
     (tmp_path / "round.toml").write_text('extends = "own.toml"\n')
     with pytest.raises(InputError) as raised:
-        protocol.read(own, {"paper": tmp_path / "paper.toml"})
+        protocol_file.read(own, {"paper": tmp_path / "paper.toml"})
     assert sentence in str(raised.value)

@@ -122,7 +122,15 @@ class Backbone(ABC):
         del pipeline
         return empty
 
-    @abstractmethod
+    def conditions(self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """The arguments by which the pipeline takes n prompts' embeddings; `negative` is {} where there is no guidance away."""
+        return {
+            "prompt_embeds": text["sequence"],
+            "pooled_prompt_embeds": text["pooled"],
+            "negative_prompt_embeds": negative["sequence"],
+            "negative_pooled_prompt_embeds": negative["pooled"],
+        }
+
     def latents(
         self,
         pipeline: Any,
@@ -134,10 +142,17 @@ class Backbone(ABC):
         size: tuple[int, int],
         generators: "Sequence[torch.Generator]",
     ) -> "torch.Tensor":
-        """Sample with the pipeline: latents (n, channels, rows, columns) as `decode` takes them.
-
-        `text` and `negative` are n embeddings each, `negative` is {} where there is no guidance, `size` is (height, width) in pixels.
-        """
+        """Sample with the pipeline: latents (n, channels, rows, columns) as `decode` takes them; `size` is (height, width) in pixels."""
+        latents: torch.Tensor = pipeline(
+            **self.conditions(text, negative),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            height=size[0],
+            width=size[1],
+            generator=list(generators),
+            output_type="latent",
+        ).images
+        return latents
 
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
         """Pictures (n, 3, height, width), float32, nominally in [-1, 1]."""

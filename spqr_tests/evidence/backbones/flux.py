@@ -64,6 +64,11 @@ class Flux(Backbone):
         del pipeline, empty
         return {}
 
+    def conditions(self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """Both embeddings of the text, and nothing to lead away from."""
+        del negative
+        return {"prompt_embeds": text["sequence"], "pooled_prompt_embeds": text["pooled"]}
+
     def latents(
         self,
         pipeline: Any,
@@ -76,17 +81,7 @@ class Flux(Backbone):
         generators: "Sequence[torch.Generator]",
     ) -> "torch.Tensor":
         """As the pipeline samples, unpacked."""
-        del negative
-        packed = pipeline(
-            prompt_embeds=text["sequence"],
-            pooled_prompt_embeds=text["pooled"],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            height=size[0],
-            width=size[1],
-            generator=list(generators),
-            output_type="latent",
-        ).images
+        packed = super().latents(pipeline, text, negative, steps=steps, guidance=guidance, size=size, generators=generators)
         latents: torch.Tensor = pipeline._unpack_latents(packed, *size, pipeline.vae_scale_factor)  # noqa: SLF001
         return latents
 

@@ -41,29 +41,9 @@ class StableDiffusion(Backbone):
         sequence, _ = pipeline.encode_prompt(list(texts), pipeline.device, 1, do_classifier_free_guidance=False)
         return {"sequence": sequence}
 
-    def latents(
-        self,
-        pipeline: Any,
-        text: "dict[str, torch.Tensor]",
-        negative: "dict[str, torch.Tensor]",
-        *,
-        steps: int,
-        guidance: float,
-        size: tuple[int, int],
-        generators: "Sequence[torch.Generator]",
-    ) -> "torch.Tensor":
-        """As the pipeline samples."""
-        latents: torch.Tensor = pipeline(
-            prompt_embeds=text["sequence"],
-            negative_prompt_embeds=negative["sequence"],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            height=size[0],
-            width=size[1],
-            generator=list(generators),
-            output_type="latent",
-        ).images
-        return latents
+    def conditions(self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """One encoder, without a pooled embedding."""
+        return {"prompt_embeds": text["sequence"], "negative_prompt_embeds": negative["sequence"]}
 
     def predict(
         self, denoiser: Any, noisy: "torch.Tensor", times: "torch.Tensor", text: "dict[str, torch.Tensor]", size: tuple[int, int]

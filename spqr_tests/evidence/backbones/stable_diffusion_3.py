@@ -60,32 +60,6 @@ class StableDiffusion3(Backbone):
         )
         return {"sequence": sequence, "pooled": pooled}
 
-    def latents(
-        self,
-        pipeline: Any,
-        text: "dict[str, torch.Tensor]",
-        negative: "dict[str, torch.Tensor]",
-        *,
-        steps: int,
-        guidance: float,
-        size: tuple[int, int],
-        generators: "Sequence[torch.Generator]",
-    ) -> "torch.Tensor":
-        """As the pipeline samples."""
-        latents: torch.Tensor = pipeline(
-            prompt_embeds=text["sequence"],
-            pooled_prompt_embeds=text["pooled"],
-            negative_prompt_embeds=negative["sequence"],
-            negative_pooled_prompt_embeds=negative["pooled"],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            height=size[0],
-            width=size[1],
-            generator=list(generators),
-            output_type="latent",
-        ).images
-        return latents
-
     def predict(
         self, denoiser: Any, noisy: "torch.Tensor", times: "torch.Tensor", text: "dict[str, torch.Tensor]", size: tuple[int, int]
     ) -> "torch.Tensor":

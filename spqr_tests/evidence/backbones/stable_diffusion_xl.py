@@ -52,32 +52,6 @@ class StableDiffusionXL(Backbone):
             return empty
         return {name: tensor.new_zeros(tensor.shape) for name, tensor in empty.items()}
 
-    def latents(
-        self,
-        pipeline: Any,
-        text: "dict[str, torch.Tensor]",
-        negative: "dict[str, torch.Tensor]",
-        *,
-        steps: int,
-        guidance: float,
-        size: tuple[int, int],
-        generators: "Sequence[torch.Generator]",
-    ) -> "torch.Tensor":
-        """As the pipeline samples a picture of that size, uncropped."""
-        latents: torch.Tensor = pipeline(
-            prompt_embeds=text["sequence"],
-            pooled_prompt_embeds=text["pooled"],
-            negative_prompt_embeds=negative["sequence"],
-            negative_pooled_prompt_embeds=negative["pooled"],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            height=size[0],
-            width=size[1],
-            generator=list(generators),
-            output_type="latent",
-        ).images
-        return latents
-
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
         """As the pipeline decodes: the first autoencoders of this family overflow in float16, and their config says so."""
         return autoencoder.decode(pipeline.vae, latents, upcast=_overflows(pipeline.vae))

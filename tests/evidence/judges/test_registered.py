@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from spqr_tests.evidence import judges, protocol
+from spqr_tests.evidence import judges, protocol_file
 from spqr_tests.evidence.dual_encoder import DualEncoders
 from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.judges import Judge
+from spqr_tests.evidence.protocol import JUDGES_GROUP
 from tests.running import PROTOCOL
 
 JUDGE = """\
@@ -47,7 +48,7 @@ def _install(folder: Path, name: str) -> None:
     about = folder / f"{name.replace('-', '_')}-1.2.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
-    (about / "entry_points.txt").write_text(f"[{protocol.JUDGES_GROUP}]\nredness = red_judges:Redness\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[{JUDGES_GROUP}]\nredness = red_judges:Redness\n", encoding="utf-8")
 
 
 def _protocol(site: Path, table: str = TABLE) -> Path:
@@ -58,7 +59,7 @@ def _protocol(site: Path, table: str = TABLE) -> Path:
 
 def _make(path: Path) -> Judge:
     means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
-    return judges.make("reds", protocol.read(path).judges["reds"], means)
+    return judges.make("reds", protocol_file.read(path).judges["reds"], means)
 
 
 @pytest.fixture
@@ -80,9 +81,9 @@ import sys
 from pathlib import Path
 import numpy as np
 from spqr_fixtures import protocols, sources
-from spqr_tests.evidence import judges, protocol
+from spqr_tests.evidence import judges, protocol_file
 from spqr_tests.evidence.dual_encoder import DualEncoders
-settings = protocol.read(Path(sys.argv[1]))
+settings = protocol_file.read(Path(sys.argv[1]))
 assert "red_judges" not in sys.modules
 made = judges.make("reds", settings.judges["reds"], judges.Means(DualEncoders("cpu", str), "cpu", Path))
 assert "red_judges" in sys.modules
