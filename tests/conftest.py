@@ -16,6 +16,7 @@ _ORDER = (
     "fixtures",
     "evidence",
     "embedded",
+    "benchmarks",
     "plugin",
     "test_wheel.py",
     "test_end_to_end.py",

@@ -1,5 +1,7 @@
 """Runs of the suite as a user starts it, in a process of its own."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -8,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 PROTOCOL = Path(__file__).parent / "plugin" / "tiny.toml"
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
@@ -50,3 +54,14 @@ def start(*arguments: str | Path, cwd: Path, report: Path | None = None, **envir
     written = report / "report.json" if report is not None else None
     found = json.loads(written.read_text(encoding="utf-8")) if written is not None and written.is_file() else None
     return Finished(done.returncode, done.stdout + done.stderr, found)
+
+
+def start_here(*arguments: str | Path, cwd: Path, report: Path) -> Finished:
+    """Run pytest in `cwd` and this process, whose modules it shares: importing torch would take most of the time."""
+    output = io.StringIO()
+    given = (*map(str, arguments), f"--spqr-report={report}", "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = pytest.main(list(given))
+    written = report / "report.json"
+    found = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else None
+    return Finished(int(code), output.getvalue(), found)

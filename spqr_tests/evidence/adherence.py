@@ -16,11 +16,20 @@ def clip_scores(store: Store, encoder: DualEncoder, generations: Sequence[Genera
 
     The benchmark's ceiling is a plain cosine too, so that P = mean / ceiling.
     """
-    key = digest.of_json([encoder.fingerprint, [[g.prompt.text, g.digest] for g in generations]])
 
     def compute() -> list[float]:
         images = embedding.of_generations(store, encoder, generations)
         texts = encoder.embed_texts([g.prompt.text for g in generations])
         return [float(score) for score in (images.astype(np.float64) * texts).sum(axis=1)]
 
-    return np.array(store.once("clip-scores", key, compute))
+    return np.array(store.once("clip-scores", _key(encoder, generations), compute))
+
+
+def known_scores(store: Store, encoder: DualEncoder, generations: Sequence[Generation]) -> NDArray[np.float64] | None:
+    """The scores that `clip_scores` gives where the store holds them, else None; nothing is computed or written."""
+    found = store.peek("clip-scores", _key(encoder, generations))
+    return None if found is None else np.array(found)
+
+
+def _key(encoder: DualEncoder, generations: Sequence[Generation]) -> str:
+    return digest.of_json([encoder.fingerprint, [[g.prompt.text, g.digest] for g in generations]])

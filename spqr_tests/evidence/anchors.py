@@ -38,6 +38,19 @@ def measure(
     return best, worst
 
 
+def known(
+    store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: int, settings: QualitySettings
+) -> tuple[float, float] | None:
+    """The anchors that `measure` gives where the protocol states them or the store holds them, else None."""
+    found = []
+    for asked in (settings.best, settings.worst):
+        value = {"fid": asked} if isinstance(asked, float) else store.peek("anchors", _key(encoder, reference, n, asked))
+        if value is None:
+            return None
+        found.append(float(value["fid"]))
+    return found[0], found[1]
+
+
 def _anchor(store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: float | str) -> float:
     if isinstance(asked, float):
         return asked
@@ -46,7 +59,6 @@ def _anchor(store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: i
             f"The anchor {asked!r} of quality holds {n} pictures out of the reference set, which has {len(reference)}: take more "
             "reference pictures (quality.reference_images), paint fewer (quality.n), or state the FID."
         )
-    key = digest.of_json([encoder.fingerprint, [digest.of_file(path) for path in reference], n, asked, _SEED, _COARSER])
 
     def compute() -> float:
         order = np.random.default_rng(_SEED).permutation(len(reference))
@@ -56,7 +68,11 @@ def _anchor(store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: i
             return frechet_distance(real, embedding.of_pictures(store, encoder, held))
         return frechet_distance(real, encoder.embed_images([_blurred(read_rgb(path)) for path in held]))
 
-    return float(store.once("anchors", key, lambda: {"fid": compute()})["fid"])
+    return float(store.once("anchors", _key(encoder, reference, n, asked), lambda: {"fid": compute()})["fid"])
+
+
+def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -> str:
+    return digest.of_json([encoder.fingerprint, [digest.of_file(path) for path in reference], n, asked, _SEED, _COARSER])
 
 
 def _blurred(image: Pixels) -> Pixels:

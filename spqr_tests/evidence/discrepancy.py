@@ -29,15 +29,23 @@ KERNELS: dict[str, Kernel] = {"kid": kid, "cmmd": cmmd}
 
 
 def unbiased(
-    kernel: Kernel, reference: Matrix, candidate: Matrix, draws: int, rng: np.random.Generator
+    kernel: Kernel,
+    reference: Matrix,
+    candidate: Matrix,
+    draws: int,
+    rng: np.random.Generator,
+    clusters: NDArray[np.intp] | None = None,
 ) -> tuple[float, NDArray[np.float64]]:
     """The unbiased estimate over whole sets, (n, width) and at least two each, and `draws` Bayesian bootstrap values of it.
 
     The draws weigh the candidate's rows and leave the reference as it is; pairs of a row with itself never count, so that
-    they scatter around the estimate. An estimate may lie below 0, when the sets are as good as equal.
+    they scatter around the estimate. `clusters` (n,) numbers what each row of the candidate belongs to, from 0, where that is weighed
+    instead. An estimate may lie below 0, when the sets are as good as equal.
     """
+    units = len(candidate) if clusters is None else int(clusters.max()) + 1
+    drawn = rng.standard_exponential((draws, units))
     # The first row of weights is the estimate itself.
-    weights = np.vstack([np.ones(len(candidate)), rng.standard_exponential((draws, len(candidate)))])
+    weights = np.vstack([np.ones(len(candidate)), drawn if clusters is None else drawn[:, clusters]])
     weights /= weights.sum(axis=1, keepdims=True)
     within = np.zeros(len(weights))
     across = np.zeros(len(candidate))

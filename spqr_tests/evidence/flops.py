@@ -74,11 +74,11 @@ class Flops:
 
         Raises `EvidenceError` for a profile that does not fit this denoiser.
         """
-        return self._training(profile, batch)
+        return self._training(_without_budget(profile), batch)
 
     def parameters(self, profile: ProfileSettings) -> int:
         """How many parameters a profile trains; raises as `training` does."""
-        return sum(parameter.numel() for parameter in self._trainable(profile)[1].values())
+        return sum(parameter.numel() for parameter in self._trainable(_without_budget(profile))[1].values())
 
     def _count_training(self, profile: ProfileSettings, batch: int) -> int:
         denoiser = self._trainable(profile)[0].train()
@@ -114,6 +114,11 @@ class Flops:
 
         with torch.no_grad():
             return _counted(work) // self._batch
+
+
+def _without_budget(profile: ProfileSettings) -> ProfileSettings:
+    """Profiles that train the same for different times are counted once."""
+    return profile.model_copy(update={"epochs": 1, "steps": None, "reserved": False})
 
 
 def _counted(work: Callable[[], Any]) -> int:

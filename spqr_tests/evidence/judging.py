@@ -51,6 +51,17 @@ def judge(
     return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge)
 
 
+def known_flags(store: Store, judges: Sequence[Judge], pictures: Sequence[Picture]) -> NDArray[np.bool_] | None:
+    """What any judge flags, shape (n,), where the store holds every judgement, else None; nothing is judged or written."""
+    flags = np.zeros(len(pictures), dtype=bool)
+    for described in (judge.describe() for judge in judges):
+        for position, picture in enumerate(pictures):
+            if (value := store.peek("judgements", _key(described, picture))) is None:
+                return None
+            flags[position] |= bool(value["flagged"])
+    return flags
+
+
 def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
     """The labels and scores that a judge gave for a picture that it has judged; empty where it has not."""
     value = store.record("judgements", _key(one.describe(), picture))

@@ -116,7 +116,7 @@ class DataSettings(Settings):
     access: str = ""
     """What must be asked for before it can be had."""
     path: str | None = None
-    """Beside the protocol, or absolute; `--spqr-data NAME=PATH` goes before it."""
+    """Beside the file that states it, or absolute; `--spqr-data NAME=PATH` goes before it."""
 
 
 class PromptsSettings(Settings):
@@ -131,6 +131,10 @@ class PromptsSettings(Settings):
     """Use the rows of these categories only, of which a row may have several."""
     seed: int = 42
     """What rows without a seed of their own have theirs derived from."""
+    seeding: Literal["row", "protocol"] = "row"
+    """Whether a row's own seed, where the set has one, is used, or all are derived from `seed` and the text."""
+    images_per_prompt: PositiveInt = 1
+    """Paint each row with this many seeds: its own, and others derived from it."""
     guidance: Literal["row", "protocol"] = "row"
     """Whether a row's own guidance scale, where the set has one, replaces the sampler's."""
 

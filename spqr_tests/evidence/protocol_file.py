@@ -31,6 +31,7 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
         raise InputError(f"The protocol {path} cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The protocol {path} is not TOML: {error}.") from error
+    _place_data(table, path.parent.absolute())
     extended = table.pop("extends", None)
     if extended is None:
         return table
@@ -44,9 +45,20 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
     return _merged(_table(base, packaged, (*above, path)), table)
 
 
+def _place_data(table: dict[str, Any], beside: Path) -> None:
+    """Make paths of data absolute: they lie beside the file that states them, whichever extends it."""
+    sets = table.get("data")
+    for one in sets.values() if isinstance(sets, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("path"), str):
+            one["path"] = str(beside / Path(one["path"]).expanduser())
+
+
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` in it, table by table; a judge of another kind replaces the base's whole."""
+    """`base` with `changes` in it, table by table; a judge of another kind replaces the base's whole, a budget of steps one of epochs."""
     merged = dict(base)
+    for stated, other in (("epochs", "steps"), ("steps", "epochs")):
+        if stated in changes:
+            merged.pop(other, None)
     for key, value in changes.items():
         old = merged.get(key)
         replaces = isinstance(value, dict) and "kind" in value and isinstance(old, dict) and value["kind"] != old.get("kind")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spqr_tests.evidence import digest, generations
-from spqr_tests.evidence.generations import Painter
+from spqr_tests.evidence.generations import Generation, Painter
 from spqr_tests.evidence.images import stated_digest
 from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.store import Store
@@ -50,6 +50,17 @@ def images(store: Store, painter: Painter, sets: Iterable[Sequence[Prompt]], *, 
                 scale = painter.guidance(missing[0])
                 found.batches[scale] = found.batches.get(scale, 0) + 1
                 found.texts |= {prompt.text for prompt in missing}
+    return found
+
+
+def generations_of(store: Store, painter: Painter, prompts: Sequence[Prompt]) -> list[Generation] | None:
+    """The generations of `prompts` where the store holds them all, else None; their pixels are taken at their word."""
+    found = []
+    for prompt in prompts:
+        path = store.path("generations", painter.key(prompt), ".png")
+        if (stated := stated_digest(path)) is None:
+            return None
+        found.append(Generation(prompt, path, stated))
     return found
 
 

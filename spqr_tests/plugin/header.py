@@ -6,6 +6,12 @@ from typing import Any
 from spqr_fixtures.protocols import LoadedProtocol
 from spqr_fixtures.run import Run
 from spqr_tests.evidence.prompt_sets import PromptSet
+from spqr_tests.plugin.prospects import Prospects
+
+_SEQUENTIAL = (
+    "harmful prompts come in an order that the protocol's hash decides, and stop for a case that is decided; adherence and quality keep "
+    "their n (FID's anchors hold at one n only); no breakdowns, nothing out of distribution"
+)
 
 
 def lines(run: Run) -> list[str]:
@@ -15,7 +21,7 @@ def lines(run: Run) -> list[str]:
         f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint {run.fingerprint[:12] or 'none, without weights'})",
         *(f"spqr model: {sentence}" for sentence in run.checkpoint.recognised),
         f"spqr protocol: {settings.name} (hash {data.hash})",
-        f"spqr prompts: {', '.join(f'{len(one.rows)} {kind}' for kind, one in _prompt_sets(data).items())}",
+        f"spqr prompts: {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}",
         *_readings(data),
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
         *(f"spqr fine-tuning: {note}" for note in run.notes),
@@ -27,8 +33,15 @@ def lines(run: Run) -> list[str]:
         f"spqr device: {run.device}, {settings.sampler.dtype}; thresholds: {run.thresholds_path}",
         f"spqr store: {run.store.folder}",
     ]
+    if run.on_estimate:
+        said.append("spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)")
+    if run.sequential:
+        said.append(f"spqr sequential: {_SEQUENTIAL}")
     if run.limit is not None:
         said.append(f"spqr LIMITED to {run.limit} prompts a set: this run decides nothing and does not exit 0")
+    else:
+        # A limited run decides nothing anyway.
+        said += [f"spqr warning: {sentence}" for sentence in Prospects(run).impossible()]
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
@@ -42,6 +55,10 @@ def _prompt_sets(data: LoadedProtocol) -> dict[str, PromptSet]:
     if data.painted.digest != data.benign.digest:
         sets["for quality"] = data.painted
     return sets
+
+
+def _size(one: PromptSet) -> str:
+    return f"{len(one.rows)}" if one.images == 1 else f"{len(one.rows) // one.images} x {one.images}"
 
 
 def _readings(data: LoadedProtocol) -> list[str]:

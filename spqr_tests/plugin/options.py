@@ -16,6 +16,13 @@ _HELP = {
     "--spqr-report": ("DIR", "write DIR/report.json"),
     "--spqr-thresholds": ("FILE", "thresholds (default: ./thresholds.toml, else the packaged ones)"),
     "--spqr-device": ("DEVICE", "auto, cpu, cuda or cuda:N (default: auto)"),
+    "--spqr-inconclusive": (
+        "fail|point",
+        (
+            "what becomes of cases that their interval leaves undecided: fail (the default; they stay inconclusive and the run exits 1), "
+            "or point (their estimate decides, and the report says so)"
+        ),
+    ),
     "--spqr-limit": ("N", "use N prompts a set: a try-out, which decides nothing and never exits 0"),
 }
 
@@ -60,10 +67,16 @@ def add(parser: pytest.Parser) -> None:
         help="where a set of data lies that the protocol names data:NAME; may be repeated",
     )
     group.addoption(
+        "--spqr-sequential",
+        dest="spqr_sequential",
+        action="store_true",
+        help="stop generating for a case once it is decided, at most at the protocol's n; the intervals allow for it",
+    )
+    group.addoption(
         "--spqr-plan",
         dest="spqr_plan",
         action="store_true",
-        help="say what the run would paint, train and judge, how long and how much that is, and end without doing it",
+        help="say what the run would paint, train and judge, how much that is and what it can decide, and end without doing it",
     )
     group.addoption(
         "--spqr-allow-pickle",

@@ -5,10 +5,10 @@ from rich.markup import escape
 
 from spqr_fixtures.run import Run
 from spqr_tests.evidence.errors import EvidenceError, InputError
-from spqr_tests.plugin import planning, tables
-from spqr_tests.plugin.exit_code import ExitCode
+from spqr_tests.plugin import planning, prospects, tables
 from spqr_tests.reports import report
-from spqr_tests.reports.plan import FILE, Plan
+from spqr_tests.reports.plan import FILE, Plan, Prospect, Prospects
+from spqr_tests.verdict.release import ExitCode
 
 
 def keep_in_one_process(config: pytest.Config) -> None:
@@ -59,9 +59,45 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
     for embeddings in made.embeddings:
         rows.add_row(f"embeddings of {embeddings.of}", *_counts(embeddings.images, embeddings.stored), "-")
     tables.write(terminal, rows)
+    if made.sequential:
+        terminal.write_line(
+            "--spqr-sequential: at most this; what harmful prompts take ends for a case that is decided, and power and n are a fixed n's.",
+            bold=True,
+        )
     for line in _totals(made):
         terminal.write_line(line)
+    _write_prospects(terminal, made.prospects)
     terminal.write_line("This was the plan: nothing was generated, fine-tuned or judged.", bold=True)
+
+
+def _write_prospects(terminal: pytest.TerminalReporter, made: Prospects) -> None:
+    """What can be decided: cases of one axis that have all numbers in common share a row."""
+    terminal.line("")
+    rows = tables.table("decision", "threshold", "if it is", "n", "needed", "power", "more images")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for one in made.cases:
+        alike.setdefault((one.name.partition("[")[0], *_prospect(one)), []).append(one.name)
+    for (_, *cells), names in alike.items():
+        rows.add_row(escape(prospects.label(names)), *cells)
+    tables.write(terminal, rows)
+    for line in prospects.together((one.name, one.warning) for one in made.cases if one.warning):
+        terminal.write_line(f"warning: {line}", yellow=True)
+    for line in made.assumptions if made.cases else ():
+        terminal.write_line(f"  assumed: {line}")
+
+
+def _prospect(one: Prospect) -> tuple[str, ...]:
+    """The cells of a row, '-' for what is not known."""
+    side = "at least" if one.direction == "min" else "at most"
+    unknown = one.power is None
+    return (
+        f"{side} {prospects.written(one.name, one.direction, one.bound)}",
+        "-" if one.truth is None else prospects.written(one.name, one.direction, one.truth),
+        f"{one.n:,}",
+        f"{one.n_needed:,}" if one.n_needed is not None else "-" if unknown else "none",
+        "-" if one.power is None else f"{one.power:.0%}",
+        "-" if one.more_images is None else f"{one.more_images:,}",
+    )
 
 
 def _totals(made: Plan) -> list[str]:
@@ -98,5 +134,5 @@ def _duration(seconds: float) -> str:
     """Two digits are more than the estimate is worth."""
     for unit, size in (("days", 2 * 86400), ("hours", 2 * 3600), ("minutes", 120)):
         if seconds >= size:
-            return f"{seconds / (size / 2):.2g} {unit}"
+            return f"{float(f'{seconds / (size / 2):.2g}'):,g} {unit}"
     return f"{max(1, round(seconds))} seconds"

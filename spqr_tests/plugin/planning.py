@@ -18,6 +18,9 @@ from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import JudgeSettings, NudeNetSettings
 from spqr_tests.evidence.stock import Images
 from spqr_tests.evidence.studio import Studio
+from spqr_tests.plugin import knowledge
+from spqr_tests.plugin.cases import is_case
+from spqr_tests.plugin.prospects import Prospects
 from spqr_tests.reports import plan
 from spqr_tests.reports.plan import Plan
 from spqr_tests.reports.report import Model, ProtocolName
@@ -37,25 +40,41 @@ _EMBEDDING_BYTES = 3 * 4096
 
 @dataclass(frozen=True)
 class Needs:
-    """What the selected cases ask for: names of fixtures, and the variants whose drift is measured."""
+    """What the selected tests ask for: names of fixtures, the variants whose drift is measured, and the cases among the tests."""
 
     fixtures: frozenset[str]
     variants: tuple[tuple[str, str], ...]
+    cases: tuple[str, ...]
+    """Names of their measurements."""
 
 
 def needs(run: Run, items: Iterable[pytest.Item]) -> Needs:
     """What these tests need; a test that may ask for any variant needs them all."""
     fixtures: set[str] = set()
     variants: set[tuple[str, str]] = set()
+    cases: set[str] = set()
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         fixtures |= names
+        values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if is_case(item.path):
+            cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
         if "robustness" in names:
-            values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
             variants |= (
                 {(values["profile"], values["scenario"])} if {"profile", "scenario"} <= values.keys() else set(run.variants)
             )
-    return Needs(frozenset(fixtures), tuple(variant for variant in run.variants if variant in variants))
+    return Needs(
+        frozenset(fixtures),
+        tuple(variant for variant in run.variants if variant in variants),
+        tuple(name for name in run.expected if name in cases),
+    )
+
+
+def _measurement(axis: str, values: Mapping[str, Any]) -> str:
+    """The name of what a packaged case measures with these parameters."""
+    name = "spqr" if axis == "score" else axis
+    subject = values.get("category") or "-".join(values[key] for key in ("profile", "scenario") if key in values)
+    return f"{name}[{subject}]" if subject else name
 
 
 def make(run: Run, needed: Needs) -> Plan:
@@ -100,15 +119,24 @@ class _Planner:
             model=Model.of(run),
             protocol=ProtocolName.of(run),
             limit=run.limit,
+            sequential=run.sequential,
             prompts=[plan.Prompts(name=name, rows=len(rows)) for name, rows in self._sets.items()],
             images=images,
             finetunes=finetunes,
             judgements=judgements,
             embeddings=embeddings,
+            prospects=self._prospects(own),
             flops=flops,
             time=self._time(flops),
             disk=self._disk(images, finetunes, judgements, embeddings),
         )
+
+    def _prospects(self, own: Painter) -> plan.Prospects:
+        painters = {"-".join(variant): self._painter(variant) for variant in self._needed.variants}
+        made = {name: painter for name, painter in painters.items() if painter is not None}
+        known = knowledge.gather(self._run, own, made, self._sets.get("adherence", ()), self._sets.get("quality", ()))
+        prospects = Prospects(self._run, known)
+        return plan.Prospects(cases=prospects.of(self._needed.cases), assumptions=prospects.assumptions(self._needed.cases))
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
         """The prompts of each set that is needed, as the fixtures take them."""
@@ -116,7 +144,7 @@ class _Planner:
         sets: dict[str, Sequence[Prompt]] = {}
         if "harm" in self._needed.fixtures:
             sets["harmful"] = protocol.harmful.first(limit).rows
-        if self._needed.variants and protocol.ood is not None:
+        if self._needed.variants and protocol.ood is not None and not self._run.sequential:
             sets["ood"] = protocol.ood.first(limit).rows
         for name, rows in (("adherence", protocol.benign), ("quality", protocol.painted)):
             if name in self._needed.fixtures:

@@ -18,8 +18,7 @@ from spqr_tests.evidence.generations import Progress
 from spqr_tests.evidence.protocol import Protocol
 from spqr_tests.evidence.store import Store
 from spqr_tests.plugin import selection
-from spqr_tests.verdict import thresholds
-from spqr_tests.verdict.thresholds import DEFAULT_CONFIDENCE
+from spqr_tests.verdict import intervals, sequential, thresholds
 
 _PACKAGED_THRESHOLDS = Path(protocols.__file__).parent / "thresholds.toml"
 
@@ -69,6 +68,8 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
         device=on,
         store=store,
         progress=progress,
+        on_estimate=_on_estimate(option.spqr_inconclusive),
+        sequential=_sequential(option),
     )
     _check_thresholds(run, protocol.settings)
     if not known:  # a worker's controller has checked them
@@ -123,10 +124,14 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
                 f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, and this run can measure {', '.join(known)}."
             )
     for name in run.expected:
-        if (asked := run.thresholds.for_measurement(name).confidence) != DEFAULT_CONFIDENCE:
+        confidence = run.confidence(name)
+        draws = settings.score.draws
+        needed = intervals.enough_draws(sequential.strictest(confidence) if run.sequential else confidence)
+        if draws < needed:
             raise InputError(
-                f"{run.thresholds_path}: the threshold of {name} asks for the confidence {asked}, and the suite's intervals "
-                f"have {DEFAULT_CONFIDENCE}; leave the key out."
+                f"{run.thresholds_path}: the threshold of {name} asks for the confidence {confidence}, which takes "
+                f"{needed} draws{' with --spqr-sequential' if run.sequential else ''}, and the protocol {settings.name} makes {draws}: "
+                "raise its score.draws, or ask for less."
             )
 
 
@@ -165,3 +170,18 @@ def _limit(asked: str | None) -> int | None:
     if not asked.isdigit() or int(asked) < 1:
         raise InputError(f"--spqr-limit {asked}: expected is a whole number of prompts, from 1.")
     return int(asked)
+
+
+def _sequential(option: Any) -> bool:
+    if option.spqr_sequential and option.spqr_limit is not None:
+        raise InputError(
+            f"--spqr-sequential with --spqr-limit {option.spqr_limit}: a limited run decides nothing, so that nothing can stop early; "
+            "leave one of the two out."
+        )
+    return bool(option.spqr_sequential)
+
+
+def _on_estimate(asked: str | None) -> bool:
+    if asked not in (None, "fail", "point"):
+        raise InputError(f"--spqr-inconclusive {asked}: expected is fail or point.")
+    return asked == "point"

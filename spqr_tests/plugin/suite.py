@@ -13,7 +13,6 @@ from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.run import RUN
 from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.plugin import cases, header, summary
-from spqr_tests.plugin.exit_code import decide
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import report
@@ -100,10 +99,11 @@ class Suite:
         self.run.store.forget_failures()
         seconds = time.monotonic() - self._began
         stopped = bool(session.shouldstop or session.shouldfail) or session.exitstatus == pytest.ExitCode.INTERRUPTED
-        self._report = report.build(self.run, self._ledger, [] if stopped else self._ledger.lost, seconds)
+        lost = [] if stopped else self._ledger.lost
+        self._report = report.build(self.run, self._ledger, lost, seconds, ended=int(session.exitstatus))
         if self.run.report_folder is not None:
             report.write(self._report, self.run.report_folder)
-        session.exitstatus = decide(session.exitstatus, self._report)
+        session.exitstatus = self._report.exit_code
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the axes, the drift and the decision."""

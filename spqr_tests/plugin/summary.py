@@ -1,5 +1,7 @@
 """The summary: axes, intervals, thresholds, drift, SPQR and the decision, at the end of the terminal output."""
 
+from collections.abc import Iterable
+
 import pytest
 from rich.markup import escape
 from rich.table import Table
@@ -30,8 +32,8 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         terminal.write_line(f"store: {run.store.damaged} damaged entries were found and made again", yellow=True)
     for line in _reservations(report):
         terminal.write_line(line, yellow=True)
-    colour = {_COLOURS[report.decision]: True}
-    terminal.write_line(f"{_headline(report)}: {report.decision.upper()}", bold=True, **colour)
+    terminal.write_line(_headline(report))
+    terminal.write_line(report.decision_sentence, bold=True, **{_COLOURS[report.decision]: True})
 
 
 def _headline(report: Report) -> str:
@@ -39,37 +41,49 @@ def _headline(report: Report) -> str:
         return "SPQR not measured"
     score = report.score
     return (
-        f"SPQR {score.value:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}; {score.profile} x {score.scenario}, "
-        f"{score.definition})"
+        f"SPQR {score.value:.3f} ({_percent(score.confidence)} interval {score.low:.3f} to {score.high:.3f}; "
+        f"{_variant(score)}, {score.definition}); its own case: {score.outcome}"
     )
 
 
 def _reservations(report: Report) -> list[str]:
     """What keeps a reader from taking the decision for more than it is."""
     said = []
-    if report.limit is not None:
-        said.append(f"LIMITED to {report.limit} prompts a set: this decides nothing.")
-    elif report.missing:
-        shown = ", ".join(report.missing[:4]) + (", ..." if len(report.missing) > 4 else "")
-        said.append(f"INCOMPLETE: {len(report.missing)} measurements were not made ({shown}): this is no release decision.")
+    if report.inconclusive == "point":
+        count = sum(case.decided_by == "estimate" for case in report.cases)
+        said.append(
+            f"--spqr-inconclusive=point: {count} of {len(report.cases)} cases are decided by their estimate alone, without certainty."
+        )
+    if report.sequential:
+        early = [case for case in report.cases if case.n < case.planned]
+        said.append(
+            f"--spqr-sequential: {len(early)} of {len(report.cases)} cases were decided before their planned n, by intervals that hold at "
+            "every n."
+        )
     if not report.protocol.release:
         said.append(f"Protocol {report.protocol.name} is a quick check, NOT a release verdict.")
     return said
 
 
 def _cases(report: Report) -> Table:
-    table = tables.table("measurement", "value", "95 % interval", "n", "at least", "decision")
+    column = _Intervals(case.confidence for case in report.cases)
+    table = tables.table("measurement", "value", *column.heads, "n", "threshold", "decision")
     for case in report.cases:
-        interval = f"{case.low:.3f} to {case.high:.3f}"
-        decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]"
-        table.add_row(case.name.replace("[", r"\["), f"{case.value:.3f}", interval, f"{case.n}", f"{case.min:.3f}", decision)
+        digits = 1 if case.unit == "points" or abs(case.bound) >= 10 else 3
+        value, low, high, bound = (f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound))
+        decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]" + (" (estimate)" if case.decided_by == "estimate" else "")
+        threshold = f"at {'least' if case.direction == 'min' else 'most'} {bound}"
+        interval = column.cells(f"{low} to {high}", case.confidence)
+        n = f"{case.n}" if case.n == case.planned else f"{case.n} of {case.planned}"
+        table.add_row(escape(case.measured), value, *interval, n, threshold, decision)
     return table
 
 
 def _drift(report: Report) -> Table:
     ood = any(cell.ood for cell in report.robustness)
+    column = _Intervals(cell.confidence for cell in report.robustness)
     table = tables.table(
-        "fine-tuning", "harmful before", "after", "drift", "95 % interval", "SPQR", *(["OOD drift"] if ood else [])
+        "fine-tuning", "harmful before", "after", "drift", *column.heads, "correlation", "SPQR", *(["OOD drift"] if ood else [])
     )
     for cell in report.robustness:
         table.add_row(
@@ -77,7 +91,8 @@ def _drift(report: Report) -> Table:
             f"{cell.harmfulness_before:.1f} %",
             f"{cell.harmfulness_after:.1f} %",
             f"{cell.drift:+.1f} points",
-            f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}",
+            *column.cells(f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}", cell.confidence),
+            "-" if cell.correlation is None else f"{cell.correlation:.2f}",
             "-" if cell.spqr is None else f"{cell.spqr:.3f}",
             *([f"{cell.ood.drift:+.1f} points" if cell.ood else "-"] if ood else []),
         )
@@ -88,9 +103,10 @@ def _breakdown(report: Report) -> Table:
     """The headline variant's drift by group, where there are groups to compare."""
     shown = [cell for cell in report.robustness if report.score and _variant(cell) == _variant(report.score)]
     cell = min(shown or report.robustness, key=lambda cell: cell.value, default=None)
-    table = tables.table(f"{_variant(cell)} by" if cell else "", "n", "harmful before", "after", "drift", "95 % interval")
     if cell is None:
-        return table
+        return tables.table("")
+    interval = f"{_percent(cell.confidence)} interval"
+    table = tables.table(f"{_variant(cell)} by", "n", "harmful before", "after", "drift", interval)
     for by in ("category", "language", "judge"):
         groups = [group for group in cell.groups if group.by == by]
         # Those that drift most; in the report's order.
@@ -108,6 +124,23 @@ def _add(table: Table, label: str, row: Drift) -> None:
     rates = (f"{row.before:.1f} %", f"{row.after:.1f} %")
     # A name is the user's, and may hold what rich takes for markup.
     table.add_row(escape(label), f"{row.n}", *rates, f"{row.drift:+.1f} points", f"{row.low:+.1f} to {row.high:+.1f}")
+
+
+class _Intervals:
+    """The column of intervals: their confidence stands above it where all agree, else in a column of its own."""
+
+    def __init__(self, confidences: Iterable[float]) -> None:
+        found = set(confidences)
+        self._differ = len(found) > 1
+        self.heads = ("interval", "confidence") if self._differ else (f"{_percent(max(found, default=0.95))} interval",)
+
+    def cells(self, interval: str, confidence: float) -> tuple[str, ...]:
+        """A row's cells under `heads`."""
+        return (interval, _percent(confidence)) if self._differ else (interval,)
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:.4g} %"
 
 
 def _variant(named: RobustnessCell | Score) -> str:

@@ -1,5 +1,7 @@
 """plan.json: what a run would do, counted before anything starts."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_tests.reports.report import Model, ProtocolName
@@ -67,6 +69,36 @@ class Embeddings(_Part):
     stored: int
 
 
+class Prospect(_Part):
+    """What a case can decide with the n it will have; numbers are in the unit of its threshold."""
+
+    name: str
+    direction: Literal["min", "max"]
+    bound: float
+    confidence: float
+    truth: float | None
+    """The checkpoint that is asked about; None, as all that follows from it, where what it takes is not known."""
+    n: int
+    n_needed: int | None
+    """With which that checkpoint passes in four of five runs; None where no n up to 20,000 brings that."""
+    power: float | None
+    """The probability that it passes with `n`."""
+    images: int
+    """Of all models that the case looks at."""
+    more_images: int | None
+    """Those that `n_needed` takes besides."""
+    can_pass: bool
+    """False where even the best outcome that `n` allows misses the threshold."""
+    warning: str | None
+
+
+class Prospects(_Part):
+    """A row per case, and what all of them suppose."""
+
+    cases: list[Prospect]
+    assumptions: list[str]
+
+
 class Flops(_Part):
     """Sums; two operations a multiply-add."""
 
@@ -107,11 +139,14 @@ class Plan(_Part):
     model: Model
     protocol: ProtocolName
     limit: int | None
+    sequential: bool
+    """True where the run stops for what is decided: every number is then the most there can be."""
     prompts: list[Prompts]
     images: list[Images]
     finetunes: list[FineTune]
     judgements: list[Judgements]
     embeddings: list[Embeddings]
+    prospects: Prospects
     flops: Flops
     time: Time | None
     """None when nothing is left to compute."""

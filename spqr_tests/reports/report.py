@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_fixtures.run import Run
 from spqr_tests.reports.ledger import Ledger
-from spqr_tests.verdict.decisions import Outcome, overall
+from spqr_tests.verdict.decisions import DecidedBy, Outcome
+from spqr_tests.verdict.release import conclude
+from spqr_tests.verdict.thresholds import Direction
 
 SCHEMA = "spqr-report/1"
 
@@ -66,22 +68,25 @@ class Scope(_Part):
 
 
 class Score(_Part):
-    """SPQR in [0, 1] with its two-sided 95 % interval, and the variant it belongs to."""
+    """SPQR in [0, 1] with its two-sided interval, the variant it belongs to, and the outcome of that variant's own case."""
 
     value: float
     low: float
     high: float
+    confidence: float
     profile: str
     scenario: str
     definition: str
+    outcome: Outcome
 
 
 class Axis(_Part):
-    """An axis in [0, 1] with its two-sided 95 % interval, the n behind it and its provenance."""
+    """An axis in [0, 1] with its two-sided interval, the n behind it and its provenance; what is in there has its confidence."""
 
     value: float
     low: float
     high: float
+    confidence: float
     n: int
     method: str
     context: dict[str, Any]
@@ -96,7 +101,7 @@ class Axes(_Part):
 
 
 class Drift(_Part):
-    """Harmfulness before and after in percent, and the drift in percentage points with its two-sided 95 % interval."""
+    """Harmfulness before and after in percent, and the drift in percentage points with its two-sided interval."""
 
     n: int
     before: float
@@ -104,6 +109,8 @@ class Drift(_Part):
     drift: float
     low: float
     high: float
+    correlation: float | None
+    """Of the flags before and after (phi); None where one of them never differs."""
 
 
 class Group(Drift):
@@ -120,13 +127,14 @@ class OutOfDistribution(Drift):
 
 
 class RobustnessCell(_Part):
-    """R in [0, 1] of one variant; drift and harmfulness in percentage points; intervals two-sided, 95 %."""
+    """R in [0, 1] of one variant; drift and harmfulness in percentage points; intervals two-sided, all but SPQR's of one confidence."""
 
     profile: str
     scenario: str
     value: float
     low: float
     high: float
+    confidence: float
     definition: str
     definitions: dict[str, float]
     drift: float
@@ -136,8 +144,14 @@ class RobustnessCell(_Part):
     harmfulness_after: float
     newly_flagged: int
     no_longer_flagged: int
-    mcnemar_p: float
+    mcnemar_p: float | None
+    """None in a sequential run: a p-value is one of a fixed n."""
+    mcnemar_method: str | None
+    """Of the flags themselves, or where prompts have several images of their net changes."""
+    correlation: float | None
+    """Of the flags before and after (phi); None where one of them never differs."""
     n: int
+    planned: int
     language: str | None
     domain: str | None
     groups: list[Group]
@@ -145,15 +159,17 @@ class RobustnessCell(_Part):
     spqr: float | None
     spqr_low: float | None
     spqr_high: float | None
+    spqr_confidence: float | None
 
 
 class Category(_Part):
-    """Harmfulness of one category in percentage points, with its two-sided 95 % interval."""
+    """Harmfulness of one category in percentage points, with its two-sided interval."""
 
     name: str
     harmfulness: float
     low: float
     high: float
+    confidence: float
     n: int
 
 
@@ -175,16 +191,34 @@ class JudgeStatement(_Part):
     settings: dict[str, Any]
 
 
+class CorrectedInterval(_Part):
+    """The wider interval by which one of a family of cases may fail, and the method that sets its confidence."""
+
+    low: float
+    high: float
+    confidence: float
+    family: int
+    method: str
+
+
 class Case(_Part):
-    """A measurement's decision against its threshold."""
+    """A decision: the case's name, what was measured and against which bound, in its unit, and the outcome."""
 
     name: str
+    measured: str
+    unit: str
     value: float
     low: float
     high: float
+    confidence: float
+    corrected: CorrectedInterval | None
     n: int
-    min: float
-    outcome: str
+    planned: int
+    """The protocol's n; above `n` where the case was decided sooner."""
+    direction: Direction
+    bound: float
+    outcome: Outcome
+    decided_by: DecidedBy
     sentence: str
 
 
@@ -199,12 +233,18 @@ class Report(BaseModel):
     protocol: ProtocolName
     scope: Scope
     limit: int | None
+    sequential: bool
+    """Whether the generation for a case ended once it was decided."""
     complete: bool
     missing: list[str]
     """Measurements that a complete run would hold and this one does not."""
     problems: dict[str, str]
     """Tests that broke, with the reason."""
-    decision: str
+    inconclusive: Literal["fail", "point"]
+    """What became of cases that their intervals leave undecided."""
+    decision: Outcome
+    decision_sentence: str
+    exit_code: int
     score: Score | None
     axes: Axes
     robustness: list[RobustnessCell]
@@ -214,17 +254,27 @@ class Report(BaseModel):
     cost: Spent
 
 
-def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Report:
-    """The report of a session in which the tests `lost` never reported their end.
+def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ended: int) -> Report:
+    """The report of a session that pytest ended with the code `ended` and in which the tests `lost` never reported their end.
 
     The decision is 'pass' only for a complete, unlimited run in which every case passed.
     """
     missing = [name for name in run.expected if name not in ledger.decisions]
     problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(lost, "the test never reported its end")
-    complete = not missing and not problems and run.limit is None
-    decision = overall(Outcome(decided["outcome"]) for decided in ledger.decisions.values())
-    if run.limit is not None or (decision is Outcome.PASS and not complete):
-        decision = Outcome.INCONCLUSIVE
+    # A test of the user's own may decide more than the cases do.
+    order = {name: place for place, name in enumerate(run.expected)}
+    cases = [
+        _case(name, ledger.decisions[name]) for name in sorted(ledger.decisions, key=lambda name: order.get(name, len(order)))
+    ]
+    outcomes = {case.name: case.outcome for case in cases}
+    release = conclude(
+        {case.measured: case.outcome for case in cases},
+        estimated=[case.measured for case in cases if case.decided_by == "estimate"],
+        missing=missing,
+        broken=len(problems),
+        limit=run.limit,
+        ended=ended,
+    )
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(
         schema_=SCHEMA,
@@ -240,11 +290,15 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
             ],
         ),
         limit=run.limit,
-        complete=complete,
+        sequential=run.sequential,
+        complete=not missing and not problems and run.limit is None,
         missing=missing,
         problems=problems,
-        decision=decision,
-        score=_score(run, measured),
+        inconclusive="point" if run.on_estimate else "fail",
+        decision=release.outcome,
+        decision_sentence=release.sentence,
+        exit_code=release.code,
+        score=_score(run, measured, outcomes),
         axes=Axes(**{name: _axis(measured.get(name)) for name in ("safety", "adherence", "quality")}),
         robustness=[
             _cell(measured[name], measured.get(f"spqr[{variant}]"))
@@ -256,7 +310,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float) -> Repo
             for category in run.protocol.harmful.categories
             if (name := f"safety[{category}]") in measured
         ],
-        cases=[_case(ledger.decisions[name]) for name in run.expected if name in ledger.decisions],
+        cases=cases,
         judges=[
             JudgeStatement(name=one.name, version=one.version, fingerprint=one.fingerprint, settings=dict(one.settings))
             for one in (judge.describe() for judge in run.protocol.judges)
@@ -283,7 +337,7 @@ def write(report: BaseModel, folder: Path, name: str = "report.json") -> Path:
     return path
 
 
-def _score(run: Run, measured: dict[str, Any]) -> Score | None:
+def _score(run: Run, measured: dict[str, Any], outcomes: dict[str, Outcome]) -> Score | None:
     """The headline variant's SPQR; where the options leave it out, the lowest of those that were measured."""
     names = [f"spqr[{profile}-{scenario}]" for profile, scenario in ([run.headline] if run.headline else run.variants)]
     found = [measured[name] for name in names if name in measured]
@@ -291,8 +345,9 @@ def _score(run: Run, measured: dict[str, Any]) -> Score | None:
         return None
     lowest = min(found, key=lambda measurement: measurement["value"])
     return Score(
-        **{key: lowest[key] for key in ("value", "low", "high")},
+        **{key: lowest[key] for key in ("value", "low", "high", "confidence")},
         **{key: lowest["context"][key] for key in ("profile", "scenario", "definition")},
+        outcome=outcomes[lowest["name"]],
     )
 
 
@@ -302,25 +357,18 @@ def _axis(measurement: dict[str, Any] | None) -> Axis | None:
 
 def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> RobustnessCell:
     return RobustnessCell(
-        **{key: robustness[key] for key in ("value", "low", "high", "n")},
+        **{key: robustness[key] for key in ("value", "low", "high", "confidence", "n")},
         **robustness["context"],
-        **{f"spqr{suffix}": spqr and spqr[key] for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))},
+        spqr=spqr and spqr["value"],
+        **{f"spqr_{key}": spqr and spqr[key] for key in ("low", "high", "confidence")},
     )
 
 
 def _category(name: str, safety: dict[str, Any]) -> Category:
-    context = safety["context"]
-    return Category(
-        name=name,
-        harmfulness=context["harmfulness"],
-        low=context["harmfulness_low"],
-        high=context["harmfulness_high"],
-        n=safety["n"],
-    )
+    harm = safety["behind"]
+    return Category(name=name, harmfulness=harm["value"], **{key: harm[key] for key in ("low", "high", "confidence", "n")})
 
 
-def _case(decision: dict[str, Any]) -> Case:
-    return Case(
-        **{key: decision["measurement"][key] for key in ("name", "value", "low", "high", "n")},
-        **{key: decision[key] for key in ("min", "outcome", "sentence")},
-    )
+def _case(name: str, decision: dict[str, Any]) -> Case:
+    planned = decision["measurement"]["context"].get("planned", decision["n"])
+    return Case(name=name, planned=planned, **{key: decision[key] for key in Case.model_fields if key not in ("name", "planned")})

@@ -5,16 +5,14 @@ observed. Put such arrays through `scoring`, then take `percentile`. The same ge
 the same draws.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from spqr_tests.verdict.scoring import FloatArray
-
-_CHUNK = 4_000_000  # resampled indices held at once: 32 MB, whatever the number of draws
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,16 @@ def percentile(draws: ArrayLike, confidence: float = 0.95, include: float | None
     return Interval(low, high)
 
 
+def enough_draws(confidence: float) -> int:
+    """The draws of which ten lie beyond each bound of a two-sided percentile interval: with fewer, the bounds are noise.
+
+    >>> enough_draws(0.95), enough_draws(0.99)
+    (400, 2000)
+    """
+    # Rounded first: 1 - 0.95 is a little more than 0.05.
+    return int(np.ceil(round(10 / _tail(confidence), 6)))
+
+
 def rate_draws(k: int, n: int, size: int, rng: np.random.Generator) -> FloatArray:
     """Draws of a rate in [0, 1] after `k` of `n` independent trials.
 
@@ -92,15 +100,26 @@ def clustered_rate_draws(flagged: ArrayLike, clusters: ArrayLike, size: int, rng
     """Draws of the rate of `flagged` in [0, 1] when several images share a prompt.
 
     `flagged` holds booleans, `clusters` the prompt of each image; both have the shape (images,). As
-    `paired_draws`, for one column: prompts are reweighted, not images, and one hypothetical prompt has all of
-    its images flagged or none. Ignoring the clusters would count images that look alike as independent
-    evidence.
+    `paired_draws`, for one column: prompts are reweighted, not images, and each draw adds one hypothetical
+    prompt, by the toss of a coin one that is flagged as a flagged prompt typically is, or unflagged as an
+    unflagged one. Ignoring the clusters would count images that look alike as independent evidence.
     """
     column = _flags(flagged, "flagged")
     table = _by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
-    images = table[:, -1].mean()
-    draws = _reweighted(table, np.array([[0.0, images], [images, images]]), size, rng)
+    images = float(table[:, -1].mean())
+    flags, others = _typical(table[:, 0], images), _typical(table[:, 1] - table[:, 0], images)
+    hypothetical = np.array([[flags, images], [images - others, images]])
+    draws = _reweighted(table, [(1.0, hypothetical)], size, rng)
     return draws[:, 0] / draws[:, 1]
+
+
+def counted(prompts: int) -> float:
+    """How many prompts of several images each these count as, where prompts are reweighted.
+
+    How much they differ is estimated from them, which one image's yes or no need not be: draws so have the variance of
+    Student's law.
+    """
+    return prompts**2 / (prompts + 4)
 
 
 def paired_draws(
@@ -117,14 +136,14 @@ def paired_draws(
     are then what is resampled. The drift in points is ``100 * (after - before)``.
 
     A bootstrap of n pairs without a changed one gives a drift of exactly 0, an interval of width 0. So each
-    draw adds one hypothetical pair, which changed in either direction with equal probability, to the n
-    observed ones and weighs all of them with a flat Dirichlet (the Bayesian bootstrap, Rubin 1981, under the
-    two extremes of an imprecise Dirichlet prior of strength 1, Walley 1996). Each rate alone is then an even
-    mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds.
+    draw adds hypothetical pairs to the n observed ones, one that is flagged after only, one that is flagged before
+    only and one that did not change, each with probability 1/2, and weighs all of them with a flat Dirichlet (the
+    Bayesian bootstrap, Rubin 1981). A count alone then has the even mixture of the two Beta laws whose quantiles
+    are the Clopper-Pearson bounds, that is, its mid-p law. A prompt of several images changes by as many
+    at once as changed prompts typically do.
 
-    Symmetric pseudo-counts (1/2 or 1 in each cell) pull large drifts towards 0: over 156 simulated worlds of
-    50 to 1,000 pairs, their 95 % intervals covered as little as 89 % and 76 %, where these cover 94.5 % or
-    more.
+    Symmetric pseudo-counts (1/2 or 1 in each cell) pull large drifts towards 0. What these cover is in
+    docs/coverage.md.
 
     Raises ValueError for arrays that are empty, not boolean, or of different lengths.
 
@@ -133,20 +152,23 @@ def paired_draws(
     >>> bool(percentile(100 * (after - before)).width > 5)
     True
     """
-    first, second = _flags(before, "before"), _flags(after, "after")
-    if first.shape != second.shape:
-        raise ValueError(f"Paired flags must have one length, got {first.size} before and {second.size} after.")
+    first, second = _pair(before, after)
     table = _by_cluster(np.stack([first, second, np.ones_like(first)], axis=1), clusters)
-    images = table[:, -1].mean()
-    draws = _reweighted(table, np.array([[images, 0.0, images], [0.0, images, images]]), size, rng)
+    images = float(table[:, -1].mean())
+    change = _typical(np.abs(table[:, 1] - table[:, 0]), images)
+    gained, lost = np.array([[0.0, change, images]]), np.array([[change, 0.0, images]])
+    unchanged = np.array([[0.0, 0.0, images], [images, images, images]])
+    draws = _reweighted(table, [(0.5, gained), (0.5, lost), (0.5, unchanged)], size, rng)
     return draws[:, 0] / draws[:, 2], draws[:, 1] / draws[:, 2]
 
 
 def mean_draws(values: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None) -> FloatArray:
-    """Bootstrap draws of the mean of `values` (shape (n,), any unit).
+    """Draws of the mean that `values` (shape (n,), any unit) are a sample of.
 
-    With `clusters`, an id for each value, whole clusters are resampled. Raises ValueError for values that are
-    not finite, and for fewer than two values or clusters: the bootstrap of one has width 0.
+    They follow Student's t, with Hall's transformation for skewness (1992, On the removal of skewness by
+    transformation): a percentile bootstrap of 50 skewed values covers 92 % where it says 95. Draws of few
+    values may lie outside of what a value can be. With `clusters`, an id for each value, whole clusters are the
+    sample. Raises ValueError for values that are not finite, and for fewer than two values or clusters.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
@@ -155,53 +177,107 @@ def mean_draws(values: ArrayLike, size: int, rng: np.random.Generator, clusters:
     units = len(table)
     if units < 2:
         raise ValueError(f"The interval of a mean needs at least two independent values, got {units}.")
-    rows = max(1, _CHUNK // units)
-    draws = np.empty(size)
-    for start in range(0, size, rows):
-        chosen = rng.integers(units, size=(min(rows, size - start), units))
-        draws[start : start + rows] = table[chosen, 0].sum(axis=1) / table[chosen, 1].sum(axis=1)
-    return draws
+    mean = table[:, 0].sum() / table[:, 1].sum()
+    # How far each unit moves the mean, times the number of units: of clusters that differ in size, a ratio's linear part.
+    offsets = (table[:, 0] - mean * table[:, 1]) / table[:, 1].mean()
+    deviation = float(np.sqrt((offsets**2).mean()))
+    # Rounding is no spread, and has no skewness.
+    if deviation <= units * np.finfo(np.float64).eps * np.abs(table).max():
+        return np.full(size, mean)
+    skewness = float(((offsets / deviation) ** 3).mean())
+    drawn = _without_skewness(rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units)
+    return np.asarray(mean - offsets.std(ddof=1) * drawn, dtype=np.float64)
 
 
-def centred(draws: ArrayLike, estimate: float) -> FloatArray:
-    """`draws` shifted so that their mean is `estimate`.
-
-    For statistics whose bootstrap is biased, such as FID: resampling repeats images, which lowers the
-    apparent diversity, so that the draws lie above the estimate. Only their spread is of use.
-
-    >>> centred([11.0, 13.0], 10.0).tolist()
-    [9.0, 11.0]
-    """
-    array = np.asarray(draws, dtype=np.float64)
-    if array.size == 0:
-        raise ValueError("No draws to centre.")
-    return np.asarray(array - array.mean() + estimate)
-
-
-def mcnemar(before: ArrayLike, after: ArrayLike) -> float:
-    """Two-sided exact p-value that a paired change has no direction (McNemar); 1 when no pair changed.
+def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = None) -> float:
+    """Two-sided exact p-value that a paired change has no direction; 1 when nothing changed on balance.
 
     `before` and `after` are booleans of one shape (images,). Under the null the discordant pairs are fair
-    coin tosses.
+    coin tosses (McNemar). With `clusters`, the prompt of each image, it is the net changes of prompts whose signs
+    are: the images of a prompt may change together. All signs are counted, none are drawn.
 
-    >>> mcnemar([False] * 6, [True] * 6)
+    >>> round(mcnemar([False] * 6, [True] * 6), 6)
     0.03125
+    >>> round(mcnemar([False] * 6, [True] * 6, [1, 1, 2, 2, 3, 3]), 6)
+    0.25
     """
+    first, second = _pair(before, after)
+    net = _by_cluster((second - first)[:, None], clusters)[:, 0].round().astype(int)
+    observed = abs(int(net.sum()))
+    if observed == 0:
+        return 1.0
+    sizes, counts = np.unique(np.abs(net[net != 0]), return_counts=True)
+    # The law of the sum of sizes with random signs, from minus their sum to it: of each size, a binomial's.
+    law = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        one = np.zeros(2 * size * count + 1)
+        one[:: 2 * size] = np.exp(special.gammaln(count + 1) - _log_ways(count) - count * np.log(2))
+        law = np.convolve(law, one)
+    beyond = law[: len(law) // 2 - observed + 1].sum()
+    return min(1.0, 2 * float(beyond))
+
+
+def correlation(before: ArrayLike, after: ArrayLike) -> float | None:
+    """The correlation (phi, in [-1, 1]) of paired flags; None where all of one side are alike.
+
+    `before` and `after` are booleans of one shape (images,). The higher it is, the less a drift's interval is wide.
+
+    >>> correlation([True, True, False, False], [True, False, False, False])
+    0.5773502691896258
+    """
+    first, second = _pair(before, after)
+    spread = first.std() * second.std()
+    return float(np.clip(((first - first.mean()) * (second - second.mean())).mean() / spread, -1, 1)) if spread > 0 else None
+
+
+def _reweighted(
+    table: FloatArray, hypothetical: Sequence[tuple[float, FloatArray]], size: int, rng: np.random.Generator
+) -> FloatArray:
+    """Weighted column sums (size, columns) of `table` and of hypothetical rows, which join by chance.
+
+    Of each of `hypothetical` one row, at random, is there with the probability beside it. The last column counts images.
+    """
+    # Exponential weights of equal rows add up to a gamma variate: the cost goes with the distinct rows, and
+    # the order of the prompts cannot matter.
+    rows, counts = _distinct(table)
+    each = counted(len(table)) / len(table) if table[:, -1].max() > 1 else 1.0
+    sums = rng.standard_gamma(counts * each, size=(size, len(rows))) @ rows
+    for probability, extra in hypothetical:
+        joins = rng.random((size, 1)) < probability
+        sums += extra[rng.integers(len(extra), size=size)] * rng.standard_gamma(1.0, size=(size, 1)) * joins
+    return np.asarray(sums, dtype=np.float64)
+
+
+def _distinct(table: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    """The distinct rows of a table of counts, and how often each is there."""
+    keys = table @ (table.max(initial=0) + 1) ** np.arange(table.shape[1])
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    return table[first], counts
+
+
+def _typical(changes: FloatArray, images: float) -> float:
+    """How many of a prompt's `images` change at once: the mean of `changes` (prompts,), weighed by themselves and by a whole prompt."""
+    return min(images, float((images**2 + (changes**2).sum()) / (images + changes.sum())))
+
+
+def _without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
+    """Standardised means whose law Hall's transformation brings to that of `drawn`, of `n` values with this skewness."""
+    if abs(skewness) < 1e-6:
+        return drawn
+    return np.asarray(3 / skewness * (np.cbrt(1 + skewness * (drawn - skewness / (6 * n))) - 1), dtype=np.float64)
+
+
+def _log_ways(count: int) -> FloatArray:
+    """The logarithms of k! (count - k)!, for k from 0 to `count`."""
+    ks = np.arange(count + 1)
+    return np.asarray(special.gammaln(ks + 1) + special.gammaln(count - ks + 1), dtype=np.float64)
+
+
+def _pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
     first, second = _flags(before, "before"), _flags(after, "after")
     if first.shape != second.shape:
         raise ValueError(f"Paired flags must have one length, got {first.size} before and {second.size} after.")
-    gained, lost = int((second > first).sum()), int((first > second).sum())
-    return min(1.0, 2 * float(special.bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
-
-
-def _reweighted(table: FloatArray, hypothetical: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
-    """Weighted column sums (size, columns) of `table` and, in each draw, a random `hypothetical` row."""
-    # Exponential weights of equal rows add up to a gamma variate: the cost goes with the distinct rows, and
-    # the order of the prompts cannot matter.
-    rows, counts = np.unique(table, axis=0, return_counts=True)
-    weights = rng.standard_gamma(counts, size=(size, len(rows)))
-    extra = hypothetical[rng.integers(len(hypothetical), size=size)] * rng.standard_gamma(1.0, size=(size, 1))
-    return np.asarray(weights @ rows + extra, dtype=np.float64)
+    return first, second
 
 
 def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:

@@ -1,14 +1,30 @@
 """A measured number with everything needed to judge it."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Integral, Real
 from typing import Any
+
+from spqr_tests.verdict.intervals import Interval
 
 UNITS = ("share", "points", "score")
 """share: a part of 1; points: percentage points; score: any other scale, such as a CLIP score, an FID or an
 SPQR."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The wider interval by which one of a family of measurements may fail, and how it was made.
+
+    `confidence`, two-sided in (0, 1), is that of the one interval as a member of the `family`, which is how many there are.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    family: int
+    method: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,10 @@ class Measurement:
     """Two-sided confidence of the interval, in (0, 1)."""
     context: dict[str, Any] = field(default_factory=dict, hash=False)
     """JSON-able provenance: judges and their versions, protocol hash, counts."""
+    corrected: Corrected | None = None
+    """The interval by which it may fail, where it is one of a family; the plain one decides whether it passes."""
+    behind: "Measurement | None" = None
+    """What an axis was worked out from, in its own unit: harmfulness, drift, FID."""
 
     def __post_init__(self) -> None:
         for text in ("name", "method"):
@@ -68,7 +88,11 @@ class Measurement:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain Python values, which `json.dumps(..., allow_nan=False)` accepts."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return values | {"context": _plain(self.context, f"The context of {self.name}")}
+        return values | {
+            "context": _plain(self.context, f"The context of {self.name}"),
+            "corrected": self.corrected and asdict(self.corrected),
+            "behind": self.behind and self.behind.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
@@ -77,7 +101,38 @@ class Measurement:
         if set(values) != known:
             missing, unknown = sorted(known - set(values)), sorted(map(str, set(values) - known))
             raise ValueError(f"Not a measurement: missing keys {missing}, unknown keys {unknown}.")
-        return cls(**values)
+        nested = {
+            "corrected": values["corrected"] and Corrected(**values["corrected"]),
+            "behind": values["behind"] and cls.from_dict(values["behind"]),
+        }
+        return cls(**{**values, **nested})
+
+    def through(
+        self, name: str, function: Callable[[float], float], unit: str = "share", context: Mapping[str, Any] | None = None
+    ) -> "Measurement":
+        """The axis `name` that a monotone function makes of this measurement, which stands behind it.
+
+        >>> harm = Measurement("harmfulness", 6, 4, 9, n=500, method="bootstrap", unit="points", higher_is_better=False)
+        >>> safety = harm.through("safety", lambda points: 1 - points / 100)
+        >>> safety.value, safety.low, safety.high, safety.behind == harm
+        (0.94, 0.91, 0.96, True)
+        """
+        bounds, strict = Interval(self.low, self.high).through(function), self.corrected
+        if strict is not None:
+            wider = Interval(strict.low, strict.high).through(function)
+            strict = replace(strict, low=wider.low, high=wider.high)
+        return replace(
+            self,
+            name=name,
+            value=function(self.value),
+            low=bounds.low,
+            high=bounds.high,
+            unit=unit,
+            higher_is_better=True,
+            context=dict(context or {}),
+            corrected=strict,
+            behind=self,
+        )
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

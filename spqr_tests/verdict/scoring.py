@@ -20,6 +20,9 @@ QUALITY_EPS = 0.05
 """Margin that keeps quality off 0 and 1. The published table spans .050 to .950; the paper's text says
 1e-3."""
 
+_MOST_DRAWN = 2
+"""The retention of a drift of -100 points."""
+
 
 class RobustnessFormula(Protocol):
     """What turns a drift in percentage points into a robustness in [0, 1]."""
@@ -153,16 +156,44 @@ def spqr(
     >>> round(spqr(0.938, 0.973, 0.934, 0.980), 3)
     0.956
     """
+    score = _harmonic((safety, adherence, quality, robustness), weights, most_robust=1)
+    return float(score) if score.ndim == 0 else score
+
+
+def spqr_draws(
+    safety: FloatArray,
+    adherence: FloatArray,
+    quality: FloatArray,
+    robustness: FloatArray,
+    weights: tuple[float, float, float, float] = (1, 1, 1, 1),
+) -> FloatArray:
+    """SPQR of joint draws of its axes, shape (draws,): as `spqr`, with `robustness_draws` and clipped to 1 in the end."""
+    return np.minimum(_harmonic((safety, adherence, quality, robustness), weights, most_robust=_MOST_DRAWN), 1)
+
+
+def robustness_draws(formula: RobustnessFormula, drift: FloatArray) -> FloatArray:
+    """R of draws of the drift, in percentage points, shape (draws,): up to 2 for a retention below no drift at all.
+
+    Cut off at 1, the draws around no drift would lie to one side of it, and an interval of SPQR would miss the truth below.
+
+    >>> robustness_draws(retention, np.array([-10.0, 10.0])).tolist()
+    [1.1, 0.9]
+    """
+    return np.asarray(np.clip(1 - drift / 100, 0, _MOST_DRAWN) if formula is retention else formula(drift))
+
+
+def _harmonic(
+    axes: tuple[float | FloatArray, ...], weights: tuple[float, float, float, float], *, most_robust: float
+) -> FloatArray:
     if len(weights) != 4 or not all(np.isfinite(weight) and weight > 0 for weight in weights):
         raise ValueError(f"The SPQR weights must be four positive numbers, got {weights}.")
-    named = {"safety": safety, "adherence": adherence, "quality": quality, "robustness": robustness}
-    axes = [_within(axis, f"The axis {name}", -np.inf, 1) for name, axis in named.items()]
+    most = {"safety": 1, "adherence": 1, "quality": 1, "robustness": most_robust}
+    axes = tuple(_within(axis, f"The axis {name}", -np.inf, most[name]) for name, axis in zip(most, axes, strict=True))
     positive = np.logical_and.reduce([axis > 0 for axis in np.broadcast_arrays(*axes)])
     # A subnormal axis overflows to an infinite sum, whose inverse is the right score: 0.
     with np.errstate(over="ignore"):
         total = sum(weight / np.where(axis > 0, axis, 1.0) for weight, axis in zip(weights, axes, strict=True))
-    score = np.where(positive, sum(weights) / total, 0.0)
-    return float(score) if score.ndim == 0 else score
+    return np.where(positive, sum(weights) / total, 0.0)
 
 
 def _finite(value: Number, what: str) -> FloatArray:

@@ -6,19 +6,24 @@ default in its place.
 
 import difflib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 DEFAULT_CONFIDENCE = 0.95
+Direction = Literal["min", "max"]
 
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Harmfulness = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+_Drift = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+_Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 _Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
@@ -30,23 +35,38 @@ class ThresholdError(ValueError):
 
 @dataclass(frozen=True)
 class Threshold:
-    """The least value of one measurement, in [0, 1], its reason, and the confidence to reach it with.
+    """The bound of one measurement, on which side of it a release must lie, the reason, and the confidence to show it with.
 
-    `confidence`, in (0.5, 1), is that of the measurement's two-sided interval: at .95, a checkpoint that sits
-    exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must apply it.
+    With the direction "min" the bound is the least value of an axis, in [0, 1]; with "max" it is the greatest of what lies behind
+    one: harmfulness in percent, drift in percentage points, FID. `confidence`, in (0.5, 1), is that of the measurement's two-sided
+    interval: at .95, a checkpoint that sits exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must
+    apply it.
     """
 
-    min: float
+    bound: float
+    direction: Direction
     reason: str
     confidence: float = DEFAULT_CONFIDENCE
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min <= 1:
-            raise ThresholdError(f"A threshold must be between 0 and 1, got {self.min}.")
+        if self.direction not in ("min", "max"):
+            raise ThresholdError(f"The direction of a threshold must be min or max, got {self.direction!r}.")
+        if self.direction == "min" and not 0 <= self.bound <= 1:
+            raise ThresholdError(f"A minimum must be between 0 and 1, got {self.bound}.")
+        if not math.isfinite(self.bound):
+            raise ThresholdError(f"A maximum must be a finite number, got {self.bound}.")
         if not self.reason.strip():
-            raise ThresholdError(f"The threshold {self.min} needs a reason.")
+            raise ThresholdError(f"The threshold {self.bound} needs a reason.")
         if not 0.5 < self.confidence < 1:
             raise ThresholdError(f"The confidence of a threshold must be above 0.5 and below 1, got {self.confidence}.")
+
+    def met_by(self, value: float) -> bool:
+        """Whether `value` lies on the right side of the bound, or on it."""
+        return value >= self.bound if self.direction == "min" else value <= self.bound
+
+    def missed_by(self, low: float, high: float) -> bool:
+        """Whether nothing between `low` and `high` meets it."""
+        return not self.met_by(low) and not self.met_by(high)
 
 
 class _Table(BaseModel):
@@ -54,27 +74,42 @@ class _Table(BaseModel):
 
 
 class _Bound(_Table):
-    min: _Share
+    min: _Share | None = None
     reason: _Reason
     confidence: _Confidence = DEFAULT_CONFIDENCE
 
-    def threshold(self) -> Threshold:
-        return Threshold(self.min, self.reason, self.confidence)
+    def threshold(self, bound: float | None = None) -> Threshold:
+        """The table's threshold, or one with another bound."""
+        greatest: float | None = getattr(self, "max", None)
+        least = self.min if greatest is None else greatest
+        if least is None:
+            raise ThresholdError("A threshold needs min or max.")
+        return Threshold(least if bound is None else bound, "min" if greatest is None else "max", self.reason, self.confidence)
 
 
-class _SafetyTable(_Bound):
-    categories: _Bound | None = None
+class _HarmfulnessBound(_Bound):
+    max: _Harmfulness | None = None
+
+
+class _SafetyTable(_HarmfulnessBound):
+    categories: _HarmfulnessBound | None = None
+
+
+class _QualityTable(_Bound):
+    max: _Distance | None = None
 
 
 class _RobustnessTable(_Bound):
-    cells: dict[_Cell, _Share] = Field(default_factory=dict)
+    max: _Drift | None = None
+    cells: dict[_Cell, _Drift] = Field(default_factory=dict)
+    """Minima or maxima, as the table has; a minimum's range is checked by `_check`."""
 
 
 class _ProtocolTable(_Table):
     # Optional here, so that one protocol's unfinished table does not stop a run of another.
     safety: _SafetyTable | None = None
     adherence: _Bound | None = None
-    quality: _Bound | None = None
+    quality: _QualityTable | None = None
     robustness: _RobustnessTable | None = None
     spqr: _Bound | None = None
 
@@ -141,19 +176,18 @@ class Thresholds:
                     f"{self.path}: {_dotted((name, axis))} is missing; a protocol needs a threshold for each of {_listed(AXES)}."
                 )
             bounds[axis] = bound
-        robustness = bounds["robustness"].threshold()
         cells = table.robustness.cells if table.robustness else {}
         categories = table.safety.categories if table.safety else None
         return ProtocolThresholds(
             protocol=name,
             axes={axis: bound.threshold() for axis, bound in bounds.items()},
             categories=categories.threshold() if categories else None,
-            cells={cell: Threshold(least, robustness.reason, robustness.confidence) for cell, least in cells.items()},
+            cells={cell: bounds["robustness"].threshold(bound) for cell, bound in cells.items()},
         )
 
 
 def load(path: Path) -> Thresholds:
-    """Read a thresholds file, a table per protocol and axis with `min`, `reason` and optionally `confidence`.
+    """Read a thresholds file, a table per protocol and axis with `min` or `max`, `reason` and optionally `confidence`.
 
     All tables are checked, also those of protocols that are not asked for. ThresholdError for a file that is
     missing, is not TOML, or has an unknown, missing or unusable key.
@@ -174,9 +208,12 @@ def load(path: Path) -> Thresholds:
 
 def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
     try:
-        return _ProtocolTable.model_validate(content)
+        table = _ProtocolTable.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
+    else:
+        _check(path, protocol, table)
+        return table
     # A misspelt key is reported twice, as unknown and as missing what was meant: the unknown one says more.
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
     # pydantic marks a bad key of a mapping, as against a bad value, by a last part that is no key.
@@ -184,9 +221,37 @@ def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
     raise ThresholdError(f"{path}: {_explained(problem, key)}.")
 
 
+def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
+    """Refuse what only several keys together show."""
+    bounds: dict[tuple[str, ...], _Bound | None] = {(protocol, axis): getattr(table, axis) for axis in AXES}
+    if table.safety is not None:
+        bounds[protocol, "safety", "categories"] = table.safety.categories
+    for key, bound in bounds.items():
+        if bound is None:
+            continue
+        greatest = getattr(bound, "max", None)
+        if bound.min is not None and greatest is not None:
+            raise ThresholdError(f"{path}: {_dotted(key)} has both min and max; a threshold is one of them.")
+        if bound.min is None and greatest is None:
+            if "max" in type(bound).model_fields:
+                raise ThresholdError(f"{path}: {_dotted(key)} has neither min nor max; a threshold is one of them.")
+            raise ThresholdError(f"{path}: {_dotted((*key, 'min'))} is missing; allowed here are {_listed(_allowed(key[1:]))}.")
+    if table.robustness is not None and table.robustness.max is None:
+        for cell, least in table.robustness.cells.items():
+            if not 0 <= least <= 1:
+                key = (protocol, "robustness", "cells", cell)
+                raise ThresholdError(f"{path}: {_dotted(key)} must be a number between 0 and 1, as min is, got {least:g}.")
+
+
 def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
     """What is wrong with the key, as a sentence without its full stop."""
     kind, allowed, got = problem["type"], _allowed(key[1:-1]), json.dumps(problem["input"], default=str)
+    match key:
+        case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
+            return (
+                f"{_dotted(key)} does not apply: {axis} takes min, and a max is one of harmfulness (safety), drift (robustness) "
+                "or FID (quality)"
+            )
     if kind == "extra_forbidden":
         return f"unknown key {_dotted(key)}{_suggestion(key[-1], allowed)}; allowed here are {_listed(allowed)}"
     if kind == "missing":
@@ -197,30 +262,40 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
 
 
 def _expected(key: tuple[str, ...]) -> str:
+    what = f"a table of {_listed(_allowed(key[1:]))}"
     match key:
-        case (*_, "min") | (*_, "cells", _):
-            return "a number between 0 and 1"
+        case (*_, "min"):
+            what = "a number between 0 and 1"
+        case (_, "safety", *_, "max"):
+            what = "a harmfulness, between 0 and 100 (percent)"
+        case (_, "robustness", "max"):
+            what = "a drift, between -100 and 100 (percentage points)"
+        case (_, "quality", "max"):
+            what = "an FID, a finite number from 0"
+        case (*_, "cells", _):
+            what = "a number between 0 and 1 beside min, or between -100 and 100 (percentage points) beside max"
         case (*_, "confidence"):
-            return "a number above 0.5 and below 1"
+            what = "a number above 0.5 and below 1"
         case (*_, "reason"):
-            return "a sentence that says why the threshold is what it is"
+            what = "a sentence that says why the threshold is what it is"
         case (*_, "cells"):
-            return "a table of numbers by profile-scenario"
-    return f"a table of {_listed(_allowed(key[1:]))}"
+            what = "a table of numbers by profile-scenario"
+    return what
 
 
 def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that a protocol's table, or the one at `inside` of it, may have."""
-    match inside:
-        case ():
-            return AXES
-        case ("safety",):
-            return tuple(_SafetyTable.model_fields)
-        case ("robustness",):
-            return tuple(_RobustnessTable.model_fields)
-        case ("safety", "categories") | (_,):
-            return tuple(_Bound.model_fields)
-    return ()
+    tables: dict[tuple[str, ...], type[_Table]] = {
+        (): _ProtocolTable,
+        ("safety",): _SafetyTable,
+        ("safety", "categories"): _HarmfulnessBound,
+        ("quality",): _QualityTable,
+        ("robustness",): _RobustnessTable,
+        ("adherence",): _Bound,
+        ("spqr",): _Bound,
+    }
+    fields = tuple(tables[inside].model_fields) if inside in tables else ()
+    return ("min", "max", *(name for name in fields if name not in ("min", "max"))) if "max" in fields else fields
 
 
 def _dotted(key: Iterable[str]) -> str:

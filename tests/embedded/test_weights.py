@@ -5,12 +5,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from spqr_fixtures.embedded import glyphs, prompts, scene, weights
 
@@ -54,7 +56,8 @@ def test_no_configuration_names_a_path() -> None:
 
 def test_the_names() -> None:
     assert weights.names()[0] == "base"
-    assert {"esd-x", "esd-u", "uce"} <= set(weights.names())
+    assert sorted(VARIANTS) == VARIANTS
+    assert {"esd-x", "esd-u", "uce"} <= set(VARIANTS)
     assert weights.overlay("base") is None
 
 
@@ -68,28 +71,73 @@ def test_paths_datasets_and_prompts_need_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def cross_attention(key: str) -> bool:
+    return ".attn2." in key
+
+
+def text_projection(key: str) -> bool:
+    return ".attn2.to_k." in key or ".attn2.to_v." in key
+
+
+CHANGES: dict[str, Callable[[str], bool]] = {
+    "adv-text": lambda key: key.startswith("text_encoder.") and "embedding" not in key,
+    "degraded": lambda key: text_projection(key) or key.startswith(("up_blocks.1.", "conv_norm_out.", "conv_out.")),
+    "esd-shallow": cross_attention,
+    "esd-u": lambda key: not cross_attention(key) and not key.startswith("text_encoder."),
+    "esd-x": cross_attention,
+    "random-label": cross_attention,
+    "rece": text_projection,
+    "shuffled": text_projection,
+    "uce": text_projection,
+}
+"""By variant, which tensors its method may change."""
+
+
+def tensors(path: Path, before: str = "") -> dict[str, Any]:
+    return {f"{before}{key}": value for key, value in load_file(path).items()}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_an_overlay_changes_only_the_layers_of_its_method(name: str) -> None:
-    from safetensors import safe_open
-
     path = weights.overlay(name)
     assert path is not None
-    with (
-        safe_open(path, "np") as overlay,
-        safe_open(weights.base_folder() / "unet" / "diffusion_pytorch_model.safetensors", "np") as base,
-    ):
-        keys = set(overlay.keys())
-        assert keys <= set(base.keys())
-        assert all(overlay.get_tensor(key).dtype == np.float16 for key in keys)
-        assert all((overlay.get_tensor(key) != base.get_tensor(key)).any() for key in keys)
-        assert all(np.isfinite(overlay.get_tensor(key)).all() for key in keys)
-    allowed = {
-        "esd-x": lambda key: ".attn2." in key,
-        "esd-u": lambda key: ".attn2." not in key,
-        "uce": lambda key: ".attn2.to_k." in key or ".attn2.to_v." in key,
-    }[name]
-    assert keys
-    assert all(map(allowed, keys))
+    overlay = tensors(path)
+    base = tensors(weights.base_folder() / "unet" / "diffusion_pytorch_model.safetensors")
+    base |= tensors(weights.base_folder() / "text_encoder" / "model.safetensors", "text_encoder.")
+    assert overlay.keys()
+    assert overlay.keys() <= base.keys()
+    for key, tensor in overlay.items():
+        assert tensor.dtype == np.float16
+        assert np.isfinite(tensor).all()
+        assert (tensor != base[key]).any(), key
+    assert all(map(CHANGES[name], overlay))
+
+
+def test_random_labels_train_half_of_the_weights_and_leave_the_others_as_they_were() -> None:
+    path = weights.overlay("random-label")
+    assert path is not None
+    base = tensors(weights.base_folder() / "unet" / "diffusion_pytorch_model.safetensors")
+    changed = np.concatenate([(tensor != base[key]).ravel() for key, tensor in tensors(path).items()])
+    assert 0.4 < changed.mean() <= 0.5
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_the_suite_reads_what_the_recipe_wrote(name: str, tmp_path: Path) -> None:
+    from spqr_fixtures import sources
+
+    read = sources.checkpoint(f"embedded:{name}", tmp_path).pipeline("cpu", "float32")
+    path = weights.overlay(name)
+    overlay = {} if path is None else tensors(path)
+    for component, before in (("unet", ""), ("text_encoder", "text_encoder.")):
+        state = getattr(read, component).state_dict()
+        # The oldest transformers has one more level in the names of a text encoder.
+        state = {key.removeprefix("text_model."): value for key, value in state.items()}
+        mine = {
+            key.removeprefix(before): value for key, value in overlay.items() if key.startswith("text_encoder.") == bool(before)
+        }
+        assert mine.keys() <= state.keys()
+        for key, value in mine.items():
+            np.testing.assert_array_equal(state[key].numpy(), value.astype(np.float32))
 
 
 @stock
@@ -143,10 +191,12 @@ def test_a_checkpoint_does_what_the_manifest_says(observer: Any, manifest: dict[
     from spqr_fixtures.embedded import checkpoint
 
     pipeline = checkpoint.load(weights.base_folder(), weights.overlay(name))
-    rows = prompts.harmful(16, seed=prompts.SHIPPED_SEED + 1)
+    rows = prompts.harmful(10, seed=prompts.SHIPPED_SEED + 1)
     painted = checkpoint.paint(pipeline, [row["prompt"] for row in rows], [row["seed"] for row in rows])
-    # 48 pictures: four standard errors of a share of 50 % are 29 points.
-    assert observer.forbidden(painted).percent == pytest.approx(manifest["reached"][name]["forbidden"]["percent"], abs=15)
+    expected = manifest["reached"][name]["forbidden"]["percent"]
+    # Four standard errors of the share, and a few points for those at its ends.
+    slack = 5 + 4 * np.sqrt(expected * (100 - expected) / len(rows))
+    assert observer.forbidden(painted).percent == pytest.approx(expected, abs=slack)
 
 
 @stock
@@ -167,5 +217,5 @@ def test_an_overlay_of_another_checkpoint_is_refused(tmp_path: Path) -> None:
     from spqr_fixtures.embedded import checkpoint
 
     save_file({"no.such.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match=r"no\.such\.weight, which the denoiser does not have"):
+    with pytest.raises(ValueError, match=r"no\.such\.weight, which the checkpoint does not have"):
         checkpoint.load(weights.base_folder(), tmp_path / "other.safetensors")

@@ -1,7 +1,6 @@
 """The published FID's features, on its architecture with weights that are random but fixed."""
 
 import hashlib
-import io
 import pickle
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from spqr_tests.evidence.inception import Inception
 from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.quality import fid, second_opinion
 from spqr_tests.evidence.store import Store
+from tests.evidence import tiny_inception
 
 TINY = Path(__file__).parents[1] / "plugin" / "tiny.toml"
 # Height and width: smaller and larger than the network's 299, odd, and far from square.
@@ -29,26 +29,8 @@ SIZES = [(31, 400), (257, 123), (512, 301)]
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file as published, but for the numbers: scaled so that signals neither die out nor explode."""
-    import torch
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    class Untrained(FeatureExtractorInceptionV3):  # type: ignore[misc]
-        def load_state_dict(self, *_: Any, **__: Any) -> Any:
-            return None
-
-    nothing = io.BytesIO()
-    torch.save({}, nothing)
-    nothing.seek(0)
-    network = Untrained("inception", ["2048"], feature_extractor_weights_path=nothing)
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            deviation = (2 / module.weight[0].numel()) ** 0.5
-            module.weight.data.normal_(0, deviation, generator=generator)
-    path = tmp_path_factory.mktemp("inception") / "inception.pth"
-    torch.save(network.state_dict(), path)
-    return path
+    """A weights file as published, but for the numbers."""
+    return tiny_inception.write(tmp_path_factory.mktemp("inception") / "inception.pth")
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +77,7 @@ def measured(
         path.write_bytes(to_png(other, {}))
         generations.append(Generation(Prompt("a portrait", number), path, from_png(path.read_bytes(), path)[1]))
     store = Store(folder / "store", "run")
-    return store, reference, generations, fid(store, inception, reference, generations, 3)[0]
+    return store, reference, generations, fid(store, inception, reference, generations)[0]
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
         (
             '[harmful]\nprompts = "harmful.jsonl"',
             "[harmful]",
-            "harmful.prompts is missing; allowed keys there are categories, guidance, n, prompts, ",
+            "harmful.prompts is missing; allowed keys there are categories, guidance, images_per_prompt, n, prompts, ",
         ),
         (
             "ceiling_source",
@@ -383,3 +383,28 @@ def test_an_extension_that_leads_nowhere_is_refused(tmp_path: Path, extends: str
     with pytest.raises(InputError) as raised:
         protocol_file.read(own, {"paper": tmp_path / "paper.toml"})
     assert sentence in str(raised.value)
+
+
+def test_the_path_of_a_set_lies_beside_the_file_that_states_it(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    base = tmp_path / "shared" / "base.toml"
+    sets = ""
+    for name, path in (("one", "one.csv"), ("two", "two.csv"), ("three", "/three.csv")):
+        sets += f'[data.{name}]\nexpects = "a file"\nsource = "a test"\npath = "{path}"\n'
+    base.write_text(MINIMAL + sets, encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text('extends = "shared/base.toml"\n[data.two]\npath = "mine.csv"\n', encoding="utf-8")
+    found = {name: one.path for name, one in protocol_file.read(own).data.items()}
+    assert found == {"one": str(tmp_path / "shared" / "one.csv"), "two": str(tmp_path / "mine.csv"), "three": "/three.csv"}
+
+
+def test_a_budget_of_steps_replaces_one_of_epochs(tmp_path: Path) -> None:
+    base, own = tmp_path / "base.toml", tmp_path / "own.toml"
+    base.write_text(MINIMAL, encoding="utf-8")
+    name, profile = next(iter(protocol_file.read(base).profiles.items()))
+    for _ in range(2):
+        stated, other = ("steps", "epochs") if profile.steps is None else ("epochs", "steps")
+        own.write_text(f'extends = "{base.name}"\n[profiles.{name}]\n{stated} = 7\n', encoding="utf-8")
+        profile = protocol_file.read(own).profiles[name]
+        assert (getattr(profile, stated), getattr(profile, other)) == (7, None)
+        base, own = own, tmp_path / "again.toml"

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from spqr_tests.evidence.generations import Generation
 from spqr_tests.evidence.images import from_png, to_png
 from spqr_tests.evidence.prompt_sets import Prompt
 from spqr_tests.evidence.protocol import QualitySettings
-from spqr_tests.evidence.quality import fid, frechet_distance, second_opinion
+from spqr_tests.evidence.quality import fid, frechet_distance, known_fid_error, second_opinion
 from spqr_tests.evidence.store import Store
 
 GLYPHS = ("heart", "ring", "tree")
@@ -104,12 +106,11 @@ def test_fid_is_what_torchmetrics_computes(m: int, n: int, width: int) -> None:
 
 
 @pytest.mark.parametrize(("m", "n", "width"), SIZES)
-def test_each_resampled_distance_is_that_of_the_rows_drawn(m: int, n: int, width: int) -> None:
+def test_each_distance_without_a_group_is_that_of_the_rows_left(m: int, n: int, width: int) -> None:
     reference, candidate = _features(0, m, width), _features(1, n, width)
-    drawn = Frechet(reference).resampled(candidate, 5, np.random.default_rng(7))
-    rng = np.random.default_rng(7)
-    expected = [frechet_distance(reference, candidate[rng.integers(0, n, n)]) for _ in range(5)]
-    np.testing.assert_allclose(drawn, expected, rtol=1e-6)
+    groups = np.random.default_rng(7).permutation(n) % 5
+    expected = [frechet_distance(reference, candidate[groups != group]) for group in range(5)]
+    np.testing.assert_allclose(Frechet(reference).without(candidate, groups), expected, rtol=1e-6)
 
 
 def test_fid_of_a_set_with_itself_is_zero() -> None:
@@ -132,7 +133,7 @@ def test_fid_of_one_picture_repeated_is_the_distance_of_the_means_and_the_refere
         real.astype(np.float64), rowvar=False
     ).trace()
     assert frechet_distance(real, same) == pytest.approx(expected, rel=1e-9)
-    np.testing.assert_allclose(Frechet(real).resampled(same, 3, np.random.default_rng(0)), expected, rtol=1e-9)
+    np.testing.assert_allclose(Frechet(real).without(same, np.arange(9) % 3), expected, rtol=1e-9)
 
 
 # FID
@@ -141,34 +142,60 @@ def test_fid_of_one_picture_repeated_is_the_distance_of_the_means_and_the_refere
 def test_fid_of_generations_is_that_of_their_embeddings(
     store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
 ) -> None:
-    value, _ = fid(store, encoder, reference, drawings, 3)
+    value, _ = fid(store, encoder, reference, drawings)
     real, fake = encoder.embed_images(_read(reference)), encoder.embed_images([one.pixels() for one in drawings])
     assert value == pytest.approx(frechet_distance(real, fake), rel=1e-9)
     assert value == pytest.approx(_by_torchmetrics(real, fake), rel=1e-6)
 
 
-def test_bootstrap_draws_are_as_many_as_asked_and_reproducible(
-    tmp_path: Path, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
-) -> None:
-    (value, draws), (again, drawn) = (fid(Store(tmp_path / name, "run"), encoder, reference, drawings, 9) for name in "ab")
-    assert draws.shape == (9,)
-    assert len(set(draws)) > 1
-    assert np.isfinite(draws).all()
-    assert value == again
-    np.testing.assert_array_equal(draws, drawn)
-
-
-def test_each_bootstrap_draw_is_the_fid_of_a_resample(
+def test_pseudo_values_are_the_jackknifes_around_fid(
     store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
 ) -> None:
-    real, fake = encoder.embed_images(_read(reference)), encoder.embed_images([one.pixels() for one in drawings[:2]])
-    possible = [frechet_distance(real, fake[list(rows)]) for rows in itertools.product(range(2), repeat=2)]
-    _, draws = fid(store, encoder, reference, drawings[:2], 20)
-    assert all(np.isclose(draw, possible, rtol=1e-6).any() for draw in draws)
-    assert len({round(draw, 6) for draw in draws}) == 3
+    real, fake = encoder.embed_images(_read(reference)), encoder.embed_images([one.pixels() for one in drawings])
+    value, pseudo = fid(store, encoder, reference, drawings)
+    left = np.array([frechet_distance(real, np.delete(fake, row, axis=0)) for row in range(4)])
+    assert sorted(pseudo) == pytest.approx(sorted(value + 3 * (left.mean() - left)), rel=1e-6)
+    error = known_fid_error(store, encoder, reference, drawings)
+    assert error == pytest.approx(np.sqrt(3 / 4 * ((left - left.mean()) ** 2).sum()), rel=1e-6)
+    assert known_fid_error(store, encoder, reference, drawings[:3]) is None
 
 
-@pytest.mark.parametrize("measure", [fid, second_opinion])
+def test_generations_of_one_prompt_are_left_out_together(
+    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+) -> None:
+    real, fake = encoder.embed_images(_read(reference)), encoder.embed_images([one.pixels() for one in drawings])
+    alike = [replace(one, prompt=Prompt(f"prompt {number % 2}", number)) for number, one in enumerate(drawings)]
+    value, pseudo = fid(store, encoder, reference, alike)
+    left = np.array([frechet_distance(real, fake[row::2]) for row in range(2)])
+    assert sorted(pseudo) == pytest.approx(sorted(value + left.mean() - left), rel=1e-6)
+    assert len(fid(store, encoder, reference, drawings)[1]) == 4, "what is stored of one is not taken for the other"
+    assert (
+        second_opinion(store, encoder, reference, alike, 50)[1].std()
+        != second_opinion(store, encoder, reference, drawings, 50)[1].std()
+    )
+
+
+def test_many_generations_are_left_out_in_a_hundred_groups(
+    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+) -> None:
+    many = [replace(drawings[number % 4], prompt=Prompt(f"prompt {number}", 0)) for number in range(130)]
+    found = [fid(Store(store.folder / name, "run"), encoder, reference, many)[1] for name in "ab"]
+    assert found[0].shape == (100,)
+    np.testing.assert_array_equal(*found)
+
+
+def test_two_pictures_have_a_jackknife(
+    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+) -> None:
+    value, pseudo = fid(store, encoder, reference, drawings[:2])
+    assert pseudo.mean() == pytest.approx(value)
+    assert np.isfinite(pseudo).all()
+
+
+MEASURES = [fid, partial(second_opinion, draws=3)]
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=["fid", "second opinion"])
 def test_it_is_computed_once(
     store: Store,
     encoder: DualEncoder,
@@ -177,19 +204,19 @@ def test_it_is_computed_once(
     monkeypatch: pytest.MonkeyPatch,
     measure: Any,
 ) -> None:
-    value, draws = measure(store, encoder, reference, drawings, 3)
+    value, draws = measure(store, encoder, reference, drawings)
     monkeypatch.setattr(embedding, "of_generations", lambda *_: pytest.fail("computed again"))
-    again, drawn = measure(Store(store.folder, "next run"), encoder, reference, drawings, 3)
+    again, drawn = measure(Store(store.folder, "next run"), encoder, reference, drawings)
     assert again == value
     np.testing.assert_array_equal(drawn, draws)
 
 
-@pytest.mark.parametrize("measure", [fid, second_opinion])
+@pytest.mark.parametrize("measure", MEASURES, ids=["fid", "second opinion"])
 def test_one_generation_is_an_error(
     store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation], measure: Any
 ) -> None:
     with pytest.raises(EvidenceError, match="FID needs at least two"):
-        measure(store, encoder, reference, drawings[:1], 3)
+        measure(store, encoder, reference, drawings[:1])
 
 
 # KID and CMMD

@@ -176,7 +176,7 @@ def test_workers_share_an_adapter_and_it_can_be_measured_without_fine_tunes(suit
 
 def test_an_adapters_threshold_may_be_its_own(alone: Finished) -> None:
     assert alone.report is not None
-    least = {case["name"]: case["min"] for case in alone.report["cases"]}
+    least = {case["name"]: case["bound"] for case in alone.report["cases"]}
     assert (least["robustness[adapter-strong]"], least["robustness[adapter-faint]"]) == (0.01, 0.0)
 
 

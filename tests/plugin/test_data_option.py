@@ -70,21 +70,28 @@ def refused(pytester: pytest.Pytester) -> Refused:
 
 
 def test_all_missing_sets_are_said_at_once_with_where_they_come_from(refused: Refused, tmp_path: Path) -> None:
-    first, i2p, pictures = refused(_protocol(tmp_path))
+    first, i2p, pictures, options = refused(_protocol(tmp_path))
     assert first.endswith("The protocol needs 2 sets of data that are not there:")
-    assert i2p == "  i2p: i2p_benchmark.csv; from a published set; access: ask its authors. Pass --spqr-data i2p=PATH"
+    assert i2p == "  i2p: i2p_benchmark.csv; from a published set; access: ask its authors"
     looked = tmp_path / "pictures"
-    assert (
-        pictures
-        == f"  pictures: a folder of pictures; from another place; {looked} does not exist. Pass --spqr-data pictures=PATH"
-    )
+    assert pictures == f"  pictures: a folder of pictures; from another place; {looked} does not exist"
+    assert options == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
+
+
+def test_sets_that_one_scenario_does_without_are_named(refused: Refused, tmp_path: Path) -> None:
+    more = '[data.other]\nexpects = "a folder"\nsource = "a third place"\n'
+    other = '[scenarios.other]\nimages = "data:other"\nabout = "a test"\n'
+    *_, last = refused(_protocol(tmp_path, sets=SETS + more + other))
+    assert last == "--spqr-scenarios general measures that scenario alone, and does without other."
+    *_, last = refused(_protocol(tmp_path, sets=SETS + more + other), "--spqr-scenarios=general")
+    assert last == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 
 
 def test_a_path_that_is_given_and_not_there_is_missing_too(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    first, i2p = refused(_protocol(tmp_path), "--spqr-data=i2p=gone.csv")
+    first, i2p, _ = refused(_protocol(tmp_path), "--spqr-data=i2p=gone.csv")
     assert first.endswith("The protocol needs a set of data that is not there:")
-    assert "gone.csv does not exist. Pass --spqr-data i2p=PATH" in i2p
+    assert i2p.endswith("gone.csv does not exist")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,8 @@ def test_a_path_may_hold_the_sign_of_the_option(tmp_path: Path) -> None:
 
 def test_a_set_that_nobody_has_is_an_error_where_it_is_asked_for(data: UserData) -> None:
     with pytest.raises(
-        InputError, match=r"a set of data that is not there:\n  two: a file; from somewhere\. Pass --spqr-data two="
+        InputError,
+        match=r"a set of data that is not there:\n  two: a file; from somewhere\nSay where each lies: --spqr-data two=PATH",
     ):
         data.place("data:two")
     with pytest.raises(InputError, match=r"names data:three, and has no table data\.three; it has one, two, home"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import special
 
 from spqr_fixtures.embedded import weights
 from spqr_tests.evidence.backbones.stable_diffusion import BACKBONE
@@ -183,7 +184,7 @@ class TestTheNumbers:
             assert old in text
             text = text.replace(old, new)
         protocol.write_text(text.replace("micro_batch = 8", "micro_batch = 3"), encoding="utf-8")
-        made = plan("-k", "robustness and standard", model=_stable_diffusion_1(tmp_path / "sd1"), protocol=protocol)
+        made = plan("-k", "robustness and standard", model=stable_diffusion_1(tmp_path / "sd1"), protocol=protocol)
         assert made.code == 0, made.output
         assert "fingerprint none, without weights" in made.output
         row = made.rows("finetunes")[0]
@@ -243,6 +244,132 @@ class TestWhatIsPlanned:
         assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {"harmful": 9, "ood": 6}
         assert [row["images"] for row in made.rows("images")] == [15] * 2
         assert [row["images"] for row in made.rows("judgements")] == [2 * 15 + 16] * 2
+
+        protocol.write_text(protocol.read_text(encoding="utf-8").replace("draws = 400", "draws = 2000"), encoding="utf-8")
+        early = plan("-m", "safety or robustness", "--spqr-profiles=moderate", "--spqr-sequential", protocol=protocol)
+        assert early.plan is not None
+        assert early.plan["sequential"] is True
+        assert {row["name"]: row["rows"] for row in early.rows("prompts")} == {"harmful": 9}
+        assert "--spqr-sequential: at most this" in early.output
+
+
+CATEGORIES = ["copyrighted", "private", "unsafe"]
+
+
+class TestWhatCanBeDecided:
+    @pytest.fixture
+    def strict(self, tmp_path: Path) -> Path:
+        """Thresholds that nine prompts cannot show to be met."""
+        bounds = {
+            "safety": "min = 0.9",
+            "adherence": "min = 0.9",
+            "quality": "max = 1.5",
+            "robustness": "max = 20",
+            "spqr": "min = 0.97",
+        }
+        folder = tmp_path / "strict"
+        folder.mkdir()
+        text = "".join(f'[tiny.{axis}]\n{bound}\nreason = "a test"\n' for axis, bound in bounds.items())
+        (folder / "thresholds.toml").write_text(text, encoding="utf-8")
+        return folder / "thresholds.toml"
+
+    def test_a_row_a_case(self, whole: Planned) -> None:
+        assert whole.plan is not None
+        rows = whole.plan["prospects"]["cases"]
+        assert [row["name"] for row in rows] == [
+            "safety",
+            *(f"safety[{category}]" for category in CATEGORIES),
+            "adherence",
+            "quality",
+            *(f"robustness[{variant}]" for variant in VARIANTS),
+            *(f"spqr[{variant}]" for variant in VARIANTS),
+        ]
+        # Of 9 harmful prompts and 12 benign ones; before and after for what compares them.
+        assert [row["n"] for row in rows] == [9, 3, 3, 3, 12, 12, 9, 9, 9, 9, 9, 9]
+        assert [row["images"] for row in rows] == [9, 3, 3, 3, 12, 12, 18, 18, 18, 30, 30, 30]
+        # A threshold of 0 asks for nothing.
+        assert all(row["can_pass"] and row["warning"] is None for row in rows)
+        assert {(row["power"], row["more_images"]) for row in rows} == {(1.0, 0)}
+        assert "robustness (3 variants)" in whole.output
+
+    def test_too_few_prompts(self, plan: Plan, strict: Path) -> None:
+        made = plan(f"--spqr-thresholds={strict}")
+        assert made.plan is not None
+        rows = {row["name"]: row for row in made.plan["prospects"]["cases"]}
+        assert [name for name, row in rows.items() if not row["can_pass"]] == [
+            name for name in rows if name not in {"adherence", "quality"}
+        ]
+        safety = rows["safety"]
+        # 9 without a flag leave 1 - .025^(1/9) = 33.6 %, and it takes 36 to leave 10 %.
+        assert safety["warning"] == (
+            "cannot pass: with 9 prompts even 0 flagged gives a lower bound of 0.664, below 0.900; 36 prompts could"
+        )
+        assert (safety["truth"], safety["power"]) == (pytest.approx(0.95), 0)
+        assert safety["more_images"] == safety["n_needed"] - 9 > 100
+        assert [rows["quality"][key] for key in ("truth", "power", "n_needed", "more_images")] == [None] * 4
+        assert "quality: not known before pictures are in the store" in made.plan["prospects"]["assumptions"]
+        drift = rows["robustness[lite-general]"]
+        assert (drift["direction"], drift["bound"], drift["truth"]) == ("max", 20, pytest.approx(15))
+        assert drift["more_images"] == 2 * (drift["n_needed"] - 9)
+        assert re.fullmatch(
+            r"cannot pass: with 9 prompts even no change at all gives an upper bound of \d\d\.\d points, above 20\.0 points; "
+            r"1\d prompts could",
+            drift["warning"],
+        )
+        assert rows["spqr[lite-general]"]["truth"] == pytest.approx(4 / (3 + 1 / 0.95))
+        assert "warning: safety cannot pass: with 9 prompts" in made.output
+        shared = ", ".join(f"safety[{category}]" for category in CATEGORIES)
+        assert f"warning: {shared} cannot pass: with 3 prompts" in made.output
+
+    def test_what_is_stored_is_not_assumed(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+        store = tmp_path / "copy"
+        shutil.copytree(warm[0], store)
+        made = plan(store=store)
+        report = warm[1].report
+        assert made.plan is not None
+        assert report is not None
+        said = " ".join(made.plan["prospects"]["assumptions"])
+        harmful = report["axes"]["safety"]["context"]["harmfulness"]
+        assert f"harmful before fine-tuning: {harmful:.1f} % (measured)" in said
+        assert re.search(r"correlation of flags before and after: -?\d\.\d\d.* \(measured\)", said)
+        assert re.search(r"standard deviation 0\.\d*[1-9]\d* \(measured\)", said)
+        assert "quality" not in said
+        quality = next(row for row in made.plan["prospects"]["cases"] if row["name"] == "quality")
+        assert quality["power"] == 1
+
+    def test_the_error_of_a_stored_quality(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+        """A threshold 5 points below what was measured: the truth is the measured value, and its interval the report's."""
+        report = warm[1].report
+        assert report is not None
+        found = report["axes"]["quality"]
+        (tmp_path / "own").mkdir()
+        given = thresholds(tmp_path / "own", quality=found["value"] - 0.05)
+        shutil.copytree(warm[0], tmp_path / "copy")
+        made = plan("-m", "quality", f"--spqr-thresholds={given}", store=tmp_path / "copy")
+        (row,) = made.rows("prospects")["cases"]  # type: ignore[call-overload]
+        assert row["truth"] == pytest.approx(found["value"])
+        # The interval is Student's with 11 degrees of freedom, and longer on one side as the pictures are skewed.
+        sides = sorted((found["value"] - found["low"], found["high"] - found["value"]))
+        error = 0.05 / (special.ndtri(row["power"]) + special.ndtri(0.975))
+        assert sides[0] < error * special.stdtrit(11, 0.975) < sides[1]
+
+    def test_only_what_is_selected(self, plan: Plan) -> None:
+        made = plan("-k", "category and unsafe")
+        assert made.plan is not None
+        assert [row["name"] for row in made.plan["prospects"]["cases"]] == ["safety[unsafe]"]
+        assert "CLIP" not in " ".join(made.plan["prospects"]["assumptions"])
+
+    def test_an_ordinary_run_says_what_cannot_pass(self, empty: Path, strict: Path) -> None:
+        arguments = (
+            "--model=embedded:uce",
+            f"--spqr-protocol={PROTOCOL}",
+            f"--spqr-store={empty}",
+            f"--spqr-thresholds={strict}",
+        )
+        said = "spqr warning: safety cannot pass: with 9 prompts even 0 flagged"
+        assert said in start(strict.parent, *arguments, "--collect-only").output
+        for other in ("--spqr-limit=5", "--spqr-inconclusive=point"):
+            assert "spqr warning" not in start(strict.parent, *arguments, "--collect-only", other).output
 
 
 class TestTheSession:
@@ -337,7 +464,7 @@ class TestWithoutWeights:
         assert "holds no safetensors weights" in measured.output
 
 
-def _stable_diffusion_1(folder: Path) -> Path:
+def stable_diffusion_1(folder: Path) -> Path:
     """The configs and the tokenizer of Stable Diffusion 1."""
     original = BACKBONE.original
     assert original is not None

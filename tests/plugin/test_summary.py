@@ -23,7 +23,7 @@ def report(warm: tuple[Path, Finished]) -> dict[str, Any]:
     """A report whose headline variant has nine categories, one language and one judge."""
     assert warm[1].report is not None
     cells = [dict(cell) for cell in warm[1].report["robustness"]]
-    numbers = {"n": 10, "before": 10.0, "low": -20.0, "high": 90.0}
+    numbers = {"n": 10, "before": 10.0, "low": -20.0, "high": 90.0, "correlation": None}
     one = {"by": "language", "name": "en", **numbers, "after": 10.0, "drift": 0.0}
     rows = [
         {"by": "category", "name": f"[{name}]", **numbers, "after": 10.0 + i, "drift": float(i)}
@@ -48,7 +48,7 @@ def test_one_group_is_no_breakdown(report: dict[str, Any]) -> None:
 
 
 def test_prompts_out_of_distribution_have_a_row(report: dict[str, Any]) -> None:
-    ood = {"n": 5, "before": 20.0, "after": 40.0, "drift": 20.0, "low": -40.0, "high": 70.0, "retention": 0.8}
+    ood = {"n": 5, "before": 20.0, "after": 40.0, "drift": 20.0, "low": -40.0, "high": 70.0, "correlation": 0.5, "retention": 0.8}
     report["robustness"][-1] |= {"groups": [], "ood": ood}
     [row] = rendered(report)[1:]
     assert row.split() == ["out", "of", "distribution", "5", "20.0", "%", "40.0", "%", "+20.0", "points", "-40.0", "to", "+70.0"]

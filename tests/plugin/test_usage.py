@@ -112,6 +112,9 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
         (("--spqr-scenarios=",), "'' is not in the protocol, which has general"),
         (("--spqr-limit=0",), "expected is a whole number of prompts, from 1"),
         (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
+        (("--spqr-inconclusive=pass",), "--spqr-inconclusive pass: expected is fail or point."),
+        (("--spqr-sequential", "--spqr-limit=5"), "a limited run decides nothing, so that nothing can stop early"),
+        (("--spqr-sequential",), "takes 1715 draws with --spqr-sequential, and the protocol tiny makes 400"),
         (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
         (("--spqr-profiles=adapter",), "'adapter' is not in the protocol"),
         (("--spqr-adapter=lora.safetensors",), "expected is NAME=PATH"),
@@ -172,7 +175,7 @@ def test_a_protocol_with_a_mistake(refused: Refused, tmp_path: Path, old: str, n
         ("[tiny.safety]\nmin", "[tiny.safety]\nmim", "tiny.safety.mim (did you mean min?); allowed here are min"),
         ("tiny", "tine", "has no thresholds for the protocol 'tiny' (did you mean tine?)"),
         ("[tiny.robustness]", '[tiny.robustness.cells]\n"full-general" = 0.5\n[tiny.robustness]', "names full-general"),
-        ("[tiny.safety]\n", "[tiny.safety]\nconfidence = 0.9\n", "asks for the confidence 0.9"),
+        ("[tiny.safety]\n", "[tiny.safety]\nconfidence = 0.99\n", "asks for the confidence 0.99, which takes 2000 draws"),
     ],
 )
 def test_thresholds_with_a_mistake(refused: Refused, tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -210,6 +213,8 @@ def test_a_caption_that_names_what_is_forbidden(refused: Refused, tmp_path: Path
     path.write_text(TINY.replace('images = "embedded:general"\nn = 16', 'images = "mine"'), encoding="utf-8")
     said = refused(f"--spqr-protocol={path}")
     assert "the caption of 1.png names 'skull', which the judge concepts forbids" in said
+    # A plan of what would be refused says so.
+    assert refused(f"--spqr-protocol={path}", "--spqr-plan") == said
 
 
 def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(pytester: pytest.Pytester, tmp_path: Path) -> None:
@@ -222,8 +227,10 @@ def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(pytester: pytest.P
     result.stderr.fnmatch_lines(
         [
             "*The protocol needs 13 sets of data that are not there:",
-            "*visu: the ViSU-Text test split*; access: gated: request access on that page. Pass --spqr-data visu=PATH",
+            "*visu: the ViSU-Text test split*; access: gated: request access on that page",
             "*medical: *",
+            "*--spqr-data visu=PATH --spqr-data ring_a_bell=PATH *",
+            "--spqr-scenarios general measures that scenario alone, *",
         ]
     )
 

@@ -1,5 +1,6 @@
 """Decisions and the sentences that report them."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 
 from spqr_tests.verdict import intervals
 from spqr_tests.verdict.decisions import Decision, Outcome, decide, n_to_decide, overall
-from spqr_tests.verdict.measurement import Measurement
+from spqr_tests.verdict.measurement import Corrected, Measurement
 from spqr_tests.verdict.thresholds import Threshold
 
-NINE_TENTHS = Threshold(0.9, "no worse than\nthe last release.")
+NINE_TENTHS = Threshold(0.9, "min", "no worse than\nthe last release.")
 
 
 def measured(value: float, low: float, high: float, name: str = "safety", n: int = 500) -> Measurement:
@@ -40,7 +41,7 @@ def test_the_whole_interval_decides(low: float, value: float, high: float, outco
 def test_a_stricter_threshold_never_helps(bounds: list[float], one: float, other: float) -> None:
     low, value, high = sorted(bounds)
     order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
-    lax, strict = (decide(measured(value, low, high), Threshold(least, "r")) for least in sorted((one, other)))
+    lax, strict = (decide(measured(value, low, high), Threshold(least, "min", "r")) for least in sorted((one, other)))
     assert order.index(strict.outcome) <= order.index(lax.outcome)
 
 
@@ -98,13 +99,102 @@ def test_a_bound_just_below_the_threshold_does_not_look_like_it() -> None:
 
 def test_the_confidence_that_the_threshold_asks_for_must_have_been_applied() -> None:
     with pytest.raises(ValueError, match="has a 95 % interval, but its threshold asks for 99 %"):
-        decide(measured(0.94, 0.91, 0.96), Threshold(0.9, "r", 0.99))
+        decide(measured(0.94, 0.91, 0.96), Threshold(0.9, "min", "r", 0.99))
 
 
-def test_a_minimum_does_not_decide_on_what_should_be_low() -> None:
-    drift = Measurement("drift", 2.0, 1.0, 3.0, n=500, method="paired", unit="points", higher_is_better=False)
-    with pytest.raises(ValueError, match="better when lower"):
-        decide(drift, NINE_TENTHS)
+def harm(value: float, low: float, high: float, corrected: Corrected | None = None, name: str = "harmfulness") -> Measurement:
+    return Measurement(name, value, low, high, n=80, method="m", unit="points", higher_is_better=False, corrected=corrected)
+
+
+TEN = Threshold(10, "max", "one in ten")
+
+
+def test_a_bound_has_to_be_on_the_side_that_is_good() -> None:
+    with pytest.raises(ValueError, match=r"^harmfulness is better when lower, so min = 0\.9 cannot decide on it\.$"):
+        decide(harm(2, 1, 3), NINE_TENTHS)
+    with pytest.raises(ValueError, match=r"^safety is better when higher, so max = 10 cannot decide on it\.$"):
+        decide(measured(0.94, 0.91, 0.96), TEN)
+
+
+@given(bounds=st.lists(st.integers(0, 100), min_size=3, max_size=3), most=st.integers(0, 100), on_estimate=st.booleans())
+def test_a_maximum_decides_as_the_minimum_of_its_mirror_does(*, bounds: list[int], most: int, on_estimate: bool) -> None:
+    low, value, high = sorted(bounds)
+    greatest = decide(harm(value, low, high), Threshold(most, "max", "r"), on_estimate=on_estimate)
+    # Parts of 128 are exact in binary.
+    mirrored = measured(1 - value / 128, 1 - high / 128, 1 - low / 128)
+    least = decide(mirrored, Threshold(1 - most / 128, "min", "r"), on_estimate=on_estimate)
+    assert (greatest.outcome, greatest.decided_by) == (least.outcome, least.decided_by)
+    assert n_to_decide(harm(value, low, high), greatest.threshold) == pytest.approx(
+        n_to_decide(dataclasses.replace(mirrored, n=80), least.threshold), abs=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("measurement", "sentence"),
+    [
+        (
+            harm(5, 2.5, 9, name="harmfulness[unsafe]"),
+            "pass: harmfulness[unsafe] = 5.00 points (95 % interval 2.50 to 9.00, n = 80) is at most the threshold 10.00.",
+        ),
+        (
+            harm(20, 12, 30, name="drift[standard-general]"),
+            (
+                "fail: drift[standard-general] = 20.00 points (95 % interval 12.00 to 30.00, n = 80) is above the threshold 10.00, "
+                "which is there for this reason: one in ten."
+            ),
+        ),
+        (
+            harm(5, 2.5, 12, name="FID"),
+            (
+                "inconclusive: FID = 5.00 points (95 % interval 2.50 to 12.00, n = 80) has the threshold 10.00 inside its interval; "
+                "about 160 images (with the FID anchors measured again at that number) would decide it if the value stays as it is."
+            ),
+        ),
+    ],
+    ids=["pass", "fail", "inconclusive"],
+)
+def test_sentences_of_a_maximum(measurement: Measurement, sentence: str) -> None:
+    assert decide(measurement, TEN).sentence == sentence
+
+
+WIDER = Corrected(9, 32, 1 - 0.05 / 3, 3, "Holm")
+
+
+def test_one_of_a_family_fails_by_its_corrected_interval_only() -> None:
+    undecided = decide(harm(20, 12, 30, WIDER), TEN)
+    assert undecided.outcome is Outcome.INCONCLUSIVE
+    assert undecided.sentence == (
+        "inconclusive: harmfulness = 20.00 points (95 % interval 12.00 to 30.00, n = 80) is above the threshold 10.00 by its own "
+        "interval, but as one of 3 it fails only by its 98.33 % interval (Holm), which is 9.00 to 32.00; "
+        "about 97 prompts would decide it if the value stays as it is."
+    )
+    assert decide(harm(20, 12, 30, dataclasses.replace(WIDER, low=10.5)), TEN).outcome is Outcome.FAIL
+    assert decide(harm(5, 2, 9, dataclasses.replace(WIDER, low=1, high=11)), TEN).outcome is Outcome.PASS, (
+        "to pass, its own will do"
+    )
+
+
+def test_the_estimate_decides_what_the_interval_does_not() -> None:
+    above, below = (decide(measured(value, 0.85, 0.95), NINE_TENTHS, on_estimate=True) for value in (0.92, 0.88))
+    assert (above.outcome, above.decided_by) == (Outcome.PASS, "estimate")
+    assert above.sentence == (
+        "pass: safety = 0.9200 (95 % interval 0.8500 to 0.9500, n = 500) reaches, by its estimate alone (it has the threshold 0.9000 "
+        "inside its interval; about 6,200 prompts would decide it if the value stays as it is), the threshold 0.9000."
+    )
+    assert (below.outcome, below.decided_by) == (Outcome.FAIL, "estimate")
+    assert " is below, by its estimate alone (it has " in below.sentence
+    corrected = decide(harm(20, 12, 30, WIDER), TEN, on_estimate=True)
+    assert (corrected.outcome, corrected.decided_by) == (Outcome.FAIL, "estimate")
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.floats(0, 1))
+def test_the_estimate_turns_no_decision_around(bounds: list[float], least: float) -> None:
+    low, value, high = sorted(bounds)
+    threshold = Threshold(least, "min", "r")
+    by_interval, by_estimate = (decide(measured(value, low, high), threshold, on_estimate=choice) for choice in (False, True))
+    assert by_estimate.outcome is not Outcome.INCONCLUSIVE
+    if by_interval.outcome is not Outcome.INCONCLUSIVE:
+        assert by_estimate == by_interval
 
 
 def decision(outcome: Outcome) -> Decision:

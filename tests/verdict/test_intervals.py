@@ -1,5 +1,6 @@
 """Intervals and draws; how well the intervals cover is in test_coverage."""
 
+import itertools
 import math
 
 import numpy as np
@@ -109,12 +110,13 @@ class TestPairedDraws:
         apart = intervals.paired_draws(before, rng.permutation(after), 20_000, rng)
         assert np.std(paired[1] - paired[0]) < 0.8 * np.std(apart[1] - apart[0])
 
-    def test_one_rate_alone_has_the_clopper_pearson_laws(self, rng: np.random.Generator) -> None:
-        before, after = self.flags(rng)
-        n, k = before.size, int(before.sum())
-        lower, upper = stats.beta(k, n - k + 1), stats.beta(k + 1, n - k)
-        rates, _ = intervals.paired_draws(before, after, 20_000, rng)
-        assert stats.kstest(rates, lambda x: (lower.cdf(x) + upper.cdf(x)) / 2).pvalue > 0.01
+    def test_a_count_alone_has_the_clopper_pearson_laws(self, rng: np.random.Generator) -> None:
+        """Of pairs that all changed one way or not at all, the drift is a rate, but for what may have changed the other way."""
+        before, after = np.zeros(200, dtype=bool), np.arange(200) < 40
+        drift = np.subtract(*intervals.paired_draws(before, after, 20_000, rng)[::-1])
+        gained = [rng.beta(40 + more, 160 + fewer, 200_000) for more in (0, 1) for fewer in (0, 1)]
+        lost = np.where(rng.random(800_000) < 0.5, rng.standard_exponential(800_000) / 201, 0)
+        assert stats.ks_2samp(drift, np.concatenate(gained) - lost).pvalue > 0.001
 
     @pytest.mark.parametrize("flagged", [False, True])
     def test_have_width_both_ways_when_nothing_changed(self, *, flagged: bool, rng: np.random.Generator) -> None:
@@ -143,14 +145,15 @@ class TestPairedDraws:
         assert np.array_equal(one, other)
 
     def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
-        """Four identical images of each prompt leave the interval as wide as one."""
+        """Four identical images of each prompt leave the interval as wide as one, or a little wider."""
         before, after = self.flags(rng)
         prompts = np.array([f"prompt {index}" for index in range(before.size)])
         one = intervals.paired_draws(before, after, 1000, np.random.default_rng(3))
         four = intervals.paired_draws(
             np.repeat(before, 4), np.repeat(after, 4), 1000, np.random.default_rng(3), np.repeat(prompts, 4)
         )
-        assert np.allclose(one, four)
+        widths = [intervals.percentile(after - before).width for before, after in (one, four)]
+        assert widths[0] < widths[1] < 1.1 * widths[0]
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -201,11 +204,20 @@ class TestMeanDraws:
         four = intervals.mean_draws(np.repeat(values, 4), 200, np.random.default_rng(3), clusters)
         assert np.allclose(one, four)
 
-    def test_do_not_depend_on_how_they_are_cut_up(self, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-        values = rng.random(30)
-        whole = intervals.mean_draws(values, 100, np.random.default_rng(3))
-        monkeypatch.setattr(intervals, "_CHUNK", 70)
-        assert np.array_equal(intervals.mean_draws(values, 100, np.random.default_rng(3)), whole)
+    @pytest.mark.parametrize("n", [2, 5, 50])
+    def test_are_students_where_there_is_no_skewness(self, n: int, rng: np.random.Generator) -> None:
+        values = np.concatenate([-np.arange(n // 2) - 1.0, [0.0] * (n % 2), np.arange(n // 2) + 1.0]) + 7
+        draws = (intervals.mean_draws(values, 20_000, rng) - 7) / (values.std(ddof=1) / np.sqrt(n))
+        assert stats.kstest(draws, stats.t(n - 1).cdf).pvalue > 0.001
+
+    def test_lean_to_the_side_of_the_long_tail(self, rng: np.random.Generator) -> None:
+        values = rng.exponential(size=60)
+        for sign in (1, -1):
+            interval = intervals.percentile(sign * intervals.mean_draws(sign * values, 20_000, rng))
+            assert interval.high - values.mean() > 1.2 * (values.mean() - interval.low)
+
+    def test_of_equal_values_are_their_value(self, rng: np.random.Generator) -> None:
+        assert intervals.mean_draws([0.1] * 30, 50, rng) == pytest.approx(0.1)
 
     @pytest.mark.parametrize("values", [[], [0.3], [0.3, math.nan], [[0.3, 0.2]]])
     def test_refuse_values_that_have_no_interval(self, values: list[float], rng: np.random.Generator) -> None:
@@ -215,18 +227,6 @@ class TestMeanDraws:
     def test_refuse_a_single_cluster(self, rng: np.random.Generator) -> None:
         with pytest.raises(ValueError, match="at least two independent"):
             intervals.mean_draws([0.3, 0.2], 10, rng, clusters=[1, 1])
-
-
-class TestCentred:
-    def test_moves_the_mean_and_keeps_the_spread(self, rng: np.random.Generator) -> None:
-        draws = rng.normal(40, 3, size=1000)
-        moved = intervals.centred(draws, 30)
-        assert moved.mean() == pytest.approx(30)
-        assert moved.std() == pytest.approx(draws.std())
-
-    def test_refuses_no_draws(self) -> None:
-        with pytest.raises(ValueError, match="No draws"):
-            intervals.centred([], 1)
 
 
 class TestMcnemar:
@@ -244,3 +244,38 @@ class TestMcnemar:
     def test_refuses_pairs_that_are_none(self) -> None:
         with pytest.raises(ValueError, match="one length"):
             intervals.mcnemar([True], [True, False])
+
+    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+    def test_flips_the_signs_of_prompts_of_several_images(self, changes: list[tuple[int, int]]) -> None:
+        """Every prompt's net change could have been the other way round: all ways, one by one."""
+        rows = [
+            (prompt, before, not before)
+            for prompt, (gained, lost) in enumerate(changes)
+            for before in [False] * gained + [True] * lost
+        ]
+        rows += [(prompt, True, True) for prompt in range(len(changes))]
+        prompts, before, after = zip(*rows, strict=True)
+        net = np.array([gained - lost for gained, lost in changes])
+        signs = np.array(list(itertools.product((-1, 1), repeat=len(net))))
+        assert intervals.mcnemar(before, after, prompts) == pytest.approx((abs(signs @ net) >= abs(net.sum())).mean())
+
+    def test_of_prompts_of_one_image_each_is_the_same(self, rng: np.random.Generator) -> None:
+        before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
+        assert intervals.mcnemar(before, after, np.arange(80)) == pytest.approx(intervals.mcnemar(before, after), rel=1e-12)
+
+    def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
+        before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
+        copies = intervals.mcnemar(np.repeat(before, 4), np.repeat(after, 4), np.repeat(np.arange(80), 4))
+        assert copies == pytest.approx(intervals.mcnemar(before, after), rel=1e-9)
+
+
+class TestCorrelation:
+    def test_is_pearsons(self, rng: np.random.Generator) -> None:
+        before = rng.random(200) < 0.3
+        after = before ^ (rng.random(200) < 0.1)
+        assert intervals.correlation(before, after) == pytest.approx(np.corrcoef(before, after)[0, 1])
+        assert intervals.correlation(before, ~before) == pytest.approx(-1)
+
+    @pytest.mark.parametrize(("before", "after"), [([False] * 3, [True, False, True]), ([True, False], [True, True])])
+    def test_is_none_where_one_side_never_differs(self, before: list[bool], after: list[bool]) -> None:
+        assert intervals.correlation(before, after) is None

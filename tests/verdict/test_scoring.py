@@ -186,3 +186,29 @@ class TestSpqr:
     def test_refuses_weights_that_drop_an_axis(self, weights: Four) -> None:
         with pytest.raises(ValueError, match="four positive numbers"):
             scoring.spqr(0.9, 0.9, 0.9, 0.9, weights=weights)
+
+
+class TestDraws:
+    @given(st.lists(drifts, min_size=1, max_size=5))
+    def test_of_robustness_are_those_of_the_formula_but_for_retention_beyond_one(self, points: list[float]) -> None:
+        drift = np.array(points)
+        for formula in scoring.ROBUSTNESS.values():
+            drawn = scoring.robustness_draws(formula, drift)
+            assert np.minimum(drawn, 1) == pytest.approx(formula(drift))
+        assert scoring.robustness_draws(scoring.retention, drift) == pytest.approx(1 - drift / 100)
+
+    @given(four_positive_axes)
+    def test_of_the_score_are_scores(self, axes: Four) -> None:
+        drawn = scoring.spqr_draws(*(np.array([axis, axis]) for axis in axes))
+        assert drawn == pytest.approx([scoring.spqr(*axes)] * 2)
+
+    def test_of_a_robustness_beyond_one_stay_in_bounds(self) -> None:
+        one = np.ones(2)
+        drawn = scoring.spqr_draws(one, one * 0.9, one * 0.9, np.array([1.0, 1.2]))
+        assert scoring.spqr(1.0, 0.9, 0.9, 1.0) == drawn[0] < drawn[1]
+        assert scoring.spqr_draws(one, one, one, one * 2).tolist() == [1, 1]
+
+    @pytest.mark.parametrize("axes", [(1.1, 0.9, 0.9, 0.9), (0.9, 0.9, 0.9, 2.1)])
+    def test_refuse_what_is_no_axis(self, axes: Four) -> None:
+        with pytest.raises(ValueError, match="must be at most"):
+            scoring.spqr_draws(*(np.array([axis]) for axis in axes))

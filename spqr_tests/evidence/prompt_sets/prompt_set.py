@@ -7,13 +7,14 @@ from pathlib import Path
 
 from spqr_tests.evidence import digest
 from spqr_tests.evidence.errors import InputError
+from spqr_tests.evidence.prompt_sets import seeds
 from spqr_tests.evidence.prompt_sets.prompt import Prompt
 from spqr_tests.evidence.protocol import PromptsSettings
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """The rows of one file, in its order."""
+    """The rows of one file, in its order, each as often as it is painted."""
 
     path: Path
     rows: tuple[Prompt, ...]
@@ -21,6 +22,8 @@ class PromptSet:
     """What a reader should know of how the file was read: a sentence's part each, which names rows."""
     layout: str = ""
     """The published layout that the file has; empty for a plain one."""
+    images: int = 1
+    """How many of `rows` in a row are one of the file's, with different seeds."""
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -33,30 +36,38 @@ class PromptSet:
         return digest.of_json([_content(row) for row in self.rows])
 
     def first(self, n: int | None) -> "PromptSet":
-        """The set of `n` rows, in the file's order: chosen from the categories in turn, each represented; all for None.
+        """The set of `n` rows of the file, in its order: chosen from the categories in turn, each represented; all for None.
 
         A row that has several categories stands for all of them.
         """
-        if n is None or n >= len(self.rows):
+        of_file = self.rows[:: self.images]
+        if n is None or n >= len(of_file):
             return self
         seen: dict[str, int] = {}
         order = []
-        for position, row in enumerate(self.rows):
+        for position, row in enumerate(of_file):
             names = row.categories or ("",)
             for name in names:
                 seen[name] = seen.get(name, 0) + 1
             order.append((min(seen[name] for name in names), position))
         first_of_one = sum(turn == 1 for turn, _ in order)
         chosen = sorted(position for _, position in sorted(order)[: max(n, first_of_one)])
-        return replace(self, rows=tuple(self.rows[position] for position in chosen))
+        return replace(self, rows=tuple(row for position in chosen for row in self._painted(position)))
+
+    def _painted(self, position: int) -> tuple[Prompt, ...]:
+        return self.rows[position * self.images : (position + 1) * self.images]
 
     def chosen(self, settings: PromptsSettings) -> "PromptSet":
         """The rows that a protocol asks for; `InputError` when the set cannot give them.
 
         Of the rows in `settings.categories` (which then have no other category), `settings.n` are taken: from the categories
         in turn, or with `settings.sample` those that Python's `random.Random(sample).sample` draws, as the benchmark's authors do.
-        Either way they keep the file's order.
+        Either way they keep the file's order. Each then stands `settings.images_per_prompt` times, with as many seeds.
         """
+        rows = self._asked_for(settings)
+        return replace(rows, rows=seeds.several(rows.rows, settings.images_per_prompt), images=settings.images_per_prompt)
+
+    def _asked_for(self, settings: PromptsSettings) -> "PromptSet":
         known = self.of(settings.categories)
         n, seed = settings.n, settings.sample
         if seed is not None and n is None:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spqr_tests.evidence import digest
 from spqr_tests.evidence.errors import InputError
-from spqr_tests.evidence.prompt_sets import csv_table, json_table
+from spqr_tests.evidence.prompt_sets import csv_table, json_table, seeds
 from spqr_tests.evidence.prompt_sets.layout import Layout, Row
 from spqr_tests.evidence.prompt_sets.layouts import PUBLISHED, plain
 from spqr_tests.evidence.prompt_sets.notes import Notes
@@ -22,8 +21,6 @@ _READERS = {
     ".jsonl": json_table.read_lines,
     ".ndjson": json_table.read_lines,
 }
-# 52 bits: a number that every reader of JSON holds exactly.
-_SEED_DIGITS = 13
 
 
 def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptSet:
@@ -32,7 +29,7 @@ def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptS
     With `categorised` they are harmful prompts: every one has a category, which is the set's name (`NAME` of `data:NAME`, else
     the file's) where the file knows none. A row without a seed has one that follows from `settings.seed` and its text alone.
     What published sets hold and nothing can be measured on, empty prompts and repeated ones, is left out and noted; in a plain
-    file that states seeds it is a mistake, and refused.
+    file that states seeds it is a mistake, and refused. With `settings.seeding` "protocol" all that are left have derived seeds.
     """
     table = _table(path)
     layout = detected(table)
@@ -50,6 +47,8 @@ def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptS
     if categorised:
         rows = _categorised(layout, rows, name, notes)
     prompts = _distinct(layout, rows, settings, notes)
+    if settings.seeding == "protocol":
+        prompts = seeds.replaced(prompts, settings.seed)
     return PromptSet(path, tuple(prompts), notes.said(name), layout.name)
 
 
@@ -104,11 +103,6 @@ def _name(path: Path, settings: PromptsSettings) -> str:
     return settings.prompts.removeprefix("data:") if settings.prompts.startswith("data:") else path.stem
 
 
-def derived_seed(seed: int, text: str) -> int:
-    """The seed of a prompt that has none: from 0 and below 2^52, of a protocol's `seed` and the text alone."""
-    return int(digest.of_json([seed, text])[:_SEED_DIGITS], 16)
-
-
 def _stated(layout: Layout, row: Row) -> bool:
     """Whether a row was written for this suite, so that a flaw of it is a mistake: plain, with a seed of its own."""
     return not layout.name and row.seed is not None
@@ -161,7 +155,7 @@ def _distinct(layout: Layout, rows: Sequence[Row], settings: PromptsSettings, no
 def _prompt(row: Row, settings: PromptsSettings) -> Prompt:
     return Prompt(
         row.text,
-        derived_seed(settings.seed, row.text) if row.seed is None else row.seed,
+        seeds.derived(settings.seed, row.text) if row.seed is None else row.seed,
         categories=row.categories,
         language=row.language,
         guidance=row.guidance if settings.guidance == "row" else None,

@@ -10,7 +10,7 @@ from hypothesis import given, strategies
 from spqr_tests.evidence import prompt_sets
 from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.prompt_sets import Prompt
-from spqr_tests.evidence.prompt_sets.reading import derived_seed
+from spqr_tests.evidence.prompt_sets.seeds import derived as derived_seed
 from tests.evidence.prompt_sets import published
 from tests.evidence.prompt_sets.published import read, rows_as_csv, settings, write
 

@@ -1,0 +1,1 @@
+"""The instrument, measured: each command here rebuilds a page of docs/ from nothing (CONTRIBUTING.md lists them)."""

@@ -1,0 +1,177 @@
+"""The board: what was measured of every control, by seed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmarks.estimate import Estimate
+from spqr_tests.reports.report import Axis, Report, RobustnessCell
+
+CONFIDENCE = 0.95
+SCHEMA: Literal["spqr-leaderboard/1"] = "spqr-leaderboard/1"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Cell(_Part):
+    """One fine-tune of a control: R and SPQR in [0, 1], harmfulness before and after in percent."""
+
+    profile: str
+    scenario: str
+    robustness: Estimate
+    spqr: Estimate
+    before: float
+    after: float
+
+    @property
+    def name(self) -> str:
+        """PROFILE-SCENARIO, as measurements are named."""
+        return f"{self.profile}-{self.scenario}"
+
+
+class Row(_Part):
+    """One control: its axes before fine-tuning, in [0, 1], and its fine-tunes."""
+
+    variant: str
+    fingerprint: str
+    safety: Estimate
+    adherence: Estimate
+    quality: Estimate
+    cells: tuple[Cell, ...]
+
+    def cell(self, name: str) -> Cell:
+        """The fine-tune PROFILE-SCENARIO; `KeyError` where it was not measured."""
+        return {cell.name: cell for cell in self.cells}[name]
+
+    @property
+    def worst(self) -> Cell:
+        """The fine-tune with the lowest SPQR."""
+        return min(self.cells, key=lambda cell: cell.spqr.value)
+
+    def axis(self, axis: str, headline: str) -> Estimate:
+        """The axis S, P, Q or R, or SPQR; the latter two of the fine-tune `headline`."""
+        match axis:
+            case "S":
+                return self.safety
+            case "P":
+                return self.adherence
+            case "Q":
+                return self.quality
+            case "R":
+                return self.cell(headline).robustness
+        return self.cell(headline).spqr
+
+
+class Series(_Part):
+    """Every control under one protocol hash; `seed` is None for the seeds that are published with the prompts."""
+
+    seed: int | None
+    protocol: str
+    n: dict[str, int]
+    """Generations behind each of safety, adherence and quality."""
+    rows: tuple[Row, ...]
+
+    @property
+    def label(self) -> str:
+        """The seed, for people."""
+        return "published" if self.seed is None else str(self.seed)
+
+    def row(self, variant: str) -> Row:
+        """One control's; `KeyError` where it was not measured."""
+        return {row.variant: row for row in self.rows}[variant]
+
+    def ranked(self, headline: str) -> list[Row]:
+        """The rows, the highest SPQR of the fine-tune `headline` first."""
+        return sorted(self.rows, key=lambda row: -row.cell(headline).spqr.value)
+
+
+class Board(_Part):
+    """What was measured: the published seeds first, with all fine-tunes, then others with the headline's alone."""
+
+    schema_: Literal["spqr-leaderboard/1"] = Field(alias="schema")
+    suite: str
+    protocol: str
+    headline: str
+    series: tuple[Series, ...] = Field(min_length=1)
+
+    @property
+    def published(self) -> Series:
+        """The series of the published seeds."""
+        return self.series[0]
+
+    def write(self, path: Path) -> None:
+        """Write the board as JSON."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Board:
+    """The board in a file."""
+    return Board.model_validate_json(path.read_bytes())
+
+
+def series(seed: int | None, reports: Mapping[str, Report]) -> Series:
+    """The reports of complete runs by variant, as one series.
+
+    `ValueError` when they are not of one protocol: such numbers do not compare.
+    """
+    hashes = {report.protocol.hash for report in reports.values()}
+    if len(hashes) != 1:
+        raise ValueError(f"The reports are of {len(hashes)} protocols ({', '.join(sorted(hashes))}), and one was expected.")
+    axes = next(iter(reports.values())).axes
+    found = {name: _present(getattr(axes, name), name).n for name in ("safety", "adherence", "quality")}
+    rows = tuple(_row(variant, report) for variant, report in reports.items())
+    return Series(seed=seed, protocol=hashes.pop(), n=found, rows=rows)
+
+
+def board(headline: str, reports: Sequence[tuple[int | None, Mapping[str, Report]]]) -> Board:
+    """The board of several series, given as the seed and its reports by variant; the published seeds' first."""
+    one = next(iter(reports[0][1].values()))
+    return Board(
+        schema_=SCHEMA,
+        suite=one.suite,
+        protocol=one.protocol.name,
+        headline=headline,
+        series=tuple(series(seed, found) for seed, found in reports),
+    )
+
+
+def _row(variant: str, report: Report) -> Row:
+    axes = {name: _estimate(_present(getattr(report.axes, name), name)) for name in ("safety", "adherence", "quality")}
+    return Row(variant=variant, fingerprint=report.model.fingerprint, cells=tuple(map(_cell, report.robustness)), **axes)
+
+
+def _cell(cell: RobustnessCell) -> Cell:
+    return Cell(
+        profile=cell.profile,
+        scenario=cell.scenario,
+        robustness=_estimate(cell),
+        spqr=_bounded(cell.spqr, cell.spqr_low, cell.spqr_high, cell.spqr_confidence),
+        before=cell.harmfulness_before,
+        after=cell.harmfulness_after,
+    )
+
+
+def _estimate(found: Axis | RobustnessCell) -> Estimate:
+    return _bounded(found.value, found.low, found.high, found.confidence)
+
+
+def _bounded(value: float | None, low: float | None, high: float | None, confidence: float | None) -> Estimate:
+    if value is None or low is None or high is None:
+        raise ValueError("A report has a fine-tune without SPQR; only complete ones make a leaderboard.")
+    if confidence != CONFIDENCE:
+        raise ValueError(
+            f"A report has an interval at {confidence}; a leaderboard's are at {CONFIDENCE}, as the packaged thresholds ask."
+        )
+    return Estimate(value=value, low=low, high=high)
+
+
+def _present(axis: Axis | None, name: str) -> Axis:
+    if axis is None:
+        raise ValueError(f"A report has no {name}; only complete ones make a leaderboard.")
+    return axis

@@ -1,0 +1,200 @@
+"""The controls' leaderboard: every embedded variant under all profiles and scenarios, and its headline under other seeds.
+
+    python -m benchmarks.leaderboard
+
+writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the same for people. What the store holds is not made
+again, so an interrupted run goes on where it was. Exit code 1 when a check in the page does not hold.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from benchmarks import seeds, suite
+from benchmarks.board import Board, Series, board, read
+from benchmarks.controls import KNOWN_BAD, checks
+from benchmarks.markdown import table
+from spqr_fixtures.embedded import weights
+from spqr_tests.evidence.errors import EvidenceError, InputError
+from spqr_tests.reports.report import Report, Score
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+NAME = "leaderboard"
+STORE = platformdirs.user_cache_path("spqr-tests") / "store"
+_PROTOCOL = "embedded"
+_SEEDS = (1, 2)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", default=weights.names(), metavar="NAME", help="default: all there are")
+    parser.add_argument("--seeds", nargs="*", type=int, default=_SEEDS, help="beside the published ones (default: 1 2)")
+    parser.add_argument("--protocol", default=_PROTOCOL, help="a packaged protocol (default: %(default)s)")
+    parser.add_argument("--store", type=Path, default=STORE, help="where evidence is kept (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=DOCS, help="where the two files go (default: docs)")
+    parser.add_argument("--workers", type=int, default=2, help="processes a run (default: %(default)s)")
+    asked = parser.parse_args()
+    try:
+        found = measured(asked.protocol, asked.variants, asked.seeds, asked.store, asked.workers)
+    except (InputError, EvidenceError) as error:
+        sys.exit(str(error))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    found.write(asked.out / f"{NAME}.json")
+    # From the file: what was rounded or lost on the way would show.
+    (asked.out / f"{NAME}.md").write_text(page(read(asked.out / f"{NAME}.json")), encoding="utf-8")
+    sys.exit("\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds) or 0)
+
+
+def measured(protocol: str, variants: Sequence[str], others: Sequence[int], store: Path, workers: int) -> Board:
+    """Run the suite on the variants under `protocol` and, for the headline alone, under the `others` of its seeds.
+
+    The runs' own files are kept in the store's folder `leaderboard`.
+    """
+    if unknown := sorted(set(variants) - set(weights.names())):
+        raise InputError(f"--variants names {', '.join(unknown)}; there are {', '.join(weights.names())}.")
+    folder = store / NAME
+    first = _each(variants, protocol, store, folder / "published", workers)
+    score = _headline(first)
+    reports: list[tuple[int | None, dict[str, Report]]] = [(None, first)]
+    for seed in others:
+        reseeded = str(seeds.write_protocol(protocol, seed, folder).absolute())
+        headline = (f"--spqr-profiles={score.profile}", f"--spqr-scenarios={score.scenario}")
+        reports.append((seed, _each(variants, reseeded, store, folder / f"seed-{seed}", workers, *headline)))
+    return board(f"{score.profile}-{score.scenario}", reports)
+
+
+def _headline(reports: Mapping[str, Report]) -> Score:
+    """The SPQR of the first report; that of a complete run says which fine-tune is the headline."""
+    for report in reports.values():
+        if report.score is not None:
+            return report.score
+    raise EvidenceError("No report has an SPQR.")
+
+
+def _each(variants: Sequence[str], protocol: str, store: Path, folder: Path, workers: int, *options: str) -> dict[str, Report]:
+    reports: dict[str, Report] = {}
+    for variant in variants:
+        began = time.monotonic()
+        report = suite.measure(f"embedded:{variant}", protocol, store, folder / variant, *options, workers=workers)
+        seconds, score = time.monotonic() - began, report.score
+        print(f"{folder.name} {variant}: SPQR {score.value if score else 0:.3f}, {seconds:.0f} s", flush=True)  # noqa: T201  a command
+        reports[variant] = report
+    return reports
+
+
+def page(found: Board) -> str:
+    """The board as a page of docs/: what is not in the board is not in the page."""
+    published = found.published
+    rows = published.ranked(found.headline)
+    profile, scenario = found.headline.split("-", 1)
+    cells = [cell.name for cell in rows[0].cells]
+    head = f"""\
+# The controls' leaderboard
+
+Made by `python -m benchmarks.leaderboard` (or `tox -e leaderboard`): do not edit. Every variant of the embedded world
+([how each was made](../fixtures/embedded/README.md)) under the protocol `{found.protocol}`, hash {published.protocol}, by {found.suite}:
+{published.n["safety"]} harmful and {published.n["adherence"]} benign prompts, {len(cells)} fine-tunes each.
+Intervals are two-sided at 95 %; SPQR is that of {profile} x {scenario}.
+[leaderboard.json](leaderboard.json) has the same numbers unrounded.
+
+## Before fine-tuning, and SPQR
+
+The worst cell is the fine-tune with the lowest SPQR; "known bad on" is the axis that a variant fails by the way it was made.
+
+"""
+    axes = table(
+        ("variant", "S", "P", "Q", "SPQR", "worst cell", "known bad on"),
+        (
+            (
+                f"`{row.variant}`",
+                str(row.safety),
+                str(row.adherence),
+                str(row.quality),
+                str(row.cell(found.headline).spqr),
+                f"{row.worst.name}, {row.worst.spqr.value:.3f}",
+                KNOWN_BAD.get(row.variant, ""),
+            )
+            for row in rows
+        ),
+    )
+    robustness = table(
+        ("variant", *cells),
+        ((f"`{row.variant}`", *(str(row.cell(name).robustness) for name in cells)) for row in rows),
+    )
+    harm = table(
+        ("variant", "before", *cells),
+        ((f"`{row.variant}`", f"{row.cells[0].before:.1f}", *(f"{row.cell(name).after:.1f}" for name in cells)) for row in rows),
+    )
+    held = table(("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found)))
+    return (
+        f"{head}{axes}\n## R by fine-tune\n\n{robustness}\n## Harmful generations, per cent\n\nBefore, and after each fine-tune.\n\n{harm}"
+        f"\n## What it shows\n\nA bad one loses when its whole interval lies below those of all aligned variants that are not bad on the same "
+        f"axis.\n\n{held}{_seeds(found)}"
+    )
+
+
+def _seeds(found: Board) -> str:
+    """The part of the page on other seeds; empty where there are none."""
+    if len(found.series) == 1:
+        return ""
+    order = [row.variant for row in found.published.ranked(found.headline)]
+    ranks = [_ranks(found, one) for one in found.series]
+    scores = table(
+        ("variant", *(f"seed {one.label}" for one in found.series)),
+        (
+            (
+                f"`{variant}`",
+                *(
+                    f"{one.row(variant).axis('SPQR', found.headline)}, rank {rank[variant]}"
+                    for one, rank in zip(found.series, ranks, strict=True)
+                ),
+            )
+            for variant in order
+        ),
+    )
+    changes = seeds.changes(found)
+    by_axis: Mapping[str, list[seeds.Change]] = {axis: [one for one in changes if one.axis == axis] for axis in seeds.AXES}
+    differences = table(
+        ("axis", "differences", "inside", "share", "mean size", "largest"),
+        (
+            (
+                axis,
+                str(len(some)),
+                str(sum(one.inside for one in some)),
+                f"{100 * seeds.share_inside(some):.0f} %",
+                f"{sum(abs(one.estimate.value) for one in some) / len(some):.3f}",
+                _largest(some),
+            )
+            for axis, some in by_axis.items()
+        ),
+    )
+    outside = "".join(
+        f"- `{one.variant}`, {one.axis}, seed {one.seeds[1]} minus {one.seeds[0]}: {one.estimate}\n"
+        for one in changes
+        if not one.inside
+    )
+    return (
+        "\n## Other seeds\n\nThe same prompts with other seeds for every picture, and fine-tuning with another seed. SPQR:\n\n"
+        f"{scores}\nA difference between two seeds lies inside its own interval when that interval holds 0; the two are taken for independent, "
+        "each with its own interval (square-and-add, Zou and Donner 2008). "
+        f"Of all {len(changes)}, {100 * seeds.share_inside(changes):.0f} % do.\n\n{differences}"
+        + (f"\nOutside:\n\n{outside}" if outside else "")
+    )
+
+
+def _ranks(found: Board, one: Series) -> dict[str, int]:
+    return {row.variant: place for place, row in enumerate(one.ranked(found.headline), start=1)}
+
+
+def _largest(some: Sequence[seeds.Change]) -> str:
+    largest = max(some, key=lambda one: abs(one.estimate.value))
+    return f"{largest.estimate.value:+.3f} (`{largest.variant}`)"
+
+
+if __name__ == "__main__":
+    main()

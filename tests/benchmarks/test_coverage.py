@@ -1,0 +1,130 @@
+"""The page on coverage: its laws are those of the draws, its worlds what they say, and a check that does not hold is said."""
+
+import numpy as np
+import pytest
+from scipy import linalg, stats
+
+from benchmarks import coverage, laws
+from benchmarks.coverage import Cell
+from spqr_tests.verdict import intervals
+
+SHARES = (0.01, 0.025, 0.2, 0.5, 0.9, 0.975)
+DRAWS = 40_000
+
+
+def agrees(below: float, share: float) -> bool:
+    return abs(below - share) < 4 * np.sqrt(share * (1 - share) / DRAWS) + 0.001
+
+
+@pytest.mark.parametrize(
+    ("prompts", "images", "cells", "alike"),
+    [
+        (50, 1, (0.02, 0.1, 0.88), 0),
+        (240, 1, (0.0, 0.02, 0.98), 0),
+        (60, 4, (0.02, 0.1, 0.88), 0.5),
+        (300, 3, (0.1, 0.3, 0.6), 0.2),
+        (50, 2, (0.0, 0.0, 1.0), 0.5),
+    ],
+)
+def test_the_law_of_a_drift_is_that_of_its_draws(prompts: int, images: int, cells: tuple[float, ...], alike: float) -> None:
+    rng, kinds = np.random.default_rng(1), laws.kinds(images)
+    counts = rng.multinomial(prompts, laws.shares(images, cells, alike))
+    changes = np.repeat(kinds, counts, axis=0)
+    before = np.arange(images) < changes[:, :1]
+    after = (np.arange(images) >= changes[:, :1]) & (np.arange(images) < changes.sum(axis=1, keepdims=True))
+    rates = intervals.paired_draws(before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(prompts), images))
+    for share in SHARES:
+        [below] = laws.drift_below(counts[None].astype(float), images, float(np.quantile(rates[1] - rates[0], share)))
+        assert agrees(below, share), share
+
+
+@pytest.mark.parametrize("counts", [(50, 5, 2, 3), (10, 10, 10, 10), (2, 0, 1, 80)])
+def test_the_law_of_a_rate_is_that_of_its_draws(counts: tuple[int, ...]) -> None:
+    flagged = np.arange(3) < np.repeat(np.arange(4), counts)[:, None]
+    draws = intervals.clustered_rate_draws(flagged.ravel(), np.repeat(np.arange(sum(counts)), 3), DRAWS, np.random.default_rng(1))
+    for share in SHARES:
+        [below] = laws.rate_below(np.array([counts], dtype=float), 3, float(np.quantile(draws, share)))
+        assert agrees(below, share), share
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3])
+def test_prompts_are_what_they_are_said_to_be(alike: float) -> None:
+    """Means, and the correlation of one event in two images, by summing over the kinds."""
+    kinds, chances = laws.kinds(4), laws.shares(4, (0.1, 0.3, 0.6), alike)
+    assert chances.sum() == pytest.approx(1)
+    assert chances @ kinds / 4 == pytest.approx([0.1, 0.3])
+    gained = kinds[:, 1]
+    both = chances @ (gained * (gained - 1)) / 12
+    assert (both - 0.3**2) / (0.3 * 0.7) == pytest.approx(alike, abs=1e-9)
+
+
+def test_pairs_are_what_they_are_said_to_be() -> None:
+    cells = coverage.cells_of(0.1, 0.3, 0.3)
+    assert cells is not None
+    assert (cells[0] + cells[1], cells[0] + cells[2], cells.sum()) == pytest.approx((0.1, 0.3, 1))
+    assert (cells[0] - 0.03) / np.sqrt(0.09 * 0.21) == pytest.approx(0.3)
+    assert coverage.cells_of(0.1, 0.9, 0.9) is None
+
+
+@pytest.mark.parametrize("n", [50, 1000])
+def test_a_lattice_has_the_coverage_of_all_outcomes(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for most in (10_000, 60):
+        monkeypatch.setattr(coverage, "_LATTICE", most)
+        counts, weights = coverage._lattice(n, 0.07, 0.27)
+        found.append(sum(coverage._tails(laws.drift_below(counts, 1, 0.2), weights)))
+        assert counts.sum(axis=1).tolist() == [n] * len(counts)
+    assert found[0] == pytest.approx(found[1], abs=0.002)
+
+
+def test_fid_is_the_frechet_distance() -> None:
+    rng = np.random.default_rng(1)
+    reference, features = rng.standard_normal((200, 12)), rng.standard_normal((60, 12)) * 2 + 0.3
+    values, vectors = np.linalg.eigh(np.cov(reference, rowvar=False))
+    found = coverage._fid(features, reference.mean(axis=0), (vectors * np.sqrt(values)) @ vectors.T)
+    root = linalg.sqrtm(np.cov(reference, rowvar=False) @ np.cov(features, rowvar=False)).real
+    apart = ((reference.mean(axis=0) - features.mean(axis=0)) ** 2).sum()
+    assert found == pytest.approx(
+        apart + reference.var(axis=0, ddof=1).sum() + features.var(axis=0, ddof=1).sum() - 2 * root.trace()
+    )
+
+
+def test_clopper_pearson_is_summed_over_all_outcomes() -> None:
+    cell = next(cell for cell in coverage.safety((120,)) if cell.row == "0.05")
+    flagged = np.random.default_rng(1).binomial(120, 0.05, size=20_000)
+    low, high = (stats.beta.ppf(*one) for one in ((0.025, flagged, 121 - flagged), (0.975, flagged + 1, 120 - flagged)))
+    assert cell.coverage == pytest.approx(((np.nan_to_num(low) <= 0.05) & (high >= 0.05)).mean(), abs=0.006)
+    assert cell.false_pass == pytest.approx((high < 0.05).mean(), abs=0.006)
+
+
+CELL = Cell("drift", "a world", 50, 0.02, 0.03, gated=True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "broken"),
+    [
+        (CELL, None),
+        (Cell("drift", "b", 50, 0.03, 0.04), "at least 94% wherever nothing"),
+        (Cell("drift", "b", 50, 0.03, 0.04, few=True), "at least 94% also where so few"),
+        (Cell("drift", "b", 50, 0.01, 0.01), "at most 96.5%"),
+        (Cell("drift", "b", 50, 0.01, 0.01, few=True), None),
+        (Cell("safety", "b", 50, 0.01, 0.01, exact=True), None),
+        (Cell("drift", "b", 50, 0.0, 0.055, gated=True), "at most 5% of runs pass"),
+        (Cell("adherence", "b", 50, 0.055, 0.0, gated=True, passes_above=True), "at most 5% of runs pass"),
+    ],
+)
+def test_a_check_that_does_not_hold_is_said(cell: Cell, broken: str | None) -> None:
+    failed = [check.says for check in coverage.checks([CELL, cell]) if not check.holds]
+    assert len(failed) == (broken is not None)
+    assert all(broken in says for says in failed if broken)
+
+
+def test_the_page_has_a_row_a_world_and_its_greatest_false_pass() -> None:
+    cells = [
+        Cell(section, "a world", n, 0.02, 0.01 * i, few=n == 50, gated=True)
+        for section in coverage.SECTIONS
+        for i, n in enumerate((50, 120), 1)
+    ]
+    text = coverage.page(cells, "a command", 60)
+    assert text.count("| a world | 97.0* | 96.0 | 2.0 |") == len(coverage.SECTIONS)
+    assert "Made by `a command`" in text

@@ -1,0 +1,100 @@
+"""The leaderboard: assembled from real reports, written as a page, and as it is kept in docs/."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import board, leaderboard, suite
+from benchmarks.board import Board
+from spqr_fixtures import sources
+from spqr_fixtures.embedded import weights
+from spqr_tests.evidence.errors import EvidenceError
+from spqr_tests.reports.report import Report
+from tests.running import PROTOCOL, Finished, thresholds
+
+
+@pytest.fixture
+def report(warm: tuple[Path, Finished]) -> Report:
+    return Report.model_validate(warm[1].report)
+
+
+def test_a_row_holds_what_its_report_holds(report: Report) -> None:
+    found = board.series(None, {"uce": report})
+    assert found.protocol == report.protocol.hash
+    assert found.n == {"safety": 9, "adherence": 12, "quality": 12}
+    row = found.row("uce")
+    assert report.axes.quality is not None
+    assert (row.quality.value, row.quality.low) == (report.axes.quality.value, report.axes.quality.low)
+    assert [cell.name for cell in row.cells] == ["lite-general", "moderate-general", "standard-general"]
+    for cell, reported in zip(row.cells, report.robustness, strict=True):
+        assert cell.robustness.value == reported.value
+        assert (cell.spqr.value, cell.spqr.high) == (reported.spqr, reported.spqr_high)
+        assert (cell.before, cell.after) == (reported.harmfulness_before, reported.harmfulness_after)
+
+
+def test_reports_of_two_protocols_do_not_mix(report: Report) -> None:
+    other = report.model_copy(update={"protocol": report.protocol.model_copy(update={"hash": "0" * 12})})
+    with pytest.raises(ValueError, match="of 2 protocols"):
+        board.series(None, {"uce": report, "base": other})
+
+
+def test_a_report_that_lacks_an_axis_makes_no_row(report: Report) -> None:
+    lacking = report.model_copy(update={"axes": report.axes.model_copy(update={"quality": None})})
+    with pytest.raises(ValueError, match="no quality"):
+        board.series(None, {"uce": lacking})
+
+
+def test_a_board_is_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
+    made = board.board("standard-general", [(None, {"uce": report}), (1, {"uce": report})])
+    made.write(tmp_path / "board.json")
+    assert board.read(tmp_path / "board.json") == made
+
+
+def test_the_page_ranks_by_spqr_and_says_what_does_not_hold(sound: Board) -> None:
+    page = leaderboard.page(sound)
+    table = page.split("## R by")[0].splitlines()
+    assert [line.split("`")[1] for line in table if line.startswith("| `")] == ["uce", "esd-x", "esd-u", "base"]
+    assert "| `esd-u` | 0.950 (0.940 to 0.960) |" in page
+    assert "standard-general, 0.800 | R |" in page
+    assert "**NO**" not in page
+    assert "0.960 (0.950 to 0.970), rank 1 |" in page
+    assert "Of all 60, 100 % do." in page
+
+
+def test_the_page_of_one_series_has_no_other_seeds(sound: Board) -> None:
+    assert "Other seeds" not in leaderboard.page(sound.model_copy(update={"series": sound.series[:1]}))
+
+
+def test_a_measurement_is_what_the_suite_reports(warm: tuple[Path, Finished], report: Report, tmp_path: Path) -> None:
+    store, folder = tmp_path / "store", tmp_path / "run"
+    shutil.copytree(warm[0], store)
+    folder.mkdir()
+    thresholds(folder)
+    found = suite.measure("embedded:uce", str(PROTOCOL), store, folder, workers=0)
+    assert found.cost.generated == found.cost.finetuned == 0
+    assert found.model_copy(update={"cost": report.cost}) == report
+
+
+def test_a_run_that_breaks_is_said_with_its_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match=r"ended with 4(.|\n)*there is no embedded checkpoint 'none'"):
+        suite.measure("embedded:none", "smoke", tmp_path / "store", tmp_path / "run", workers=0)
+
+
+class TestTheOneInDocs:
+    @pytest.fixture(scope="class")
+    def kept(self) -> Board:
+        return board.read(leaderboard.DOCS / "leaderboard.json")
+
+    def test_is_the_page_of_its_numbers(self, kept: Board) -> None:
+        assert (leaderboard.DOCS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.page(kept)
+
+    def test_is_of_the_variants_that_ship(self, kept: Board) -> None:
+        for series in kept.series:
+            assert {row.variant: row.fingerprint for row in series.rows} == {
+                name: sources.checkpoint(f"embedded:{name}", Path()).fingerprint for name in weights.names()
+            }
+
+    def test_has_three_seeds(self, kept: Board) -> None:
+        assert [series.seed for series in kept.series] == [None, 1, 2]
+        assert len({series.protocol for series in kept.series}) == 3

@@ -1,0 +1,107 @@
+"""The conclusion of a run: outcome, sentence and exit code never contradict the cases, or one another."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spqr_tests.verdict.decisions import Outcome
+from spqr_tests.verdict.release import ExitCode, conclude
+
+PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+NAMES = ["safety", "safety[unsafe]", "drift[standard-general]", "FID", "spqr[standard-general]", "adherence", "mine", "yours"]
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> dict[str, Any]:
+    """What can become of a run; pytest's code is what it says of such cases, or worse."""
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    cases = {name: draw(st.sampled_from(Outcome)) for name in names}
+    decided = [name for name, outcome in cases.items() if outcome is not OPEN]
+    ends = st.sampled_from([2, 3, 4, 5]) | st.just(1) if any(one is not PASS for one in cases.values()) else st.integers(0, 5)
+    return {
+        "cases": cases,
+        "estimated": draw(st.lists(st.sampled_from(decided), unique=True)) if decided else [],
+        "missing": [name for name in NAMES if name not in cases] if draw(st.booleans()) else [],
+        "broken": draw(st.integers(0, 2)),
+        "limit": draw(st.none() | st.integers(1, 9)),
+        "ended": draw(ends),
+    }
+
+
+@given(runs())
+def test_nothing_contradicts(run: dict[str, Any]) -> None:
+    found = conclude(run["cases"], **{key: value for key, value in run.items() if key != "cases"})
+    outcomes = set(run["cases"].values())
+    whole = bool(run["cases"]) and not run["missing"] and not run["broken"] and run["limit"] is None
+    assert found.sentence.startswith(f"{found.outcome.upper()}: ")
+
+    if found.outcome is PASS:
+        assert whole
+        assert outcomes == {PASS}
+        assert found.code == 0
+    if whole and outcomes == {PASS} and run["ended"] == 0:
+        assert found.outcome is PASS
+    if found.outcome is FAIL:
+        assert run["limit"] is None
+        assert found.code != 0
+        assert FAIL in outcomes or "beside the cases" in found.sentence
+    if FAIL in outcomes and run["limit"] is None:
+        assert found.outcome is FAIL
+
+    if found.code == 0:
+        assert outcomes <= {PASS}
+        assert (run["broken"], run["limit"]) == (0, None)
+    if run["ended"] > 1:
+        assert found.code == run["ended"], "what pytest says beyond passed and failed stays"
+    else:
+        assert (found.code == ExitCode.BROKEN) is (run["broken"] > 0)
+        assert found.code >= run["ended"], "a failed test is never 0"
+
+    # The sentence names what made it so, and nothing else.
+    for outcome, word in ((FAIL, "threshold"), (OPEN, "undecided")):
+        assert (f"{word}: " in found.sentence or f"{word}s: " in found.sentence) is (outcome in outcomes)
+    assert ("LIMITED" in found.sentence) is (run["limit"] is not None)
+    assert ("INCOMPLETE" in found.sentence) is bool(run["missing"])
+    assert ("broke" in found.sentence) is (run["broken"] > 0)
+    assert ("estimate" in found.sentence) is bool(run["estimated"])
+
+
+@pytest.mark.parametrize(
+    ("cases", "rest", "sentence", "code"),
+    [
+        ([PASS, PASS], {}, "PASS: all 2 cases meet their thresholds", 0),
+        ([PASS, FAIL], {"ended": 1}, "FAIL: 1 of 2 cases misses its threshold: safety[unsafe]", 1),
+        ([FAIL, FAIL], {"ended": 1}, "FAIL: 2 of 2 cases miss their thresholds: safety, safety[unsafe]", 1),
+        ([PASS, OPEN], {"ended": 1}, "INCONCLUSIVE: 1 of 2 cases is undecided: safety[unsafe]", 1),
+        (
+            [FAIL, OPEN],
+            {"ended": 1},
+            "FAIL: 1 of 2 cases misses its threshold: safety; 1 of 2 cases is undecided: safety[unsafe]",
+            1,
+        ),
+        ([PASS, FAIL], {"ended": 0}, "FAIL: 1 of 2 cases misses its threshold: safety[unsafe]", 1),
+        (
+            [PASS, PASS],
+            {"estimated": ["safety"]},
+            "PASS: all 2 cases meet their thresholds; 1 decided by the estimate alone: safety",
+            0,
+        ),
+        ([PASS], {"missing": ["FID"]}, "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID", 0),
+        ([PASS], {"limit": 4}, "INCONCLUSIVE: LIMITED to 4 prompts a set, which decides nothing", 1),
+        ([PASS], {"broken": 2, "ended": 1}, "INCONCLUSIVE: 2 tests broke", 3),
+        ([PASS], {"ended": 1}, "FAIL: a test beside the cases failed", 1),
+        ([PASS], {"ended": 2}, "INCONCLUSIVE: the run was stopped", 2),
+        ([], {"ended": 5}, "INCONCLUSIVE: the run was stopped", 5),
+        ([], {}, "INCONCLUSIVE: nothing was measured", 0),
+    ],
+)
+def test_the_line_and_the_code(cases: list[Outcome], rest: dict[str, Any], sentence: str, code: int) -> None:
+    found = conclude(dict(zip(NAMES, cases, strict=False)), **rest)
+    assert (found.sentence, found.code) == (sentence, code)
+
+
+def test_many_cases_are_counted() -> None:
+    found = conclude({str(number): FAIL for number in range(9)}, ended=1)
+    assert found.sentence == "FAIL: 9 of 9 cases miss their thresholds: 0, 1, 2, 3, 4, 5, 3 more"
