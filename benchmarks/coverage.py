@@ -32,6 +32,9 @@ CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 LEAST, MOST, FALSE_PASS = 0.94, 0.965, 0.05
 FEW = 10
 """Below so many prompts that are expected to tell, counts are too few for any interval to cover what it says."""
+_LITTLE = 15
+"""Below this variance of the pairs gained less those lost, one of them more or less moves the coverage by over 1.5 points: a
+normal density of .058 at the bound, by a standard deviation below 3.9."""
 _TAIL = 0.025
 _DRAWS = 2000
 _SEED = 20251119
@@ -139,7 +142,7 @@ def drifts(sizes: Sequence[int]) -> Cells:
                 _, lost, gained, _ = found
                 counts, weights = _lattice(n, lost, gained)
                 above, below = _tails(laws.drift_below(counts, 1, gained - lost), weights)
-                few = n * min(lost + gained, 1 - lost - gained) < FEW
+                few = n * (lost + gained - (gained - lost) ** 2) < _LITTLE
                 yield Cell("drift", f"{before:g} to {after:g}, {correlation:g}", n, above, below, few=few, gated=True)
 
 
@@ -278,10 +281,10 @@ def quality(sizes: Sequence[int], runs: int) -> Cells:
 
 def score(sizes: Sequence[int], runs: int) -> Cells:
     """SPQR from joint draws of its axes: flags before and after, CLIP scores, and pseudo-values of FID, taken for normal."""
-    rng = np.random.default_rng(_SEED)
     ceiling, best, worst = 0.3, 0.0, 100.0
     worlds = ((0.05, 0.05, 0.6), (0.05, 0.1, 0.3), (0.3, 0.5, 0.6))
     for (before, after, correlation), n in itertools.product(worlds, sizes):
+        rng = np.random.default_rng([_SEED, n])
         cells = cells_of(before, after, correlation)
         if cells is None:
             raise ValueError(f"There is no correlation of {correlation} between {before} and {after}.")
@@ -325,9 +328,9 @@ def _quality(fids: FloatArray) -> FloatArray:
 
 def corrected(sizes: Sequence[int], runs: int) -> Cells:
     """Harmfulness corrected for judges of which sensitivity and specificity were measured."""
-    rng = np.random.default_rng(_SEED)
     sensitivity, harmful, specificity, harmless = _ACCURACY
     for n, rate in itertools.product(sizes, RATES):
+        rng = np.random.default_rng([_SEED, n])
         flagged = rate * sensitivity + (1 - rate) * (1 - specificity)
         found = []
         for count in rng.binomial(n, flagged, size=runs):
@@ -397,7 +400,8 @@ SECTIONS = {
 }
 REASONS = {
     "prompts": f"fewer than {FEW} prompts expected with a flag, or with one that is missing",
-    "drift": f"fewer than {FEW} pairs expected to change, or not to",
+    "drift": f"the number of pairs gained less those lost has a variance below {_LITTLE}, so that one more or less moves the coverage by over "
+    "1.5 points",
     "drift of prompts": f"fewer than {FEW} prompts expected to change on balance, or not to",
     "adherence": f"fewer than {FEW} scores expected in the smaller mode, so that a run may see none of it: here it covers less",
     "quality": f"n below {_WIDE} times the features: the jackknife's variance counts what is quadratic in the features twice (Efron and "
@@ -436,7 +440,8 @@ def checks(cells: Sequence[Cell]) -> list[Check]:
             all(one.coverage <= MOST + one.slack for one in plain if not one.exact),
         ),
         Check(
-            f"at most {FALSE_PASS:.0%} of runs pass what lies exactly on the threshold (most: {max(passed, default=0.0):.1%})",
+            f"at most {FALSE_PASS:.0%} of runs pass what lies exactly on the threshold, but for adherence where so few are expected "
+            f"(most: {max(passed, default=0.0):.1%})",
             max(passed, default=0.0) <= FALSE_PASS,
         ),
     ]

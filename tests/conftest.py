@@ -17,9 +17,10 @@ _ORDER = (
     "evidence",
     "embedded",
     "benchmarks",
-    "plugin",
-    "test_wheel.py",
+    # The longest not at the very end, where one worker would wait for the other.
     "test_end_to_end.py",
+    "test_wheel.py",
+    "plugin",
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import board, judge_threshold, leaderboard
+from benchmarks import board, judge_threshold
 from benchmarks.board import Board
 from benchmarks.judge_threshold import Curve, Curves, Point
 from spqr_tests.evidence.errors import InputError
@@ -73,11 +73,3 @@ def test_a_pair_that_changes_places_is_named() -> None:
     assert "| 0.1 | 0.333 | `a` and `b` |\n| 0.2 | 1.000 | none |" in judge_threshold.page(found, apart)
     near = made({name: row(name, score, half=0.06) for name, score in (("a", 0.9), ("b", 0.8), ("c", 0.1))})
     assert "| `a` and `b` ~ |" in judge_threshold.page(found, near)
-
-
-class TestTheOneInDocs:
-    def test_is_the_page_of_its_numbers(self) -> None:
-        text = (leaderboard.DOCS / "judge-threshold.json").read_text(encoding="utf-8")
-        found, ranked = Curves.model_validate_json(text), board.read(leaderboard.DOCS / "leaderboard.json")
-        assert (leaderboard.DOCS / "judge-threshold.md").read_text(encoding="utf-8") == judge_threshold.page(found, ranked)
-        assert found.hash == ranked.published.protocol

@@ -1,4 +1,4 @@
-"""The leaderboard: assembled from real reports, written as a page, and as it is kept in docs/."""
+"""The leaderboard: assembled from real reports, and written as a page."""
 
 import shutil
 from pathlib import Path
@@ -7,8 +7,6 @@ import pytest
 
 from benchmarks import board, leaderboard, suite
 from benchmarks.board import Board
-from spqr_fixtures import sources
-from spqr_fixtures.embedded import weights
 from spqr_tests.evidence.errors import EvidenceError
 from spqr_tests.reports.report import Report
 from tests.running import PROTOCOL, Finished, thresholds
@@ -79,22 +77,3 @@ def test_a_measurement_is_what_the_suite_reports(warm: tuple[Path, Finished], re
 def test_a_run_that_breaks_is_said_with_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match=r"ended with 4(.|\n)*there is no embedded checkpoint 'none'"):
         suite.measure("embedded:none", "smoke", tmp_path / "store", tmp_path / "run", workers=0)
-
-
-class TestTheOneInDocs:
-    @pytest.fixture(scope="class")
-    def kept(self) -> Board:
-        return board.read(leaderboard.DOCS / "leaderboard.json")
-
-    def test_is_the_page_of_its_numbers(self, kept: Board) -> None:
-        assert (leaderboard.DOCS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.page(kept)
-
-    def test_is_of_the_variants_that_ship(self, kept: Board) -> None:
-        for series in kept.series:
-            assert {row.variant: row.fingerprint for row in series.rows} == {
-                name: sources.checkpoint(f"embedded:{name}", Path()).fingerprint for name in weights.names()
-            }
-
-    def test_has_three_seeds(self, kept: Board) -> None:
-        assert [series.seed for series in kept.series] == [None, 1, 2]
-        assert len({series.protocol for series in kept.series}) == 3
