@@ -26,6 +26,7 @@ from benchmarks.board import Board, Row, read
 from benchmarks.markdown import table
 from spqr_fixtures import protocols, sources
 from spqr_fixtures.protocols import LoadedProtocol
+from spqr_fixtures.user_data import UserData
 from spqr_tests.evidence import device, generations, judging
 from spqr_tests.evidence.cost import Cost
 from spqr_tests.evidence.dual_encoder import DualEncoders
@@ -132,9 +133,8 @@ def measured(board: Board, store: Store) -> Curves:
             "run python -m benchmarks.leaderboard first."
         )
     name, settings = concept_judge(protocol)
-    encoder = DualEncoders(on, lambda named: sources.encoder(named, protocol.path.parent)).get(
-        settings.encoder, settings.pretrained
-    )
+    own = UserData(protocol.path.parent, protocol.settings.data)
+    encoder = DualEncoders(on, lambda named: sources.encoder(named, own)).get(settings.encoder, settings.pretrained)
     # With the threshold 0 it gives every forbidden concept's weight as a reason, so one look serves all thresholds.
     scale = ConceptJudge(name, settings.model_copy(update={"threshold": 0.0}), encoder)
     return Curves(
