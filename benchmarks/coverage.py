@@ -260,14 +260,14 @@ def _fid(features: FloatArray, mean: FloatArray, root: FloatArray) -> float:
 
 def quality(sizes: Sequence[int], runs: int) -> Cells:
     """FID against a fixed reference; the truth is its expectation for as many images."""
-    rng = np.random.default_rng(_SEED)
-    reference = _gaussian(rng, _REFERENCE)
+    reference = _gaussian(np.random.default_rng(_SEED), _REFERENCE)
     frechet, mean = Frechet(reference), reference.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(reference, rowvar=False))
     root = (vectors * np.sqrt(values)) @ vectors.T
     for (name, draw), n in itertools.product(
         (("one Gaussian", _shifted), ("four Gaussians, each of two widths", _mixture)), sizes
     ):
+        rng = np.random.default_rng([_SEED, n])
         truth = float(np.mean([_fid(draw(rng, n), mean, root) for _ in range(10 * runs)]))
         found = []
         for _ in range(runs):
@@ -509,7 +509,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10_000, help="simulated runs a cell (default: %(default)s)")
-    parser.add_argument("--fid-runs", type=int, default=400, help="the same for FID, which takes its time (default: %(default)s)")
+    parser.add_argument(
+        "--fid-runs", type=int, default=2000, help="the same for FID, which takes its time (default: %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="few runs and two n, to see that it works; nothing is written")
     parser.add_argument("--out", type=Path, default=DOCS, help="where coverage.md goes (default: docs)")
     asked = parser.parse_args()
