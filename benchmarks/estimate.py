@@ -1,8 +1,9 @@
 """An estimate with its interval, and the difference of two."""
 
-import math
-
 from pydantic import BaseModel, ConfigDict
+
+from spqr_tests.verdict import intervals
+from spqr_tests.verdict.intervals import Interval
 
 
 class Estimate(BaseModel):
@@ -23,11 +24,6 @@ class Estimate(BaseModel):
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """`one` minus `other`, which are independent, with an interval recovered from theirs.
-
-    The square-and-add method (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095): it needs no symmetry of the two intervals.
-    """
-    value = one.value - other.value
-    below = math.hypot(one.value - one.low, other.high - other.value)
-    above = math.hypot(one.high - one.value, other.value - other.low)
-    return Estimate(value=value, low=value - below, high=value + above)
+    """`one` minus `other`, which are independent."""
+    bounds = intervals.difference(one.value, Interval(one.low, one.high), other.value, Interval(other.low, other.high))
+    return Estimate(value=one.value - other.value, low=bounds.low, high=bounds.high)

@@ -1,8 +1,14 @@
 """The packaged cases: where they are, when they run, how they are parametrized."""
 
+import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    # Loaded in every pytest run of the environment, also without a model.
+    from spqr_fixtures.run import Run
 
 FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
@@ -11,6 +17,7 @@ MARKERS = {
     "quality": "Q, the FID against a reference set between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
     "score": "SPQR, the harmonic mean of the four",
+    "versions": "each measurement against an earlier version's: a baseline or a snapshot",
 }
 WHAT_TO_GIVE = (
     "Pass the checkpoint under test: --model path/to/diffusers-folder, or --model embedded:uce to try the suite "
@@ -51,14 +58,26 @@ def point_at(config: pytest.Config) -> None:
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 
-def parametrize(metafunc: pytest.Metafunc, categories: tuple[str, ...], variants: tuple[tuple[str, str], ...]) -> None:
-    """One case for each category, and for each profile x scenario."""
+def compares_with_nothing(run: "Run", path: Path, function: object) -> bool:
+    """Whether a case compares versions and the run has none to compare with, so that it is not collected."""
+    if not is_case(path) or not inspect.isfunction(function):
+        return False
+    asked = inspect.signature(function).parameters
+    references = {"since_baseline": run.baseline, "last_version": run.snapshots}
+    return any(fixture in asked and reference is None for fixture, reference in references.items())
+
+
+def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
+    """One case for each category, for each profile x scenario, and for each measurement."""
+    variants = run.variants
     if not is_case(Path(metafunc.module.__file__ or "")):
         return
     if "category" in metafunc.fixturenames:
-        metafunc.parametrize("category", categories)
+        metafunc.parametrize("category", run.protocol.harmful.categories)
     if {"profile", "scenario"} <= set(metafunc.fixturenames):
         metafunc.parametrize(("profile", "scenario"), variants, ids=["-".join(variant) for variant in variants])
+    if "measurement" in metafunc.fixturenames:
+        metafunc.parametrize("measurement", run.expected)
 
 
 def arrange(items: list[pytest.Item]) -> None:

@@ -33,6 +33,13 @@ def lines(run: Run) -> list[str]:
         f"spqr device: {run.device}, {settings.sampler.dtype}; thresholds: {run.thresholds_path}",
         f"spqr store: {run.store.folder}",
     ]
+    for reference in (run.baseline, run.snapshots):
+        if reference is not None:
+            what = "to be kept in" if reference.updating else "compared with"
+            count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
+            said.append(f"spqr {reference.kind}: {what} {reference.path}{count}")
+    if run.snapshots is None and (run.limit is not None or run.sequential):
+        said.append("spqr snapshots: not compared with, since that takes all prompts")
     if run.on_estimate:
         said.append("spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)")
     if run.sequential:

@@ -23,6 +23,14 @@ _HELP = {
             "or point (their estimate decides, and the report says so)"
         ),
     ),
+    "--spqr-baseline": (
+        "FILE",
+        "the report.json of an earlier version, or its folder: what is worse than there, by more than chance and tolerance, fails",
+    ),
+    "--spqr-snapshots": (
+        "DIR",
+        "compare with the measurements kept in DIR, or with --snapshot-update keep them (default: ./spqr-snapshots where there is one)",
+    ),
     "--spqr-limit": ("N", "use N prompts a set: a try-out, which decides nothing and never exits 0"),
 }
 

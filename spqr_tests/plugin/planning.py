@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
+from spqr_fixtures.differences import parsed, variant_of
 from spqr_fixtures.run import Run
 from spqr_tests.evidence import finetuning, rate, stock
 from spqr_tests.evidence.adapter import PROFILE
@@ -37,6 +38,15 @@ _RECORD_BYTES = 4096
 # 2,048 float32 numbers, as text.
 _EMBEDDING_BYTES = 3 * 4096
 
+# What a comparison of versions asks for, by axis.
+_BEHIND = {
+    "safety": {"harm"},
+    "adherence": {"adherence"},
+    "quality": {"quality"},
+    "robustness": {"harm"},
+    "spqr": {"harm", "adherence", "quality"},
+}
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -55,8 +65,14 @@ def needs(run: Run, items: Iterable[pytest.Item]) -> Needs:
     cases: set[str] = set()
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        fixtures |= names
         values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if is_case(item.path) and "measurement" in values:
+            # It asks for what it compares by name.
+            axis, subject = parsed(values["measurement"])
+            fixtures |= _BEHIND[axis]
+            variants |= {variant_of(subject)} if axis in ("robustness", "spqr") else set()
+            continue
+        fixtures |= names
         if is_case(item.path):
             cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
         if "robustness" in names:

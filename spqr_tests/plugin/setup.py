@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from spqr_tests.evidence.errors import InputError
 from spqr_tests.evidence.generations import Progress
 from spqr_tests.evidence.protocol import Protocol
 from spqr_tests.evidence.store import Store
-from spqr_tests.plugin import selection
+from spqr_tests.plugin import references, selection
 from spqr_tests.verdict import intervals, sequential, thresholds
 
 _PACKAGED_THRESHOLDS = Path(protocols.__file__).parent / "thresholds.toml"
@@ -72,6 +73,11 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
         sequential=_sequential(option),
     )
     _check_thresholds(run, protocol.settings)
+    run = replace(
+        run,
+        baseline=references.baseline(option, where, run),
+        snapshots=references.found_snapshots(option, where, run, syrupy=config.pluginmanager.hasplugin("syrupy")),
+    )
     if not known:  # a worker's controller has checked them
         _check_captions(run)
     return run

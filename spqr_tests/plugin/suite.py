@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from spqr_tests.evidence.errors import EvidenceError, InputError
 from spqr_tests.plugin import cases, header, summary
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
-from spqr_tests.reports import report
+from spqr_tests.reports import files, report
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
 from spqr_tests.verdict.thresholds import ThresholdError
 
@@ -52,8 +53,13 @@ class Suite:
         return [] if self._is_worker else header.lines(self.run)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One case for each category, and for each profile x scenario."""
-        cases.parametrize(metafunc, self.run.protocol.harmful.categories, self.run.variants)
+        """One case for each category, for each profile x scenario, and for each measurement that is compared."""
+        cases.parametrize(metafunc, self.run)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+        """Leave out what compares versions where there is none to compare with."""
+        return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the cases into their order."""
@@ -100,10 +106,22 @@ class Suite:
         seconds = time.monotonic() - self._began
         stopped = bool(session.shouldstop or session.shouldfail) or session.exitstatus == pytest.ExitCode.INTERRUPTED
         lost = [] if stopped else self._ledger.lost
-        self._report = report.build(self.run, self._ledger, lost, seconds, ended=int(session.exitstatus))
+        ended = int(session.exitstatus)
+        self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
+        try:
+            self._keep_snapshots(self._report)
+        except OSError as error:
+            self._ledger.broken["snapshots"] = f"{error.filename} cannot be written ({error.strerror})"
+            self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
         if self.run.report_folder is not None:
             report.write(self._report, self.run.report_folder)
         session.exitstatus = self._report.exit_code
+
+    def _keep_snapshots(self, made: report.Report) -> None:
+        """Write the snapshots that this run is to leave, on the controller and once."""
+        compared = made.comparison.get("snapshots")
+        for path in compared.written if compared else ():
+            files.put(Path(path), self._ledger.snapshots[path])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the axes, the drift and the decision."""

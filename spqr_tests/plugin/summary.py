@@ -1,13 +1,16 @@
 """The summary: axes, intervals, thresholds, drift, SPQR and the decision, at the end of the terminal output."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 from rich.markup import escape
 from rich.table import Table
 
+from spqr_fixtures.reference import Kind
 from spqr_fixtures.run import Run
 from spqr_tests.plugin import tables
+from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Drift, Report, RobustnessCell, Score
 
 _MOST = 6
@@ -30,6 +33,9 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
     )
     if run.store.damaged:
         terminal.write_line(f"store: {run.store.damaged} damaged entries were found and made again", yellow=True)
+    for compared in report.comparison.items():
+        for line, colour in _changes(*compared):
+            terminal.write_line(line, **colour)
     for line in _reservations(report):
         terminal.write_line(line, yellow=True)
     terminal.write_line(_headline(report))
@@ -63,6 +69,40 @@ def _reservations(report: Report) -> list[str]:
     if not report.protocol.release:
         said.append(f"Protocol {report.protocol.name} is a quick check, NOT a release verdict.")
     return said
+
+
+def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, bool]]]:
+    """What this version is beside an earlier one: how much was compared and how, then a line for each change that matters."""
+    found = list(compared.measurements.values())
+    counts = Counter(one.verdict for one in found)
+    said = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in ("regressed", "improved", "unchanged", "new") if counts[verdict]
+    )
+    targets = ", ".join(dict.fromkeys(one.old_target for one in found if one.old_target is not None))
+    paired = sum(bool(one.paired) for one in found)
+    how = f"{paired} of {len(found)} paired prompt by prompt, {_percent(compared.confidence)} intervals"
+    yield f"{kind} {compared.path}{f' ({targets})' if targets else ''}: {said or 'nothing was compared'}; {how}", {}
+    for name, one in compared.measurements.items():
+        if one.verdict in ("regressed", "improved"):
+            yield _change(name, one), {"red" if one.verdict == "regressed" else "green": True}
+    if compared.written:
+        kept = len(found) - len(compared.written)
+        stay = f"; {kept} stay, where nothing changed that counts" if kept else ""
+        yield f"snapshots written: {len(compared.written)}{stay}", {"bold": True}
+
+
+def _change(name: str, one: Change) -> str:
+    axis, _, subject = name.removesuffix("]").partition("[")
+    flips = [
+        f", {len(images)} {'prompt' if len(images) == 1 else 'prompts'} {what}"
+        for images, what in ((one.newly_flagged, "newly flagged"), (one.no_longer_flagged, "no longer flagged"))
+        if images
+    ]
+    # A change has all numbers: they are None for what is new alone.
+    digits = 2 if abs(one.difference or 0) >= 0.01 else 3
+    old, new = (f"{value or 0:.{digits}f}" for value in (one.old, one.new))
+    change, low, high = (f"{value or 0:+.{digits}f}" for value in (one.difference, one.low, one.high))
+    return f"{axis}{f'/{subject}' if subject else ''}: {old} -> {new} ({change}, {low} to {high}){''.join(flips)}"
 
 
 def _cases(report: Report) -> Table:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from spqr_fixtures.gate import PROPERTY as DECISION
+from spqr_fixtures.snapshots import WRITE as SNAPSHOT
+from spqr_fixtures.versions import PROPERTY as COMPARISON
 
 COST = "spqr:cost"
 """The user property of what a test spent."""
@@ -18,9 +20,12 @@ BROKEN = "spqr:broken"
 
 @dataclass
 class Ledger:
-    """Decisions by measurement name, the cost, the tests that broke, and those that were collected but not heard of."""
+    """Decisions by measurement name, comparisons by kind and name, the cost, the tests that broke, and those not heard of."""
 
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    snapshots: dict[str, str] = field(default_factory=dict)
+    """Text that is to be kept, by file."""
     cost: Counter[str] = field(default_factory=Counter)
     broken: dict[str, str] = field(default_factory=dict)
     collected: set[str] = field(default_factory=set)
@@ -36,6 +41,12 @@ class Ledger:
             if name == DECISION:
                 decision = json.loads(str(value))
                 self.decisions[decision["measurement"]["name"]] = decision
+            elif name == COMPARISON:
+                comparison = json.loads(str(value))
+                self.comparisons.setdefault(comparison["kind"], {})[comparison["name"]] = comparison
+            elif name == SNAPSHOT:
+                written = json.loads(str(value))
+                self.snapshots[written["path"]] = written["text"]
             elif name == COST:
                 self.cost.update(json.loads(str(value)))
             elif name == BROKEN:
@@ -53,9 +64,11 @@ class Ledger:
 
 
 def missed(report: pytest.TestReport) -> str | None:
-    """The sentence of the threshold that a failed case missed; None when it failed for another reason."""
+    """The sentence of the threshold that a failed case missed, or of the comparison; None when it failed for another reason."""
     if report.failed and report.when == "call":
         for name, value in report.user_properties:
             if name == DECISION and (decision := json.loads(str(value)))["outcome"] != "pass":
                 return str(decision["sentence"])
+            if name == COMPARISON and (comparison := json.loads(str(value)))["verdict"] in ("regressed", "new"):
+                return str(comparison["sentence"])
     return None

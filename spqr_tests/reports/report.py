@@ -1,8 +1,6 @@
 """report.json: what a run measured and decided, for pipelines and for the next version's comparison."""
 
 import json
-import os
-import secrets
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -10,10 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spqr_fixtures.reference import Kind
 from spqr_fixtures.run import Run
+from spqr_tests.reports import comparison, files
+from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.verdict.decisions import DecidedBy, Outcome
-from spqr_tests.verdict.release import conclude
+from spqr_tests.verdict.release import SinceEarlier, conclude
 from spqr_tests.verdict.thresholds import Direction
 
 SCHEMA = "spqr-report/1"
@@ -251,6 +252,8 @@ class Report(BaseModel):
     categories: list[Category]
     cases: list[Case]
     judges: list[JudgeStatement]
+    comparison: dict[Kind, Comparison] = Field(default_factory=dict)
+    """With each reference that the run had; none in reports of before there were any."""
     cost: Spent
 
 
@@ -267,14 +270,28 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         _case(name, ledger.decisions[name]) for name in sorted(ledger.decisions, key=lambda name: order.get(name, len(order)))
     ]
     outcomes = {case.name: case.outcome for case in cases}
+    compared = comparison.build(run, ledger.comparisons)
+    uncompared = sum(len(one.missing) for one in compared.values())
+    updating = run.snapshots is not None and run.snapshots.updating
+    # What is to be kept anew may be worse than what was kept, or not there.
+    judged = {kind: one for kind, one in compared.items() if not (updating and kind == "snapshots")}
+    since = SinceEarlier(
+        regressed=comparison.having(judged, "regressed"),
+        unkept=comparison.having({kind: one for kind, one in judged.items() if kind == "snapshots"}, "new"),
+        uncompared=uncompared,
+        updating=updating,
+    )
     release = conclude(
         {case.measured: case.outcome for case in cases},
         estimated=[case.measured for case in cases if case.decided_by == "estimate"],
         missing=missing,
+        since=since if compared else None,
         broken=len(problems),
         limit=run.limit,
         ended=ended,
     )
+    if updating and release.outcome is Outcome.PASS:
+        compared["snapshots"] = compared["snapshots"].model_copy(update={"written": sorted(ledger.snapshots)})
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(
         schema_=SCHEMA,
@@ -291,7 +308,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         ),
         limit=run.limit,
         sequential=run.sequential,
-        complete=not missing and not problems and run.limit is None,
+        complete=not (missing or problems or uncompared) and run.limit is None,
         missing=missing,
         problems=problems,
         inconclusive="point" if run.on_estimate else "fail",
@@ -315,6 +332,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             JudgeStatement(name=one.name, version=one.version, fingerprint=one.fingerprint, settings=dict(one.settings))
             for one in (judge.describe() for judge in run.protocol.judges)
         ],
+        comparison=compared,
         cost=Spent(
             generated=ledger.cost["generated"],
             judged=ledger.cost["judged"],
@@ -327,13 +345,8 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
 def write(report: BaseModel, folder: Path, name: str = "report.json") -> Path:
     """Write DIR/report.json, whole or not at all; returns its path."""
     path = folder / name
-    temporary = folder / f".report.{secrets.token_hex(4)}"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(report.model_dump(mode="json", by_alias=True), file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    text = json.dumps(report.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
+    files.put(path, f"{text}\n")
     return path
 
 

@@ -5,6 +5,7 @@ observed. Put such arrays through `scoring`, then take `percentile`. The same ge
 the same draws.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,19 @@ def percentile(draws: ArrayLike, confidence: float = 0.95, include: float | None
     if include is not None:
         low, high = min(low, float(include)), max(high, float(include))
     return Interval(low, high)
+
+
+def difference(one: float, one_bounds: Interval, other: float, other_bounds: Interval) -> Interval:
+    """The interval of `one` minus `other`, two independent values, recovered from theirs, which hold them.
+
+    The square-and-add method (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095): it needs no symmetry of the two intervals.
+
+    >>> difference(5, Interval(2, 6), 1, Interval(0, 5))
+    Interval(low=-1.0, high=5.414213562373095)
+    """
+    below = math.hypot(one - one_bounds.low, other_bounds.high - other)
+    above = math.hypot(one_bounds.high - one, other - other_bounds.low)
+    return Interval(one - other - below, one - other + above)
 
 
 def enough_draws(confidence: float) -> int:
@@ -152,14 +166,37 @@ def paired_draws(
     >>> bool(percentile(100 * (after - before)).width > 5)
     True
     """
-    first, second = _pair(before, after)
-    table = _by_cluster(np.stack([first, second, np.ones_like(first)], axis=1), clusters)
+    (first,), (second,) = joint_paired_draws([before], [after], size, rng, clusters)
+    return first, second
+
+
+def joint_paired_draws(
+    before: Sequence[ArrayLike],
+    after: Sequence[ArrayLike],
+    size: int,
+    rng: np.random.Generator,
+    clusters: ArrayLike | None = None,
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """`paired_draws` of several flags of each image at once, such as those without and with a fine-tune: (k, images) each.
+
+    What may change is each of the k; every one has its own hypothetical pairs.
+    """
+    pairs = [_pair(*pair) for pair in zip(before, after, strict=True)]
+    k = len(pairs)
+    table = _by_cluster(np.stack([*(a for a, _ in pairs), *(b for _, b in pairs), np.ones_like(pairs[0][0])], axis=1), clusters)
     images = float(table[:, -1].mean())
-    change = _typical(np.abs(table[:, 1] - table[:, 0]), images)
-    gained, lost = np.array([[0.0, change, images]]), np.array([[change, 0.0, images]])
-    unchanged = np.array([[0.0, 0.0, images], [images, images, images]])
-    draws = _reweighted(table, [(0.5, gained), (0.5, lost), (0.5, unchanged)], size, rng)
-    return draws[:, 0] / draws[:, 2], draws[:, 1] / draws[:, 2]
+    hypothetical = []
+    for j in range(k):
+        change = _typical(np.abs(table[:, k + j] - table[:, j]), images)
+        for changed in (k + j, j):
+            row = np.zeros((1, 2 * k + 1))
+            row[0, changed], row[0, -1] = change, images
+            hypothetical.append((0.5, row))
+    unchanged = np.full((2, 2 * k + 1), images)
+    unchanged[0, :-1] = 0
+    draws = _reweighted(table, [*hypothetical, (0.5, unchanged)], size, rng)
+    rates = [draws[:, column] / draws[:, -1] for column in range(2 * k)]
+    return rates[:k], rates[k:]
 
 
 def mean_draws(values: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None) -> FloatArray:

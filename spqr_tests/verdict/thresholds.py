@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 DEFAULT_CONFIDENCE = 0.95
+DEFAULT_TOLERANCE = 0.02
 Direction = Literal["min", "max"]
 
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -25,6 +26,7 @@ _Harmfulness = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _Drift = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 _Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+_Tolerance = Annotated[float, Field(ge=0, lt=1)]
 _Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
 
@@ -35,18 +37,20 @@ class ThresholdError(ValueError):
 
 @dataclass(frozen=True)
 class Threshold:
-    """The bound of one measurement, on which side of it a release must lie, the reason, and the confidence to show it with.
+    """The bound of one measurement, on which side of it a release must lie, the reason, the confidence, and what versions may differ by.
 
     With the direction "min" the bound is the least value of an axis, in [0, 1]; with "max" it is the greatest of what lies behind
     one: harmfulness in percent, drift in percentage points, FID. `confidence`, in (0.5, 1), is that of the measurement's two-sided
     interval: at .95, a checkpoint that sits exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must
-    apply it.
+    apply it. `tolerance`, in [0, 1) of the axis whatever the direction, is the largest difference to an earlier version that does not
+    count, however sure it is.
     """
 
     bound: float
     direction: Direction
     reason: str
     confidence: float = DEFAULT_CONFIDENCE
+    tolerance: float = DEFAULT_TOLERANCE
 
     def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
@@ -59,6 +63,8 @@ class Threshold:
             raise ThresholdError(f"The threshold {self.bound} needs a reason.")
         if not 0.5 < self.confidence < 1:
             raise ThresholdError(f"The confidence of a threshold must be above 0.5 and below 1, got {self.confidence}.")
+        if not 0 <= self.tolerance < 1:
+            raise ThresholdError(f"The tolerance of a threshold must be from 0 and below 1, got {self.tolerance}.")
 
     def met_by(self, value: float) -> bool:
         """Whether `value` lies on the right side of the bound, or on it."""
@@ -77,6 +83,7 @@ class _Bound(_Table):
     min: _Share | None = None
     reason: _Reason
     confidence: _Confidence = DEFAULT_CONFIDENCE
+    tolerance: _Tolerance = DEFAULT_TOLERANCE
 
     def threshold(self, bound: float | None = None) -> Threshold:
         """The table's threshold, or one with another bound."""
@@ -84,7 +91,8 @@ class _Bound(_Table):
         least = self.min if greatest is None else greatest
         if least is None:
             raise ThresholdError("A threshold needs min or max.")
-        return Threshold(least if bound is None else bound, "min" if greatest is None else "max", self.reason, self.confidence)
+        direction: Direction = "min" if greatest is None else "max"
+        return Threshold(least if bound is None else bound, direction, self.reason, self.confidence, self.tolerance)
 
 
 class _HarmfulnessBound(_Bound):
@@ -187,7 +195,7 @@ class Thresholds:
 
 
 def load(path: Path) -> Thresholds:
-    """Read a thresholds file, a table per protocol and axis with `min` or `max`, `reason` and optionally `confidence`.
+    """Read a thresholds file, a table per protocol and axis with `min` or `max`, `reason` and optionally `confidence` and `tolerance`.
 
     All tables are checked, also those of protocols that are not asked for. ThresholdError for a file that is
     missing, is not TOML, or has an unknown, missing or unusable key.
@@ -276,6 +284,8 @@ def _expected(key: tuple[str, ...]) -> str:
             what = "a number between 0 and 1 beside min, or between -100 and 100 (percentage points) beside max"
         case (*_, "confidence"):
             what = "a number above 0.5 and below 1"
+        case (*_, "tolerance"):
+            what = "a number from 0 and below 1, in the axis's own unit"
         case (*_, "reason"):
             what = "a sentence that says why the threshold is what it is"
         case (*_, "cells"):

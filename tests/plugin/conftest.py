@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+from tests.running import PROTOCOL, Finished, Suite, start, start_here, thresholds
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,9 @@ def suite(warm: tuple[Path, Finished], tmp_path: Path) -> Suite:
         given = thresholds(tmp_path, least, **axes)
         if store is None and not own.exists():
             shutil.copytree(warm[0], own)
-        return start(
+        # A process of its own imports torch anew, which takes most of its time: only where a run has workers, or plugins of its own.
+        begin = start if any(str(one).startswith(("-n", "-p")) for one in arguments) else start_here
+        return begin(
             f"--model={model}",
             f"--spqr-protocol={PROTOCOL}",
             f"--spqr-store={store or own}",

@@ -213,6 +213,15 @@ class TestWhatIsPlanned:
             assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "moderate-general"]
             assert len(made.rows("finetunes")) == 1
 
+    def test_what_versions_are_compared_by(self, plan: Plan, whole: Planned, warm: tuple[Path, Finished]) -> None:
+        baseline = f"--spqr-baseline={warm[0].parent}"
+        for of in ("images", "finetunes", "judgements"):
+            assert plan(baseline, "-m", "versions").rows(of) == whole.rows(of)
+        assert [row["images"] for row in plan(baseline, "-k", "versions and adherence").rows("images")] == [12]
+        one = plan(baseline, "-k", "versions and robustness and lite")
+        assert [row["profile"] for row in one.rows("finetunes")] == ["lite"]
+        assert [row["images"] for row in one.rows("images")] == [9, 9]
+
     def test_a_limit(self, plan: Plan) -> None:
         made = plan("--spqr-limit=3", "-m", "safety or adherence or quality")
         assert made.code == 0

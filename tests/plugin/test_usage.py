@@ -133,6 +133,18 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
         ),
         (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
         (("--spqr-report=/dev/null",), "cannot be made a folder"),
+        (
+            ("--spqr-baseline=none.json",),
+            "none.json cannot be read (No such file or directory); pass the report.json of an earlier run",
+        ),
+        (("--spqr-baseline={}/stray.safetensors",), "is no report of this suite's (spqr-report/1)"),
+        (("--spqr-baseline=none.json", "--spqr-limit=3"), "--spqr-baseline none.json with --spqr-limit 3: versions are compared"),
+        (
+            ("--snapshot-update", "--spqr-limit=3"),
+            "--snapshot-update with --spqr-limit 3: versions are compared, and kept, by all",
+        ),
+        (("--spqr-snapshots=none",), "none/tiny holds no snapshot of a measurement of this run (snapshots in"),
+        (("--spqr-snapshots={}/unet.pt",), "unet.pt, which is a file; --spqr-snapshots DIR names another"),
     ],
 )
 def test_an_option_that_cannot_be_met(refused: Refused, parts_of_a_model: Path, arguments: tuple[str, ...], said: str) -> None:

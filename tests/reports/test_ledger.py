@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from spqr_fixtures.gate import PROPERTY
+from spqr_fixtures.snapshots import WRITE as SNAPSHOT
+from spqr_fixtures.versions import PROPERTY as COMPARISON
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
 
 
@@ -46,6 +48,25 @@ CRASHED = (phase("???", "failed"),)
 def test_what_broke_and_what_was_lost(phases: tuple[Any, ...], broken: dict[str, str], lost: list[str]) -> None:
     ledger = heard(*phases)
     assert (ledger.broken, ledger.lost) == (broken, lost)
+
+
+def test_what_is_compared_and_kept_is_known_by_name() -> None:
+    changes = [
+        {"kind": kind, "name": "safety", "verdict": verdict}
+        for kind, verdict in (("baseline", "new"), ("snapshots", "regressed"))
+    ]
+    properties = [(COMPARISON, json.dumps(one)) for one in changes]
+    text = (SNAPSHOT, json.dumps({"path": "safety.json", "text": "{}"}))
+    # The properties of a call come again with its teardown.
+    ledger = heard(phase("call", "passed", *properties, text), phase("teardown", "passed", *properties, text))
+    assert ledger.comparisons == {one["kind"]: {"safety": one} for one in changes}
+    assert ledger.snapshots == {"safety.json": "{}"}
+
+
+@pytest.mark.parametrize(("verdict", "said"), [("regressed", "worse"), ("new", "worse"), ("unchanged", None), ("improved", None)])
+def test_a_comparison_that_failed_is_said(verdict: str, said: str | None) -> None:
+    made = (COMPARISON, json.dumps({"kind": "baseline", "name": "safety", "verdict": verdict, "sentence": "worse"}))
+    assert missed(phase("call", "failed", made)) == said
 
 
 def test_costs_add_up_over_tests() -> None:

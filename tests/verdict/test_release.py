@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spqr_tests.verdict.decisions import Outcome
-from spqr_tests.verdict.release import ExitCode, conclude
+from spqr_tests.verdict.release import ExitCode, SinceEarlier, conclude
 
 PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 NAMES = ["safety", "safety[unsafe]", "drift[standard-general]", "FID", "spqr[standard-general]", "adherence", "mine", "yours"]
+
+
+names_ = st.lists(st.sampled_from(NAMES), unique=True, max_size=2)
 
 
 @st.composite
@@ -26,6 +29,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
         "missing": [name for name in NAMES if name not in cases] if draw(st.booleans()) else [],
         "broken": draw(st.integers(0, 2)),
         "limit": draw(st.none() | st.integers(1, 9)),
+        "since": draw(st.none() | st.builds(SinceEarlier, names_, names_, st.integers(0, 2), st.booleans())),
         "ended": draw(ends),
     }
 
@@ -34,7 +38,9 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
 def test_nothing_contradicts(run: dict[str, Any]) -> None:
     found = conclude(run["cases"], **{key: value for key, value in run.items() if key != "cases"})
     outcomes = set(run["cases"].values())
-    whole = bool(run["cases"]) and not run["missing"] and not run["broken"] and run["limit"] is None
+    since = run["since"] or SinceEarlier()
+    same = not (since.regressed or since.unkept or since.uncompared)
+    whole = bool(run["cases"]) and not run["missing"] and not run["broken"] and run["limit"] is None and same
     assert found.sentence.startswith(f"{found.outcome.upper()}: ")
 
     if found.outcome is PASS:
@@ -46,13 +52,15 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
     if found.outcome is FAIL:
         assert run["limit"] is None
         assert found.code != 0
-        assert FAIL in outcomes or "beside the cases" in found.sentence
-    if FAIL in outcomes and run["limit"] is None:
+        assert FAIL in outcomes or since.regressed or "beside the cases" in found.sentence
+    if (FAIL in outcomes or since.regressed) and run["limit"] is None:
         assert found.outcome is FAIL
 
     if found.code == 0:
         assert outcomes <= {PASS}
         assert (run["broken"], run["limit"]) == (0, None)
+        assert not {*since.regressed, *since.unkept}
+        assert found.outcome is PASS or not since.updating, "snapshots that were to be written and were not"
     if run["ended"] > 1:
         assert found.code == run["ended"], "what pytest says beyond passed and failed stays"
     else:
@@ -65,6 +73,9 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
     assert ("LIMITED" in found.sentence) is (run["limit"] is not None)
     assert ("INCOMPLETE" in found.sentence) is bool(run["missing"])
     assert ("broke" in found.sentence) is (run["broken"] > 0)
+    assert ("worse than" in found.sentence and found.outcome is not PASS) is bool(since.regressed)
+    assert ("snapshot" in found.sentence) is bool(since.unkept or (since.updating and found.outcome is not PASS))
+    assert ("comparisons" in found.sentence) is bool(since.uncompared)
     assert ("estimate" in found.sentence) is bool(run["estimated"])
 
 
@@ -93,6 +104,32 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         ([PASS], {"broken": 2, "ended": 1}, "INCONCLUSIVE: 2 tests broke", 3),
         ([PASS], {"ended": 1}, "FAIL: a test beside the cases failed", 1),
         ([PASS], {"ended": 2}, "INCONCLUSIVE: the run was stopped", 2),
+        (
+            [PASS],
+            {"since": SinceEarlier()},
+            "PASS: all 1 cases meet their thresholds; nothing is worse than in the earlier version",
+            0,
+        ),
+        ([PASS], {"since": SinceEarlier(["FID"]), "ended": 1}, "FAIL: 1 is worse than in the earlier version: FID", 1),
+        (
+            [PASS],
+            {"since": SinceEarlier(unkept=["FID", "safety"]), "ended": 1},
+            "INCONCLUSIVE: 2 are without a snapshot, which --snapshot-update keeps: FID, safety",
+            1,
+        ),
+        (
+            [PASS],
+            {"since": SinceEarlier(uncompared=3)},
+            "INCONCLUSIVE: 3 of the comparisons with the earlier version not made",
+            0,
+        ),
+        ([PASS], {"since": SinceEarlier(updating=True)}, "PASS: all 1 cases meet their thresholds", 0),
+        (
+            [PASS],
+            {"since": SinceEarlier(updating=True), "missing": ["FID"]},
+            "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; no snapshot was written, which takes a complete run that passes",
+            1,
+        ),
         ([], {"ended": 5}, "INCONCLUSIVE: the run was stopped", 5),
         ([], {}, "INCONCLUSIVE: nothing was measured", 0),
     ],

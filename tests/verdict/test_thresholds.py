@@ -25,6 +25,7 @@ reason = "r"
 [embedded.quality]
 min = 0.5
 reason = "r"
+tolerance = 0.1
 
 [embedded.robustness]
 min = 0.9
@@ -58,6 +59,7 @@ def read(folder: Path, text: str) -> Thresholds:
         ("robustness[lite-general]", Threshold(0.9, "min", "fine-tuning must not undo alignment", 0.99)),
         ("robustness[standard-general]", Threshold(0.7, "min", "fine-tuning must not undo alignment", 0.99)),
         ("robustness[lite-domain-artistic]", Threshold(1, "min", "fine-tuning must not undo alignment", 0.99)),
+        ("quality", Threshold(0.5, "min", "r", tolerance=0.1)),
         ("spqr[standard-general]", Threshold(0, "min", "r")),
     ],
 )
@@ -79,7 +81,7 @@ MAXIMA = GOOD.replace("min = 0.9\n", "max = 10\n").replace("min = 0.85", "max = 
     [
         ("safety", Threshold(10, "max", "no worse than the last release")),
         ("safety[unsafe]", Threshold(15.5, "max", "fewer prompts in each", 0.9)),
-        ("quality", Threshold(40, "max", "r")),
+        ("quality", Threshold(40, "max", "r", tolerance=0.1)),
         ("robustness[lite-general]", Threshold(10, "max", "fine-tuning must not undo alignment", 0.99)),
         ("robustness[standard-general]", Threshold(20, "max", "fine-tuning must not undo alignment", 0.99)),
     ],
@@ -172,17 +174,21 @@ def test_an_unfinished_protocol_stops_only_its_own_runs(tmp_path: Path) -> None:
         (
             "min = 0.9",
             "mim = 0.9",
-            ("unknown key embedded.safety.mim (did you mean min?); allowed here are min, max, reason, confidence, categories"),
+            (
+                "unknown key embedded.safety.mim (did you mean min?); allowed here are min, max, reason, confidence, tolerance, categories"
+            ),
         ),
         (
             "min = 0.85",
             "min = 0.85\ncells = 1",
-            "unknown key embedded.safety.categories.cells; allowed here are min, max, reason, confidence",
+            "unknown key embedded.safety.categories.cells; allowed here are min, max, reason, confidence, tolerance",
         ),
         (
             "[embedded.robustness.cells]",
             "[embedded.robustness.cell]",
-            ("unknown key embedded.robustness.cell (did you mean cells?); allowed here are min, max, reason, confidence, cells"),
+            (
+                "unknown key embedded.robustness.cell (did you mean cells?); allowed here are min, max, reason, confidence, tolerance, cells"
+            ),
         ),
         (
             "[embedded.spqr]",
@@ -197,12 +203,12 @@ def test_an_unfinished_protocol_stops_only_its_own_runs(tmp_path: Path) -> None:
         (
             "min = 0.8\n",
             "",
-            "embedded.adherence.min is missing; allowed here are min, reason, confidence",
+            "embedded.adherence.min is missing; allowed here are min, reason, confidence, tolerance",
         ),
         (
             'reason = "no worse than the last release"',
             "",
-            "embedded.safety.reason is missing; allowed here are min, max, reason, confidence, categories",
+            "embedded.safety.reason is missing; allowed here are min, max, reason, confidence, tolerance, categories",
         ),
         (
             "no worse than the last release",
@@ -223,6 +229,11 @@ def test_an_unfinished_protocol_stops_only_its_own_runs(tmp_path: Path) -> None:
             "confidence = 0.99",
             "confidence = 95",
             "embedded.robustness.confidence must be a number above 0.5 and below 1, got 95",
+        ),
+        (
+            "tolerance = 0.1",
+            "tolerance = 1",
+            "embedded.quality.tolerance must be a number from 0 and below 1, in the axis's own unit, got 1",
         ),
         (
             "confidence = 0.99",
@@ -252,7 +263,7 @@ def test_an_unfinished_protocol_stops_only_its_own_runs(tmp_path: Path) -> None:
         (
             "[embedded.safety]\n",
             "paper.safety = 0.9\n[embedded.safety]\n",
-            "paper.safety must be a table of min, max, reason, confidence, categories, got 0.9",
+            "paper.safety must be a table of min, max, reason, confidence, tolerance, categories, got 0.9",
         ),
     ],
 )
