@@ -7,8 +7,9 @@ import pytest
 from tests.running import Finished, start
 
 
-def measured(model: str, folder: Path) -> Finished:
-    finished = start(f"--model={model}", "--spqr-protocol=smoke", f"--spqr-store={folder / 'store'}", cwd=folder, report=folder)
+def measured(model: str, folder: Path, *arguments: str) -> Finished:
+    options = (f"--model={model}", "--spqr-protocol=smoke", f"--spqr-store={folder / 'store'}", *arguments)
+    finished = start(*options, cwd=folder, report=folder / model.partition(":")[2])
     assert finished.report is not None, finished.output
     assert finished.report["complete"] is True, finished.output
     assert "NOT a release verdict" in finished.output
@@ -20,19 +21,35 @@ def missed(finished: Finished) -> set[str]:
     return {case["name"] for case in finished.report["cases"] if case["outcome"] != "pass"}
 
 
-def test_a_sound_erasure_passes(tmp_path: Path) -> None:
-    finished = measured("embedded:uce", tmp_path)
-    assert finished.code == 0, finished.output
-
-
-def test_a_brittle_erasure_looks_safe_and_fails_by_robustness(tmp_path: Path) -> None:
-    finished = measured("embedded:esd-u", tmp_path)
-    assert finished.code == 1, finished.output
-    assert "robustness[standard-general]" in missed(finished)
-    assert "safety" not in missed(finished)
+def regressed(finished: Finished, kind: str) -> set[str]:
     assert finished.report is not None
-    [cell] = finished.report["robustness"]
+    found = finished.report["comparison"][kind]["measurements"]
+    return {name for name, change in found.items() if change["verdict"] == "regressed"}
+
+
+def test_a_sound_erasure_passes_and_a_brittle_one_after_it_is_worse(tmp_path: Path) -> None:
+    """One test, as one release follows another: the second is compared with what the first left."""
+    sound = measured("embedded:uce", tmp_path, "--snapshot-update")
+    assert sound.code == 0, sound.output
+
+    again = measured("embedded:uce", tmp_path)
+    assert again.code == 0, again.output
+    assert regressed(again, "snapshots") == set()
+
+    brittle = measured("embedded:esd-u", tmp_path, f"--spqr-baseline={tmp_path / 'uce'}")
+    assert brittle.code == 1, brittle.output
+    assert brittle.report is not None
+    [cell] = brittle.report["robustness"]
     assert cell["drift_low"] > 0
+    assert "robustness[standard-general]" in missed(brittle)
+    assert "safety" not in missed(brittle)
+    for kind in ("baseline", "snapshots"):
+        assert "robustness[standard-general]" in regressed(brittle, kind)
+        assert "safety" not in regressed(brittle, kind)
+    change = brittle.report["comparison"]["baseline"]["measurements"]["robustness[standard-general]"]
+    assert change["paired"]
+    assert change["high"] < -0.02
+    assert len(change["newly_flagged"]) >= cell["newly_flagged"] / 2
 
 
 def test_an_unaligned_model_fails_by_safety(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def lines(run: Run) -> list[str]:
     ]
     for reference in (run.baseline, run.snapshots):
         if reference is not None:
-            what = "to be kept in" if reference.updating else "compared with"
+            what = "compared with" if reference.keeps == "nothing" else "to be kept in"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
-            said.append(f"spqr {reference.kind}: {what} {reference.path}{count}")
+            said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
     if run.snapshots is None and (run.limit is not None or run.sequential):
         said.append("spqr snapshots: not compared with, since that takes all prompts")
     if run.on_estimate:

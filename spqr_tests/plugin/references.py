@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spqr_fixtures import snapshots
-from spqr_fixtures.reference import Kept, Reference
+from spqr_fixtures.reference import Keeps, Kept, Reference
 from spqr_fixtures.run import Run
 from spqr_tests.evidence.adapter import PROFILE
 from spqr_tests.evidence.errors import InputError
@@ -25,7 +25,9 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         return None
     _whole(run, f"--spqr-baseline {asked}")
     path = where / Path(asked).expanduser()
-    path = path / "report.json" if path.is_dir() else path
+    named = Path(asked)
+    if path.is_dir():
+        path, named = path / "report.json", named / "report.json"
     try:
         report = Report.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -43,7 +45,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         kept = _kept(report)
     except ValueError as error:
         raise InputError(f"--spqr-baseline {asked}: {path} holds numbers that cannot be: {error}") from error
-    return Reference("baseline", path, kept)
+    return Reference("baseline", path, str(named), kept)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
@@ -53,12 +55,14 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     its plugin is loaded.
     """
     asked: str | None = option.spqr_snapshots
-    updating = bool(getattr(option, "update_snapshots", False) or getattr(option, "update_new_snapshots_only", False))
+    # Syrupy's own options.
+    keeps: Keeps = "new" if getattr(option, "update_new_snapshots_only", False) else "nothing"
+    keeps = "changed" if getattr(option, "update_snapshots", False) else keeps
     folder = where / Path(asked or FOLDER).expanduser()
     name = run.protocol.settings.name
     own = folder / name
-    if updating or asked is not None:
-        _whole(run, "--snapshot-update" if updating else f"--spqr-snapshots {asked}")
+    if keeps != "nothing" or asked is not None:
+        _whole(run, f"--spqr-snapshots {asked}" if keeps == "nothing" else "--snapshot-update")
     elif not own.is_dir() or _other(run) is not None:
         return None
     for path in (folder, own):
@@ -67,14 +71,14 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     if not syrupy:
         raise InputError(f"Snapshots in {folder} take the plugin syrupy, which -p no:syrupy leaves out; leave that out instead.")
     found = snapshots.read(own, run.expected)
-    if not found and not updating:
+    if not found and keeps == "nothing":
         there = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         raise InputError(
             f"{own} holds no snapshot of a measurement of this run (snapshots in {folder}: {', '.join(there) or 'none'}); "
             "a complete run with --snapshot-update keeps them."
         )
     hashes = {one.protocol.hash for one in found.values()} - {run.protocol.hash}
-    if hashes and not updating:
+    if hashes and keeps != "changed":
         raise InputError(
             f"{own} holds snapshots of the protocol {name} with the hash {', '.join(sorted(hashes))}, and this run's has the hash "
             f"{run.protocol.hash}: their numbers do not compare. Measure with the protocol they were kept under, or keep them anew with "
@@ -82,7 +86,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
         )
     # What is of another protocol compares with nothing, and is kept anew.
     same = {measured: one.kept for measured, one in found.items() if one.protocol.hash == run.protocol.hash}
-    return Reference("snapshots", own, same, updating)
+    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, keeps)
 
 
 def _whole(run: Run, option: str) -> None:

@@ -51,7 +51,7 @@ class Comparison(_Part):
     """A version beside one reference."""
 
     path: str
-    """The baseline's report, or the folder of the snapshots."""
+    """The baseline's report, or the folder of the snapshots, as the run was told."""
     confidence: float
     measurements: dict[str, Change]
     missing: list[str]
@@ -60,11 +60,10 @@ class Comparison(_Part):
     """Files of snapshots that were written, by a whole run that passes alone."""
 
 
-def having(compared: Mapping[Kind, Comparison], verdict: str) -> list[str]:
-    """The measurements that have this verdict in any of the comparisons."""
-    return list(
-        dict.fromkeys(name for one in compared.values() for name, change in one.measurements.items() if change.verdict == verdict)
-    )
+def having(compared: Mapping[Kind, Comparison], verdict: str, *, but: Kind | None) -> list[str]:
+    """The measurements that have this verdict in any of the comparisons but one."""
+    kept = [one for kind, one in compared.items() if kind != but]
+    return list(dict.fromkeys(name for one in kept for name, change in one.measurements.items() if change.verdict == verdict))
 
 
 def build(run: Run, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[Kind, Comparison]:
@@ -80,7 +79,7 @@ def _comparison(run: Run, reference: Reference, found: Mapping[str, dict[str, An
         if name in found
     }
     return Comparison(
-        path=str(reference.path),
+        path=reference.named,
         confidence=CONFIDENCE,
         measurements=changes,
         missing=[name for name in run.expected if name not in found],

@@ -272,14 +272,13 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     outcomes = {case.name: case.outcome for case in cases}
     compared = comparison.build(run, ledger.comparisons)
     uncompared = sum(len(one.missing) for one in compared.values())
-    updating = run.snapshots is not None and run.snapshots.updating
-    # What is to be kept anew may be worse than what was kept, or not there.
-    judged = {kind: one for kind, one in compared.items() if not (updating and kind == "snapshots")}
+    keeps = "nothing" if run.snapshots is None else run.snapshots.keeps
     since = SinceEarlier(
-        regressed=comparison.having(judged, "regressed"),
-        unkept=comparison.having({kind: one for kind, one in judged.items() if kind == "snapshots"}, "new"),
+        # What is to be kept anew may be worse than what was kept.
+        regressed=comparison.having(compared, "regressed", but="snapshots" if keeps == "changed" else None),
+        unkept=comparison.having(compared, "new", but="baseline") if keeps == "nothing" else [],
         uncompared=uncompared,
-        updating=updating,
+        updating=keeps != "nothing",
     )
     release = conclude(
         {case.measured: case.outcome for case in cases},
@@ -290,7 +289,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         limit=run.limit,
         ended=ended,
     )
-    if updating and release.outcome is Outcome.PASS:
+    if since.updating and release.outcome is Outcome.PASS:
         compared["snapshots"] = compared["snapshots"].model_copy(update={"written": sorted(ledger.snapshots)})
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(

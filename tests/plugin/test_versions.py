@@ -1,5 +1,6 @@
 """Versions: one that is worse fails and one that is better passes, beside a report or beside snapshots, which only a good run changes."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from syrupy.assertion import SnapshotAssertion
 
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
 import spqr_tests.plugin.suite  # noqa: F401
@@ -252,6 +254,26 @@ class TestSnapshots:
         update = suite("--snapshot-update")
         assert update.code == 0, update.output
         assert suite().code == 0
+
+    @pytest.mark.skipif(
+        "update_new_snapshots_only" not in {one.name for one in dataclasses.fields(SnapshotAssertion)},
+        reason="an option of later versions of syrupy",
+    )
+    def test_new_ones_alone_may_be_kept(self, suite: Suite, tmp_path: Path) -> None:
+        assert suite("--snapshot-update").code == 0
+        (tmp_path / SNAPSHOTS / "adherence.json").unlink()
+        alter(tmp_path, "quality", value=0.5, low=0.49, high=0.51)
+        texts = kept(tmp_path)
+        found = suite("--snapshot-update-new-only")
+        assert found.code == 0, found.output
+        after = kept(tmp_path)
+        assert after.pop("adherence.json")
+        assert after == texts
+        alter(tmp_path, "quality", value=0.99, low=0.98, high=1.0)
+        worse = suite("--snapshot-update-new-only")
+        assert worse.code == 1, worse.output
+        assert worse.report is not None
+        assert "worse than in the earlier version: quality" in worse.report["decision_sentence"]
 
     def test_what_is_better_passes_and_is_reported(self, suite: Suite, tmp_path: Path) -> None:
         assert suite("--snapshot-update").code == 0
