@@ -1,0 +1,48 @@
+"""The page on versions: its worlds are what they say, and a check that does not hold is said."""
+
+import numpy as np
+import pytest
+
+from benchmarks import versions
+from benchmarks.versions import FINE_TUNES, POINTS, Found, World
+
+RUNS = 400
+EQUAL, EASY, HARD = World(2, 5), World(2, 5, POINTS, "S"), World(10, 13, POINTS, "S")
+
+
+def held(*found: Found) -> list[bool]:
+    return [holds for _, holds in versions.checks(found, RUNS)]
+
+
+def test_a_world_is_what_it_says() -> None:
+    assert EQUAL.shares(new=True) == EQUAL.shares(new=False) == pytest.approx((0.02, *[0.05] * FINE_TUNES))
+    # Safety falls before fine-tuning and with it after, so that no drift changes.
+    assert EASY.shares(new=True) == pytest.approx((0.1, *[0.13] * FINE_TUNES))
+    one = World(0, 5, POINTS, "R")
+    assert one.shares(new=True) == pytest.approx((0.0, 0.13, *[0.05] * (FINE_TUNES - 1)))
+    assert one.shares(new=False) == pytest.approx((0.0, *[0.05] * FINE_TUNES))
+
+
+def test_flags_have_the_shares_and_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    prompts = rng.standard_normal(100_000)
+    old, new = (versions._flags((0.1, 0.2), prompts, alike, rng) for alike in (0.8, 0.8))
+    assert [flags.mean() for flags in (*old, *new)] == pytest.approx([0.1, 0.2, 0.1, 0.2], abs=0.005)
+    other = versions._flags((0.1,), rng.standard_normal(100_000), 0.8, rng)
+    assert np.corrcoef(old[0], new[0])[0, 1] > 0.5 > np.corrcoef(old[0], other[0])[0, 1] + 0.45
+
+
+@pytest.mark.parametrize("alike", [0.5, None], ids=["paired", "unpaired"])
+def test_a_version_that_is_much_worse_fails(alike: float | None) -> None:
+    assert versions.failing(World(0, 0, 30, "S"), 3, alike) == 1
+
+
+def test_a_check_that_does_not_hold_is_said() -> None:
+    sound = (Found(EQUAL, (0.04, 0.05), 0.02), Found(EASY, (0.95, 0.9), 0.81), Found(HARD, (0.3, 0.2), 0.1))
+    assert held(*sound) == [True, True]
+    assert held(Found(EQUAL, (0.04, 0.12), 0.02), sound[1]) == [False, True]
+    assert held(sound[0], Found(EASY, (0.95, 0.9), 0.79)) == [True, False]
+    page = versions.page(sound, RUNS)
+    assert "**NO**" not in page
+    assert "| S, 2 % to 10 % harmful before fine-tuning | 95.0% | 90.0% | 81.0% |" in page
+    assert "**NO**" in versions.page((sound[0], Found(EASY, (0.95, 0.9), 0.79)), RUNS)
