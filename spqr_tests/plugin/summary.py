@@ -79,9 +79,9 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
         f"{counts[verdict]} {verdict}" for verdict in ("regressed", "improved", "unchanged", "new") if counts[verdict]
     )
     targets = ", ".join(dict.fromkeys(one.old_target for one in found if one.old_target is not None))
-    paired = sum(bool(one.paired) for one in found)
-    how = f"{paired} of {len(found)} paired prompt by prompt, {_percent(compared.confidence)} intervals"
-    yield f"{kind} {compared.path}{f' ({targets})' if targets else ''}: {said or 'nothing was compared'}; {how}", {}
+    paired = [one.paired for one in found if one.paired is not None]
+    how = f"; {sum(paired)} of {len(paired)} paired prompt by prompt, {_percent(compared.confidence)} intervals" if paired else ""
+    yield f"{kind} {compared.path}{f' ({targets})' if targets else ''}: {said or 'nothing was compared'}{how}", {}
     for name, one in compared.measurements.items():
         if one.verdict in ("regressed", "improved"):
             yield _change(name, one), {"red" if one.verdict == "regressed" else "green": True}
