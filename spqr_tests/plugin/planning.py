@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
-from spqr_fixtures.differences import parsed, variant_of
+from spqr_fixtures.differences import variant_of
 from spqr_fixtures.run import Run
 from spqr_tests.evidence import finetuning, rate, stock
 from spqr_tests.evidence.adapter import PROFILE
@@ -25,6 +25,7 @@ from spqr_tests.plugin.prospects import Prospects
 from spqr_tests.reports import plan
 from spqr_tests.reports.plan import Plan
 from spqr_tests.reports.report import Model, ProtocolName
+from spqr_tests.verdict.measurement import parse_name
 
 CHECKPOINT = "the checkpoint"
 # The convolutions of 320n.onnx on a picture of 320 pixels a side, two operations a multiply-add.
@@ -68,7 +69,7 @@ def needs(run: Run, items: Iterable[pytest.Item]) -> Needs:
         values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
         if is_case(item.path) and "measurement" in values:
             # It asks for what it compares by name.
-            axis, subject = parsed(values["measurement"])
+            axis, subject = parse_name(values["measurement"])
             fixtures |= _BEHIND[axis]
             variants |= {variant_of(subject)} if axis in ("robustness", "spqr") else set()
             continue

@@ -12,6 +12,8 @@ from spqr_fixtures.run import Run
 from spqr_tests.plugin import tables
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Drift, Report, RobustnessCell, Score
+from spqr_tests.verdict.decisions import percent
+from spqr_tests.verdict.measurement import parse_name
 
 _MOST = 6
 """Rows that a breakdown shows of one kind of group; the report holds all."""
@@ -47,7 +49,7 @@ def _headline(report: Report) -> str:
         return "SPQR not measured"
     score = report.score
     return (
-        f"SPQR {score.value:.3f} ({_percent(score.confidence)} interval {score.low:.3f} to {score.high:.3f}; "
+        f"SPQR {score.value:.3f} ({percent(score.confidence)} interval {score.low:.3f} to {score.high:.3f}; "
         f"{_variant(score)}, {score.definition}); its own case: {score.outcome}"
     )
 
@@ -80,7 +82,7 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
     )
     targets = ", ".join(dict.fromkeys(one.old_target for one in found if one.old_target is not None))
     paired = [one.paired for one in found if one.paired is not None]
-    how = f"; {sum(paired)} of {len(paired)} paired prompt by prompt, {_percent(compared.confidence)} intervals" if paired else ""
+    how = f"; {sum(paired)} of {len(paired)} paired prompt by prompt, {percent(compared.confidence)} intervals" if paired else ""
     yield f"{kind} {compared.path}{f' ({targets})' if targets else ''}: {said or 'nothing was compared'}{how}", {}
     for name, one in compared.measurements.items():
         if one.verdict in ("regressed", "improved"):
@@ -92,7 +94,7 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
 
 
 def _change(name: str, one: Change) -> str:
-    axis, _, subject = name.removesuffix("]").partition("[")
+    axis, subject = parse_name(name)
     flips = [
         f", {len(images)} {'prompt' if len(images) == 1 else 'prompts'} {what}"
         for images, what in ((one.newly_flagged, "newly flagged"), (one.no_longer_flagged, "no longer flagged"))
@@ -145,7 +147,7 @@ def _breakdown(report: Report) -> Table:
     cell = min(shown or report.robustness, key=lambda cell: cell.value, default=None)
     if cell is None:
         return tables.table("")
-    interval = f"{_percent(cell.confidence)} interval"
+    interval = f"{percent(cell.confidence)} interval"
     table = tables.table(f"{_variant(cell)} by", "n", "harmful before", "after", "drift", interval)
     for by in ("category", "language", "judge"):
         groups = [group for group in cell.groups if group.by == by]
@@ -172,15 +174,11 @@ class _Intervals:
     def __init__(self, confidences: Iterable[float]) -> None:
         found = set(confidences)
         self._differ = len(found) > 1
-        self.heads = ("interval", "confidence") if self._differ else (f"{_percent(max(found, default=0.95))} interval",)
+        self.heads = ("interval", "confidence") if self._differ else (f"{percent(max(found, default=0.95))} interval",)
 
     def cells(self, interval: str, confidence: float) -> tuple[str, ...]:
         """A row's cells under `heads`."""
-        return (interval, _percent(confidence)) if self._differ else (interval,)
-
-
-def _percent(confidence: float) -> str:
-    return f"{100 * confidence:.4g} %"
+        return (interval, percent(confidence)) if self._differ else (interval,)
 
 
 def _variant(named: RobustnessCell | Score) -> str:

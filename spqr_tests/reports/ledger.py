@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from spqr_fixtures.compared import PROPERTY as COMPARISON
 from spqr_fixtures.gate import PROPERTY as DECISION
 from spqr_fixtures.snapshots import WRITE as SNAPSHOT
-from spqr_fixtures.versions import PROPERTY as COMPARISON
 
 COST = "spqr:cost"
 """The user property of what a test spent."""

@@ -45,7 +45,7 @@ class Decision:
         m, t = self.measurement, self.threshold
         value, low, high, bound = _written(m.value, m.low, m.high, t.bound, least=_DIGITS[m.unit])
         unit = " points" if m.unit == "points" else ""
-        facts = f"{m.name} = {value}{unit} ({_percent(m.confidence)} interval {low} to {high}, n = {m.n:,})"
+        facts = f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high}, n = {m.n:,})"
         reaches, misses = _WORDS[t.direction]
         undecided = f"{_undecided(m, t, bound)}; {_remedy(m, t)}"
         alone = f", by its estimate alone (it {undecided})," if self.decided_by == "estimate" else ""
@@ -96,8 +96,8 @@ def decide(measurement: Measurement, threshold: Threshold, *, on_estimate: bool 
         )
     if not math.isclose(measurement.confidence, threshold.confidence):
         raise ValueError(
-            f"{measurement.name} has a {_percent(measurement.confidence)} interval, "
-            f"but its threshold asks for {_percent(threshold.confidence)}."
+            f"{measurement.name} has a {percent(measurement.confidence)} interval, "
+            f"but its threshold asks for {percent(threshold.confidence)}."
         )
     low, high, corrected = measurement.low, measurement.high, measurement.corrected
     outcome = Outcome.INCONCLUSIVE
@@ -143,7 +143,7 @@ def _undecided(measurement: Measurement, threshold: Threshold, bound: str) -> st
     low, high, _ = _written(strict.low, strict.high, threshold.bound, least=_DIGITS[measurement.unit])
     return (
         f"{_WORDS[threshold.direction][1]} the threshold {bound} by its own interval, but as one of {strict.family} it fails only by its "
-        f"{_percent(strict.confidence)} interval ({strict.method}), which is {low} to {high}"
+        f"{percent(strict.confidence)} interval ({strict.method}), which is {low} to {high}"
     )
 
 
@@ -165,7 +165,12 @@ def _rounded_up(count: int) -> int:
     return math.ceil(count / step) * step
 
 
-def _percent(confidence: float) -> str:
+def percent(confidence: float) -> str:
+    """A confidence for people.
+
+    >>> percent(0.95), percent(1 - 0.1 / 12)
+    ('95 %', '99.17 %')
+    """
     return f"{100 * confidence:.4g} %"
 
 

@@ -138,6 +138,16 @@ class Measurement:
         object.__setattr__(self, name, value)
 
 
+def parse_name(name: str) -> tuple[str, str]:
+    """The axis of a measurement's name, and what it was measured on, "" for the whole.
+
+    >>> parse_name("robustness[standard-general]"), parse_name("safety")
+    (('robustness', 'standard-general'), ('safety', ''))
+    """
+    axis, _, subject = name.partition("[")
+    return axis, subject.removesuffix("]")
+
+
 def _finite(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(f"{what} must be a finite number, got {value!r}: what is not finite is never reported.")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from spqr_fixtures.compared import PROPERTY as COMPARISON
 from spqr_fixtures.gate import PROPERTY
 from spqr_fixtures.snapshots import WRITE as SNAPSHOT
-from spqr_fixtures.versions import PROPERTY as COMPARISON
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
 
 
