@@ -436,3 +436,28 @@ class TestWhatCannotBeCompared:
         changes = verdicts(found, "baseline")
         assert {name for name, verdict in changes.items() if verdict == "regressed"} == {"quality"}
         assert list(changes) == [case["name"] for case in found.report["cases"]] if found.report else False
+
+
+OWN = """\
+import pytest
+
+
+@pytest.mark.parametrize("measurement", ["adherence"])
+def test_mine(measurement, since_baseline):
+    assert since_baseline(measurement).change.value > -0.5
+
+
+def test_other(since_baseline):
+    since_baseline("quality")
+"""
+
+
+def test_a_test_of_the_users_own_may_compare(suite: Suite, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text(OWN, encoding="utf-8")
+    found = suite("test_own.py", f"--spqr-baseline={warm[0].parent}")
+    assert "1 failed, 1 passed" in found.output
+    assert verdicts(found, "baseline") == {"adherence": "unchanged"}
+    assert "quality is compared by tests with the parameter 'measurement' only" in found.output
+    without = suite("test_own.py")
+    assert without.code == 3
+    assert "since_baseline takes a baseline: --spqr-baseline." in without.output
