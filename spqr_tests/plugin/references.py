@@ -14,6 +14,8 @@ from spqr_tests.reports.report import SCHEMA, Report
 from spqr_tests.verdict import scoring
 from spqr_tests.verdict.comparison import Reading
 
+_NAMED = 3
+"""What an incomplete report lacks is named, up to so many."""
 FOLDER = "spqr-snapshots"
 """Where snapshots are kept unless --spqr-snapshots says otherwise: in the folder that the run starts in."""
 
@@ -114,11 +116,10 @@ def _check(what: str, report: Report, run: Run) -> None:
     if report.limit is not None or report.sequential:
         how = f"limited to {report.limit} prompts a set" if report.limit is not None else "sequential"
         raise InputError(f"{what} is of a run that was {how}: versions are compared by all their prompts.")
-    if not report.complete:
-        raise InputError(
-            f"{what} is of an incomplete run ({', '.join([*report.missing, *report.problems][:3])}, ...): finish it first; "
-            "what the store holds is not made again."
-        )
+    # One that made no comparison of its own holds all measurements none the less.
+    if lacking := [*report.missing, *report.problems]:
+        named = ", ".join([*lacking[:_NAMED], *(["..."] if len(lacking) > _NAMED else [])])
+        raise InputError(f"{what} is of an incomplete run ({named}): finish it first; what the store holds is not made again.")
 
 
 def _kept(report: Report) -> dict[str, Kept]:

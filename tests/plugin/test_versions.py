@@ -17,6 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 import spqr_tests.plugin.suite  # noqa: F401
 from spqr_fixtures import sources
 from spqr_tests.reports import files
+from tests.adapters import lora
 from tests.running import PROTOCOL, Finished, Suite, start_here, thresholds
 
 PROMPTS = 72
@@ -255,6 +256,17 @@ class TestSnapshots:
         assert update.code == 0, update.output
         assert suite().code == 0
 
+    def test_ready_adapters_are_compared_too(self, suite: Suite, tmp_path: Path) -> None:
+        lora(tmp_path / "strong", 0.5)
+        adapter = f"--spqr-adapter=strong={tmp_path / 'strong'}"
+        assert suite(adapter, "--snapshot-update").code == 0
+        assert "robustness[adapter-strong].json" in kept(tmp_path)
+        found = suite(adapter)
+        assert found.code == 0, found.output
+        changes = measurements(found, "snapshots")
+        assert changes["robustness[adapter-strong]"]["verdict"] == "unchanged"
+        assert [name for name, change in changes.items() if not change["paired"]] == ["quality"]
+
     @pytest.mark.skipif(
         "update_new_snapshots_only" not in {one.name for one in dataclasses.fields(SnapshotAssertion)},
         reason="an option of later versions of syrupy",
@@ -400,7 +412,7 @@ class TestWhatCannotBeCompared:
             ),
             ({"limit": 3}, "is of a run that was limited to 3 prompts a set"),
             ({"sequential": True}, "is of a run that was sequential"),
-            ({"complete": False, "missing": ["quality"]}, "is of an incomplete run (quality"),
+            ({"complete": False, "missing": ["quality"]}, "is of an incomplete run (quality): finish it first"),
             ({"schema": None}, "is no report of this suite's (spqr-report/1): schema"),
             ({"axes": {}}, "is no report of this suite's (spqr-report/1): axes.safety"),
         ],
