@@ -215,8 +215,9 @@ class TestWhatIsPlanned:
 
     def test_what_versions_are_compared_by(self, plan: Plan, whole: Planned, warm: tuple[Path, Finished]) -> None:
         baseline = f"--spqr-baseline={warm[0].parent}"
+        compared = plan(baseline, "-m", "versions")
         for of in ("images", "finetunes", "judgements"):
-            assert plan(baseline, "-m", "versions").rows(of) == whole.rows(of)
+            assert compared.rows(of) == whole.rows(of)
         assert [row["images"] for row in plan(baseline, "-k", "versions and adherence").rows("images")] == [12]
         one = plan(baseline, "-k", "versions and robustness and lite")
         assert [row["profile"] for row in one.rows("finetunes")] == ["lite"]
