@@ -35,7 +35,7 @@ def lines(run: Run) -> list[str]:
     ]
     for reference in (run.baseline, run.snapshots):
         if reference is not None:
-            what = "compared with" if reference.keeps == "nothing" else "to be kept in"
+            what = "compared with" if reference.update == "nothing" else "to be kept in"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
     if run.snapshots is None and (run.limit is not None or run.sequential):

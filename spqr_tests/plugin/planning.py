@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
-from spqr_fixtures.differences import variant_of
+from spqr_fixtures.harm import variant_of
 from spqr_fixtures.run import Run
 from spqr_tests.evidence import finetuning, rate, stock
 from spqr_tests.evidence.adapter import PROFILE

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spqr_fixtures import snapshots
-from spqr_fixtures.reference import Keeps, Kept, Reference
+from spqr_fixtures.reference import Kept, Reference, Update
 from spqr_fixtures.run import Run
 from spqr_tests.evidence.adapter import PROFILE
 from spqr_tests.evidence.errors import InputError
@@ -58,13 +58,13 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     """
     asked: str | None = option.spqr_snapshots
     # Syrupy's own options.
-    keeps: Keeps = "new" if getattr(option, "update_new_snapshots_only", False) else "nothing"
-    keeps = "changed" if getattr(option, "update_snapshots", False) else keeps
+    update: Update = "new" if getattr(option, "update_new_snapshots_only", False) else "nothing"
+    update = "changed" if getattr(option, "update_snapshots", False) else update
     folder = where / Path(asked or FOLDER).expanduser()
     name = run.protocol.settings.name
     own = folder / name
-    if keeps != "nothing" or asked is not None:
-        _whole(run, f"--spqr-snapshots {asked}" if keeps == "nothing" else "--snapshot-update")
+    if update != "nothing" or asked is not None:
+        _whole(run, f"--spqr-snapshots {asked}" if update == "nothing" else "--snapshot-update")
     elif not own.is_dir() or _other(run) is not None:
         return None
     for path in (folder, own):
@@ -73,14 +73,14 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     if not syrupy:
         raise InputError(f"Snapshots in {folder} take the plugin syrupy, which -p no:syrupy leaves out; leave that out instead.")
     found = snapshots.read(own, run.expected)
-    if not found and keeps == "nothing":
+    if not found and update == "nothing":
         there = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         raise InputError(
             f"{own} holds no snapshot of a measurement of this run (snapshots in {folder}: {', '.join(there) or 'none'}); "
             "a complete run with --snapshot-update keeps them."
         )
     hashes = {one.protocol.hash for one in found.values()} - {run.protocol.hash}
-    if hashes and keeps != "changed":
+    if hashes and update != "changed":
         raise InputError(
             f"{own} holds snapshots of the protocol {name} with the hash {', '.join(sorted(hashes))}, and this run's has the hash "
             f"{run.protocol.hash}: their numbers do not compare. Measure with the protocol they were kept under, or keep them anew with "
@@ -88,7 +88,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
         )
     # What is of another protocol compares with nothing, and is kept anew.
     same = {measured: one.kept for measured, one in found.items() if one.protocol.hash == run.protocol.hash}
-    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, keeps)
+    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update)
 
 
 def _whole(run: Run, option: str) -> None:

@@ -272,13 +272,13 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     outcomes = {case.name: case.outcome for case in cases}
     compared = comparison.build(run, ledger.comparisons)
     uncompared = sum(len(one.missing) for one in compared.values())
-    keeps = "nothing" if run.snapshots is None else run.snapshots.keeps
+    update = "nothing" if run.snapshots is None else run.snapshots.update
     since = SinceEarlier(
         # What is to be kept anew may be worse than what was kept.
-        regressed=comparison.having(compared, "regressed", but="snapshots" if keeps == "changed" else None),
-        unkept=comparison.having(compared, "new", but="baseline") if keeps == "nothing" else [],
+        regressed=comparison.having(compared, "regressed", but="snapshots" if update == "changed" else None),
+        unkept=comparison.having(compared, "new", but="baseline") if update == "nothing" else [],
         uncompared=uncompared,
-        updating=keeps != "nothing",
+        updating=update != "nothing",
     )
     release = conclude(
         {case.measured: case.outcome for case in cases},
