@@ -38,8 +38,8 @@ def lines(run: Run) -> list[str]:
             what = "compared with" if reference.update == "nothing" else "to be kept in"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
-    if run.snapshots is None and (run.limit is not None or run.sequential):
-        said.append("spqr snapshots: not compared with, since that takes all prompts")
+    if run.snapshots_unread is not None:
+        said.append(f"spqr snapshots: not compared with, which takes all prompts ({run.snapshots_unread})")
     if run.on_estimate:
         said.append("spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)")
     if run.sequential:

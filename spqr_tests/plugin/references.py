@@ -91,6 +91,12 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update)
 
 
+def unread(option: Any, where: Path, run: Run) -> str | None:
+    """The option because of which snapshots that are there are not compared with; None where there are none, or they are."""
+    there = option.spqr_snapshots is None and (where / FOLDER / run.protocol.settings.name).is_dir()
+    return _other(run) if there else None
+
+
 def _whole(run: Run, option: str) -> None:
     """Refuse an option that takes all planned prompts of every measurement."""
     if (other := _other(run)) is not None:

@@ -77,6 +77,7 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
         run,
         baseline=references.baseline(option, where, run),
         snapshots=references.found_snapshots(option, where, run, syrupy=config.pluginmanager.hasplugin("syrupy")),
+        snapshots_unread=references.unread(option, where, run),
     )
     if not known:  # a worker's controller has checked them
         _check_captions(run)

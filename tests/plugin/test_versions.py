@@ -232,6 +232,7 @@ class TestSnapshots:
         texts, times = kept(tmp_path), {path: path.stat().st_mtime_ns for path in (tmp_path / SNAPSHOTS).iterdir()}
         found = suite("--snapshot-update")
         assert found.code == 0, found.output
+        assert not measurements(found, "snapshots")["adherence"]["paired"], "the store says another number than was kept"
         assert f"snapshots written: 1; {MEASUREMENTS - 1} stay" in found.output
         changed = {path.name for path in (tmp_path / SNAPSHOTS).iterdir() if path.stat().st_mtime_ns != times[path]}
         assert changed == {large.name}
@@ -338,11 +339,12 @@ class TestSnapshots:
         assert "new: adherence = " in found.output
 
     def test_a_limited_run_does_not_look_at_them(self, suite: Suite) -> None:
+        assert "spqr snapshots" not in suite("--spqr-limit=3").output, "there are none to speak of"
         assert suite("--snapshot-update").code == 0
         found = suite("--spqr-limit=3")
         assert found.report is not None
         assert found.report["comparison"] == {}
-        assert "spqr snapshots: not compared with, since that takes all prompts" in found.output
+        assert "spqr snapshots: not compared with, which takes all prompts (--spqr-limit 3)" in found.output
 
     def test_that_cannot_be_written_break_the_run(self, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
         put = files.put
