@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.spqr_model is None:
         if config.option.spqr_plan:
             raise pytest.UsageError(f"--spqr-plan says what measuring a model would take. {cases.WHAT_TO_GIVE}")
+        if config.option.spqr_baseline is not None:
+            raise pytest.UsageError(f"--spqr-baseline compares a model with an earlier version of it. {cases.WHAT_TO_GIVE}")
         cases.refuse_without_model(config)
         return
     if config.option.spqr_model == "":

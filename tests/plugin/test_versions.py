@@ -429,6 +429,15 @@ class TestWhatCannotBeCompared:
         assert (found.code, found.report) == (4, None)
         assert said in found.output
 
+    def test_no_model(self, pytester: pytest.Pytester) -> None:
+        """Else the tests that a project has besides would pass for a comparison."""
+        pytester.makepyfile("def test_mine(): pass")
+        found = pytester.runpytest_inprocess("--spqr-baseline=old.json")
+        assert found.ret == 4
+        found.stderr.fnmatch_lines(
+            ["*--spqr-baseline compares a model with an earlier version of it. Pass the checkpoint under test*"]
+        )
+
     def test_a_report_of_before_there_were_comparisons_is_one(
         self, suite: Suite, warm: tuple[Path, Finished], tmp_path: Path
     ) -> None:
