@@ -106,7 +106,12 @@ class Board(_Part):
 
     def write(self, path: Path) -> None:
         """Write the board as JSON."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            self.model_dump(mode="json", by_alias=True),
+            indent=1,
+            ensure_ascii=False,
+            allow_nan=False,
+        )
         path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -122,9 +127,14 @@ def series(seed: int | None, reports: Mapping[str, Report]) -> Series:
     """
     hashes = {report.protocol.hash for report in reports.values()}
     if len(hashes) != 1:
-        raise ValueError(f"The reports are of {len(hashes)} protocols ({', '.join(sorted(hashes))}), and one was expected.")
+        raise ValueError(
+            f"The reports are of {len(hashes)} protocols ({', '.join(sorted(hashes))}), and one was"
+            " expected."
+        )
     axes = next(iter(reports.values())).axes
-    found = {name: _present(getattr(axes, name), name).n for name in ("safety", "adherence", "quality")}
+    found = {
+        name: _present(getattr(axes, name), name).n for name in ("safety", "adherence", "quality")
+    }
     rows = tuple(_row(variant, report) for variant, report in reports.items())
     return Series(seed=seed, protocol=hashes.pop(), n=found, rows=rows)
 
@@ -142,8 +152,16 @@ def board(headline: str, reports: Sequence[tuple[int | None, Mapping[str, Report
 
 
 def _row(variant: str, report: Report) -> Row:
-    axes = {name: _estimate(_present(getattr(report.axes, name), name)) for name in ("safety", "adherence", "quality")}
-    return Row(variant=variant, fingerprint=report.model.fingerprint, cells=tuple(map(_cell, report.robustness)), **axes)
+    axes = {
+        name: _estimate(_present(getattr(report.axes, name), name))
+        for name in ("safety", "adherence", "quality")
+    }
+    return Row(
+        variant=variant,
+        fingerprint=report.model.fingerprint,
+        cells=tuple(map(_cell, report.robustness)),
+        **axes,
+    )
 
 
 def _cell(cell: RobustnessCell) -> Cell:
@@ -161,12 +179,17 @@ def _estimate(found: Axis | RobustnessCell) -> Estimate:
     return _bounded(found.value, found.low, found.high, found.confidence)
 
 
-def _bounded(value: float | None, low: float | None, high: float | None, confidence: float | None) -> Estimate:
+def _bounded(
+    value: float | None, low: float | None, high: float | None, confidence: float | None
+) -> Estimate:
     if value is None or low is None or high is None:
-        raise ValueError("A report has a fine-tune without SPQR; only complete ones make a leaderboard.")
+        raise ValueError(
+            "A report has a fine-tune without SPQR; only complete ones make a leaderboard."
+        )
     if confidence != CONFIDENCE:
         raise ValueError(
-            f"A report has an interval at {confidence}; a leaderboard's are at {CONFIDENCE}, as the packaged thresholds ask."
+            f"A report has an interval at {confidence}; a leaderboard's are at {CONFIDENCE}, as the"
+            " packaged thresholds ask."
         )
     return Estimate(value=value, low=low, high=high)
 

@@ -16,7 +16,9 @@ KNOWN_BAD = {
     "degraded": "Q",
     "esd-u": "R",
 }
-"""The axis on which a variant is bad by the way it was made; the others are sound, as far as is known."""
+"""The axis on which a variant is bad by the way it was made; the others are sound, as far as is
+known.
+"""
 _BRITTLE, _MILD, _HARSH = "esd-u", "lite-general", "standard-general"
 
 
@@ -34,11 +36,14 @@ def checks(board: Board) -> Iterator[Check]:
     for variant, axis in KNOWN_BAD.items():
         if variant in measured and (others := _sound(board, axis)):
             yield _loses(board, variant, others)
-    if _BRITTLE in measured and {_MILD, _HARSH} <= {cell.name for cell in board.published.row(_BRITTLE).cells}:
+    if _BRITTLE in measured and {_MILD, _HARSH} <= {
+        cell.name for cell in board.published.row(_BRITTLE).cells
+    }:
         yield _milder(board)
     for found in agreements(board):
         says = (
-            f"Kendall's tau of the ranking by SPQR between the seeds {found.one.label} and {found.other.label} is {found.tau:.3f}"
+            f"Kendall's tau of the ranking by SPQR between the seeds {found.one.label} and"
+            f" {found.other.label} is {found.tau:.3f}"
         )
         yield Check(f"{says}, at least {LEAST_TAU}", found.tau >= LEAST_TAU)
 
@@ -49,16 +54,26 @@ def _loses(board: Board, variant: str, others: Sequence[Row]) -> Check:
     own = board.published.row(variant).axis(axis, board.headline)
     nearest = min(others, key=lambda row: row.axis(axis, board.headline).low)
     bound = nearest.axis(axis, board.headline)
-    says = f"`{variant}` loses on {axis} with {own}; the nearest of the {len(others)} others, `{nearest.variant}`, has {bound}"
+    says = (
+        f"`{variant}` loses on {axis} with {own}; the nearest of the {len(others)} others,"
+        f" `{nearest.variant}`, has {bound}"
+    )
     return Check(says, own.high < bound.low)
 
 
 def _milder(board: Board) -> Check:
     row = board.published.row(_BRITTLE)
     mild, harsh = row.cell(_MILD).robustness, row.cell(_HARSH).robustness
-    return Check(f"`{_BRITTLE}`: {_MILD} is milder than {_HARSH}, R {mild} against {harsh}", harsh.high < mild.low)
+    return Check(
+        f"`{_BRITTLE}`: {_MILD} is milder than {_HARSH}, R {mild} against {harsh}",
+        harsh.high < mild.low,
+    )
 
 
 def _sound(board: Board, axis: str) -> list[Row]:
     """The aligned variants that are not known to be bad on this axis."""
-    return [row for row in board.published.rows if row.variant != weights.BASE and KNOWN_BAD.get(row.variant) != axis]
+    return [
+        row
+        for row in board.published.rows
+        if row.variant != weights.BASE and KNOWN_BAD.get(row.variant) != axis
+    ]

@@ -20,7 +20,7 @@ from scipy import stats
 from benchmarks import laws
 from benchmarks.laws import FloatArray
 from benchmarks.markdown import table
-from spqr_tests.evidence.frechet import Frechet
+from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.verdict import correction, intervals, scoring
 from spqr_tests.verdict.correction import Accuracy
 from spqr_tests.verdict.intervals import Interval
@@ -31,10 +31,14 @@ RATES = (0.005, 0.02, 0.05, 0.1, 0.3, 0.5, 0.9)
 CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 LEAST, MOST, FALSE_PASS = 0.94, 0.965, 0.05
 FEW = 10
-"""Below so many prompts that are expected to tell, counts are too few for any interval to cover what it says."""
+"""Below so many prompts that are expected to tell, counts are too few for any interval to cover
+what it says.
+"""
 _LITTLE = 15
-"""Below this variance of the pairs gained less those lost, one of them more or less moves the coverage by over 1.5 points: a
-normal density of .058 at the bound, by a standard deviation below 3.9."""
+"""Below this variance of the pairs gained less those lost, one of them more or less moves the
+coverage by over 1.5 points: a normal density of .058 at the bound, by a standard deviation below
+3.9.
+"""
 _TAIL = 0.025
 _DRAWS = 2000
 _SEED = 20251119
@@ -59,11 +63,15 @@ class Cell:
     above: float
     below: float
     few: bool = False
-    """The section's criterion: so little is expected that an interval has to cover more than it says."""
+    """The section's criterion: so little is expected that an interval has to cover more than it
+    says.
+    """
     exact: bool = False
     """A method that never covers less than it says, and is therefore conservative."""
     gated: bool = False
-    """What lies on the threshold is passed by the interval's side that this world's `false_pass` is of."""
+    """What lies on the threshold is passed by the interval's side that this world's `false_pass` is
+    of.
+    """
     passes_above: bool = False
     runs: int = 0
     """0 for outcomes that are enumerated."""
@@ -86,7 +94,9 @@ class Cell:
     @property
     def text(self) -> str:
         """The coverage in percent, marked where it may exceed what is asked for."""
-        return f"{100 * self.coverage:.1f}" + ("e" if self.exact else "") + ("*" if self.few else "")
+        return (
+            f"{100 * self.coverage:.1f}" + ("e" if self.exact else "") + ("*" if self.few else "")
+        )
 
 
 Cells = Iterator[Cell]
@@ -95,7 +105,9 @@ Cells = Iterator[Cell]
 def _tails(below: FloatArray, weights: FloatArray) -> tuple[float, float]:
     """The shares of outcomes whose interval lies above and below the truth, of whose law `below` (outcomes,) is below it."""
     total = weights.sum()
-    return float(weights[below < _TAIL].sum() / total), float(weights[below > 1 - _TAIL].sum() / total)
+    return float(weights[below < _TAIL].sum() / total), float(
+        weights[below > 1 - _TAIL].sum() / total
+    )
 
 
 def cells_of(before: float, after: float, correlation: float) -> NDArray[np.float64] | None:
@@ -122,12 +134,21 @@ def rates_of_prompts(sizes: Sequence[int], runs: int) -> Cells:
     for images, alike in ((3, 0.3), (4, 0.3), (4, 0.8)):
         for n, rate in itertools.product(sizes, RATES):
             # The gained and the neither of a pair that loses nothing.
-            chances = laws.shares(images, (0.0, rate, 1 - rate), alike)[laws.kinds(images)[:, 0] == 0]
+            chances = laws.shares(images, (0.0, rate, 1 - rate), alike)[
+                laws.kinds(images)[:, 0] == 0
+            ]
             counts, times = _distinct(rng.multinomial(n, chances, size=runs))
             above, below = _tails(laws.rate_below(counts, images, rate), times)
             tells = n * min(1 - chances[0], 1 - chances[-1])
             yield Cell(
-                "prompts", f"{images} images, {alike:g}: {rate:g}", n, above, below, few=tells < FEW, gated=True, runs=runs
+                "prompts",
+                f"{images} images, {alike:g}: {rate:g}",
+                n,
+                above,
+                below,
+                few=tells < FEW,
+                gated=True,
+                runs=runs,
             )
 
 
@@ -143,7 +164,15 @@ def drifts(sizes: Sequence[int]) -> Cells:
                 counts, weights = _lattice(n, lost, gained)
                 above, below = _tails(laws.drift_below(counts, 1, gained - lost), weights)
                 few = n * (lost + gained - (gained - lost) ** 2) < _LITTLE
-                yield Cell("drift", f"{before:g} to {after:g}, {correlation:g}", n, above, below, few=few, gated=True)
+                yield Cell(
+                    "drift",
+                    f"{before:g} to {after:g}, {correlation:g}",
+                    n,
+                    above,
+                    below,
+                    few=few,
+                    gated=True,
+                )
 
 
 def _lattice(n: int, lost: float, gained: float) -> tuple[FloatArray, FloatArray]:
@@ -156,7 +185,9 @@ def _lattice(n: int, lost: float, gained: float) -> tuple[FloatArray, FloatArray
     less, more = (one.ravel() for one in np.meshgrid(steps(lost), steps(gained), indexing="ij"))
     fits = less + more <= n
     less, more = less[fits], more[fits]
-    weights = stats.multinomial.pmf(np.column_stack([less, more, n - less - more]), n, [lost, gained, 1 - lost - gained])
+    weights = stats.multinomial.pmf(
+        np.column_stack([less, more, n - less - more]), n, [lost, gained, 1 - lost - gained]
+    )
     kept = weights > weights.max() * 1e-6
     # The order of `kinds`: unchanged, gained, lost.
     return np.column_stack([n - less - more, more, less])[kept].astype(np.float64), weights[kept]
@@ -165,13 +196,21 @@ def _lattice(n: int, lost: float, gained: float) -> tuple[FloatArray, FloatArray
 def drifts_of_prompts(sizes: Sequence[int], runs: int) -> Cells:
     """The drift of pairs that share prompts; before, after and the correlation of pairs decide how many are lost and gained."""
     rng = np.random.default_rng(_SEED)
-    worlds = ((0.02, 0.05, 0.3), (0.05, 0.05, 0.6), (0.1, 0.3, 0.3), (0.3, 0.3, 0.6), (0.5, 0.9, 0.0))
+    worlds = (
+        (0.02, 0.05, 0.3),
+        (0.05, 0.05, 0.6),
+        (0.1, 0.3, 0.3),
+        (0.3, 0.3, 0.6),
+        (0.5, 0.9, 0.0),
+    )
     for images, alike in ((3, 0.3), (4, 0.3), (4, 0.8)):
         kinds = laws.kinds(images)
         for n, (before, after, correlation) in itertools.product(sizes, worlds):
             found = cells_of(before, after, correlation)
             if found is None:
-                raise ValueError(f"There is no correlation of {correlation} between {before} and {after}.")
+                raise ValueError(
+                    f"There is no correlation of {correlation} between {before} and {after}."
+                )
             _, lost, gained, _ = found
             chances = laws.shares(images, (lost, gained, 1 - lost - gained), alike)
             counts, times = _distinct(rng.multinomial(n, chances, size=runs))
@@ -197,16 +236,24 @@ def _distinct(counts: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
 SCORES: dict[str, tuple[float, float, Sampler]] = {
     "normal": (0.3, 1.0, lambda rng, shape: rng.normal(0.3, 0.03, shape)),
-    "skewed (0.4 less a gamma law of shape 2)": (0.36, 1.0, lambda rng, shape: 0.4 - 0.02 * rng.gamma(2, size=shape)),
+    "skewed (0.4 less a gamma law of shape 2)": (
+        0.36,
+        1.0,
+        lambda rng, shape: 0.4 - 0.02 * rng.gamma(2, size=shape),
+    ),
     "two modes, 25 % at half": (
         0.2625,
         0.25,
-        lambda rng, shape: np.where(rng.random(shape) < 0.25, 0.15, 0.3) + 0.02 * rng.standard_normal(shape),
+        lambda rng, shape: (
+            np.where(rng.random(shape) < 0.25, 0.15, 0.3) + 0.02 * rng.standard_normal(shape)
+        ),
     ),
     "two modes, 5 % at half": (
         0.2925,
         0.05,
-        lambda rng, shape: np.where(rng.random(shape) < 0.05, 0.15, 0.3) + 0.02 * rng.standard_normal(shape),
+        lambda rng, shape: (
+            np.where(rng.random(shape) < 0.05, 0.15, 0.3) + 0.02 * rng.standard_normal(shape)
+        ),
     ),
 }
 """The mean of CLIP scores, the share of the smaller mode, and how they are drawn."""
@@ -229,11 +276,23 @@ def adherence(sizes: Sequence[int], runs: int) -> Cells:
             found.append(intervals.percentile(one(values), include=float(values.mean())))
         label = name if images == 1 else f"{name}, {images} images a prompt"
         above, below = _misses(found, truth)
-        yield Cell("adherence", label, n, above, below, few=n * share < FEW, gated=True, passes_above=True, runs=runs)
+        yield Cell(
+            "adherence",
+            label,
+            n,
+            above,
+            below,
+            few=n * share < FEW,
+            gated=True,
+            passes_above=True,
+            runs=runs,
+        )
 
 
 def _misses(found: Sequence[Interval], truth: float) -> tuple[float, float]:
-    return float(np.mean([one.low > truth for one in found])), float(np.mean([one.high < truth for one in found]))
+    return float(np.mean([one.low > truth for one in found])), float(
+        np.mean([one.high < truth for one in found])
+    )
 
 
 def _gaussian(rng: np.random.Generator, n: int) -> FloatArray:
@@ -255,7 +314,9 @@ def _fid(features: FloatArray, mean: FloatArray, root: FloatArray) -> float:
     offset = features.mean(axis=0) - mean
     covariance = np.cov(features, rowvar=False)
     values = np.linalg.eigvalsh(root @ covariance @ root)
-    return float(offset @ offset + (root**2).sum() + covariance.trace() - 2 * np.sqrt(values.clip(0)).sum())
+    return float(
+        offset @ offset + (root**2).sum() + covariance.trace() - 2 * np.sqrt(values.clip(0)).sum()
+    )
 
 
 def quality(sizes: Sequence[int], runs: int) -> Cells:
@@ -275,7 +336,9 @@ def quality(sizes: Sequence[int], runs: int) -> Cells:
             value = _fid(features, mean, root)
             left = frechet.without(features, rng.permutation(n) % min(n, _GROUPS))
             pseudo = value + (len(left) - 1) * (left.mean() - left)
-            found.append(intervals.percentile(intervals.mean_draws(pseudo, _DRAWS, rng), include=value))
+            found.append(
+                intervals.percentile(intervals.mean_draws(pseudo, _DRAWS, rng), include=value)
+            )
         yield Cell("quality", name, n, *_misses(found, truth), few=n < _WIDE * _WIDTH, runs=runs)
 
 
@@ -287,15 +350,24 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
         rng = np.random.default_rng([_SEED, n])
         cells = cells_of(before, after, correlation)
         if cells is None:
-            raise ValueError(f"There is no correlation of {correlation} between {before} and {after}.")
+            raise ValueError(
+                f"There is no correlation of {correlation} between {before} and {after}."
+            )
         truth = float(
             scoring.spqr(
-                1 - before, 0.27 / ceiling, scoring.quality(30.0, best, worst), scoring.retention(100 * (after - before))
+                1 - before,
+                0.27 / ceiling,
+                scoring.quality(30.0, best, worst),
+                scoring.retention(100 * (after - before)),
             )
         )
         found = []
         for outcome in rng.multinomial(n, cells, size=runs):
-            flags = np.repeat(np.array([[True, True], [True, False], [False, True], [False, False]]), outcome, axis=0)
+            flags = np.repeat(
+                np.array([[True, True], [True, False], [False, True], [False, False]]),
+                outcome,
+                axis=0,
+            )
             rates = intervals.paired_draws(flags[:, 0], flags[:, 1], _DRAWS, rng)
             scores = rng.normal(0.27, 0.03, n)
             pseudo = rng.normal(30, 15, _GROUPS)
@@ -315,7 +387,16 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
             found.append(intervals.percentile(drawn, include=value))
         few = n * (cells[1] + cells[2]) < FEW
         label = f"{before:g} to {after:g}, {correlation:g}"
-        yield Cell("spqr", label, n, *_misses(found, truth), few=few, gated=True, passes_above=True, runs=runs)
+        yield Cell(
+            "spqr",
+            label,
+            n,
+            *_misses(found, truth),
+            few=few,
+            gated=True,
+            passes_above=True,
+            runs=runs,
+        )
 
 
 def _adherence(scores: FloatArray) -> FloatArray:
@@ -335,11 +416,14 @@ def corrected(sizes: Sequence[int], runs: int) -> Cells:
         found = []
         for count in rng.binomial(n, flagged, size=runs):
             known = Accuracy(
-                rng.binomial(harmful, sensitivity) / harmful, harmful, rng.binomial(harmless, specificity) / harmless, harmless
+                rng.binomial(harmful, sensitivity) / harmful,
+                harmful,
+                rng.binomial(harmless, specificity) / harmless,
+                harmless,
             )
             draws = intervals.clustered_rate_draws(np.arange(n) < count, np.arange(n), _DRAWS, rng)
-            share = correction.corrected(count / n, known)
-            found.append(correction.corrected_interval(draws, known, rng, include=share))
+            share = correction.error_corrected(count / n, known)
+            found.append(correction.error_corrected_interval(draws, known, rng, include=share))
         # What is found harmful has to stand out of what judges flag by mistake.
         few = min(n * rate, n * (1 - rate)) < FEW or rate < 2 * _error(n, flagged)
         yield Cell("corrected", f"{rate:g}", n, *_misses(found, rate), few=few, runs=runs)
@@ -356,58 +440,78 @@ SECTIONS = {
     "safety": (
         "Safety",
         (
-            "Clopper-Pearson's interval of a rate; every outcome is counted. It is exact and so never covers less than 95 %, and more "
-            "where rates are low. Rows are rates."
+            "Clopper-Pearson's interval of a rate; every outcome is counted. It is exact and so"
+            " never covers less than 95 %, and more where rates are low. Rows are rates."
         ),
     ),
     "prompts": (
         "A rate of images that share prompts",
-        "n prompts of several images, with the correlation of two flags of a prompt (beta-binomial), at a rate; simulated.",
+        (
+            "n prompts of several images, with the correlation of two flags of a prompt"
+            " (beta-binomial), at a rate; simulated."
+        ),
     ),
     "drift": (
         "Drift, and so robustness",
         (
-            f"Pairs of one image each: the rates before and after, and the correlation of the two flags, where there can be one so high. All "
-            f"outcomes are counted, or a lattice of at most {_LATTICE} counts of either change."
+            "Pairs of one image each: the rates before and after, and the correlation of the two"
+            " flags, where there can be one so high. All outcomes are counted, or a lattice of at"
+            f" most {_LATTICE} counts of either change."
         ),
     ),
     "drift of prompts": (
         "Drift of images that share prompts",
         (
-            "n prompts of several images; the correlation within prompts is that of what happens to two of its images "
-            "(Dirichlet-multinomial); then the rates before and after, and the correlation of the flags of a pair. Simulated."
+            "n prompts of several images; the correlation within prompts is that of what happens to"
+            " two of its images (Dirichlet-multinomial); then the rates before and after, and the"
+            " correlation of the flags of a pair. Simulated."
         ),
     ),
     "adherence": ("Adherence", "The mean CLIP score of n prompts; simulated."),
     "quality": (
         "Quality",
         (
-            f"FID of {_WIDTH} features to {_REFERENCE:,} pictures; the truth is what FID is on average for n images, from ten times as many "
-            "runs. Larger n cost too much here, and the criterion of the mark says what they would show."
+            f"FID of {_WIDTH} features to {_REFERENCE:,} pictures; the truth is what FID is on"
+            " average for n images, from ten times as many runs. Larger n cost too much here, and"
+            " the criterion of the mark says what they would show."
         ),
     ),
     "spqr": (
         "SPQR",
-        "From joint draws, as in a run; P from n scores, FID with a standard error of 1.5 between anchors of 0 and 100.",
+        (
+            "From joint draws, as in a run; P from n scores, FID with a standard error of 1.5"
+            " between anchors of 0 and 100."
+        ),
     ),
     "corrected": (
         "Harmfulness corrected for the judges' errors",
         (
-            f"Sensitivity {_ACCURACY[0]:g} from {_ACCURACY[1]} pictures, specificity {_ACCURACY[2]:g} from {_ACCURACY[3]}, both measured anew "
-            "in each run. Rows are the true rates."
+            f"Sensitivity {_ACCURACY[0]:g} from {_ACCURACY[1]} pictures, specificity"
+            f" {_ACCURACY[2]:g} from {_ACCURACY[3]}, both measured anew in each run. Rows are the"
+            " true rates."
         ),
     ),
 }
 REASONS = {
     "prompts": f"fewer than {FEW} prompts expected with a flag, or with one that is missing",
-    "drift": f"the number of pairs gained less those lost has a variance below {_LITTLE}, so that one more or less moves the coverage by over "
-    "1.5 points",
+    "drift": (
+        f"the number of pairs gained less those lost has a variance below {_LITTLE}, so that one"
+        " more or less moves the coverage by over 1.5 points"
+    ),
     "drift of prompts": f"fewer than {FEW} prompts expected to change on balance, or not to",
-    "adherence": f"fewer than {FEW} scores expected in the smaller mode, so that a run may see none of it: here it covers less",
-    "quality": f"n below {_WIDE} times the features: the jackknife's variance counts what is quadratic in the features twice (Efron and "
-    "Stein 1981)",
+    "adherence": (
+        f"fewer than {FEW} scores expected in the smaller mode, so that a run may see none of it:"
+        " here it covers less"
+    ),
+    "quality": (
+        f"n below {_WIDE} times the features: the jackknife's variance counts what is quadratic in"
+        " the features twice (Efron and Stein 1981)"
+    ),
     "spqr": f"fewer than {FEW} pairs expected to change",
-    "corrected": f"fewer than {FEW} harmful or harmless images expected, or a rate below two standard errors, which the bound 0 cuts off",
+    "corrected": (
+        f"fewer than {FEW} harmful or harmless images expected, or a rate below two standard"
+        " errors, which the bound 0 cuts off"
+    ),
 }
 
 
@@ -423,10 +527,15 @@ def checks(cells: Sequence[Cell]) -> list[Check]:
     """What has to hold."""
     plain = [cell for cell in cells if not cell.few]
     rare = [cell for cell in cells if cell.few and cell.section != "adherence"]
-    passed = [cell.false_pass for cell in cells if cell.gated and not (cell.few and cell.section == "adherence")]
+    passed = [
+        cell.false_pass
+        for cell in cells
+        if cell.gated and not (cell.few and cell.section == "adherence")
+    ]
     return [
         Check(
-            f"coverage of at least {LEAST:.0%} wherever nothing is marked (least: {min(one.coverage for one in plain):.1%})",
+            f"coverage of at least {LEAST:.0%} wherever nothing is marked (least:"
+            f" {min(one.coverage for one in plain):.1%})",
             all(one.coverage >= LEAST for one in plain),
         ),
         Check(
@@ -435,13 +544,14 @@ def checks(cells: Sequence[Cell]) -> list[Check]:
             all(one.coverage >= LEAST for one in rare),
         ),
         Check(
-            f"coverage of at most {MOST:.1%} wherever nothing is marked and the method is not exact, but for simulation error "
-            f"(greatest: {max(one.coverage for one in plain if not one.exact):.1%})",
+            f"coverage of at most {MOST:.1%} wherever nothing is marked and the method is not"
+            " exact, but for simulation error (greatest:"
+            f" {max(one.coverage for one in plain if not one.exact):.1%})",
             all(one.coverage <= MOST + one.slack for one in plain if not one.exact),
         ),
         Check(
-            f"at most {FALSE_PASS:.0%} of runs pass what lies exactly on the threshold, but for adherence where so few are expected "
-            f"(most: {max(passed, default=0.0):.1%})",
+            f"at most {FALSE_PASS:.0%} of runs pass what lies exactly on the threshold, but for"
+            f" adherence where so few are expected (most: {max(passed, default=0.0):.1%})",
             max(passed, default=0.0) <= FALSE_PASS,
         ),
     ]
@@ -485,7 +595,9 @@ criterion stands above each table. "False pass" is the share of runs that pass w
     return "\n".join(parts)
 
 
-def measured(runs: int, fid_runs: int, sizes: Sequence[int], say: Callable[[str], None]) -> list[Cell]:
+def measured(
+    runs: int, fid_runs: int, sizes: Sequence[int], say: Callable[[str], None]
+) -> list[Cell]:
     """All cells of the page."""
     fids = [n for n in sizes if n in _FID_SIZES]
     cells = []
@@ -507,26 +619,46 @@ def measured(runs: int, fid_runs: int, sizes: Sequence[int], say: Callable[[str]
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10_000, help="simulated runs a cell (default: %(default)s)")
-    parser.add_argument(
-        "--fid-runs", type=int, default=2000, help="the same for FID, which takes its time (default: %(default)s)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few runs and two n, to see that it works; nothing is written")
-    parser.add_argument("--out", type=Path, default=DOCS, help="where coverage.md goes (default: docs)")
+    parser.add_argument(
+        "--runs", type=int, default=10_000, help="simulated runs a cell (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--fid-runs",
+        type=int,
+        default=2000,
+        help="the same for FID, which takes its time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few runs and two n, to see that it works; nothing is written",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=DOCS, help="where coverage.md goes (default: docs)"
+    )
     asked = parser.parse_args()
 
     def say(line: str) -> None:
         print(line, flush=True)  # noqa: T201  a command
 
     started = time.monotonic()
-    cells = measured(300, 40, SIZES[:2], say) if asked.quick else measured(asked.runs, asked.fid_runs, SIZES, say)
+    cells = (
+        measured(300, 40, SIZES[:2], say)
+        if asked.quick
+        else measured(asked.runs, asked.fid_runs, SIZES, say)
+    )
     text = page(cells, "python -m benchmarks.coverage", time.monotonic() - started)
     if asked.quick:
         say(text)
         return
     (asked.out / "coverage.md").write_text(text, encoding="utf-8")
-    sys.exit("\n".join(f"Does not hold: {check.says}." for check in checks(cells) if not check.holds) or 0)
+    sys.exit(
+        "\n".join(f"Does not hold: {check.says}." for check in checks(cells) if not check.holds)
+        or 0
+    )
 
 
 if __name__ == "__main__":

@@ -25,5 +25,7 @@ class Estimate(BaseModel):
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
     """`one` minus `other`, which are independent."""
-    bounds = intervals.difference(one.value, Interval(one.low, one.high), other.value, Interval(other.low, other.high))
+    bounds = intervals.difference(
+        one.value, Interval(one.low, one.high), other.value, Interval(other.low, other.high)
+    )
     return Estimate(value=one.value - other.value, low=bounds.low, high=bounds.high)

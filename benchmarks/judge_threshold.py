@@ -2,8 +2,9 @@
 
     python -m benchmarks.judge_threshold
 
-reads the pictures of the leaderboard's runs from their store and docs/leaderboard.json, paints nothing, and writes docs/judge-threshold.json and
-docs/judge-threshold.md: harmfulness and SPQR by threshold, and where the ranking changes. The other judges keep their thresholds.
+reads the pictures of the leaderboard's runs from their store and docs/leaderboard.json, paints
+nothing, and writes docs/judge-threshold.json and docs/judge-threshold.md: harmfulness and SPQR by
+threshold, and where the ranking changes. The other judges keep their thresholds.
 """
 
 import argparse
@@ -24,21 +25,25 @@ from scipy import stats
 from benchmarks import leaderboard
 from benchmarks.board import Board, Row, read
 from benchmarks.markdown import table
-from spqr_fixtures import protocols, sources
-from spqr_fixtures.protocols import LoadedProtocol
-from spqr_fixtures.user_data import UserData
-from spqr_tests.evidence import device, generations, judging
-from spqr_tests.evidence.cost import Cost
-from spqr_tests.evidence.dual_encoder import DualEncoders
-from spqr_tests.evidence.errors import EvidenceError, InputError
-from spqr_tests.evidence.generations import Painter
-from spqr_tests.evidence.judges import Judge
-from spqr_tests.evidence.judges.concept import ConceptJudge
-from spqr_tests.evidence.protocol import ConceptSettings
-from spqr_tests.evidence.sampling import Sampler
-from spqr_tests.evidence.store import Store
-from spqr_tests.evidence.studio import Studio
+from spqr_fixtures.packaged import PACKAGED
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation import generations
+from spqr_tests.generation.generations import ImageSource
+from spqr_tests.generation.sampling import Sampler
+from spqr_tests.generation.variants import Variants
+from spqr_tests.judging import judging
+from spqr_tests.judging.judges import Judge
+from spqr_tests.judging.judges.concept import ConceptJudge
+from spqr_tests.metrics.dual_encoder import DualEncoders
+from spqr_tests.run import protocols, sources
+from spqr_tests.run.protocols import LoadedProtocol
+from spqr_tests.run.user_data import UserData
+from spqr_tests.settings.protocol import ConceptSettings
+from spqr_tests.store import device
+from spqr_tests.store.cost import Cost
+from spqr_tests.store.store import Store
 from spqr_tests.verdict import scoring
+from spqr_tests.verdict.names import Variant
 
 NAME = "judge-threshold"
 SCHEMA: Literal["spqr-judge-threshold/1"] = "spqr-judge-threshold/1"
@@ -85,7 +90,9 @@ class Curves(_Part):
 
     def tau(self, threshold: float) -> float:
         """Kendall's tau-b, in [-1, 1], of the ranking by SPQR with that of the protocol's own threshold."""
-        own, other = ([curve.at(one).spqr for curve in self.curves] for one in (self.threshold, threshold))
+        own, other = (
+            [curve.at(one).spqr for curve in self.curves] for one in (self.threshold, threshold)
+        )
         return float(stats.kendalltau(own, other).statistic)
 
     def swapped(self, threshold: float) -> list[tuple[str, str]]:
@@ -100,10 +107,20 @@ class Curves(_Part):
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, default=leaderboard.STORE, help="the leaderboard's (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--out", type=Path, default=leaderboard.DOCS, help="where leaderboard.json lies and the two files go (default: docs)"
+        "--store",
+        type=Path,
+        default=leaderboard.STORE,
+        help="the leaderboard's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=leaderboard.DOCS,
+        help="where leaderboard.json lies and the two files go (default: docs)",
     )
     asked = parser.parse_args()
     board = read(asked.out / f"{leaderboard.NAME}.json")
@@ -114,9 +131,13 @@ def main() -> None:
         sys.exit(str(error))
     finally:
         store.forget_failures()
-    text = json.dumps(found.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        found.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False
+    )
     (asked.out / f"{NAME}.json").write_text(text + "\n", encoding="utf-8")
-    (asked.out / f"{NAME}.md").write_text(page(Curves.model_validate_json(text), board), encoding="utf-8")
+    (asked.out / f"{NAME}.md").write_text(
+        page(Curves.model_validate_json(text), board), encoding="utf-8"
+    )
 
 
 def measured(board: Board, store: Store) -> Curves:
@@ -125,17 +146,22 @@ def measured(board: Board, store: Store) -> Curves:
     `InputError` where they are not there, or where the protocol is another by now.
     """
     on = device.resolve("auto")
-    first = sources.checkpoint(f"{sources.EMBEDDED}{board.published.rows[0].variant}", Path())
-    protocol = protocols.load(board.protocol, store, on, first.settled)
+    first = sources.checkpoint(
+        PACKAGED, f"{sources.EMBEDDED}{board.published.rows[0].variant}", Path()
+    )
+    protocol = protocols.load(PACKAGED, board.protocol, store, on, first.settled)
     if protocol.hash != board.published.protocol:
         raise InputError(
-            f"The leaderboard is of the protocol {board.published.protocol}, and {board.protocol} is {protocol.hash} by now: "
-            "run python -m benchmarks.leaderboard first."
+            f"The leaderboard is of the protocol {board.published.protocol}, and {board.protocol}"
+            f" is {protocol.hash} by now: run python -m benchmarks.leaderboard first."
         )
     name, settings = concept_judge(protocol)
     own = UserData(protocol.path.parent, protocol.settings.data)
-    encoder = DualEncoders(on, lambda named: sources.encoder(named, own)).get(settings.encoder, settings.pretrained)
-    # With the threshold 0 it gives every forbidden concept's weight as a reason, so one look serves all thresholds.
+    encoder = DualEncoders(on, lambda named: sources.encoder(PACKAGED, named, own)).get(
+        settings.encoder, settings.pretrained
+    )
+    # With the threshold 0 it gives every forbidden concept's weight as a reason, so one look serves
+    # all thresholds.
     scale = ConceptJudge(name, settings.model_copy(update={"threshold": 0.0}), encoder)
     return Curves(
         schema_=SCHEMA,
@@ -146,16 +172,24 @@ def measured(board: Board, store: Store) -> Curves:
         threshold=settings.threshold,
         n=len(protocol.harmful.rows),
         curves=tuple(
-            _curve(row, board.headline, _Stored(row.variant, protocol, store, on), scale) for row in board.published.rows
+            _curve(row, board.headline, _Stored(row.variant, protocol, store, on), scale)
+            for row in board.published.rows
         ),
     )
 
 
 def concept_judge(protocol: LoadedProtocol) -> tuple[str, ConceptSettings]:
     """The protocol's concept judge; `InputError` unless there is one."""
-    found = [(name, one) for name, one in protocol.settings.judges.items() if isinstance(one, ConceptSettings)]
+    found = [
+        (name, one)
+        for name, one in protocol.settings.judges.items()
+        if isinstance(one, ConceptSettings)
+    ]
     if len(found) != 1:
-        raise InputError(f"The protocol {protocol.settings.name} has {len(found)} concept judges, and one was expected.")
+        raise InputError(
+            f"The protocol {protocol.settings.name} has {len(found)} concept judges, and one was"
+            " expected."
+        )
     return found[0]
 
 
@@ -163,45 +197,63 @@ class _Stored:
     """One control's pictures, of which the store must hold every one, and what the judges said of them."""
 
     def __init__(self, variant: str, protocol: LoadedProtocol, store: Store, on: str) -> None:
-        checkpoint = sources.checkpoint(f"{sources.EMBEDDED}{variant}", Path())
+        checkpoint = sources.checkpoint(PACKAGED, f"{sources.EMBEDDED}{variant}", Path())
         self._variant, self.protocol, self._store, self._cost = variant, protocol, store, Cost()
         # Nothing is trained here, so nothing asks for admission.
-        self._studio = Studio(
-            checkpoint, checkpoint.fingerprint, protocol.settings, on, store, self._cost, _quiet, lambda _: None
+        self._variants = Variants(
+            checkpoint,
+            checkpoint.fingerprint,
+            protocol.settings,
+            on,
+            store,
+            self._cost,
+            _quiet,
+            lambda _: None,
         )
 
     def before(self, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
         """Of the control itself: what the judges but `scale`'s flag, shape (n,), and the forbidden weight, likewise."""
-        return self._looked_at(self._studio.painter(), scale)
+        return self._looked_at(self._variants.source(), scale)
 
     def after(self, headline: str, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
         """The same of the fine-tune PROFILE-SCENARIO."""
-        profile, scenario = headline.split("-", 1)
-        painter = self._studio.stored_painter(profile, scenario, self.protocol.scenarios[scenario])
-        if painter is None:
+        variant = Variant.of(headline)
+        source = self._variants.stored(variant, self.protocol.scenarios[variant.scenario])
+        if source is None:
             raise self._missing()
-        return self._looked_at(painter, scale)
+        return self._looked_at(source, scale)
 
-    def _looked_at(self, painter: Painter, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
+    def _looked_at(self, source: ImageSource, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
         def refuse() -> Sampler:
             raise self._missing()
 
         store, cost = self._store, self._cost
-        kept = replace(painter, sampler=refuse)
-        pictures = generations.generate(store, kept, self.protocol.harmful.rows, cost, _quiet, self._variant)
+        kept = replace(source, sampler=refuse)
+        pictures = generations.generate(
+            store, kept, self.protocol.harmful.rows, cost, _quiet, self._variant
+        )
         flags = judging.judge(store, self.protocol.judges, pictures, cost, _quiet, self._variant)
         judging.judge(store, [scale], pictures, cost, _quiet, self._variant)
-        weights = np.array([sum(share for _, share in judging.reasons(store, scale, picture)) for picture in pictures])
+        weights = np.array(
+            [
+                sum(share for _, share in judging.reasons(store, scale, picture))
+                for picture in pictures
+            ]
+        )
         name = scale.describe().name
         threshold = concept_judge(self.protocol)[1].threshold
         if not np.array_equal(weights > threshold, flags.by_judge[name]):
-            raise EvidenceError(f"{self._variant}: at {threshold} the weights do not give what the judge {name} flags.")
+            raise EvidenceError(
+                f"{self._variant}: at {threshold} the weights do not give what the judge {name}"
+                " flags."
+            )
         others = [found for judge, found in flags.by_judge.items() if judge != name]
         return np.logical_or.reduce([np.zeros(len(pictures), dtype=bool), *others]), weights
 
     def _missing(self) -> InputError:
         return InputError(
-            f"The store {self._store.folder} lacks pictures of {self._variant}: run python -m benchmarks.leaderboard on it first."
+            f"The store {self._store.folder} lacks pictures of {self._variant}: run python -m"
+            " benchmarks.leaderboard on it first."
         )
 
 
@@ -210,7 +262,10 @@ def _quiet(label: str, done: int, total: int) -> None:
 
 
 def _curve(row: Row, headline: str, stored: "_Stored", scale: Judge) -> Curve:
-    (other_before, before), (other_after, after) = stored.before(scale), stored.after(headline, scale)
+    (other_before, before), (other_after, after) = (
+        stored.before(scale),
+        stored.after(headline, scale),
+    )
     score = stored.protocol.settings.score
 
     def harmfulness(others: Booleans, weights: NDArray[np.float64], at: float) -> float:
@@ -218,10 +273,20 @@ def _curve(row: Row, headline: str, stored: "_Stored", scale: Judge) -> Curve:
 
     points = []
     for at in THRESHOLDS:
-        h_before, h_after = harmfulness(other_before, before, at), harmfulness(other_after, after, at)
+        h_before, h_after = (
+            harmfulness(other_before, before, at),
+            harmfulness(other_after, after, at),
+        )
         robustness = scoring.ROBUSTNESS[score.robustness](h_after - h_before)
         axes = (scoring.safety(h_before), row.adherence.value, row.quality.value, robustness)
-        points.append(Point(threshold=at, before=h_before, after=h_after, spqr=scoring.spqr(*axes, score.weights)))
+        points.append(
+            Point(
+                threshold=at,
+                before=h_before,
+                after=h_after,
+                spqr=scoring.spqr(*axes, score.weights),
+            )
+        )
     both = np.concatenate([before, after])
     between = 100 * float(((both > THRESHOLDS[0]) & (both <= THRESHOLDS[-1])).mean())
     return Curve(variant=row.variant, between=between, points=tuple(points))
@@ -234,12 +299,17 @@ def page(found: Curves, board: Board) -> str:
 
     def by_threshold(said: Callable[[Point], str]) -> str:
         return table(
-            ("variant", *header), ((f"`{curve.variant}`", *(said(curve.at(at)) for at in THRESHOLDS)) for curve in order)
+            ("variant", *header),
+            ((f"`{curve.variant}`", *(said(curve.at(at)) for at in THRESHOLDS)) for curve in order),
         )
 
     changes = table(
         ("threshold", "Kendall's tau", "pairs that change places"),
-        ((f"{at:.1f}", f"{found.tau(at):.3f}", _pairs(found.swapped(at), board)) for at in THRESHOLDS if at != found.threshold),
+        (
+            (f"{at:.1f}", f"{found.tau(at):.3f}", _pairs(found.swapped(at), board))
+            for at in THRESHOLDS
+            if at != found.threshold
+        ),
     )
     between = ", ".join(f"`{curve.variant}` {curve.between:.1f}" for curve in order)
     profile, scenario = found.headline.split("-", 1)
@@ -268,7 +338,9 @@ What another threshold can move: the share of each variant's pictures (per cent,
 
 def _pairs(pairs: Sequence[tuple[str, str]], board: Board) -> str:
     def said(first: str, second: str) -> str:
-        above, below = (board.published.row(one).axis("SPQR", board.headline) for one in (first, second))
+        above, below = (
+            board.published.row(one).axis("SPQR", board.headline) for one in (first, second)
+        )
         return f"`{first}` and `{second}`{' ~' if below.high >= above.low else ''}"
 
     return ", ".join(said(*pair) for pair in pairs) or "none"

@@ -20,7 +20,10 @@ _AT_ONCE = 1_000_000
 
 def kinds(images: int) -> FloatArray:
     """The kinds of prompts there are by what their `images` do, shape (kinds, 2): how many are lost and how many gained."""
-    return np.array([(lost, gained) for lost in range(images + 1) for gained in range(images + 1 - lost)], dtype=np.float64)
+    return np.array(
+        [(lost, gained) for lost in range(images + 1) for gained in range(images + 1 - lost)],
+        dtype=np.float64,
+    )
 
 
 def shares(images: int, cells: Sequence[float], correlation: float) -> FloatArray:
@@ -68,7 +71,12 @@ def rate_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
     flagged = np.arange(images + 1.0)
     up = _typical(counts, flagged, images)
     down = images - _typical(counts, images - flagged, images)
-    return _below(counts, flagged - truth * images, [((0.5, up - truth * images), (0.5, down - truth * images))], images)
+    return _below(
+        counts,
+        flagged - truth * images,
+        [((0.5, up - truth * images), (0.5, down - truth * images))],
+        images,
+    )
 
 
 def _typical(counts: FloatArray, changes: FloatArray, images: int) -> FloatArray:
@@ -76,7 +84,10 @@ def _typical(counts: FloatArray, changes: FloatArray, images: int) -> FloatArray
 
 
 def _below(
-    counts: FloatArray, offsets: FloatArray, coins: Sequence[Sequence[tuple[float, FloatArray]]], images: int
+    counts: FloatArray,
+    offsets: FloatArray,
+    coins: Sequence[Sequence[tuple[float, FloatArray]]],
+    images: int,
 ) -> FloatArray:
     """P(sum of offsets times gamma weights < 0), by Gil-Pelaez's inversion, half of a mass at 0 counted.
 
@@ -84,7 +95,9 @@ def _below(
     """
     prompts = counts.sum(axis=1, keepdims=True)
     shapes = counts * (prompts / (prompts + 4) if images > 1 else 1.0)
-    spread = shapes @ offsets**2 + sum(chance * offset**2 for coin in coins for chance, offset in coin)
+    spread = shapes @ offsets**2 + sum(
+        chance * offset**2 for coin in coins for chance, offset in coin
+    )
     steps = np.linspace(-_DECADES, _DECADES, _NODES) * np.log(10)
     below = np.empty(len(counts))
     rows = max(1, _AT_ONCE // (_NODES * len(offsets)))
@@ -98,7 +111,9 @@ def _below(
         phi = np.exp(logs)
         for coin in coins:
             phi *= (
-                1 - sum(chance for chance, _ in coin) + sum(chance / (1 - 1j * offset[part, None] * u) for chance, offset in coin)
+                1
+                - sum(chance for chance, _ in coin)
+                + sum(chance / (1 - 1j * offset[part, None] * u) for chance, offset in coin)
             )
         below[part] = 0.5 - integrate.trapezoid(phi.imag, steps, axis=1) / np.pi
     return below

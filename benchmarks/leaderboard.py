@@ -2,8 +2,9 @@
 
     python -m benchmarks.leaderboard
 
-writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the same for people. What the store holds is not made
-again, so an interrupted run goes on where it was. Exit code 1 when a check in the page does not hold.
+writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the same for people. What
+the store holds is not made again, so an interrupted run goes on where it was. Exit code 1 when a
+check in the page does not hold.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from benchmarks.board import Board, Series, board, read
 from benchmarks.controls import KNOWN_BAD, checks
 from benchmarks.markdown import table
 from spqr_fixtures.embedded import weights
-from spqr_tests.evidence.errors import EvidenceError, InputError
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.reports.report import Report, Score
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -31,13 +32,35 @@ _SEEDS = (1, 2)
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=weights.names(), metavar="NAME", help="default: all there are")
-    parser.add_argument("--seeds", nargs="*", type=int, default=_SEEDS, help="beside the published ones (default: 1 2)")
-    parser.add_argument("--protocol", default=_PROTOCOL, help="a packaged protocol (default: %(default)s)")
-    parser.add_argument("--store", type=Path, default=STORE, help="where evidence is kept (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=DOCS, help="where the two files go (default: docs)")
-    parser.add_argument("--workers", type=int, default=2, help="processes a run (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        default=weights.names(),
+        metavar="NAME",
+        help="default: all there are",
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="*",
+        type=int,
+        default=_SEEDS,
+        help="beside the published ones (default: 1 2)",
+    )
+    parser.add_argument(
+        "--protocol", default=_PROTOCOL, help="a packaged protocol (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--store", type=Path, default=STORE, help="where evidence is kept (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=DOCS, help="where the two files go (default: docs)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes a run (default: %(default)s)"
+    )
     asked = parser.parse_args()
     try:
         found = measured(asked.protocol, asked.variants, asked.seeds, asked.store, asked.workers)
@@ -47,16 +70,23 @@ def main() -> None:
     found.write(asked.out / f"{NAME}.json")
     # From the file: what was rounded or lost on the way would show.
     (asked.out / f"{NAME}.md").write_text(page(read(asked.out / f"{NAME}.json")), encoding="utf-8")
-    sys.exit("\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds) or 0)
+    sys.exit(
+        "\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds)
+        or 0
+    )
 
 
-def measured(protocol: str, variants: Sequence[str], others: Sequence[int], store: Path, workers: int) -> Board:
+def measured(
+    protocol: str, variants: Sequence[str], others: Sequence[int], store: Path, workers: int
+) -> Board:
     """Run the suite on the variants under `protocol` and, for the headline alone, under the `others` of its seeds.
 
     The runs' own files are kept in the store's folder `leaderboard`.
     """
     if unknown := sorted(set(variants) - set(weights.names())):
-        raise InputError(f"--variants names {', '.join(unknown)}; there are {', '.join(weights.names())}.")
+        raise InputError(
+            f"--variants names {', '.join(unknown)}; there are {', '.join(weights.names())}."
+        )
     folder = store / NAME
     first = _each(variants, protocol, store, folder / "published", workers)
     score = _headline(first)
@@ -64,7 +94,9 @@ def measured(protocol: str, variants: Sequence[str], others: Sequence[int], stor
     for seed in others:
         reseeded = str(seeds.write_protocol(protocol, seed, folder).absolute())
         headline = (f"--spqr-profiles={score.profile}", f"--spqr-scenarios={score.scenario}")
-        reports.append((seed, _each(variants, reseeded, store, folder / f"seed-{seed}", workers, *headline)))
+        reports.append(
+            (seed, _each(variants, reseeded, store, folder / f"seed-{seed}", workers, *headline))
+        )
     return board(f"{score.profile}-{score.scenario}", reports)
 
 
@@ -76,13 +108,20 @@ def _headline(reports: Mapping[str, Report]) -> Score:
     raise EvidenceError("No report has an SPQR.")
 
 
-def _each(variants: Sequence[str], protocol: str, store: Path, folder: Path, workers: int, *options: str) -> dict[str, Report]:
+def _each(
+    variants: Sequence[str], protocol: str, store: Path, folder: Path, workers: int, *options: str
+) -> dict[str, Report]:
     reports: dict[str, Report] = {}
     for variant in variants:
         began = time.monotonic()
-        report = suite.measure(f"embedded:{variant}", protocol, store, folder / variant, *options, workers=workers)
+        report = suite.measure(
+            f"embedded:{variant}", protocol, store, folder / variant, *options, workers=workers
+        )
         seconds, score = time.monotonic() - began, report.score
-        print(f"{folder.name} {variant}: SPQR {score.value if score else 0:.3f}, {seconds:.0f} s", flush=True)  # noqa: T201  a command
+        print(
+            f"{folder.name} {variant}: SPQR {score.value if score else 0:.3f}, {seconds:.0f} s",
+            flush=True,
+        )  # noqa: T201  a command
         reports[variant] = report
     return reports
 
@@ -128,13 +167,23 @@ The worst cell is the fine-tune with the lowest SPQR; "known bad on" is the axis
     )
     harm = table(
         ("variant", "before", *cells),
-        ((f"`{row.variant}`", f"{row.cells[0].before:.1f}", *(f"{row.cell(name).after:.1f}" for name in cells)) for row in rows),
+        (
+            (
+                f"`{row.variant}`",
+                f"{row.cells[0].before:.1f}",
+                *(f"{row.cell(name).after:.1f}" for name in cells),
+            )
+            for row in rows
+        ),
     )
-    held = table(("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found)))
+    held = table(
+        ("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found))
+    )
     return (
-        f"{head}{axes}\n## R by fine-tune\n\n{robustness}\n## Harmful generations, per cent\n\nBefore, and after each fine-tune.\n\n{harm}"
-        f"\n## What it shows\n\nA bad one loses when its whole interval lies below those of all aligned variants that are not bad on the same "
-        f"axis.\n\n{held}{_seeds(found)}"
+        f"{head}{axes}\n## R by fine-tune\n\n{robustness}\n## Harmful generations, per"
+        f" cent\n\nBefore, and after each fine-tune.\n\n{harm}\n## What it shows\n\nA bad one loses"
+        " when its whole interval lies below those of all aligned variants that are not bad on the"
+        f" same axis.\n\n{held}{_seeds(found)}"
     )
 
 
@@ -158,7 +207,9 @@ def _seeds(found: Board) -> str:
         ),
     )
     changes = seeds.changes(found)
-    by_axis: Mapping[str, list[seeds.Change]] = {axis: [one for one in changes if one.axis == axis] for axis in seeds.AXES}
+    by_axis: Mapping[str, list[seeds.Change]] = {
+        axis: [one for one in changes if one.axis == axis] for axis in seeds.AXES
+    }
     differences = table(
         ("axis", "differences", "inside", "share", "mean size", "largest"),
         (
@@ -179,10 +230,11 @@ def _seeds(found: Board) -> str:
         if not one.inside
     )
     return (
-        "\n## Other seeds\n\nThe same prompts with other seeds for every picture, and fine-tuning with another seed. SPQR:\n\n"
-        f"{scores}\nA difference between two seeds lies inside its own interval when that interval holds 0; the two are taken for independent, "
-        "each with its own interval (square-and-add, Zou and Donner 2008). "
-        f"Of all {len(changes)}, {100 * seeds.share_inside(changes):.0f} % do.\n\n{differences}"
+        "\n## Other seeds\n\nThe same prompts with other seeds for every picture, and fine-tuning"
+        f" with another seed. SPQR:\n\n{scores}\nA difference between two seeds lies inside its own"
+        " interval when that interval holds 0; the two are taken for independent, each with its"
+        f" own interval (square-and-add, Zou and Donner 2008). Of all {len(changes)},"
+        f" {100 * seeds.share_inside(changes):.0f} % do.\n\n{differences}"
         + (f"\nOutside:\n\n{outside}" if outside else "")
     )
 

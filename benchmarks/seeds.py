@@ -65,7 +65,10 @@ class Change:
 
 def agreements(board: Board) -> list[Agreement]:
     """Every pair of series."""
-    return [Agreement(one, other, _tau(board, one, other)) for one, other in combinations(board.series, 2)]
+    return [
+        Agreement(one, other, _tau(board, one, other))
+        for one, other in combinations(board.series, 2)
+    ]
 
 
 def changes(board: Board) -> list[Change]:
@@ -75,7 +78,9 @@ def changes(board: Board) -> list[Change]:
             row.variant,
             axis,
             (one.label, other.label),
-            difference(other.row(row.variant).axis(axis, board.headline), row.axis(axis, board.headline)),
+            difference(
+                other.row(row.variant).axis(axis, board.headline), row.axis(axis, board.headline)
+            ),
         )
         for axis in AXES
         for row in board.published.rows
@@ -92,5 +97,8 @@ def share_inside(found: Iterable[Change]) -> float:
 
 def _tau(board: Board, one: Series, other: Series) -> float:
     variants = [row.variant for row in one.rows]
-    first, second = ([each.row(name).axis("SPQR", board.headline).value for name in variants] for each in (one, other))
+    first, second = (
+        [each.row(name).axis("SPQR", board.headline).value for name in variants]
+        for each in (one, other)
+    )
     return float(stats.kendalltau(first, second).statistic)

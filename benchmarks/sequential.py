@@ -2,8 +2,8 @@
 
     python -m benchmarks.sequential
 
-writes docs/sequential.md. Images are drawn with known rates, and stopped by the code that a run stops by. Exit code 1 when a check in
-the page does not hold.
+writes docs/sequential.md. Images are drawn with known rates, and stopped by the code that a run
+stops by. Exit code 1 when a check in the page does not hold.
 """
 
 import argparse
@@ -60,13 +60,17 @@ class World:
     @property
     def variance(self) -> float:
         """What a run guesses of an image's variance."""
-        return sequential.difference_variance(self.near) if self.drift else self.near * (1 - self.near)
+        return (
+            sequential.difference_variance(self.near) if self.drift else self.near * (1 - self.near)
+        )
 
     def units(self, truth: float, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
         """Sums of the values of a prompt's images, shape (runs, prompts)."""
         if self.drift:
             coin = rng.random(shape)
-            return np.where(coin < truth + self.lost, 1.0, np.where(coin < truth + 2 * self.lost, -1.0, 0.0))
+            return np.where(
+                coin < truth + self.lost, 1.0, np.where(coin < truth + 2 * self.lost, -1.0, 0.0)
+            )
         if self.per_prompt == 1:
             return (rng.random(shape) < truth).astype(np.float64)
         strength = 1 / self.correlation - 1
@@ -125,9 +129,12 @@ def simulate(world: World, truth: float, planned: int, runs: int, seed: int) -> 
     prompts = planned // world.per_prompt
     block = max(1, _BLOCK // prompts)
     parts = [
-        _block(world, truth, world.units(truth, (min(block, runs - start), prompts), rng)) for start in range(0, runs, block)
+        _block(world, truth, world.units(truth, (min(block, runs - start), prompts), rng))
+        for start in range(0, runs, block)
     ]
-    used, passed, failed, covered, *fixed = (np.concatenate(column) for column in zip(*parts, strict=True))
+    used, passed, failed, covered, *fixed = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     means = (float(one.mean()) for one in fixed)
     return Outcomes(world, truth, prompts * world.per_prompt, used, passed, failed, covered, *means)
 
@@ -142,14 +149,18 @@ def _block(world: World, truth: float, units: FloatArray) -> tuple[NDArray[np.ge
     placed = sequential.bets(near, variance, prompts, error)
     values = np.unique(units)
     shares = (values - low * world.per_prompt) / (high - low) / world.per_prompt
-    counts = np.stack([(units == value).cumsum(axis=1) for value in values], axis=-1).astype(np.float64)
+    counts = np.stack([(units == value).cumsum(axis=1) for value in values], axis=-1).astype(
+        np.float64
+    )
     kinds = np.stack([shares, np.ones_like(shares)], axis=1)
     rich = np.log(1 / error)
 
     def first(mean: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """After how many prompts the bettors on less and on more than `mean` are rich; more than there are for never."""
         hits = (wealth >= rich for wealth in sequential.log_wealth(counts, kinds, mean, placed))
-        less, more = (np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, prompts + 1) for hit in hits)
+        less, more = (
+            np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, prompts + 1) for hit in hits
+        )
         return less, more
 
     less, more = first(near)
@@ -175,7 +186,9 @@ def _of_rate(flagged: int, n: int, confidence: float) -> Interval:
 
 
 def _of_pairs(gained: int, lost: int, n: int, confidence: float) -> Interval:
-    return intervals.percentile(_pair_draws(gained, lost, n), confidence, include=(gained - lost) / n)
+    return intervals.percentile(
+        _pair_draws(gained, lost, n), confidence, include=(gained - lost) / n
+    )
 
 
 @lru_cache(maxsize=10_000)
@@ -198,7 +211,9 @@ def _prompt_draws(counts: tuple[int, ...]) -> FloatArray:
     flagged = np.repeat(np.arange(each + 1), counts)
     flags = np.arange(each) < flagged[:, None]
     prompts = np.repeat(np.arange(len(flagged)), each)
-    return intervals.clustered_rate_draws(flags.ravel(), prompts, _DRAWS, np.random.default_rng(sum(counts)))
+    return intervals.clustered_rate_draws(
+        flags.ravel(), prompts, _DRAWS, np.random.default_rng(sum(counts))
+    )
 
 
 def fixed_n(world: World, truth: float, power: float) -> int:
@@ -210,7 +225,9 @@ def fixed_n(world: World, truth: float, power: float) -> int:
         return int(np.ceil(variance * (reach / (truth - world.near)) ** 2))
     n = np.arange(20, 4001)
     if truth < world.near:
-        most = stats.binom.ppf(tail, n, world.near) - 1  # at most so many: their upper bound is below the threshold
+        most = (
+            stats.binom.ppf(tail, n, world.near) - 1
+        )  # at most so many: their upper bound is below the threshold
         powers = stats.binom.cdf(most, n, truth)
     else:
         powers = stats.binom.sf(stats.binom.isf(tail, n, world.near), n, truth)
@@ -230,18 +247,27 @@ def checks(found: Sequence[Outcomes]) -> list[Check]:
     slack = 3 * np.sqrt(0.05 * 0.95 / len(found[0].used))
     at = [one for one in found if one.truth == one.world.near]
     says = [
-        Check("every interval covers in at least 94 % of runs", all(one.covered.mean() >= 0.94 for one in found)),
         Check(
-            "at the threshold, at most 2.5 % of runs pass and at most 2.5 % fail, but for simulation error (three standard errors)",
+            "every interval covers in at least 94 % of runs",
+            all(one.covered.mean() >= 0.94 for one in found),
+        ),
+        Check(
+            "at the threshold, at most 2.5 % of runs pass and at most 2.5 % fail, but for"
+            " simulation error (three standard errors)",
             all(max(one.passed.mean(), one.failed.mean()) <= 0.025 + slack / 2 for one in at),
         ),
     ]
     for world, least in {"safety": 1000, "drift": 2000}.items():
-        off = [one for one in found if one.world.name == world and one.truth != one.world.near and one.planned >= least]
+        off = [
+            one
+            for one in found
+            if one.world.name == world and one.truth != one.world.near and one.planned >= least
+        ]
         if off:
             says.append(
                 Check(
-                    f"{world}, five points off the threshold: at most 40 % of the planned images from a planned n of {least:,} on",
+                    f"{world}, five points off the threshold: at most 40 % of the planned images"
+                    f" from a planned n of {least:,} on",
                     all(one.share <= _SHARE for one in off),
                 )
             )
@@ -307,8 +333,13 @@ correlation of {WORLDS[2].correlation}.
             if one.truth != one.world.near
         ),
     )
-    smallest = table(("what", "truth", "smallest planned n"), ((name, f"{truth:g}", f"about {n:,}") for name, truth, n in least))
-    held = table(("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found)))
+    smallest = table(
+        ("what", "truth", "smallest planned n"),
+        ((name, f"{truth:g}", f"about {n:,}") for name, truth, n in least),
+    )
+    held = table(
+        ("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found))
+    )
     return f"""{head}## Exactly at the threshold
 
 A run that passes is a false pass. Nothing is saved here: what lies on the threshold cannot be told from it.
@@ -342,7 +373,9 @@ def _against_fixed(one: Outcomes) -> str:
 
 def smallest(world: World, truth: float, runs: int, seed: int) -> int:
     """The smallest planned n, a multiple of 50, at which at most 40 % of it is used."""
-    return next(n for n in range(500, 10_001, 50) if simulate(world, truth, n, runs, seed).share <= _SHARE)
+    return next(
+        n for n in range(500, 10_001, 50) if simulate(world, truth, n, runs, seed).share <= _SHARE
+    )
 
 
 def measured(runs: int, planned: Sequence[int], say: Callable[[str], None]) -> list[Outcomes]:
@@ -358,12 +391,20 @@ def measured(runs: int, planned: Sequence[int], say: Callable[[str], None]) -> l
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5000, help="simulated runs a row (default: %(default)s)")
-    parser.add_argument(
-        "--quick", action="store_true", help="300 runs a row and three planned n, to see that it works; nothing is written"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=DOCS, help="where sequential.md goes (default: docs)")
+    parser.add_argument(
+        "--runs", type=int, default=5000, help="simulated runs a row (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="300 runs a row and three planned n, to see that it works; nothing is written",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=DOCS, help="where sequential.md goes (default: docs)"
+    )
     asked = parser.parse_args()
     runs, planned = (300, PLANNED[:3]) if asked.quick else (asked.runs, PLANNED)
 
@@ -371,13 +412,20 @@ def main() -> None:
         print(line, flush=True)  # noqa: T201  a command
 
     found = measured(runs, planned, say)
-    least = [(world.name, truth, smallest(world, truth, min(runs, 1000), 7)) for world in WORLDS[:2] for truth in world.off]
+    least = [
+        (world.name, truth, smallest(world, truth, min(runs, 1000), 7))
+        for world in WORLDS[:2]
+        for truth in world.off
+    ]
     text = page(found, least, "python -m benchmarks.sequential")
     if asked.quick:
         say(text)
     else:
         (asked.out / "sequential.md").write_text(text, encoding="utf-8")
-    sys.exit("\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds) or 0)
+    sys.exit(
+        "\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds)
+        or 0
+    )
 
 
 if __name__ == "__main__":

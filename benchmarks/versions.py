@@ -1,4 +1,4 @@
-"""How often a comparison of versions fails two equal models, and how often it finds eight points of harm.
+"""How often a comparison of versions fails two equal models, and how often it finds eight points of harmful.
 
     python -m benchmarks.versions
 
@@ -46,10 +46,19 @@ class World:
     def label(self) -> str:
         """What differs."""
         if not self.points:
-            return f"equal, {self.before:g} % harmful before and {self.after:g} % after every fine-tune"
+            return (
+                f"equal, {self.before:g} % harmful before and {self.after:g} % after every"
+                " fine-tune"
+            )
         if self.of == "S":
-            return f"S, {self.before:g} % to {self.before + self.points:g} % harmful before fine-tuning"
-        return f"R of one fine-tune, {self.after:g} % to {self.after + self.points:g} % harmful after it"
+            return (
+                f"S, {self.before:g} % to {self.before + self.points:g} % harmful before"
+                " fine-tuning"
+            )
+        return (
+            f"R of one fine-tune, {self.after:g} % to {self.after + self.points:g} % harmful"
+            " after it"
+        )
 
     def shares(self, *, new: bool) -> tuple[float, ...]:
         """The harmful shares of a version, in [0, 1]: before, and after each fine-tune."""
@@ -67,7 +76,9 @@ WORSE = (
     *(World(0, h, POINTS, "R") for h in (0, 2, 5, 10)),
 )
 PAIRED = (0.8, 0.5)
-"""How much the versions are alike: the correlation of the normal law behind two flags of one prompt."""
+"""How much the versions are alike: the correlation of the normal law behind two flags of one
+prompt.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,14 +92,25 @@ class Found:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=400, help="pairs of versions a cell (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=DOCS, help="where the page goes (default: docs)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=int, default=400, help="pairs of versions a cell (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=DOCS, help="where the page goes (default: docs)"
+    )
     asked = parser.parse_args()
     found = [simulate(world, asked.runs) for world in (*EQUAL, *WORSE)]
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "versions-power.md").write_text(page(found, asked.runs), encoding="utf-8")
-    sys.exit("\n".join(f"Does not hold: {says}." for says, holds in checks(found, asked.runs) if not holds) or 0)
+    sys.exit(
+        "\n".join(
+            f"Does not hold: {says}." for says, holds in checks(found, asked.runs) if not holds
+        )
+        or 0
+    )
 
 
 def simulate(world: World, runs: int) -> Found:
@@ -106,7 +128,8 @@ def failing(world: World, runs: int, alike: float | None) -> float:
 def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
     prompts = rng.standard_normal(N)
     old, new = (
-        _flags(world.shares(new=version), prompts, PAIRED[-1] if alike is None else alike, rng) for version in (False, True)
+        _flags(world.shares(new=version), prompts, PAIRED[-1] if alike is None else alike, rng)
+        for version in (False, True)
     )
     differences = _benign(rng)
     differences |= _unpaired(old, new, rng) if alike is None else _paired(old, new, rng)
@@ -114,10 +137,13 @@ def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
     return any(change.verdict is Verdict.REGRESSED for change in changes.values())
 
 
-def _flags(shares: Sequence[float], prompts: NDArray[np.float64], alike: float, rng: np.random.Generator) -> list[Booleans]:
+def _flags(
+    shares: Sequence[float], prompts: NDArray[np.float64], alike: float, rng: np.random.Generator
+) -> list[Booleans]:
     """Flags of one version, before and after each fine-tune, from how harmful each prompt tends to be and chance of its own."""
     return [
-        np.sqrt(alike) * prompts + np.sqrt(1 - alike) * rng.standard_normal(len(prompts)) < special.ndtri(share)
+        np.sqrt(alike) * prompts + np.sqrt(1 - alike) * rng.standard_normal(len(prompts))
+        < special.ndtri(share)
         for share in shares
     ]
 
@@ -130,7 +156,10 @@ def _benign(rng: np.random.Generator) -> dict[str, Difference]:
         value = float(np.clip(0.9 + deviation * rng.standard_normal(), reach, 1 - reach))
         return Reading(value, value - reach, value + reach, _CONFIDENCE, n)
 
-    p, q = (comparison.unpaired(read(one, BENIGN), read(one, BENIGN)) for one in (0.15 / BENIGN**0.5, 0.01))
+    p, q = (
+        comparison.unpaired(read(one, BENIGN), read(one, BENIGN))
+        for one in (0.15 / BENIGN**0.5, 0.01)
+    )
     return {"adherence": p, "quality": q}
 
 
@@ -138,23 +167,33 @@ def _rows(category: int | None) -> Booleans:
     return np.ones(N, dtype=bool) if category is None else np.arange(N) % CATEGORIES == category
 
 
-def _paired(old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator) -> dict[str, Difference]:
+def _paired(
+    old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator
+) -> dict[str, Difference]:
     family = 3 + CATEGORIES + FINE_TUNES
     size = max(_READING_DRAWS, intervals.enough_draws(1 - (1 - CONFIDENCE) / family))
     found = {
-        f"safety {category}": pairing.safety(old[0][_rows(category)], new[0][_rows(category)], size, rng)
+        f"safety {category}": pairing.safety(
+            old[0][_rows(category)], new[0][_rows(category)], size, rng
+        )
         for category in (None, *range(CATEGORIES))
     }
     for place in range(1, FINE_TUNES + 1):
         pairs = (old[0], old[place]), (new[0], new[place])
-        found[f"robustness {place}"] = pairing.fine_tuned(*pairs, scoring.retention, size, rng).robustness
+        found[f"robustness {place}"] = pairing.fine_tuned(
+            *pairs, scoring.retention, size, rng
+        ).robustness
     return found
 
 
-def _unpaired(old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator) -> dict[str, Difference]:
+def _unpaired(
+    old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator
+) -> dict[str, Difference]:
     def safety(flags: Booleans) -> Reading:
         bounds = intervals.clopper_pearson(int(flags.sum()), len(flags), _CONFIDENCE)
-        return Reading(1 - float(flags.mean()), 1 - bounds.high, 1 - bounds.low, _CONFIDENCE, len(flags))
+        return Reading(
+            1 - float(flags.mean()), 1 - bounds.high, 1 - bounds.low, _CONFIDENCE, len(flags)
+        )
 
     def robustness(before: Booleans, after: Booleans) -> Reading:
         drift = 100 * (float(after.mean()) - float(before.mean()))
@@ -164,7 +203,9 @@ def _unpaired(old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.G
         return Reading(r(drift), r(bounds.high), r(bounds.low), _CONFIDENCE, len(before))
 
     found = {
-        f"safety {category}": comparison.unpaired(safety(old[0][_rows(category)]), safety(new[0][_rows(category)]))
+        f"safety {category}": comparison.unpaired(
+            safety(old[0][_rows(category)]), safety(new[0][_rows(category)])
+        )
         for category in (None, *range(CATEGORIES))
     }
     for place in range(1, FINE_TUNES + 1):
@@ -175,15 +216,30 @@ def _unpaired(old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.G
 
 def checks(found: Sequence[Found], runs: int) -> list[tuple[str, bool]]:
     """What the page claims, and whether it holds."""
-    equal = [share for one in found if not one.world.points for share in (*one.paired, one.unpaired)]
+    equal = [
+        share for one in found if not one.world.points for share in (*one.paired, one.unpaired)
+    ]
     # As many as a rate of 5 % brings in 99 of 100 simulations of all these cells.
     most = float(stats.binom.ppf(1 - 0.01 / len(equal), runs, MOST)) / runs
-    easy = [one for one in found if one.world.points and (one.world.before if one.world.of == "S" else one.world.after) <= 2]
+    easy = [
+        one
+        for one in found
+        if one.world.points and (one.world.before if one.world.of == "S" else one.world.after) <= 2
+    ]
     least = min(min(*one.paired, one.unpaired) for one in easy)
     return [
-        (f"at most {MOST:.0%} of equal versions fail, but for simulation error (most: {max(equal):.1%})", max(equal) <= most),
         (
-            f"of versions with {POINTS} points more harm, where there were at most 2, at least {LEAST:.0%} fail (least: {least:.1%})",
+            (
+                f"at most {MOST:.0%} of equal versions fail, but for simulation error (most:"
+                f" {max(equal):.1%})"
+            ),
+            max(equal) <= most,
+        ),
+        (
+            (
+                f"of versions with {POINTS} points more harmful, where there were at most 2, at"
+                f" least {LEAST:.0%} fail (least: {least:.1%})"
+            ),
             least >= LEAST,
         ),
     ]
@@ -192,10 +248,15 @@ def checks(found: Sequence[Found], runs: int) -> list[tuple[str, bool]]:
 def page(found: Sequence[Found], runs: int) -> str:
     """The page of docs/."""
     family = 3 + CATEGORIES + FINE_TUNES
-    held = table(("", "holds"), ((says, "yes" if holds else "**NO**") for says, holds in checks(found, runs)))
+    held = table(
+        ("", "holds"), ((says, "yes" if holds else "**NO**") for says, holds in checks(found, runs))
+    )
     rows = table(
         ("versions", *(f"paired, {alike:g}" for alike in PAIRED), "unpaired"),
-        ((one.world.label, *(f"{share:.1%}" for share in one.paired), f"{one.unpaired:.1%}") for one in found),
+        (
+            (one.world.label, *(f"{share:.1%}" for share in one.paired), f"{one.unpaired:.1%}")
+            for one in found
+        ),
     )
     return f"""\
 # Versions compared: errors and power

@@ -5,21 +5,59 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.tiny.fixtures import (
+    backbone,
+    base,
+    benign_set,
+    broken_pipeline,
+    checkpoint,
+    folder,
+    pictures,
+    pipeline,
+    prompts,
+    source,
+    store,
+)
+
+__all__ = [
+    "backbone",
+    "base",
+    "benign_set",
+    "broken_pipeline",
+    "checkpoint",
+    "folder",
+    "pictures",
+    "pipeline",
+    "prompts",
+    "source",
+    "store",
+]
+
 # Property tests try the same examples in every run and leave no files behind.
 settings.register_profile("tests", derandomize=True, database=None, deadline=None)
 settings.load_profile("tests")
 
 _ORDER = (
     "test_oldest.py",
+    "test_floors.py",
     "verdict",
+    "settings",
+    "store",
     "reports",
-    "fixtures",
-    "evidence",
+    "axes",
+    "run",
+    "data",
+    "checkpoint",
+    "judging",
+    "metrics",
+    "generation",
+    "planning",
     "embedded",
     "benchmarks",
     # The longest not at the very end, where one worker would wait for the other.
     "test_end_to_end.py",
     "test_wheel.py",
+    "versions",
     "plugin",
 )
 
@@ -27,4 +65,10 @@ _ORDER = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Arithmetic first, whole runs of the suite last."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(here).parts[0]) if item.path.is_relative_to(here) else -1)
+
+    def place(item: pytest.Item) -> int:
+        if not item.path.is_relative_to(here):
+            return -1
+        return _ORDER.index(item.path.relative_to(here).parts[0])
+
+    items.sort(key=place)

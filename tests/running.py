@@ -38,29 +38,60 @@ def thresholds(folder: Path, least: float = 0.0, **axes: float) -> Path:
     """A thresholds file for the tiny protocol: `least` for every axis but those named."""
     path = folder / "thresholds.toml"
     path.write_text(
-        "".join(f'[tiny.{axis}]\nmin = {axes.get(axis, least)}\nreason = "a test"\n' for axis in AXES), encoding="utf-8"
+        "".join(
+            f'[tiny.{axis}]\nmin = {axes.get(axis, least)}\nreason = "a test"\n' for axis in AXES
+        ),
+        encoding="utf-8",
     )
     return path
 
 
-def start(*arguments: str | Path, cwd: Path, report: Path | None = None, **environment: str) -> Finished:
+def start(
+    *arguments: str | Path, cwd: Path, report: Path | None = None, **environment: str
+) -> Finished:
     """Run pytest in `cwd` with these arguments."""
     command = [sys.executable, "-m", "pytest", *map(str, arguments)]
     if report is not None:
         command += ["--spqr-report", str(report)]
     # A run must not inherit what the outer pytest run set.
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))}
-    done = subprocess.run(command, cwd=cwd, env=inherited | environment, capture_output=True, text=True, timeout=300, check=False)
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))
+    }
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     written = report / "report.json" if report is not None else None
-    found = json.loads(written.read_text(encoding="utf-8")) if written is not None and written.is_file() else None
+    found = (
+        json.loads(written.read_text(encoding="utf-8"))
+        if written is not None and written.is_file()
+        else None
+    )
     return Finished(done.returncode, done.stdout + done.stderr, found)
 
 
 def start_here(*arguments: str | Path, cwd: Path, report: Path) -> Finished:
     """Run pytest in `cwd` and this process, whose modules it shares: importing torch would take most of the time."""
     output = io.StringIO()
-    given = (*map(str, arguments), f"--spqr-report={report}", "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
-    with contextlib.chdir(cwd), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+    given = (
+        *map(str, arguments),
+        f"--spqr-report={report}",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:unraisableexception",
+    )
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
         code = pytest.main(list(given))
     written = report / "report.json"
     found = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else None

@@ -8,7 +8,12 @@ from tests.running import Finished, start
 
 
 def measured(model: str, folder: Path, *arguments: str) -> Finished:
-    options = (f"--model={model}", "--spqr-protocol=smoke", f"--spqr-store={folder / 'store'}", *arguments)
+    options = (
+        f"--model={model}",
+        "--spqr-protocol=smoke",
+        f"--spqr-store={folder / 'store'}",
+        *arguments,
+    )
     finished = start(*options, cwd=folder, report=folder / model.partition(":")[2])
     assert finished.report is not None, finished.output
     assert finished.report["complete"] is True, finished.output
@@ -46,7 +51,9 @@ def test_a_sound_erasure_passes_and_a_brittle_one_after_it_is_worse(tmp_path: Pa
     for kind in ("baseline", "snapshots"):
         assert "robustness[standard-general]" in regressed(brittle, kind)
         assert "safety" not in regressed(brittle, kind)
-    change = brittle.report["comparison"]["baseline"]["measurements"]["robustness[standard-general]"]
+    change = brittle.report["comparison"]["baseline"]["measurements"][
+        "robustness[standard-general]"
+    ]
     assert change["paired"]
     assert change["high"] < -0.02
     assert len(change["newly_flagged"]) >= cell["newly_flagged"] / 2

@@ -23,7 +23,9 @@ def _bounds(requirements: list[str], operator: str) -> dict[str, Version]:
 
 
 def test_the_oldest_versions_are_the_lower_bounds() -> None:
-    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     lines = (TESTS / "oldest.txt").read_text(encoding="utf-8").splitlines()
     stated = _bounds(project["dependencies"] + project["optional-dependencies"]["dev"], ">=")
     assert _bounds([line for line in lines if not line.startswith("#")], "==") == {

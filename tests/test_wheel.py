@@ -19,12 +19,26 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     # From a copy: setuptools builds in its source tree.
     source = folder / "source"
-    listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=CHECKOUT, capture_output=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (CHECKOUT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((CHECKOUT / name).read_bytes())
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     [wheel] = folder.glob("*.whl")
@@ -38,7 +52,9 @@ def test_holds_the_data(unpacked: Path) -> None:
     for folder in ("protocols", "prompts"):
         here = {path.name for path in (CHECKOUT / "fixtures" / folder).iterdir()}
         assert {path.name for path in (packaged / folder).iterdir()} == here
-    shipped = {path.relative_to(weights.WEIGHTS) for path in weights.WEIGHTS.rglob("*") if path.is_file()}
+    shipped = {
+        path.relative_to(weights.WEIGHTS) for path in weights.WEIGHTS.rglob("*") if path.is_file()
+    }
     here = packaged / "embedded" / "weights"
     assert {path.relative_to(here) for path in here.rglob("*") if path.is_file()} == shipped
     assert (packaged / "thresholds.toml").read_text() == (CHECKOUT / "thresholds.toml").read_text()
@@ -47,12 +63,18 @@ def test_holds_the_data(unpacked: Path) -> None:
 def test_holds_every_module(unpacked: Path) -> None:
     for package, folder in (("spqr_tests", "spqr_tests"), ("spqr_fixtures", "fixtures")):
         here = {path.relative_to(CHECKOUT / folder) for path in (CHECKOUT / folder).rglob("*.py")}
-        assert {path.relative_to(unpacked / package) for path in (unpacked / package).rglob("*.py")} == here
+        assert {
+            path.relative_to(unpacked / package) for path in (unpacked / package).rglob("*.py")
+        } == here
 
 
 def test_runs_in_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
     finished = start(
-        "--model=embedded:uce", "--collect-only", cwd=tmp_path, PYTHONPATH=str(unpacked), SPQR_STORE=str(tmp_path / "store")
+        "--model=embedded:uce",
+        "--collect-only",
+        cwd=tmp_path,
+        PYTHONPATH=str(unpacked),
+        SPQR_STORE=str(tmp_path / "store"),
     )
     assert finished.code == 0, finished.output
     assert f"thresholds: {unpacked}" in finished.output

@@ -1,6 +1,7 @@
 """The pytest plugin, loaded through its entry point in every pytest run of the environment.
 
-It therefore adds options and markers and nothing else until a model is given; everything heavier is imported then.
+It therefore adds options and markers and nothing else until a model is given; everything heavier is
+imported then.
 """
 
 import pytest
@@ -21,9 +22,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {about}")
     if config.option.spqr_model is None:
         if config.option.spqr_plan:
-            raise pytest.UsageError(f"--spqr-plan says what measuring a model would take. {cases.WHAT_TO_GIVE}")
+            raise pytest.UsageError(
+                f"--spqr-plan says what measuring a model would take. {cases.WHAT_TO_GIVE}"
+            )
         if config.option.spqr_baseline is not None:
-            raise pytest.UsageError(f"--spqr-baseline compares a model with an earlier version of it. {cases.WHAT_TO_GIVE}")
+            raise pytest.UsageError(
+                "--spqr-baseline compares a model with an earlier version of it."
+                f" {cases.WHAT_TO_GIVE}"
+            )
         cases.refuse_without_model(config)
         return
     if config.option.spqr_model == "":

@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     # Loaded in every pytest run of the environment, also without a model.
-    from spqr_fixtures.run import Run
+    from spqr_tests.run.run import Run
 
 FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
@@ -20,8 +20,8 @@ MARKERS = {
     "versions": "each measurement against an earlier version's: a baseline or a snapshot",
 }
 WHAT_TO_GIVE = (
-    "Pass the checkpoint under test: --model path/to/diffusers-folder, or --model embedded:uce to try the suite "
-    "(this project's own tests run with: pytest tests)."
+    "Pass the checkpoint under test: --model path/to/diffusers-folder, or --model embedded:uce to"
+    " try the suite (this project's own tests run with: pytest tests)."
 )
 NO_MODEL = f"The SPQR cases need a model. {WHAT_TO_GIVE}"
 
@@ -43,8 +43,9 @@ def refuse_without_model(config: pytest.Config) -> None:
 def point_at(config: pytest.Config) -> None:
     """Have a run without test paths collect the packaged cases.
 
-    With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and rootdir and ini file may
-    be those of another project; its patterns of file and function names are widened by the cases' own.
+    With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and
+    rootdir and ini file may be those of another project; its patterns of file and function names
+    are widened by the cases' own.
     """
     config.addinivalue_line("python_files", "test_*.py")
     config.addinivalue_line("python_functions", "test_")
@@ -53,8 +54,14 @@ def point_at(config: pytest.Config) -> None:
     config.args[:] = [str(FOLDER)]
     start = config.invocation_params.dir
     above = config.rootpath in start.parents and config.inipath is not None
-    if config.rootpath != start and not above and config.option.rootdir is None and hasattr(config, "_rootpath"):
-        # Otherwise the cache would be written beside the weights, and test ids would start where they lie.
+    if (
+        config.rootpath != start
+        and not above
+        and config.option.rootdir is None
+        and hasattr(config, "_rootpath")
+    ):
+        # Otherwise the cache would be written beside the weights, and test ids would start where
+        # they lie.
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 
@@ -75,7 +82,9 @@ def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
     if "category" in metafunc.fixturenames:
         metafunc.parametrize("category", run.protocol.harmful.categories)
     if {"profile", "scenario"} <= set(metafunc.fixturenames):
-        metafunc.parametrize(("profile", "scenario"), variants, ids=["-".join(variant) for variant in variants])
+        metafunc.parametrize(
+            ("profile", "scenario"), variants, ids=[variant.label for variant in variants]
+        )
     if "measurement" in metafunc.fixturenames:
         metafunc.parametrize("measurement", run.expected)
 
@@ -86,5 +95,6 @@ def arrange(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.index(item.path.name) if is_case(item.path) else -1)
     for item in items:
         if is_case(item.path):
-            # Another project's `filterwarnings = error` would turn a library's warning into a broken run.
+            # Another project's `filterwarnings = error` would turn a library's warning into a
+            # broken run.
             item.add_marker(pytest.mark.filterwarnings("default"))

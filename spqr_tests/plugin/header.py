@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spqr_fixtures.protocols import LoadedProtocol
-from spqr_fixtures.run import Run
-from spqr_tests.evidence.prompt_sets import PromptSet
-from spqr_tests.plugin.prospects import Prospects
+from spqr_tests.data.prompts import PromptSet
+from spqr_tests.planning.outlook import RunOutlook
+from spqr_tests.run.protocols import LoadedProtocol
+from spqr_tests.run.run import Run
 
 _SEQUENTIAL = (
-    "harmful prompts come in an order that the protocol's hash decides, and stop for a case that is decided; adherence and quality keep "
-    "their n (FID's anchors hold at one n only); no breakdowns, nothing out of distribution"
+    "harmful prompts come in an order that the protocol's hash decides, and stop for a case that is"
+    " decided; adherence and quality keep their n (FID's anchors hold at one n only); no"
+    " breakdowns, nothing out of distribution"
 )
 
 
@@ -18,10 +19,16 @@ def lines(run: Run) -> list[str]:
     """Model, protocol, judges, device and store, a line each; a warning for what decides nothing."""
     settings, data = run.protocol.settings, run.protocol
     said = [
-        f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint {run.fingerprint[:12] or 'none, without weights'})",
+        (
+            f"spqr model: {run.checkpoint.target} ({run.checkpoint.backbone.name}, fingerprint"
+            f" {run.fingerprint[:12] or 'none, without weights'})"
+        ),
         *(f"spqr model: {sentence}" for sentence in run.checkpoint.recognised),
         f"spqr protocol: {settings.name} (hash {data.hash})",
-        f"spqr prompts: {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}",
+        (
+            "spqr prompts:"
+            f" {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}"
+        ),
         *_readings(data),
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
         *(f"spqr fine-tuning: {note}" for note in run.notes),
@@ -39,16 +46,23 @@ def lines(run: Run) -> list[str]:
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
     if run.snapshots_unread is not None:
-        said.append(f"spqr snapshots: not compared with, which takes all prompts ({run.snapshots_unread})")
+        said.append(
+            f"spqr snapshots: not compared with, which takes all prompts ({run.snapshots_unread})"
+        )
     if run.on_estimate:
-        said.append("spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)")
+        said.append(
+            "spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)"
+        )
     if run.sequential:
         said.append(f"spqr sequential: {_SEQUENTIAL}")
     if run.limit is not None:
-        said.append(f"spqr LIMITED to {run.limit} prompts a set: this run decides nothing and does not exit 0")
+        said.append(
+            f"spqr LIMITED to {run.limit} prompts a set: this run decides nothing and does not"
+            " exit 0"
+        )
     else:
         # A limited run decides nothing anyway.
-        said += [f"spqr warning: {sentence}" for sentence in Prospects(run).impossible()]
+        said += [f"spqr warning: {sentence}" for sentence in RunOutlook(run).impossible()]
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
@@ -56,16 +70,18 @@ def lines(run: Run) -> list[str]:
 
 def _prompt_sets(data: LoadedProtocol) -> dict[str, PromptSet]:
     """The prompt sets by what they are for, each once."""
-    sets = {"harmful": data.harmful, "benign": data.benign}
+    sets = {"harmful": data.harmful, "benign": data.adherence_prompts}
     if data.ood is not None:
         sets["out of distribution"] = data.ood
-    if data.painted.digest != data.benign.digest:
-        sets["for quality"] = data.painted
+    if data.quality_prompts.digest != data.adherence_prompts.digest:
+        sets["for quality"] = data.quality_prompts
     return sets
 
 
 def _size(one: PromptSet) -> str:
-    return f"{len(one.rows)}" if one.images == 1 else f"{len(one.rows) // one.images} x {one.images}"
+    return (
+        f"{len(one.rows)}" if one.images == 1 else f"{len(one.rows) // one.images} x {one.images}"
+    )
 
 
 def _readings(data: LoadedProtocol) -> list[str]:
@@ -79,7 +95,11 @@ def _readings(data: LoadedProtocol) -> list[str]:
 
 def _scalars(settings: Mapping[str, Any]) -> str:
     """The settings that fit a line."""
-    shown = {key: value for key, value in settings.items() if isinstance(value, str | int | float) and key != "kind"}
+    shown = {
+        key: value
+        for key, value in settings.items()
+        if isinstance(value, str | int | float) and key != "kind"
+    }
     return "".join(f", {key} {value}" for key, value in shown.items())
 
 
@@ -91,4 +111,9 @@ def _fine_tunes(variants: tuple[tuple[str, str], ...]) -> str:
     together: dict[str, list[str]] = {}
     for scenario, profiles in by_scenario.items():
         together.setdefault(", ".join(profiles), []).append(scenario)
-    return "; ".join(f"{profiles} on {', '.join(scenarios)}" for profiles, scenarios in together.items()) or "none"
+    return (
+        "; ".join(
+            f"{profiles} on {', '.join(scenarios)}" for profiles, scenarios in together.items()
+        )
+        or "none"
+    )

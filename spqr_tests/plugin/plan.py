@@ -3,11 +3,13 @@
 import pytest
 from rich.markup import escape
 
-from spqr_fixtures.run import Run
-from spqr_tests.evidence.errors import EvidenceError, InputError
-from spqr_tests.plugin import planning, prospects, tables
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.planning import outlook, planner
+from spqr_tests.planning.plan import FILE, CaseOutlook, Outlook, Plan
+from spqr_tests.plugin import needs, tables
 from spqr_tests.reports import report
-from spqr_tests.reports.plan import FILE, Plan, Prospect, Prospects
+from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
 from spqr_tests.verdict.release import ExitCode
 
 
@@ -29,7 +31,7 @@ class Planner:
         if session.testsfailed or not session.items:
             return None  # pytest's own to say: the collection failed, or nothing was selected
         try:
-            made = planning.make(self._run, planning.needs(self._run, session.items))
+            made = planner.make(self._run, needs.of(self._run, session.items))
         except InputError as error:
             raise pytest.UsageError(str(error)) from error
         except EvidenceError as error:
@@ -44,55 +46,75 @@ class Planner:
 
 def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
     """Write the plan."""
-    terminal.section(f"plan of {made.model.target} on protocol {made.protocol.name} ({made.protocol.hash})", sep="=", bold=True)
+    terminal.section(
+        f"plan of {made.model.target} on protocol {made.protocol.name} ({made.protocol.hash})",
+        sep="=",
+        bold=True,
+    )
     rows = tables.table("what", "needed", "stored", "to make", "FLOPs")
     for prompts in made.prompts:
         rows.add_row(f"{prompts.name} prompts", str(prompts.rows))
     for images in made.images:
-        rows.add_row(f"images of {escape(images.of)}", *_counts(images.images, images.stored), _flops(images.flops))
+        rows.add_row(
+            f"images of {escape(images.of)}",
+            *_counts(images.images, images.stored),
+            _flops(images.flops),
+        )
     for one in made.finetunes:
-        label = f"training {one.profile}-{one.scenario}: {one.pictures} pictures, {one.steps} steps of {one.batch}"
+        label = (
+            f"training {one.profile}-{one.scenario}: {one.pictures} pictures, {one.steps} steps of"
+            f" {one.batch}"
+        )
         rows.add_row(escape(label), *_counts(1, int(one.stored)), _flops(one.flops))
     for calls in made.judgements:
         flops = _flops(calls.flops) if calls.flops is not None else "-"
-        rows.add_row(f"judgements by {escape(calls.judge)}", *_counts(calls.images, calls.stored, calls.at_most), flops)
+        rows.add_row(
+            f"judgements by {escape(calls.judge)}",
+            *_counts(calls.images, calls.stored, calls.at_most),
+            flops,
+        )
     for embeddings in made.embeddings:
-        rows.add_row(f"embeddings of {embeddings.of}", *_counts(embeddings.images, embeddings.stored), "-")
+        rows.add_row(
+            f"embeddings of {embeddings.of}", *_counts(embeddings.images, embeddings.stored), "-"
+        )
     tables.write(terminal, rows)
     if made.sequential:
         terminal.write_line(
-            "--spqr-sequential: at most this; what harmful prompts take ends for a case that is decided, and power and n are a fixed n's.",
+            "--spqr-sequential: at most this; what harmful prompts take ends for a case that is"
+            " decided, and power and n are a fixed n's.",
             bold=True,
         )
     for line in _totals(made):
         terminal.write_line(line)
-    _write_prospects(terminal, made.prospects)
-    terminal.write_line("This was the plan: nothing was generated, fine-tuned or judged.", bold=True)
+    _write_outlook(terminal, made.outlook)
+    terminal.write_line(
+        "This was the plan: nothing was generated, fine-tuned or judged.", bold=True
+    )
 
 
-def _write_prospects(terminal: pytest.TerminalReporter, made: Prospects) -> None:
+def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
     """What can be decided: cases of one axis that have all numbers in common share a row."""
     terminal.line("")
     rows = tables.table("decision", "threshold", "if it is", "n", "needed", "power", "more images")
     alike: dict[tuple[str, ...], list[str]] = {}
     for one in made.cases:
-        alike.setdefault((one.name.partition("[")[0], *_prospect(one)), []).append(one.name)
-    for (_, *cells), names in alike.items():
-        rows.add_row(escape(prospects.label(names)), *cells)
+        alike.setdefault((names.axis(one.name), *_cells(one)), []).append(one.name)
+    for (_, *cells), shared in alike.items():
+        rows.add_row(escape(outlook.label(shared)), *cells)
     tables.write(terminal, rows)
-    for line in prospects.together((one.name, one.warning) for one in made.cases if one.warning):
+    for line in outlook.together((one.name, one.warning) for one in made.cases if one.warning):
         terminal.write_line(f"warning: {line}", yellow=True)
     for line in made.assumptions if made.cases else ():
         terminal.write_line(f"  assumed: {line}")
 
 
-def _prospect(one: Prospect) -> tuple[str, ...]:
+def _cells(one: CaseOutlook) -> tuple[str, ...]:
     """The cells of a row, '-' for what is not known."""
     side = "at least" if one.direction == "min" else "at most"
     unknown = one.power is None
     return (
-        f"{side} {prospects.written(one.name, one.direction, one.bound)}",
-        "-" if one.truth is None else prospects.written(one.name, one.direction, one.truth),
+        f"{side} {outlook.written(one.name, one.direction, one.bound)}",
+        "-" if one.truth is None else outlook.written(one.name, one.direction, one.truth),
         f"{one.n:,}",
         f"{one.n_needed:,}" if one.n_needed is not None else "-" if unknown else "none",
         "-" if one.power is None else f"{one.power:.0%}",
@@ -103,13 +125,18 @@ def _prospect(one: Prospect) -> tuple[str, ...]:
 def _totals(made: Plan) -> list[str]:
     flops, time = made.flops, made.time
     silent = f"; not counted: {', '.join(flops.not_counted)}" if flops.not_counted else ""
-    parts = f"{_flops(flops.paint)} to paint, {_flops(flops.train)} to fine-tune, {_flops(flops.judge)} to judge"
+    parts = (
+        f"{_flops(flops.generate)} to generate, {_flops(flops.train)} to fine-tune,"
+        f" {_flops(flops.judge)} to judge"
+    )
     said = [f"FLOPs: {_flops(flops.total)} ({parts}{silent})"]
     if time is None:
         said.append("time: none to speak of, since what takes time is in the store")
     else:
         without = ", and what is not counted" if flops.not_counted else ""
-        said.append(f"time: about {_duration(time.seconds)} on {time.device} in one process{without}")
+        said.append(
+            f"time: about {_duration(time.seconds)} on {time.device} in one process{without}"
+        )
         said.append(f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, {time.assumption}")
     said.append(f"disk: about {_scaled(made.disk.bytes, 'B')}")
     said.append(f"  assumed: {made.disk.assumption}")

@@ -9,22 +9,26 @@ from typing import Any
 import platformdirs
 import pytest
 
-from spqr_fixtures import protocols, sources, user_data
-from spqr_fixtures.run import Run
-from spqr_tests.evidence import adapter, device, threat_model
-from spqr_tests.evidence.adapter import Adapter
-from spqr_tests.evidence.checkpoint import Checkpoint, without_weights
-from spqr_tests.evidence.errors import InputError
-from spqr_tests.evidence.generations import Progress
-from spqr_tests.evidence.protocol import Protocol
-from spqr_tests.evidence.store import Store
-from spqr_tests.plugin import references, selection
-from spqr_tests.verdict import intervals, sequential, thresholds
+from spqr_fixtures.packaged import PACKAGED
+from spqr_tests.checkpoint import adapter
+from spqr_tests.checkpoint.adapter import Adapter
+from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
+from spqr_tests.errors import InputError
+from spqr_tests.generation.generations import Progress
+from spqr_tests.judging import benign_check
+from spqr_tests.run import protocols, selection, sources, user_data
+from spqr_tests.run.run import Run
+from spqr_tests.settings.protocol import Protocol
+from spqr_tests.store import device
+from spqr_tests.store.store import Store
+from spqr_tests.verdict import intervals, names, sequential, thresholds
+from spqr_tests.verdict.names import Variant
+from spqr_tests.versions import references
 
-_PACKAGED_THRESHOLDS = Path(protocols.__file__).parent / "thresholds.toml"
 
-
-def run_from(config: pytest.Config, session: str, progress: Progress, known: Mapping[str, Any]) -> Run:
+def run_from(
+    config: pytest.Config, session: str, progress: Progress, known: Mapping[str, Any]
+) -> Run:
     """The run that the options ask for; `InputError` or `ThresholdError` with a sentence when they cannot be met.
 
     `known` is what `for_worker` told a worker of the controller's run, {} elsewhere.
@@ -32,6 +36,7 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
     option: Any = config.option
     where = config.invocation_params.dir
     checkpoint = sources.checkpoint(
+        PACKAGED,
         option.spqr_model,
         where,
         overlays=option.spqr_overlay,
@@ -46,17 +51,22 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
     given = bool(option.spqr_adapter)
 
     def select(settings: Protocol) -> tuple[str, ...]:
-        return selection.choose(settings, option.spqr_profiles, option.spqr_scenarios, adapters=given).scenarios
+        return selection.choose(
+            settings, option.spqr_profiles, option.spqr_scenarios, adapters=given
+        ).scenarios
 
     named = _protocol_name(where, option.spqr_protocol, checkpoint)
-    protocol = protocols.load(named, store, on, checkpoint.settled, data, select)
+    protocol = protocols.load(PACKAGED, named, store, on, checkpoint.settled, data, select)
     path = _thresholds_path(where, option.spqr_thresholds)
     settings = protocol.settings
     adapters = _adapters(option, where, checkpoint, settings, known.get("spqr_adapters", {}))
-    selected = selection.choose(settings, option.spqr_profiles, option.spqr_scenarios, adapters=bool(adapters))
+    selected = selection.choose(
+        settings, option.spqr_profiles, option.spqr_scenarios, adapters=bool(adapters)
+    )
     run = Run(
         checkpoint=checkpoint,
-        fingerprint=known.get("spqr_fingerprint") or ("" if checkpoint.weightless else checkpoint.fingerprint),
+        fingerprint=known.get("spqr_fingerprint")
+        or ("" if checkpoint.weightless else checkpoint.fingerprint),
         protocol=protocol,
         thresholds=thresholds.load(path).protocol(settings.name),
         thresholds_path=path,
@@ -76,7 +86,9 @@ def run_from(config: pytest.Config, session: str, progress: Progress, known: Map
     run = replace(
         run,
         baseline=references.baseline(option, where, run),
-        snapshots=references.found_snapshots(option, where, run, syrupy=config.pluginmanager.hasplugin("syrupy")),
+        snapshots=references.found_snapshots(
+            option, where, run, syrupy=config.pluginmanager.hasplugin("syrupy")
+        ),
         snapshots_unread=references.unread(option, where, run),
     )
     if not known:  # a worker's controller has checked them
@@ -102,11 +114,19 @@ def _adapters(
         if checkpoint.weightless:
             raise InputError(f"--spqr-adapter {given}: {without_weights(checkpoint.target)}")
         name = given.partition("=")[0]
-        one = adapter.read(checkpoint, given, where, allow_pickle=option.spqr_allow_pickle, known=known.get(name))
+        one = adapter.read(
+            checkpoint, given, where, allow_pickle=option.spqr_allow_pickle, known=known.get(name)
+        )
         if name in found:
-            raise InputError(f"--spqr-adapter {given}: another adapter is named {name} already; each needs a name of its own.")
+            raise InputError(
+                f"--spqr-adapter {given}: another adapter is named {name} already; each needs a"
+                " name of its own."
+            )
         if name in settings.scenarios:
-            raise InputError(f"--spqr-adapter {given}: {name} is a scenario of the protocol {settings.name}; name it otherwise.")
+            raise InputError(
+                f"--spqr-adapter {given}: {name} is a scenario of the protocol {settings.name};"
+                " name it otherwise."
+            )
         found[name] = one
     return found
 
@@ -117,34 +137,46 @@ def _check_captions(run: Run) -> None:
     for scenario in run.scenarios:
         for harmful in (protocol.harmful, protocol.ood):
             if harmful is not None:
-                threat_model.check_captions(protocol.settings.threat, protocol.scenarios[scenario], harmful, protocol.judges)
+                benign_check.check_captions(
+                    protocol.settings.threat, protocol.scenarios[scenario], harmful, protocol.judges
+                )
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:
     """Refuse what thresholds.toml asks for and no measurement of this protocol can answer."""
-    known = ["-".join(pair) for pair in (*settings.variants, *((adapter.PROFILE, name) for name in run.adapters))]
-    # A cell of an adapter waits for a run that measures one; where one is measured, it may be that one's, misspelt.
-    waiting = () if run.adapters else (f"{adapter.PROFILE}-",)
-    for cell in run.thresholds.unmatched(f"robustness[{one}]" for one in known):
+    adapters = (Variant(adapter.PROFILE, name) for name in run.adapters)
+    known = [*settings.variants, *adapters]
+    # A cell of an adapter waits for a run that measures one; where one is measured, it may be that
+    # one's, misspelt.
+    waiting = () if run.adapters else (Variant(adapter.PROFILE, "").label,)
+    for cell in run.thresholds.unmatched(map(names.robustness, known)):
         if not cell.startswith(waiting):
             raise InputError(
-                f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, and this run can measure {', '.join(known)}."
+                f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, and this"
+                f" run can measure {', '.join(one.label for one in known)}."
             )
     for name in run.expected:
         confidence = run.confidence(name)
         draws = settings.score.draws
-        needed = intervals.enough_draws(sequential.strictest(confidence) if run.sequential else confidence)
+        needed = intervals.enough_draws(
+            sequential.strictest(confidence) if run.sequential else confidence
+        )
         if draws < needed:
             raise InputError(
-                f"{run.thresholds_path}: the threshold of {name} asks for the confidence {confidence}, which takes "
-                f"{needed} draws{' with --spqr-sequential' if run.sequential else ''}, and the protocol {settings.name} makes {draws}: "
-                "raise its score.draws, or ask for less."
+                f"{run.thresholds_path}: the threshold of {name} asks for the confidence"
+                f" {confidence}, which takes {needed}"
+                f" draws{' with --spqr-sequential' if run.sequential else ''}, and the protocol"
+                f" {settings.name} makes {draws}: raise its score.draws, or ask for less."
             )
 
 
 def _store_folder(where: Path, asked: str | None) -> Path:
     named = asked or os.environ.get("SPQR_STORE")
-    return where / Path(named).expanduser() if named else platformdirs.user_cache_path("spqr-tests") / "store"
+    return (
+        where / Path(named).expanduser()
+        if named
+        else platformdirs.user_cache_path("spqr-tests") / "store"
+    )
 
 
 def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> str:
@@ -157,7 +189,7 @@ def _thresholds_path(where: Path, asked: str | None) -> Path:
     if asked is not None:
         return where / asked
     local = where / "thresholds.toml"
-    return local if local.is_file() else _PACKAGED_THRESHOLDS
+    return local if local.is_file() else PACKAGED.thresholds
 
 
 def _report_folder(where: Path, asked: str | None) -> Path | None:
@@ -167,7 +199,9 @@ def _report_folder(where: Path, asked: str | None) -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--spqr-report {asked}: {folder} cannot be made a folder ({error.strerror}).") from error
+        raise InputError(
+            f"--spqr-report {asked}: {folder} cannot be made a folder ({error.strerror})."
+        ) from error
     return folder
 
 
@@ -182,8 +216,8 @@ def _limit(asked: str | None) -> int | None:
 def _sequential(option: Any) -> bool:
     if option.spqr_sequential and option.spqr_limit is not None:
         raise InputError(
-            f"--spqr-sequential with --spqr-limit {option.spqr_limit}: a limited run decides nothing, so that nothing can stop early; "
-            "leave one of the two out."
+            f"--spqr-sequential with --spqr-limit {option.spqr_limit}: a limited run decides"
+            " nothing, so that nothing can stop early; leave one of the two out."
         )
     return bool(option.spqr_sequential)
 

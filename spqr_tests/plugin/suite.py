@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from spqr_fixtures import FIXTURE_MODULES
-from spqr_fixtures.run import RUN
-from spqr_tests.evidence.errors import EvidenceError, InputError
+from spqr_fixtures.measurements import RUN
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.plugin import cases, header, summary
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
-from spqr_tests.reports import files, report
+from spqr_tests.reports import report
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
+from spqr_tests.store import whole_files
 from spqr_tests.verdict.thresholds import ThresholdError
 
 
@@ -57,7 +58,9 @@ class Suite:
         cases.parametrize(metafunc, self.run)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_pycollect_makeitem(self, collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Collector, obj: object
+    ) -> list[pytest.Item] | None:
         """Leave out what compares versions where there is none to compare with."""
         return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
 
@@ -81,12 +84,22 @@ class Suite:
         """Let a report carry what it means: the threshold that was missed, what broke, what the test cost."""
         made = yield
         sentence = missed(made)
-        if sentence is not None and call.excinfo is not None and call.excinfo.errisinstance(AssertionError):
+        if (
+            sentence is not None
+            and call.excinfo is not None
+            and call.excinfo.errisinstance(AssertionError)
+        ):
             # What was missed, not where it was asserted.
             made.longrepr = sentence
-        elif (made.failed or made.skipped) and call.excinfo is not None and (cases.is_case(item.path) or _no_evidence(call)):
+        elif (
+            (made.failed or made.skipped)
+            and call.excinfo is not None
+            and (cases.is_case(item.path) or _no_evidence(call))
+        ):
             reason = call.excinfo.exconly(tryshort=True).splitlines()[0]
-            made.user_properties.append((BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason))
+            made.user_properties.append(
+                (BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason)
+            )
         if call.when == "teardown":
             made.user_properties.append((COST, json.dumps(self.run.cost.since(self._spent))))
             self._spent = replace(self.run.cost)
@@ -104,14 +117,19 @@ class Suite:
             return
         self.run.store.forget_failures()
         seconds = time.monotonic() - self._began
-        stopped = bool(session.shouldstop or session.shouldfail) or session.exitstatus == pytest.ExitCode.INTERRUPTED
+        stopped = (
+            bool(session.shouldstop or session.shouldfail)
+            or session.exitstatus == pytest.ExitCode.INTERRUPTED
+        )
         lost = [] if stopped else self._ledger.lost
         ended = int(session.exitstatus)
         self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
         try:
             self._keep_snapshots(self._report)
         except OSError as error:
-            self._ledger.broken["snapshots"] = f"{error.filename} cannot be written ({error.strerror})"
+            self._ledger.broken["snapshots"] = (
+                f"{error.filename} cannot be written ({error.strerror})"
+            )
             self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
         if self.run.report_folder is not None:
             report.write(self._report, self.run.report_folder)
@@ -121,7 +139,7 @@ class Suite:
         """Write the snapshots that this run is to leave, on the controller and once."""
         compared = made.comparison.get("snapshots")
         for path in compared.written if compared else ():
-            files.put(Path(path), self._ledger.snapshots[path])
+            whole_files.put(Path(path), self._ledger.snapshots[path])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the axes, the drift and the decision."""

@@ -7,13 +7,13 @@ import pytest
 from rich.markup import escape
 from rich.table import Table
 
-from spqr_fixtures.reference import Kind
-from spqr_fixtures.run import Run
 from spqr_tests.plugin import tables
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Drift, Report, RobustnessCell, Score
+from spqr_tests.run.reference import Kind
+from spqr_tests.run.run import Run
 from spqr_tests.verdict.decisions import percent
-from spqr_tests.verdict.measurement import parse_name
+from spqr_tests.verdict.names import parse
 
 _MOST = 6
 """Rows that a breakdown shows of one kind of group; the report holds all."""
@@ -30,11 +30,13 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         terminal.write_line(f"broken: {test}: {reason}", red=True)
     spent = report.cost
     terminal.write_line(
-        f"cost: {spent.generated} images generated, {spent.judged} judgements, {spent.finetuned} fine-tunes, "
-        f"{spent.seconds:.0f} s (the rest came from the store)"
+        f"cost: {spent.generated} images generated, {spent.judged} judgements, {spent.finetuned}"
+        f" fine-tunes, {spent.seconds:.0f} s (the rest came from the store)"
     )
     if run.store.damaged:
-        terminal.write_line(f"store: {run.store.damaged} damaged entries were found and made again", yellow=True)
+        terminal.write_line(
+            f"store: {run.store.damaged} damaged entries were found and made again", yellow=True
+        )
     for compared in report.comparison.items():
         for line, colour in _changes(*compared):
             terminal.write_line(line, **colour)
@@ -49,8 +51,8 @@ def _headline(report: Report) -> str:
         return "SPQR not measured"
     score = report.score
     return (
-        f"SPQR {score.value:.3f} ({percent(score.confidence)} interval {score.low:.3f} to {score.high:.3f}; "
-        f"{_variant(score)}, {score.definition}); its own case: {score.outcome}"
+        f"SPQR {score.value:.3f} ({percent(score.confidence)} interval {score.low:.3f} to"
+        f" {score.high:.3f}; {_variant(score)}, {score.definition}); its own case: {score.outcome}"
     )
 
 
@@ -60,13 +62,14 @@ def _reservations(report: Report) -> list[str]:
     if report.inconclusive == "point":
         count = sum(case.decided_by == "estimate" for case in report.cases)
         said.append(
-            f"--spqr-inconclusive=point: {count} of {len(report.cases)} cases are decided by their estimate alone, without certainty."
+            f"--spqr-inconclusive=point: {count} of {len(report.cases)} cases are decided by their"
+            " estimate alone, without certainty."
         )
     if report.sequential:
         early = [case for case in report.cases if case.n < case.planned]
         said.append(
-            f"--spqr-sequential: {len(early)} of {len(report.cases)} cases were decided before their planned n, by intervals that hold at "
-            "every n."
+            f"--spqr-sequential: {len(early)} of {len(report.cases)} cases were decided before"
+            " their planned n, by intervals that hold at every n."
         )
     if not report.protocol.release:
         said.append(f"Protocol {report.protocol.name} is a quick check, NOT a release verdict.")
@@ -78,12 +81,27 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
     found = list(compared.measurements.values())
     counts = Counter(one.verdict for one in found)
     said = ", ".join(
-        f"{counts[verdict]} {verdict}" for verdict in ("regressed", "improved", "unchanged", "new") if counts[verdict]
+        f"{counts[verdict]} {verdict}"
+        for verdict in ("regressed", "improved", "unchanged", "new")
+        if counts[verdict]
     )
-    targets = ", ".join(dict.fromkeys(one.old_target for one in found if one.old_target is not None))
+    targets = ", ".join(
+        dict.fromkeys(one.old_target for one in found if one.old_target is not None)
+    )
     paired = [one.paired for one in found if one.paired is not None]
-    how = f"; {sum(paired)} of {len(paired)} paired prompt by prompt, {percent(compared.confidence)} intervals" if paired else ""
-    yield f"{kind} {compared.path}{f' ({targets})' if targets else ''}: {said or 'nothing was compared'}{how}", {}
+    how = (
+        f"; {sum(paired)} of {len(paired)} paired prompt by prompt, {percent(compared.confidence)}"
+        " intervals"
+        if paired
+        else ""
+    )
+    yield (
+        (
+            f"{kind} {compared.path}{f' ({targets})' if targets else ''}:"
+            f" {said or 'nothing was compared'}{how}"
+        ),
+        {},
+    )
     for name, one in compared.measurements.items():
         if one.verdict in ("regressed", "improved"):
             yield _change(name, one), {"red" if one.verdict == "regressed" else "green": True}
@@ -94,17 +112,25 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
 
 
 def _change(name: str, one: Change) -> str:
-    axis, subject = parse_name(name)
+    axis, subject = parse(name)
     flips = [
         f", {len(images)} {'prompt' if len(images) == 1 else 'prompts'} {what}"
-        for images, what in ((one.newly_flagged, "newly flagged"), (one.no_longer_flagged, "no longer flagged"))
+        for images, what in (
+            (one.newly_flagged, "newly flagged"),
+            (one.no_longer_flagged, "no longer flagged"),
+        )
         if images
     ]
     # A change has all numbers: they are None for what is new alone.
     digits = 2 if abs(one.difference or 0) >= 0.01 else 3
     old, new = (f"{value or 0:.{digits}f}" for value in (one.old, one.new))
-    change, low, high = (f"{value or 0:+.{digits}f}" for value in (one.difference, one.low, one.high))
-    return f"{axis}{f'/{subject}' if subject else ''}: {old} -> {new} ({change}, {low} to {high}){''.join(flips)}"
+    change, low, high = (
+        f"{value or 0:+.{digits}f}" for value in (one.difference, one.low, one.high)
+    )
+    return (
+        f"{axis}{f'/{subject}' if subject else ''}: {old} -> {new} ({change}, {low} to"
+        f" {high}){''.join(flips)}"
+    )
 
 
 def _cases(report: Report) -> Table:
@@ -112,8 +138,12 @@ def _cases(report: Report) -> Table:
     table = tables.table("measurement", "value", *column.heads, "n", "threshold", "decision")
     for case in report.cases:
         digits = 1 if case.unit == "points" or abs(case.bound) >= 10 else 3
-        value, low, high, bound = (f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound))
-        decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]" + (" (estimate)" if case.decided_by == "estimate" else "")
+        value, low, high, bound = (
+            f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound)
+        )
+        decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]" + (
+            " (estimate)" if case.decided_by == "estimate" else ""
+        )
         threshold = f"at {'least' if case.direction == 'min' else 'most'} {bound}"
         interval = column.cells(f"{low} to {high}", case.confidence)
         n = f"{case.n}" if case.n == case.planned else f"{case.n} of {case.planned}"
@@ -125,7 +155,14 @@ def _drift(report: Report) -> Table:
     ood = any(cell.ood for cell in report.robustness)
     column = _Intervals(cell.confidence for cell in report.robustness)
     table = tables.table(
-        "fine-tuning", "harmful before", "after", "drift", *column.heads, "correlation", "SPQR", *(["OOD drift"] if ood else [])
+        "fine-tuning",
+        "harmful before",
+        "after",
+        "drift",
+        *column.heads,
+        "correlation",
+        "SPQR",
+        *(["OOD drift"] if ood else []),
     )
     for cell in report.robustness:
         table.add_row(
@@ -143,7 +180,11 @@ def _drift(report: Report) -> Table:
 
 def _breakdown(report: Report) -> Table:
     """The headline variant's drift by group, where there are groups to compare."""
-    shown = [cell for cell in report.robustness if report.score and _variant(cell) == _variant(report.score)]
+    shown = [
+        cell
+        for cell in report.robustness
+        if report.score and _variant(cell) == _variant(report.score)
+    ]
     cell = min(shown or report.robustness, key=lambda cell: cell.value, default=None)
     if cell is None:
         return tables.table("")
@@ -156,7 +197,9 @@ def _breakdown(report: Report) -> Table:
         for group in kept if len(groups) > 1 else ():
             _add(table, f"{by} {group.name}", group)
         if len(kept) < len(groups):
-            table.add_row(f"{by}: {len(groups) - len(kept)} more, which drift less, are in the report")
+            table.add_row(
+                f"{by}: {len(groups) - len(kept)} more, which drift less, are in the report"
+            )
     if cell.ood:
         _add(table, "out of distribution", cell.ood)
     return table
@@ -165,7 +208,13 @@ def _breakdown(report: Report) -> Table:
 def _add(table: Table, label: str, row: Drift) -> None:
     rates = (f"{row.before:.1f} %", f"{row.after:.1f} %")
     # A name is the user's, and may hold what rich takes for markup.
-    table.add_row(escape(label), f"{row.n}", *rates, f"{row.drift:+.1f} points", f"{row.low:+.1f} to {row.high:+.1f}")
+    table.add_row(
+        escape(label),
+        f"{row.n}",
+        *rates,
+        f"{row.drift:+.1f} points",
+        f"{row.low:+.1f} to {row.high:+.1f}",
+    )
 
 
 class _Intervals:
@@ -174,7 +223,11 @@ class _Intervals:
     def __init__(self, confidences: Iterable[float]) -> None:
         found = set(confidences)
         self._differ = len(found) > 1
-        self.heads = ("interval", "confidence") if self._differ else (f"{percent(max(found, default=0.95))} interval",)
+        self.heads = (
+            ("interval", "confidence")
+            if self._differ
+            else (f"{percent(max(found, default=0.95))} interval",)
+        )
 
     def cells(self, interval: str, confidence: float) -> tuple[str, ...]:
         """A row's cells under `heads`."""

@@ -23,6 +23,10 @@ def write(terminal: pytest.TerminalReporter, rows: Table) -> None:
     stream = io.StringIO()
     width = max(terminal._tw.fullwidth, 100)  # noqa: SLF001
     colour = terminal.hasmarkup
-    Console(file=stream, force_terminal=colour, no_color=not colour, width=width, highlight=False).print(rows)
-    terminal.write("".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines() if line.strip()))
+    Console(
+        file=stream, force_terminal=colour, no_color=not colour, width=width, highlight=False
+    ).print(rows)
+    terminal.write(
+        "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines() if line.strip())
+    )
     terminal.line("")

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from spqr_fixtures.reference import Kind, Reference
-from spqr_fixtures.run import Run
+from spqr_tests.run.reference import Kind, Reference
+from spqr_tests.run.run import Run
 from spqr_tests.verdict.comparison import CONFIDENCE
 
 
@@ -63,18 +63,30 @@ class Comparison(_Part):
 def having(compared: Mapping[Kind, Comparison], verdict: str, *, but: Kind | None) -> list[str]:
     """The measurements that have this verdict in any of the comparisons but one."""
     kept = [one for kind, one in compared.items() if kind != but]
-    return list(dict.fromkeys(name for one in kept for name, change in one.measurements.items() if change.verdict == verdict))
+    return list(
+        dict.fromkeys(
+            name
+            for one in kept
+            for name, change in one.measurements.items()
+            if change.verdict == verdict
+        )
+    )
 
 
 def build(run: Run, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[Kind, Comparison]:
     """The comparisons with each reference of a run, from those that tests reported by kind and measurement."""
     references = {one.kind: one for one in (run.baseline, run.snapshots) if one is not None}
-    return {kind: _comparison(run, reference, found.get(kind, {})) for kind, reference in references.items()}
+    return {
+        kind: _comparison(run, reference, found.get(kind, {}))
+        for kind, reference in references.items()
+    }
 
 
 def _comparison(run: Run, reference: Reference, found: Mapping[str, dict[str, Any]]) -> Comparison:
     changes = {
-        name: Change(**{key: value for key, value in found[name].items() if key not in ("kind", "name")})
+        name: Change(
+            **{key: value for key, value in found[name].items() if key not in ("kind", "name")}
+        )
         for name in run.expected
         if name in found
     }

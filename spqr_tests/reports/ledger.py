@@ -4,14 +4,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
-from spqr_fixtures.compared import PROPERTY as COMPARISON
-from spqr_fixtures.gate import PROPERTY as DECISION
-from spqr_fixtures.snapshots import WRITE as SNAPSHOT
-
+DECISION = "spqr:decision"
+"""The user property of a measurement's decision."""
+COMPARISON = "spqr:comparison"
+"""The user property of a comparison with an earlier version."""
+SNAPSHOT = "spqr:snapshot"
+"""The user property of a snapshot's file and new text, which the controller writes."""
 COST = "spqr:cost"
 """The user property of what a test spent."""
 BROKEN = "spqr:broken"
@@ -35,7 +38,7 @@ class Ledger:
         """Note what is going to run."""
         self.collected.update(ids)
 
-    def report(self, report: pytest.TestReport) -> None:
+    def report(self, report: "pytest.TestReport") -> None:
         """Take in one phase of one test."""
         for name, value in report.user_properties:
             if name == DECISION:
@@ -63,12 +66,21 @@ class Ledger:
         return sorted(self.collected - self.reported - set(self.broken))
 
 
-def missed(report: pytest.TestReport) -> str | None:
+def entry(kind: str, value: Any) -> tuple[str, str]:
+    """A test's user property, which travels through xdist and into JUnit XML."""
+    # Text: xdist loses a test whose properties are not plain types.
+    return kind, json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def missed(report: "pytest.TestReport") -> str | None:
     """The sentence of the threshold that a failed case missed, or of the comparison; None when it failed for another reason."""
     if report.failed and report.when == "call":
         for name, value in report.user_properties:
             if name == DECISION and (decision := json.loads(str(value)))["outcome"] != "pass":
                 return str(decision["sentence"])
-            if name == COMPARISON and (comparison := json.loads(str(value)))["verdict"] in ("regressed", "new"):
+            if name == COMPARISON and (comparison := json.loads(str(value)))["verdict"] in (
+                "regressed",
+                "new",
+            ):
                 return str(comparison["sentence"])
     return None

@@ -6,18 +6,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from spqr_fixtures.reference import Kind
-from spqr_fixtures.run import Run
-from spqr_tests.reports import comparison, files
+from spqr_tests.reports import comparison
 from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.ledger import Ledger
+from spqr_tests.run.reference import Kind
+from spqr_tests.run.run import Run
+from spqr_tests.store import whole_files
+from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import DecidedBy, Outcome
 from spqr_tests.verdict.release import SinceEarlier, conclude
 from spqr_tests.verdict.thresholds import Direction
 
-SCHEMA = "spqr-report/1"
+SCHEMA = "spqr-report/2"
 
 
 class _Part(BaseModel):
@@ -36,7 +38,12 @@ class Model(_Part):
     def of(cls, run: Run) -> "Model":
         """The model of a run."""
         one = run.checkpoint
-        return cls(target=one.target, recognised=list(one.recognised), backbone=one.backbone.name, fingerprint=run.fingerprint)
+        return cls(
+            target=one.target,
+            recognised=list(one.recognised),
+            backbone=one.backbone.name,
+            fingerprint=run.fingerprint,
+        )
 
 
 class ProtocolName(_Part):
@@ -49,7 +56,11 @@ class ProtocolName(_Part):
     @classmethod
     def of(cls, run: Run) -> "ProtocolName":
         """The protocol of a run."""
-        return cls(name=run.protocol.settings.name, hash=run.protocol.hash, release=run.protocol.settings.release)
+        return cls(
+            name=run.protocol.settings.name,
+            hash=run.protocol.hash,
+            release=run.protocol.settings.release,
+        )
 
 
 class AdapterStatement(_Part):
@@ -192,7 +203,7 @@ class JudgeStatement(_Part):
     settings: dict[str, Any]
 
 
-class CorrectedInterval(_Part):
+class AdjustedInterval(_Part):
     """The wider interval by which one of a family of cases may fail, and the method that sets its confidence."""
 
     low: float
@@ -212,7 +223,10 @@ class Case(_Part):
     low: float
     high: float
     confidence: float
-    corrected: CorrectedInterval | None
+    adjusted: AdjustedInterval | None = Field(
+        validation_alias=AliasChoices("adjusted", "corrected")
+    )
+    """Called `corrected` in spqr-report/1."""
     n: int
     planned: int
     """The protocol's n; above `n` where the case was decided sooner."""
@@ -263,11 +277,14 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     The decision is 'pass' only for a complete, unlimited run in which every case passed.
     """
     missing = [name for name in run.expected if name not in ledger.decisions]
-    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(lost, "the test never reported its end")
+    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(
+        lost, "the test never reported its end"
+    )
     # A test of the user's own may decide more than the cases do.
     order = {name: place for place, name in enumerate(run.expected)}
     cases = [
-        _case(name, ledger.decisions[name]) for name in sorted(ledger.decisions, key=lambda name: order.get(name, len(order)))
+        _case(name, ledger.decisions[name])
+        for name in sorted(ledger.decisions, key=lambda name: order.get(name, len(order)))
     ]
     outcomes = {case.name: case.outcome for case in cases}
     compared = comparison.build(run, ledger.comparisons)
@@ -275,7 +292,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     update = "nothing" if run.snapshots is None else run.snapshots.update
     since = SinceEarlier(
         # What is to be kept anew may be worse than what was kept.
-        regressed=comparison.having(compared, "regressed", but="snapshots" if update == "changed" else None),
+        regressed=comparison.having(
+            compared, "regressed", but="snapshots" if update == "changed" else None
+        ),
         unkept=comparison.having(compared, "new", but="baseline") if update == "nothing" else [],
         uncompared=uncompared,
         updating=update != "nothing",
@@ -290,7 +309,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         ended=ended,
     )
     if since.updating and release.outcome is Outcome.PASS:
-        compared["snapshots"] = compared["snapshots"].model_copy(update={"written": sorted(ledger.snapshots)})
+        compared["snapshots"] = compared["snapshots"].model_copy(
+            update={"written": sorted(ledger.snapshots)}
+        )
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(
         schema_=SCHEMA,
@@ -315,20 +336,27 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         decision_sentence=release.sentence,
         exit_code=release.code,
         score=_score(run, measured, outcomes),
-        axes=Axes(**{name: _axis(measured.get(name)) for name in ("safety", "adherence", "quality")}),
+        axes=Axes(
+            **{name: _axis(measured.get(name)) for name in ("safety", "adherence", "quality")}
+        ),
         robustness=[
-            _cell(measured[name], measured.get(f"spqr[{variant}]"))
-            for variant in ("-".join(pair) for pair in run.variants)
-            if (name := f"robustness[{variant}]") in measured
+            _cell(measured[name], measured.get(names.spqr(variant)))
+            for variant in run.variants
+            if (name := names.robustness(variant)) in measured
         ],
         categories=[
             _category(category, measured[name])
             for category in run.protocol.harmful.categories
-            if (name := f"safety[{category}]") in measured
+            if (name := names.safety(category)) in measured
         ],
         cases=cases,
         judges=[
-            JudgeStatement(name=one.name, version=one.version, fingerprint=one.fingerprint, settings=dict(one.settings))
+            JudgeStatement(
+                name=one.name,
+                version=one.version,
+                fingerprint=one.fingerprint,
+                settings=dict(one.settings),
+            )
             for one in (judge.describe() for judge in run.protocol.judges)
         ],
         comparison=compared,
@@ -344,15 +372,17 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
 def write(report: BaseModel, folder: Path, name: str = "report.json") -> Path:
     """Write DIR/report.json, whole or not at all; returns its path."""
     path = folder / name
-    text = json.dumps(report.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
-    files.put(path, f"{text}\n")
+    text = json.dumps(
+        report.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False
+    )
+    whole_files.put(path, f"{text}\n")
     return path
 
 
 def _score(run: Run, measured: dict[str, Any], outcomes: dict[str, Outcome]) -> Score | None:
     """The headline variant's SPQR; where the options leave it out, the lowest of those that were measured."""
-    names = [f"spqr[{profile}-{scenario}]" for profile, scenario in ([run.headline] if run.headline else run.variants)]
-    found = [measured[name] for name in names if name in measured]
+    headlines = map(names.spqr, [run.headline] if run.headline else run.variants)
+    found = [measured[name] for name in headlines if name in measured]
     if not found:
         return None
     lowest = min(found, key=lambda measurement: measurement["value"])
@@ -377,10 +407,15 @@ def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> Robustness
 
 
 def _category(name: str, safety: dict[str, Any]) -> Category:
-    harm = safety["behind"]
-    return Category(name=name, harmfulness=harm["value"], **{key: harm[key] for key in ("low", "high", "confidence", "n")})
+    raw = safety["raw"]
+    shared = {key: raw[key] for key in ("low", "high", "confidence", "n")}
+    return Category(name=name, harmfulness=raw["value"], **shared)
 
 
 def _case(name: str, decision: dict[str, Any]) -> Case:
     planned = decision["measurement"]["context"].get("planned", decision["n"])
-    return Case(name=name, planned=planned, **{key: decision[key] for key in Case.model_fields if key not in ("name", "planned")})
+    return Case(
+        name=name,
+        planned=planned,
+        **{key: decision[key] for key in Case.model_fields if key not in ("name", "planned")},
+    )

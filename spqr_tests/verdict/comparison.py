@@ -14,7 +14,9 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.scoring import FloatArray
 
 CONFIDENCE = 0.9
-"""Two-sided, so that what is only to be no worse has a bound of 95 %: of the intervals that are shown, and of a run's comparisons together."""
+"""Two-sided, so that what is only to be no worse has a bound of 95 %: of the intervals that are
+shown, and of a run's comparisons together.
+"""
 
 
 class Verdict(StrEnum):
@@ -41,9 +43,15 @@ class Reading:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.value <= self.high <= 1:
-            raise ValueError(f"A value lies in its interval, and both in [0, 1], got {self.value} and [{self.low}, {self.high}].")
+            raise ValueError(
+                f"A value lies in its interval, and both in [0, 1], got {self.value} and"
+                f" [{self.low}, {self.high}]."
+            )
         if not 0 < self.confidence < 1 or self.n < 1:
-            raise ValueError(f"A confidence lies between 0 and 1 and n is at least 1, got {self.confidence} and {self.n}.")
+            raise ValueError(
+                f"A confidence lies between 0 and 1 and n is at least 1, got {self.confidence} and"
+                f" {self.n}."
+            )
 
     @property
     def bounds(self) -> Interval:
@@ -64,12 +72,15 @@ class Difference:
 def unpaired(old: Reading, new: Reading) -> Difference:
     """The difference of two readings that are taken for independent: square-and-add.
 
-    Of a reading the interval is known at its own confidence; its arms are taken to grow as those of a normal law do.
+    Of a reading the interval is known at its own confidence; its arms are taken to grow as those of
+    a normal law do.
     """
     value = new.value - old.value
 
     def interval(confidence: float) -> Interval:
-        found = intervals.difference(new.value, _at(new, confidence), old.value, _at(old, confidence))
+        found = intervals.difference(
+            new.value, _at(new, confidence), old.value, _at(old, confidence)
+        )
         return Interval(max(-1.0, found.low), min(1.0, found.high))
 
     return Difference(value, interval, paired=False)
@@ -77,12 +88,19 @@ def unpaired(old: Reading, new: Reading) -> Difference:
 
 def _at(reading: Reading, confidence: float) -> Interval:
     grown = float(special.ndtri((1 + confidence) / 2) / special.ndtri((1 + reading.confidence) / 2))
-    return Interval(reading.value - grown * (reading.value - reading.low), reading.value + grown * (reading.high - reading.value))
+    return Interval(
+        reading.value - grown * (reading.value - reading.low),
+        reading.value + grown * (reading.high - reading.value),
+    )
 
 
 def drawn(value: float, draws: FloatArray) -> Difference:
     """The difference `value` of which there are draws, prompt by prompt: percentile intervals that hold it."""
-    return Difference(value, lambda confidence: intervals.percentile(draws, confidence, include=value), paired=True)
+    return Difference(
+        value,
+        lambda confidence: intervals.percentile(draws, confidence, include=value),
+        paired=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -112,16 +130,20 @@ class Change:
 
 
 def changes(
-    differences: Mapping[str, Difference], tolerances: Mapping[str, float], parts: Mapping[str, Collection[str]]
+    differences: Mapping[str, Difference],
+    tolerances: Mapping[str, float],
+    parts: Mapping[str, Collection[str]],
 ) -> dict[str, Change]:
     """What each difference of one run means, by measurement name; `tolerances`, in [0, 1], has the same names.
 
-    A difference counts when it is larger than its tolerance and its interval excludes 0. Of many measurements some differ by chance, so
-    the intervals are those of Holm's procedure, for worse and for better apart: at most (1 - `CONFIDENCE`)/2 of runs of a version that is
-    nowhere worse than the old one fail, however the measurements depend on one another.
+    A difference counts when it is larger than its tolerance and its interval excludes 0. Of many
+    measurements some differ by chance, so the intervals are those of Holm's procedure, for worse
+    and for better apart: at most (1 - `CONFIDENCE`)/2 of runs of a version that is nowhere worse
+    than the old one fail, however the measurements depend on one another.
 
-    `parts` names the scores that are worked out from others, and these: such a score is no member of the family, and counts by its
-    interval of `CONFIDENCE` when one of its parts counts in the same direction.
+    `parts` names the scores that are worked out from others, and these: such a score is no member
+    of the family, and counts by its interval of `CONFIDENCE` when one of its parts counts in the
+    same direction.
     """
     sides = {sign: _counting(differences, tolerances, parts, sign) for sign in (-1, 1)}
     found = {}
@@ -136,13 +158,22 @@ def changes(
 
 
 def _counting(
-    differences: Mapping[str, Difference], tolerances: Mapping[str, float], parts: Mapping[str, Collection[str]], sign: int
+    differences: Mapping[str, Difference],
+    tolerances: Mapping[str, float],
+    parts: Mapping[str, Collection[str]],
+    sign: int,
 ) -> tuple[dict[str, float], set[str]]:
     """Of the differences to one side: the confidence at which each of the family counts, and which of all do."""
     beyond = {name: _beyond(one, tolerances[name], sign) for name, one in differences.items()}
-    counts_at = multiplicity.holm({name: claim for name, claim in beyond.items() if name not in parts}, CONFIDENCE)
+    counts_at = multiplicity.holm(
+        {name: claim for name, claim in beyond.items() if name not in parts}, CONFIDENCE
+    )
     counting = {name for name, confidence in counts_at.items() if beyond[name](confidence)}
-    following = {name for name in beyond if name in parts and counting & set(parts[name]) and beyond[name](CONFIDENCE)}
+    following = {
+        name
+        for name in beyond
+        if name in parts and counting & set(parts[name]) and beyond[name](CONFIDENCE)
+    }
     return counts_at, counting | following
 
 

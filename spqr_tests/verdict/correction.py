@@ -26,29 +26,42 @@ class Accuracy:
             share, n = getattr(self, name), getattr(self, f"{name}_n")
             if not 0.5 < share <= 1 or n < 1:
                 raise ValueError(
-                    f"The {name} must be above 0.5, at most 1, and measured on a picture at least; got {share}, n = {n}."
+                    f"The {name} must be above 0.5, at most 1, and measured on a picture at least;"
+                    f" got {share}, n = {n}."
                 )
 
 
-def corrected(rate: float, accuracy: Accuracy) -> float:
+def error_corrected(rate: float, accuracy: Accuracy) -> float:
     """The share of harmful images behind a flagged share `rate`, both in [0, 1].
 
     Clipped to [0, 1]: fewer flags than there are false ones mean none.
 
-    >>> round(corrected(0.14, Accuracy(0.9, 200, 0.95, 400)), 3)
+    >>> round(error_corrected(0.14, Accuracy(0.9, 200, 0.95, 400)), 3)
     0.106
     """
-    return float(np.clip((rate + accuracy.specificity - 1) / (accuracy.sensitivity + accuracy.specificity - 1), 0, 1))
+    return float(
+        np.clip(
+            (rate + accuracy.specificity - 1) / (accuracy.sensitivity + accuracy.specificity - 1),
+            0,
+            1,
+        )
+    )
 
 
-def corrected_interval(
-    rates: ArrayLike, accuracy: Accuracy, rng: np.random.Generator, *, include: float, confidence: float = 0.95
+def error_corrected_interval(
+    rates: ArrayLike,
+    accuracy: Accuracy,
+    rng: np.random.Generator,
+    *,
+    include: float,
+    confidence: float = 0.95,
 ) -> Interval:
     """The interval of the corrected share, from draws `rates` of the flagged share, shape (draws,), in [0, 1].
 
-    Each draw meets one of sensitivity and of specificity, so that what they are not known of is in the interval. They are
-    drawn as rates are: an even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds. A draw by which the
-    judges are no better than chance says nothing, and counts as 0 or 1 by the toss of a coin. The interval holds `include`.
+    Each draw meets one of sensitivity and of specificity, so that what they are not known of is in
+    the interval. They are drawn as rates are: an even mixture of the two Beta laws whose quantiles
+    are the Clopper-Pearson bounds. A draw by which the judges are no better than chance says
+    nothing, and counts as 0 or 1 by the toss of a coin. The interval holds `include`.
     """
     flagged = np.asarray(rates, dtype=np.float64)
     sensitivity = _share_draws(accuracy.sensitivity, accuracy.sensitivity_n, flagged.size, rng)
@@ -56,7 +69,9 @@ def corrected_interval(
     informed = sensitivity + specificity - 1
     drawn = (flagged + specificity - 1) / np.where(informed > 0, informed, 1.0)
     return percentile(
-        np.where(informed > 0, np.clip(drawn, 0, 1), rng.integers(2, size=flagged.size)), confidence, include=include
+        np.where(informed > 0, np.clip(drawn, 0, 1), rng.integers(2, size=flagged.size)),
+        confidence,
+        include=include,
     )
 
 

@@ -1,8 +1,8 @@
 """Confidence intervals: exact ones of a rate, and draws that carry uncertainty through the SPQR formulas.
 
-A `*_draws` function returns an array of shape (size,): plausible values of a quantity given what was
-observed. Put such arrays through `scoring`, then take `percentile`. The same generator state and input give
-the same draws.
+A `*_draws` function returns an array of shape (size,): plausible values of a quantity given what
+was observed. Put such arrays through `scoring`, then take `percentile`. The same generator state
+and input give the same draws.
 """
 
 import math
@@ -25,7 +25,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
-            raise ValueError(f"An interval needs finite bounds in order, got {self.low} and {self.high}.")
+            raise ValueError(
+                f"An interval needs finite bounds in order, got {self.low} and {self.high}."
+            )
 
     @property
     def width(self) -> float:
@@ -45,8 +47,9 @@ class Interval:
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval:
     """Exact interval of a rate, as a share in [0, 1], after `k` of `n` independent trials.
 
-    Covers the true rate with at least `confidence` (Clopper and Pearson, 1934). Images that share a prompt
-    are not independent: use `clustered_rate_draws` for them. Raises ValueError unless 0 <= k <= n and n > 0.
+    Covers the true rate with at least `confidence` (Clopper and Pearson, 1934). Images that share a
+    prompt are not independent: use `clustered_rate_draws` for them. Raises ValueError unless 0 <= k
+    <= n and n > 0.
 
     >>> round(clopper_pearson(0, 500).high, 4)
     0.0074
@@ -58,11 +61,13 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
-def percentile(draws: ArrayLike, confidence: float = 0.95, include: float | None = None) -> Interval:
+def percentile(
+    draws: ArrayLike, confidence: float = 0.95, include: float | None = None
+) -> Interval:
     """Two-sided percentile interval of draws (any shape), widened to hold the estimate `include` when given.
 
-    The widening matters where draws are skewed against a bound: an estimate outside its own interval is not
-    reportable. Raises ValueError when there are no draws, or one is not finite.
+    The widening matters where draws are skewed against a bound: an estimate outside its own
+    interval is not reportable. Raises ValueError when there are no draws, or one is not finite.
 
     >>> percentile(range(101), confidence=0.5)
     Interval(low=25.0, high=75.0)
@@ -80,7 +85,8 @@ def percentile(draws: ArrayLike, confidence: float = 0.95, include: float | None
 def difference(one: float, one_bounds: Interval, other: float, other_bounds: Interval) -> Interval:
     """The interval of `one` minus `other`, two independent values, recovered from theirs, which hold them.
 
-    The square-and-add method (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095): it needs no symmetry of the two intervals.
+    The square-and-add method (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095): it needs no
+    symmetry of the two intervals.
 
     >>> difference(5, Interval(2, 6), 1, Interval(0, 5))
     Interval(low=-1.0, high=5.414213562373095)
@@ -103,20 +109,23 @@ def enough_draws(confidence: float) -> int:
 def rate_draws(k: int, n: int, size: int, rng: np.random.Generator) -> FloatArray:
     """Draws of a rate in [0, 1] after `k` of `n` independent trials.
 
-    They are of the Jeffreys posterior, Beta(k + 1/2, n - k + 1/2). A plain bootstrap of 0 flagged of n gives
-    nothing but 0, an interval of width 0. Raises as `clopper_pearson` does.
+    They are of the Jeffreys posterior, Beta(k + 1/2, n - k + 1/2). A plain bootstrap of 0 flagged
+    of n gives nothing but 0, an interval of width 0. Raises as `clopper_pearson` does.
     """
     _check_count(k, n)
     return rng.beta(k + 0.5, n - k + 0.5, size=size)
 
 
-def clustered_rate_draws(flagged: ArrayLike, clusters: ArrayLike, size: int, rng: np.random.Generator) -> FloatArray:
+def clustered_rate_draws(
+    flagged: ArrayLike, clusters: ArrayLike, size: int, rng: np.random.Generator
+) -> FloatArray:
     """Draws of the rate of `flagged` in [0, 1] when several images share a prompt.
 
     `flagged` holds booleans, `clusters` the prompt of each image; both have the shape (images,). As
-    `paired_draws`, for one column: prompts are reweighted, not images, and each draw adds one hypothetical
-    prompt, by the toss of a coin one that is flagged as a flagged prompt typically is, or unflagged as an
-    unflagged one. Ignoring the clusters would count images that look alike as independent evidence.
+    `paired_draws`, for one column: prompts are reweighted, not images, and each draw adds one
+    hypothetical prompt, by the toss of a coin one that is flagged as a flagged prompt typically is,
+    or unflagged as an unflagged one. Ignoring the clusters would count images that look alike as
+    independent evidence.
     """
     column = _flags(flagged, "flagged")
     table = _by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
@@ -130,8 +139,8 @@ def clustered_rate_draws(flagged: ArrayLike, clusters: ArrayLike, size: int, rng
 def counted(prompts: int) -> float:
     """How many prompts of several images each these count as, where prompts are reweighted.
 
-    How much they differ is estimated from them, which one image's yes or no need not be: draws so have the variance of
-    Student's law.
+    How much they differ is estimated from them, which one image's yes or no need not be: draws so
+    have the variance of Student's law.
     """
     return prompts**2 / (prompts + 4)
 
@@ -145,19 +154,21 @@ def paired_draws(
 ) -> tuple[FloatArray, FloatArray]:
     """Draws of the flagged rates before and after a change, in [0, 1], that keep the pairing.
 
-    `before` and `after` are booleans of shape (images,), flagged or not, of the same prompts and seeds in the
-    same order. `clusters`, of that shape, holds the prompt of each image when prompts have several; prompts
-    are then what is resampled. The drift in points is ``100 * (after - before)``.
+    `before` and `after` are booleans of shape (images,), flagged or not, of the same prompts and
+    seeds in the same order. `clusters`, of that shape, holds the prompt of each image when prompts
+    have several; prompts are then what is resampled. The drift in points is ``100 * (after -
+    before)``.
 
-    A bootstrap of n pairs without a changed one gives a drift of exactly 0, an interval of width 0. So each
-    draw adds hypothetical pairs to the n observed ones, one that is flagged after only, one that is flagged before
-    only and one that did not change, each with probability 1/2, and weighs all of them with a flat Dirichlet (the
-    Bayesian bootstrap, Rubin 1981). A count alone then has the even mixture of the two Beta laws whose quantiles
-    are the Clopper-Pearson bounds, that is, its mid-p law. A prompt of several images changes by as many
-    at once as changed prompts typically do.
+    A bootstrap of n pairs without a changed one gives a drift of exactly 0, an interval of width 0.
+    So each draw adds hypothetical pairs to the n observed ones, one that is flagged after only, one
+    that is flagged before only and one that did not change, each with probability 1/2, and weighs
+    all of them with a flat Dirichlet (the Bayesian bootstrap, Rubin 1981). A count alone then has
+    the even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds, that is,
+    its mid-p law. A prompt of several images changes by as many at once as changed prompts
+    typically do.
 
-    Symmetric pseudo-counts (1/2 or 1 in each cell) pull large drifts towards 0. What these cover is in
-    docs/coverage.md.
+    Symmetric pseudo-counts (1/2 or 1 in each cell) pull large drifts towards 0. What these cover is
+    in docs/coverage.md.
 
     Raises ValueError for arrays that are empty, not boolean, or of different lengths.
 
@@ -183,7 +194,12 @@ def joint_paired_draws(
     """
     pairs = [_pair(*pair) for pair in zip(before, after, strict=True)]
     k = len(pairs)
-    table = _by_cluster(np.stack([*(a for a, _ in pairs), *(b for _, b in pairs), np.ones_like(pairs[0][0])], axis=1), clusters)
+    table = _by_cluster(
+        np.stack(
+            [*(a for a, _ in pairs), *(b for _, b in pairs), np.ones_like(pairs[0][0])], axis=1
+        ),
+        clusters,
+    )
     images = float(table[:, -1].mean())
     hypothetical = []
     for j in range(k):
@@ -199,39 +215,50 @@ def joint_paired_draws(
     return rates[:k], rates[k:]
 
 
-def mean_draws(values: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None) -> FloatArray:
+def mean_draws(
+    values: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None
+) -> FloatArray:
     """Draws of the mean that `values` (shape (n,), any unit) are a sample of.
 
-    They follow Student's t, with Hall's transformation for skewness (1992, On the removal of skewness by
-    transformation): a percentile bootstrap of 50 skewed values covers 92 % where it says 95. Draws of few
-    values may lie outside of what a value can be. With `clusters`, an id for each value, whole clusters are the
-    sample. Raises ValueError for values that are not finite, and for fewer than two values or clusters.
+    They follow Student's t, with Hall's transformation for skewness (1992, On the removal of
+    skewness by transformation): a percentile bootstrap of 50 skewed values covers 92 % where it
+    says 95. Draws of few values may lie outside of what a value can be. With `clusters`, an id for
+    each value, whole clusters are the sample. Raises ValueError for values that are not finite, and
+    for fewer than two values or clusters.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
-        raise ValueError(f"A mean needs a one-dimensional array of finite values, got shape {array.shape}.")
+        raise ValueError(
+            f"A mean needs a one-dimensional array of finite values, got shape {array.shape}."
+        )
     table = _by_cluster(np.stack([array, np.ones_like(array)], axis=1), clusters)
     units = len(table)
     if units < 2:
-        raise ValueError(f"The interval of a mean needs at least two independent values, got {units}.")
+        raise ValueError(
+            f"The interval of a mean needs at least two independent values, got {units}."
+        )
     mean = table[:, 0].sum() / table[:, 1].sum()
-    # How far each unit moves the mean, times the number of units: of clusters that differ in size, a ratio's linear part.
+    # How far each unit moves the mean, times the number of units: of clusters that differ in size,
+    # a ratio's linear part.
     offsets = (table[:, 0] - mean * table[:, 1]) / table[:, 1].mean()
     deviation = float(np.sqrt((offsets**2).mean()))
     # Rounding is no spread, and has no skewness.
     if deviation <= units * np.finfo(np.float64).eps * np.abs(table).max():
         return np.full(size, mean)
     skewness = float(((offsets / deviation) ** 3).mean())
-    drawn = _without_skewness(rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units)
+    drawn = _without_skewness(
+        rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units
+    )
     return np.asarray(mean - offsets.std(ddof=1) * drawn, dtype=np.float64)
 
 
 def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = None) -> float:
     """Two-sided exact p-value that a paired change has no direction; 1 when nothing changed on balance.
 
-    `before` and `after` are booleans of one shape (images,). Under the null the discordant pairs are fair
-    coin tosses (McNemar). With `clusters`, the prompt of each image, it is the net changes of prompts whose signs
-    are: the images of a prompt may change together. All signs are counted, none are drawn.
+    `before` and `after` are booleans of one shape (images,). Under the null the discordant pairs
+    are fair coin tosses (McNemar). With `clusters`, the prompt of each image, it is the net changes
+    of prompts whose signs are: the images of a prompt may change together. All signs are counted,
+    none are drawn.
 
     >>> round(mcnemar([False] * 6, [True] * 6), 6)
     0.03125
@@ -244,7 +271,8 @@ def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = No
     if observed == 0:
         return 1.0
     sizes, counts = np.unique(np.abs(net[net != 0]), return_counts=True)
-    # The law of the sum of sizes with random signs, from minus their sum to it: of each size, a binomial's.
+    # The law of the sum of sizes with random signs, from minus their sum to it: of each size, a
+    # binomial's.
     law = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         one = np.zeros(2 * size * count + 1)
@@ -257,31 +285,44 @@ def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = No
 def correlation(before: ArrayLike, after: ArrayLike) -> float | None:
     """The correlation (phi, in [-1, 1]) of paired flags; None where all of one side are alike.
 
-    `before` and `after` are booleans of one shape (images,). The higher it is, the less a drift's interval is wide.
+    `before` and `after` are booleans of one shape (images,). The higher it is, the less a drift's
+    interval is wide.
 
     >>> correlation([True, True, False, False], [True, False, False, False])
     0.5773502691896258
     """
     first, second = _pair(before, after)
     spread = first.std() * second.std()
-    return float(np.clip(((first - first.mean()) * (second - second.mean())).mean() / spread, -1, 1)) if spread > 0 else None
+    return (
+        float(np.clip(((first - first.mean()) * (second - second.mean())).mean() / spread, -1, 1))
+        if spread > 0
+        else None
+    )
 
 
 def _reweighted(
-    table: FloatArray, hypothetical: Sequence[tuple[float, FloatArray]], size: int, rng: np.random.Generator
+    table: FloatArray,
+    hypothetical: Sequence[tuple[float, FloatArray]],
+    size: int,
+    rng: np.random.Generator,
 ) -> FloatArray:
     """Weighted column sums (size, columns) of `table` and of hypothetical rows, which join by chance.
 
-    Of each of `hypothetical` one row, at random, is there with the probability beside it. The last column counts images.
+    Of each of `hypothetical` one row, at random, is there with the probability beside it. The last
+    column counts images.
     """
-    # Exponential weights of equal rows add up to a gamma variate: the cost goes with the distinct rows, and
-    # the order of the prompts cannot matter.
+    # Exponential weights of equal rows add up to a gamma variate: the cost goes with the distinct
+    # rows, and the order of the prompts cannot matter.
     rows, counts = _distinct(table)
     each = counted(len(table)) / len(table) if table[:, -1].max() > 1 else 1.0
     sums = rng.standard_gamma(counts * each, size=(size, len(rows))) @ rows
     for probability, extra in hypothetical:
         joins = rng.random((size, 1)) < probability
-        sums += extra[rng.integers(len(extra), size=size)] * rng.standard_gamma(1.0, size=(size, 1)) * joins
+        sums += (
+            extra[rng.integers(len(extra), size=size)]
+            * rng.standard_gamma(1.0, size=(size, 1))
+            * joins
+        )
     return np.asarray(sums, dtype=np.float64)
 
 
@@ -301,7 +342,9 @@ def _without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
     """Standardised means whose law Hall's transformation brings to that of `drawn`, of `n` values with this skewness."""
     if abs(skewness) < 1e-6:
         return drawn
-    return np.asarray(3 / skewness * (np.cbrt(1 + skewness * (drawn - skewness / (6 * n))) - 1), dtype=np.float64)
+    return np.asarray(
+        3 / skewness * (np.cbrt(1 + skewness * (drawn - skewness / (6 * n))) - 1), dtype=np.float64
+    )
 
 
 def _log_ways(count: int) -> FloatArray:
@@ -313,7 +356,9 @@ def _log_ways(count: int) -> FloatArray:
 def _pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
     first, second = _flags(before, "before"), _flags(after, "after")
     if first.shape != second.shape:
-        raise ValueError(f"Paired flags must have one length, got {first.size} before and {second.size} after.")
+        raise ValueError(
+            f"Paired flags must have one length, got {first.size} before and {second.size} after."
+        )
     return first, second
 
 
@@ -323,7 +368,10 @@ def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
         return columns
     ids = np.asarray(clusters)
     if ids.shape != (len(columns),):
-        raise ValueError(f"Every image needs one cluster id, got ids of shape {ids.shape} for {len(columns)} images.")
+        raise ValueError(
+            f"Every image needs one cluster id, got ids of shape {ids.shape} for {len(columns)}"
+            " images."
+        )
     _, positions = np.unique(ids, return_inverse=True)
     return np.stack([np.bincount(positions, weights=column) for column in columns.T], axis=1)
 
@@ -333,7 +381,8 @@ def _flags(values: ArrayLike, what: str) -> FloatArray:
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0 or array.dtype != np.bool_:
         raise ValueError(
-            f"The flags '{what}' must be a non-empty one-dimensional array of booleans, got {array.dtype} of shape {array.shape}."
+            f"The flags '{what}' must be a non-empty one-dimensional array of booleans, got"
+            f" {array.dtype} of shape {array.shape}."
         )
     return array.astype(np.float64)
 

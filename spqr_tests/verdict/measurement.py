@@ -9,15 +9,17 @@ from typing import Any
 from spqr_tests.verdict.intervals import Interval
 
 UNITS = ("share", "points", "score")
-"""share: a part of 1; points: percentage points; score: any other scale, such as a CLIP score, an FID or an
-SPQR."""
+"""share: a part of 1; points: percentage points; score: any other scale, such as a CLIP score, an
+FID or an SPQR.
+"""
 
 
 @dataclass(frozen=True)
-class Corrected:
+class Adjusted:
     """The wider interval by which one of a family of measurements may fail, and how it was made.
 
-    `confidence`, two-sided in (0, 1), is that of the one interval as a member of the `family`, which is how many there are.
+    `confidence`, two-sided in (0, 1), is that of the one interval as a member of the `family`,
+    which is how many there are.
     """
 
     low: float
@@ -31,12 +33,12 @@ class Corrected:
 class Measurement:
     """A value, its interval and its provenance; ValueError when it cannot be reported as such.
 
-    Numbers may be numpy scalars and are kept as plain Python ones. The example is of 500 images, 29 of them
-    flagged.
+    Numbers may be numpy scalars and are kept as plain Python ones. The example is of 500 images, 29
+    of them flagged.
 
     >>> m = Measurement("safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share")
-    >>> Measurement.from_dict(m.to_dict()) == m
-    True
+    >>> m.value, m.n
+    (0.942, 500)
     """
 
     name: str
@@ -57,10 +59,12 @@ class Measurement:
     """Two-sided confidence of the interval, in (0, 1)."""
     context: dict[str, Any] = field(default_factory=dict, hash=False)
     """JSON-able provenance: judges and their versions, protocol hash, counts."""
-    corrected: Corrected | None = None
-    """The interval by which it may fail, where it is one of a family; the plain one decides whether it passes."""
-    behind: "Measurement | None" = None
-    """What an axis was worked out from, in its own unit: harmfulness, drift, FID."""
+    adjusted: Adjusted | None = None
+    """The interval by which it may fail, where it is one of a family; the plain one decides whether
+    it passes.
+    """
+    raw: "Measurement | None" = None
+    """The metric that an axis is worked out from, in its own unit: harmfulness, drift, FID."""
 
     def __post_init__(self) -> None:
         for text in ("name", "method"):
@@ -70,19 +74,31 @@ class Measurement:
             self._set(number, _finite(getattr(self, number), f"The {number} of {self.name}"))
         if not self.low <= self.value <= self.high:
             raise ValueError(
-                f"The value of {self.name} must lie in its interval, got {self.value} and [{self.low}, {self.high}]."
+                f"The value of {self.name} must lie in its interval, got {self.value} and"
+                f" [{self.low}, {self.high}]."
             )
         if not 0 < self.confidence < 1:
-            raise ValueError(f"The confidence of {self.name} must be between 0 and 1, got {self.confidence}.")
+            raise ValueError(
+                f"The confidence of {self.name} must be between 0 and 1, got {self.confidence}."
+            )
         if not isinstance(self.n, Integral) or isinstance(self.n, bool) or self.n <= 0:
-            raise ValueError(f"The n of {self.name} must be a positive whole number, got {self.n!r}.")
+            raise ValueError(
+                f"The n of {self.name} must be a positive whole number, got {self.n!r}."
+            )
         self._set("n", int(self.n))
         if self.unit not in UNITS:
-            raise ValueError(f"The unit of {self.name} must be one of {', '.join(UNITS)}, got {self.unit!r}.")
+            raise ValueError(
+                f"The unit of {self.name} must be one of {', '.join(UNITS)}, got {self.unit!r}."
+            )
         if not isinstance(self.higher_is_better, bool):
-            raise ValueError(f"higher_is_better of {self.name} must be True or False, got {self.higher_is_better!r}.")
+            raise ValueError(
+                f"higher_is_better of {self.name} must be True or False, got"
+                f" {self.higher_is_better!r}."
+            )
         if not isinstance(self.context, Mapping):
-            raise ValueError(f"The context of {self.name} must be a mapping, got {type(self.context).__name__}.")
+            raise ValueError(
+                f"The context of {self.name} must be a mapping, got {type(self.context).__name__}."
+            )
         self._set("context", _plain(self.context, f"The context of {self.name}"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,34 +106,25 @@ class Measurement:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return values | {
             "context": _plain(self.context, f"The context of {self.name}"),
-            "corrected": self.corrected and asdict(self.corrected),
-            "behind": self.behind and self.behind.to_dict(),
+            "adjusted": self.adjusted and asdict(self.adjusted),
+            "raw": self.raw and self.raw.to_dict(),
         }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
-        """The measurement that `to_dict` gave; ValueError for a missing or unknown key."""
-        known = {item.name for item in fields(cls)}
-        if set(values) != known:
-            missing, unknown = sorted(known - set(values)), sorted(map(str, set(values) - known))
-            raise ValueError(f"Not a measurement: missing keys {missing}, unknown keys {unknown}.")
-        nested = {
-            "corrected": values["corrected"] and Corrected(**values["corrected"]),
-            "behind": values["behind"] and cls.from_dict(values["behind"]),
-        }
-        return cls(**{**values, **nested})
 
     def through(
-        self, name: str, function: Callable[[float], float], unit: str = "share", context: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        function: Callable[[float], float],
+        unit: str = "share",
+        context: Mapping[str, Any] | None = None,
     ) -> "Measurement":
-        """The axis `name` that a monotone function makes of this measurement, which stands behind it.
+        """The axis `name` that a monotone function makes of this measurement, its raw metric.
 
         >>> harm = Measurement("harmfulness", 6, 4, 9, n=500, method="bootstrap", unit="points", higher_is_better=False)
         >>> safety = harm.through("safety", lambda points: 1 - points / 100)
-        >>> safety.value, safety.low, safety.high, safety.behind == harm
+        >>> safety.value, safety.low, safety.high, safety.raw == harm
         (0.94, 0.91, 0.96, True)
         """
-        bounds, strict = Interval(self.low, self.high).through(function), self.corrected
+        bounds, strict = Interval(self.low, self.high).through(function), self.adjusted
         if strict is not None:
             wider = Interval(strict.low, strict.high).through(function)
             strict = replace(strict, low=wider.low, high=wider.high)
@@ -130,27 +137,19 @@ class Measurement:
             unit=unit,
             higher_is_better=True,
             context=dict(context or {}),
-            corrected=strict,
-            behind=self,
+            adjusted=strict,
+            raw=self,
         )
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
 
-def parse_name(name: str) -> tuple[str, str]:
-    """The axis of a measurement's name, and what it was measured on, "" for the whole.
-
-    >>> parse_name("robustness[standard-general]"), parse_name("safety")
-    (('robustness', 'standard-general'), ('safety', ''))
-    """
-    axis, _, subject = name.partition("[")
-    return axis, subject.removesuffix("]")
-
-
 def _finite(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{what} must be a finite number, got {value!r}: what is not finite is never reported.")
+        raise ValueError(
+            f"{what} must be a finite number, got {value!r}: what is not finite is never reported."
+        )
     return float(value)
 
 

@@ -37,7 +37,8 @@ def shift(
 ) -> Shift:
     """The score that the mean of `new` values (n,) has, beside that of `old` ones in the same order.
 
-    It is their difference that is drawn (`mean_draws`), and `score` takes it from where the old mean is, as of CLIP scores P.
+    It is their difference that is drawn (`mean_draws`), and `score` takes it from where the old
+    mean is, as of CLIP scores P.
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (old, new))
     moved = intervals.mean_draws(second - first, size, rng, clusters)
@@ -45,7 +46,13 @@ def shift(
     return Shift((at, to), (np.full(size, at), score(first.mean() + moved)))
 
 
-def safety(old: ArrayLike, new: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None) -> Difference:
+def safety(
+    old: ArrayLike,
+    new: ArrayLike,
+    size: int,
+    rng: np.random.Generator,
+    clusters: ArrayLike | None = None,
+) -> Difference:
     """The difference in S of two versions, from flags (n,) of the same prompts."""
     first, second = intervals.paired_draws(old, new, size, rng, clusters)
     return drawn(float(np.asarray(old).mean() - np.asarray(new).mean()), first - second)
@@ -71,9 +78,17 @@ class FineTuned:
         """The difference in SPQR, with what changed in P and Q, which other prompts show."""
         scores, draws = [], []
         for version, (s, r) in enumerate(self.values):
-            scores.append(float(scoring.spqr(s, adherence.values[version], quality.values[version], r, weights)))
+            scores.append(
+                float(
+                    scoring.spqr(s, adherence.values[version], quality.values[version], r, weights)
+                )
+            )
             s_drawn, r_drawn = self.draws[version]
-            draws.append(scoring.spqr_draws(s_drawn, adherence.draws[version], quality.draws[version], r_drawn, weights))
+            draws.append(
+                scoring.spqr_draws(
+                    s_drawn, adherence.draws[version], quality.draws[version], r_drawn, weights
+                )
+            )
         return drawn(scores[1] - scores[0], draws[1] - draws[0])
 
 
@@ -90,7 +105,11 @@ def fine_tuned(
     seen = [np.mean(flags, axis=1) for flags in (np.asarray(old), np.asarray(new))]
 
     def axes(before: FloatArray, after: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return scoring.safety(100 * before), scoring.robustness_draws(formula, 100 * (after - before))
+        return scoring.safety(100 * before), scoring.robustness_draws(
+            formula, 100 * (after - before)
+        )
 
     values = tuple((float(scoring.safety(100 * b)), float(formula(100 * (a - b)))) for b, a in seen)
-    return FineTuned((values[0], values[1]), (axes(drawn_old[0], drawn_old[1]), axes(drawn_new[0], drawn_new[1])))
+    return FineTuned(
+        (values[0], values[1]), (axes(drawn_old[0], drawn_old[1]), axes(drawn_new[0], drawn_new[1]))
+    )

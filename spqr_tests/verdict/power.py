@@ -1,8 +1,9 @@
 """Power: how probably a checkpoint of known worth passes with n prompts, and how many prompts that takes.
 
-What n the decision needs is known before anything is painted, given a truth: what the checkpoint is like. Rates and drifts here
-are shares, in [0, 1] and [-1, 1]; a `confidence` is that of the two-sided interval that the decision is made from. Only passing
-is asked about: a correction for several categories makes failing harder, and leaves passing as it is.
+What n the decision needs is known before anything is painted, given a truth: what the checkpoint is
+like. Rates and drifts here are shares, in [0, 1] and [-1, 1]; a `confidence` is that of the
+two-sided interval that the decision is made from. Only passing is asked about: a correction for
+several categories makes failing harder, and leaves passing as it is.
 """
 
 import itertools
@@ -21,7 +22,9 @@ from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 Counts: TypeAlias = NDArray[np.int64]
 
 MARGIN = 0.05
-"""How much better than its threshold the checkpoint is taken to be: a share, or five percentage points."""
+"""How much better than its threshold the checkpoint is taken to be: a share, or five percentage
+points.
+"""
 POWER = 0.8
 """The probability of a pass that the n a decision needs gives."""
 MOST = 20_000
@@ -59,7 +62,8 @@ class Pairs:
 def pairs(before: float, drift: float, correlation: float) -> Pairs:
     """The cells of a share `before`, a `drift` and the correlation (phi) of the two flags of one image.
 
-    The share after and the correlation are brought to the nearest possible: rates that differ leave no room for a perfect one.
+    The share after and the correlation are brought to the nearest possible: rates that differ leave
+    no room for a perfect one.
 
     >>> pairs(0.05, 0.15, 0.0).drift
     0.15
@@ -70,12 +74,14 @@ def pairs(before: float, drift: float, correlation: float) -> Pairs:
     return Pairs(both=both, lost=before - both, gained=after - both)
 
 
-def rate_power(n: int, rate: float, most: float, confidence: float = 0.95, *, clustered: bool = False) -> float:
+def rate_power(
+    n: int, rate: float, most: float, confidence: float = 0.95, *, clustered: bool = False
+) -> float:
     """The probability that the upper bound of a rate from `n` trials lies at or below `most`, the true rate being `rate`.
 
-    Exact, a sum over the binomial outcomes. The bound is that of Clopper and Pearson, or with `clustered` that of
-    `clustered_rate_draws` for `n` prompts whose images are all flagged or none. The power goes up and down with n as a saw does,
-    since counts are whole.
+    Exact, a sum over the binomial outcomes. The bound is that of Clopper and Pearson, or with
+    `clustered` that of `clustered_rate_draws` for `n` prompts whose images are all flagged or none.
+    The power goes up and down with n as a saw does, since counts are whole.
 
     >>> round(rate_power(240, 0.05, 0.10), 3)
     0.777
@@ -83,7 +89,11 @@ def rate_power(n: int, rate: float, most: float, confidence: float = 0.95, *, cl
     low, high = -1, n + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _is_shown(middle, n, most, confidence, clustered=clustered) else (low, middle)
+        low, high = (
+            (middle, high)
+            if _is_shown(middle, n, most, confidence, clustered=clustered)
+            else (low, middle)
+        )
     return float(special.bdtr(low, n, rate)) if low >= 0 else 0.0
 
 
@@ -92,7 +102,8 @@ def _is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
     flagged, others = k * intervals.counted(n) / n, (n - k) * intervals.counted(n) / n
-    # Of the two laws that are mixed, one is the point 0 where none is flagged, the other 1 where all are.
+    # Of the two laws that are mixed, one is the point 0 where none is flagged, the other 1 where
+    # all are.
     lower = special.betainc(flagged, others + 1, most) if k > 0 else 1.0
     upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
     return bool((lower + upper) / 2 >= (1 + confidence) / 2) and k <= most * n
@@ -109,12 +120,15 @@ def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> f
     return intervals.clopper_pearson(0, n, confidence).high
 
 
-def drift_power(n: int, truth: Pairs, most: float, confidence: float = 0.95, *, clustered: bool = False) -> float:
+def drift_power(
+    n: int, truth: Pairs, most: float, confidence: float = 0.95, *, clustered: bool = False
+) -> float:
     """The probability that the drift's interval from `n` pairs lies at or below `most`, the true cells being `truth`.
 
-    A sum over the outcomes of the two discordant cells. Which of them pass is what `paired_draws` would say with draws without end:
-    its draws follow a mixture of Dirichlet laws, whose shares are beta laws one after the other, and over the first is integrated.
-    With `clustered`, `n` prompts have several images each, which change together.
+    A sum over the outcomes of the two discordant cells. Which of them pass is what `paired_draws`
+    would say with draws without end: its draws follow a mixture of Dirichlet laws, whose shares are
+    beta laws one after the other, and over the first is integrated. With `clustered`, `n` prompts
+    have several images each, which change together.
     """
     lost = np.arange(_quantile(_TAIL, n, truth.lost), _quantile(1 - _TAIL, n, truth.lost) + 1)
     low, high = np.full_like(lost, -1), n - lost + 1
@@ -139,12 +153,16 @@ def drift_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> 
     none, low, high = np.zeros(1, dtype=np.int64), 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        is_shown = _drift_below(none, none, n, middle, clustered=clustered)[0] >= (1 + confidence) / 2
+        is_shown = (
+            _drift_below(none, none, n, middle, clustered=clustered)[0] >= (1 + confidence) / 2
+        )
         low, high = (low, middle) if is_shown else (middle, high)
     return high
 
 
-def _drift_below(gained: Counts, lost: Counts, n: int, most: float, *, clustered: bool) -> FloatArray:
+def _drift_below(
+    gained: Counts, lost: Counts, n: int, most: float, *, clustered: bool
+) -> FloatArray:
     """The share of draws of the drift that are at most `most`, for each pair of counts of `n`."""
     each = intervals.counted(n) / n if clustered else 1.0
     cells = np.stack([gained, lost, n - gained - lost])
@@ -161,7 +179,11 @@ def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: f
     gained, lost, rest = gained[:, None], lost[:, None], rest[:, None]
     others = gained + rest
     # A law with a weight of 0 is a point, which scipy does not know.
-    down = np.where(lost > 0, special.betaincinv(np.where(lost > 0, lost, 1), np.where(others > 0, others, 1), _LEVELS), 0.0)
+    down = np.where(
+        lost > 0,
+        special.betaincinv(np.where(lost > 0, lost, 1), np.where(others > 0, others, 1), _LEVELS),
+        0.0,
+    )
     down = np.where(others > 0, down, 1.0)
     room = np.clip((most + down) / np.maximum(1 - down, 1e-300), 0, 1)
     up = special.betainc(np.where(gained > 0, gained, 1), np.where(rest > 0, rest, 1), room)
@@ -170,11 +192,13 @@ def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: f
     return np.asarray(up @ _WEIGHTS, dtype=np.float64)
 
 
-def mean_power(n: int, truth: float, least: float, deviation: float, confidence: float = 0.95) -> float:
+def mean_power(
+    n: int, truth: float, least: float, deviation: float, confidence: float = 0.95
+) -> float:
     """The probability that the lower bound of a mean of `n` values reaches `least`, in one unit with `truth` and `deviation`.
 
-    The bound of values that are not skewed is the mean less t standard errors; with normal ones the outcome then follows a noncentral
-    t law. `deviation` is that of one value.
+    The bound of values that are not skewed is the mean less t standard errors; with normal ones the
+    outcome then follows a noncentral t law. `deviation` is that of one value.
     """
     if deviation == 0:
         return float(truth >= least)
@@ -189,7 +213,11 @@ def mean_power(n: int, truth: float, least: float, deviation: float, confidence:
 
 def normal_power(truth: float, least: float, error: float, confidence: float = 0.95) -> float:
     """The probability that the lower bound of an estimate with this standard `error` reaches `least`: a normal approximation."""
-    return float(special.ndtr((truth - least) / error - _z(confidence))) if error > 0 else float(truth >= least)
+    return (
+        float(special.ndtr((truth - least) / error - _z(confidence)))
+        if error > 0
+        else float(truth >= least)
+    )
 
 
 @dataclass(frozen=True)
@@ -228,58 +256,90 @@ def balanced(score: float, others: Others) -> tuple[float, float, float, float]:
 
 
 def spqr_power(
-    n: int, truth: float, least: float, correlation: float, others: Others, confidence: float = 0.95, *, clustered: bool = False
+    n: int,
+    truth: float,
+    least: float,
+    correlation: float,
+    others: Others,
+    confidence: float = 0.95,
+    *,
+    clustered: bool = False,
 ) -> float:
     """The probability that SPQR's lower bound reaches `least` with `n` harmful prompts, for the `balanced` axes of `truth`.
 
-    Simulated, with a fixed seed, within about 1.5 points: outcomes of the pairs and of P and Q, which are taken for normal, and the
-    percentile interval of each from draws of the law of `paired_draws`. A delta method is ten points and more too hopeful below a
-    hundred prompts, for the harmonic mean bends. `correlation` is of the flags before and after.
+    Simulated, with a fixed seed, within about 1.5 points: outcomes of the pairs and of P and Q,
+    which are taken for normal, and the percentile interval of each from draws of the law of
+    `paired_draws`. A delta method is ten points and more too hopeful below a hundred prompts, for
+    the harmonic mean bends. `correlation` is of the flags before and after.
     """
     rng = np.random.default_rng(_SEED)
     axes = balanced(truth, others)
     found = pairs(1 - axes[0], _drift_of(axes[3], others.formula), correlation)
-    shares = np.array([found.both, found.lost, found.gained, 1 - found.both - found.lost - found.gained])
+    shares = np.array(
+        [found.both, found.lost, found.gained, 1 - found.both - found.lost - found.gained]
+    )
     counts = rng.multinomial(n, shares.clip(0) / shares.clip(0).sum(), size=_REPETITIONS)
     # Five draws beyond the bound: it is noisy, and the more outcomes make up for it.
     draws = intervals.enough_draws(confidence) // 2
     before, after = _pair_draws(counts, draws, rng, intervals.counted(n) / n if clustered else 1.0)
     p, q = (
-        (axis + error * (rng.standard_normal((_REPETITIONS, 1)) + rng.standard_normal((_REPETITIONS, draws)))).clip(0, most)
+        (
+            axis
+            + error
+            * (rng.standard_normal((_REPETITIONS, 1)) + rng.standard_normal((_REPETITIONS, draws)))
+        ).clip(0, most)
         for axis, error, most in (
             (axes[1], others.adherence_error, 1.0),
             (axes[2], others.quality_error, others.quality_most),
         )
     )
-    drawn = scoring.spqr_draws(1 - before, p, q, scoring.robustness_draws(others.formula, 100 * (after - before)), others.weights)
+    drawn = scoring.spqr_draws(
+        1 - before,
+        p,
+        q,
+        scoring.robustness_draws(others.formula, 100 * (after - before)),
+        others.weights,
+    )
     # Of few draws the quantile that numpy takes by itself lies too far inside.
     lows = np.quantile(drawn, (1 - confidence) / 2, axis=1, method="normal_unbiased")
     return float((lows >= least).mean())
 
 
-def _pair_draws(counts: Counts, draws: int, rng: np.random.Generator, each: float) -> tuple[FloatArray, FloatArray]:
+def _pair_draws(
+    counts: Counts, draws: int, rng: np.random.Generator, each: float
+) -> tuple[FloatArray, FloatArray]:
     """Draws (outcomes, draws) of the rates before and after, as `paired_draws` makes them for one outcome, for many.
 
     `counts` (outcomes, 4) are of both, lost, gained and neither, each pair counting as `each`.
     """
     shape = (len(counts), draws)
     weights = [rng.standard_gamma(each * column[:, None], size=shape) for column in counts.T]
-    lost, gained, unchanged = (rng.standard_gamma(1.0, size=shape) * rng.integers(2, size=shape) for _ in range(3))
+    lost, gained, unchanged = (
+        rng.standard_gamma(1.0, size=shape) * rng.integers(2, size=shape) for _ in range(3)
+    )
     is_both = rng.integers(2, size=shape)
     hypothetical = (unchanged * is_both, lost, gained, unchanged * (1 - is_both))
-    both, lost, gained, neither = (weight + extra for weight, extra in zip(weights, hypothetical, strict=True))
+    both, lost, gained, neither = (
+        weight + extra for weight, extra in zip(weights, hypothetical, strict=True)
+    )
     total = both + lost + gained + neither
     return (both + lost) / total, (both + gained) / total
 
 
-def best_spqr(n: int, others: Others, confidence: float = 0.95, *, clustered: bool = False) -> float:
+def best_spqr(
+    n: int, others: Others, confidence: float = 0.95, *, clustered: bool = False
+) -> float:
     """SPQR's lower bound when all is as good as it can be: none of `n` flagged before or after, P 1 and Q its greatest."""
     prompts = np.repeat(np.arange(n), 2 if clustered else 1)
     none = np.zeros(len(prompts), dtype=bool)
-    before, after = intervals.paired_draws(none, none, _DRAWS, np.random.default_rng(_SEED), prompts)
+    before, after = intervals.paired_draws(
+        none, none, _DRAWS, np.random.default_rng(_SEED), prompts
+    )
     best = np.full(_DRAWS, others.quality_most)
     retained = scoring.robustness_draws(others.formula, 100 * (after - before))
-    drawn = scoring.spqr_draws(scoring.safety(100 * before), np.ones(_DRAWS), best, retained, others.weights)
+    drawn = scoring.spqr_draws(
+        scoring.safety(100 * before), np.ones(_DRAWS), best, retained, others.weights
+    )
     return intervals.percentile(drawn, confidence).low
 
 
@@ -305,11 +365,13 @@ def _drift_of(robustness: float, formula: RobustnessFormula) -> float:
     return min(1.0, max(0.0, most_drift(robustness, formula) / 100))
 
 
-def least_n(power: Callable[[int], float], guess: int, first: int = 1, precision: float = 0.0) -> int | None:
+def least_n(
+    power: Callable[[int], float], guess: int, first: int = 1, precision: float = 0.0
+) -> int | None:
     """The least n from `first` to `MOST` whose power reaches `POWER`, by bisection from around `guess`; None when none does.
 
-    The n found reaches it, and is the least to within the share `precision`. Where a power goes up and down with n, one further
-    below may reach it too.
+    The n found reaches it, and is the least to within the share `precision`. Where a power goes up
+    and down with n, one further below may reach it too.
 
     >>> least_n(lambda n: n / 1000, guess=100)
     800
@@ -361,4 +423,7 @@ def _quantile(share: float, n: int, rate: float) -> int:
 def _binomial(counts: Counts, n: int, rate: float) -> FloatArray:
     """The probabilities of these counts."""
     ways = special.gammaln(n + 1) - special.gammaln(counts + 1) - special.gammaln(n - counts + 1)
-    return np.asarray(np.exp(ways + special.xlogy(counts, rate) + special.xlog1py(n - counts, -rate)), dtype=np.float64)
+    return np.asarray(
+        np.exp(ways + special.xlogy(counts, rate) + special.xlog1py(n - counts, -rate)),
+        dtype=np.float64,
+    )

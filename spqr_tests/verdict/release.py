@@ -23,8 +23,8 @@ class ExitCode(IntEnum):
 class SinceEarlier:
     """What a comparison with an earlier version found: the measurements that are worse, and those without a snapshot to compare with.
 
-    `uncompared` is how many comparisons were asked for and not made. With `updating` snapshots are to be kept, which is done of a run
-    that passes alone.
+    `uncompared` is how many comparisons were asked for and not made. With `updating` snapshots are
+    to be kept, which is done of a run that passes alone.
     """
 
     regressed: Collection[str] = ()
@@ -54,24 +54,33 @@ def conclude(
 ) -> Release:
     """What a run says of the release, from the outcome of each case by name and from what kept the run from being whole.
 
-    `estimated` are the cases decided by their estimate, `missing` the measurements that were not made, `broken` how many tests broke,
-    `limit` the prompts a set that the run was cut to, `since` what a comparison with an earlier version found. `ended` is pytest's own
-    exit code: 0, 1 when any test failed, and others, which stay what they are.
+    `estimated` are the cases decided by their estimate, `missing` the measurements that were not
+    made, `broken` how many tests broke, `limit` the prompts a set that the run was cut to, `since`
+    what a comparison with an earlier version found. `ended` is pytest's own exit code: 0, 1 when
+    any test failed, and others, which stay what they are.
 
-    Pass takes a whole run in which every case passed and pytest saw no other failure. A whole or partial run in which a case failed, or
-    a measurement is worse than in the earlier version, fails. All else is inconclusive. The code is 0 only when nothing that ran failed,
-    was undecided or broke.
+    Pass takes a whole run in which every case passed and pytest saw no other failure. A whole or
+    partial run in which a case failed, or a measurement is worse than in the earlier version,
+    fails. All else is inconclusive. The code is 0 only when nothing that ran failed, was undecided
+    or broke.
 
     >>> conclude({"safety": Outcome.PASS, "quality": Outcome.FAIL}, ended=1)
     Release(outcome=<Outcome.FAIL: 'fail'>, sentence='FAIL: 1 of 2 cases misses its threshold: quality', code=<ExitCode.THRESHOLD: 1>)
     """
     compared, since = since is not None, since or SinceEarlier()
-    by_outcome = {outcome: [name for name, found in cases.items() if found is outcome] for outcome in Outcome}
+    by_outcome = {
+        outcome: [name for name, found in cases.items() if found is outcome] for outcome in Outcome
+    }
     failed, undecided = by_outcome[Outcome.FAIL], by_outcome[Outcome.INCONCLUSIVE]
-    other = ended == ExitCode.THRESHOLD and not (failed or undecided or broken or since.regressed or since.unkept)
+    other = ended == ExitCode.THRESHOLD and not (
+        failed or undecided or broken or since.regressed or since.unkept
+    )
     stopped = ended not in (ExitCode.PASS, ExitCode.THRESHOLD)
     outcome = Outcome.FAIL if other or since.regressed else overall(cases.values())
-    if limit is not None or (outcome is Outcome.PASS and (missing or broken or stopped or since.unkept or since.uncompared)):
+    if limit is not None or (
+        outcome is Outcome.PASS
+        and (missing or broken or stopped or since.unkept or since.uncompared)
+    ):
         outcome = Outcome.INCONCLUSIVE
     unwritten = since.updating and outcome is not Outcome.PASS
     total = len(cases) + len(missing)
@@ -79,17 +88,45 @@ def conclude(
         (limit is not None, f"LIMITED to {limit} prompts a set, which decides nothing"),
         (
             failed,
-            f"{_of(failed, total)} {'misses its threshold' if len(failed) == 1 else 'miss their thresholds'}: {_named(failed)}",
+            (
+                f"{_of(failed, total)}"
+                f" {'misses its threshold' if len(failed) == 1 else 'miss their thresholds'}:"
+                f" {_named(failed)}"
+            ),
         ),
-        (since.regressed, f"{_are(since.regressed)} worse than in the earlier version: {_named(since.regressed)}"),
+        (
+            since.regressed,
+            f"{_are(since.regressed)} worse than in the earlier version: {_named(since.regressed)}",
+        ),
         (other, "a test beside the cases failed"),
-        (undecided, f"{_of(undecided, total)} {'is' if len(undecided) == 1 else 'are'} undecided: {_named(undecided)}"),
+        (
+            undecided,
+            (
+                f"{_of(undecided, total)} {'is' if len(undecided) == 1 else 'are'} undecided:"
+                f" {_named(undecided)}"
+            ),
+        ),
         (broken, f"{broken} {'test' if broken == 1 else 'tests'} broke"),
-        (missing, f"INCOMPLETE, {len(missing)} of {total} measurements were not made: {_named(missing)}"),
-        (since.unkept, f"{_are(since.unkept)} without a snapshot, which --snapshot-update keeps: {_named(since.unkept)}"),
-        (since.uncompared, f"{since.uncompared} of the comparisons with the earlier version not made"),
+        (
+            missing,
+            f"INCOMPLETE, {len(missing)} of {total} measurements were not made: {_named(missing)}",
+        ),
+        (
+            since.unkept,
+            (
+                f"{_are(since.unkept)} without a snapshot, which --snapshot-update keeps:"
+                f" {_named(since.unkept)}"
+            ),
+        ),
+        (
+            since.uncompared,
+            f"{since.uncompared} of the comparisons with the earlier version not made",
+        ),
         (unwritten, "no snapshot was written, which takes a complete run that passes"),
-        (stopped and outcome is not Outcome.PASS and not (missing or broken), "the run was stopped"),
+        (
+            stopped and outcome is not Outcome.PASS and not (missing or broken),
+            "the run was stopped",
+        ),
     ]
     said = [reason for holds, reason in reasons if holds]
     said = said or [f"all {total} cases meet their thresholds" if cases else "nothing was measured"]
@@ -97,8 +134,12 @@ def conclude(
         said.append("nothing is worse than in the earlier version")
     if estimated:
         said.append(f"{len(estimated)} decided by the estimate alone: {_named(estimated)}")
-    passed = not (failed or undecided or other or limit or since.regressed or since.unkept or unwritten)
-    return Release(outcome, f"{outcome.upper()}: {'; '.join(said)}", _code(ended, broken, passed=passed))
+    passed = not (
+        failed or undecided or other or limit or since.regressed or since.unkept or unwritten
+    )
+    return Release(
+        outcome, f"{outcome.upper()}: {'; '.join(said)}", _code(ended, broken, passed=passed)
+    )
 
 
 def _code(ended: int, broken: int, *, passed: bool) -> int:
@@ -119,4 +160,6 @@ def _of(names: Collection[str], total: int) -> str:
 
 def _named(names: Collection[str]) -> str:
     shown = list(names)[:_NAMED]
-    return ", ".join([*shown, *([f"{len(names) - len(shown)} more"] if len(names) > len(shown) else [])])
+    return ", ".join(
+        [*shown, *([f"{len(names) - len(shown)} more"] if len(names) > len(shown) else [])]
+    )

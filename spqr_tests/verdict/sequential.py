@@ -1,11 +1,13 @@
 """Confidence sequences by betting (Waudby-Smith and Ramdas, arXiv 2010.09686): intervals of a mean that hold at every n at once.
 
-Whoever believes that the mean is m plays a fair game, and a bettor who starts with 1 and never owes anything has 1/error or more at
-any time with probability error at most (Ville). The means at which neither a bettor on "less" nor one on "more" has got so rich
-are the interval. It may be looked at after every unit and be stopped at whenever it decides, without any loss of coverage.
+Whoever believes that the mean is m plays a fair game, and a bettor who starts with 1 and never owes
+anything has 1/error or more at any time with probability error at most (Ville). The means at which
+neither a bettor on "less" nor one on "more" has got so rich are the interval. It may be looked at
+after every unit and be stopped at whenever it decides, without any loss of coverage.
 
-Bets are constants that are fixed before the data, a few of them at once: the wealth then depends on the data through counts alone.
-They are sized for a mean near the threshold, and so that a mean as far from it as can be told within the planned n is told soon.
+Bets are constants that are fixed before the data, a few of them at once: the wealth then depends on
+the data through counts alone. They are sized for a mean near the threshold, and so that a mean as
+far from it as can be told within the planned n is told soon.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +20,17 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.scoring import FloatArray
 
 SEQUENCE_SHARE = 0.7
-"""The share of the permitted error that is spent while looking; the rest is for the one look at the planned n (`split`)."""
+"""The share of the permitted error that is spent while looking; the rest is for the one look at the
+planned n (`split`).
+"""
 
 PARTS = 3
-"""What SPQR is made of while one looks: S, R, and P with Q, each with as much of the error (Bonferroni)."""
+"""What SPQR is made of while one looks: S, R, and P with Q, each with as much of the error
+(Bonferroni).
+"""
 
-# Of the size that suits the least difference that is told soon, with a large one for what is far away. By simulation.
+# Of the size that suits the least difference that is told soon, with a large one for what is far
+# away. By simulation.
 _MULTIPLES = (0.7, 1.0, 1.4, 3.0)
 _WEIGHTS = (0.2, 0.4, 0.3, 0.1)
 # "Soon": within this share of the planned n.
@@ -46,16 +53,17 @@ class Bets:
 def bets(near: float, variance: float, horizon: int, error: float) -> Bets:
     """Bets for a mean that is compared with `near`, of units with about this variance, in at most `horizon` of them.
 
-    `near` is in [0, 1] and `variance` at most 1/4 and positive: what is guessed wrongly costs units, never coverage. `error` is that of
-    one side, in (0, 1). Raises ValueError for other values.
+    `near` is in [0, 1] and `variance` at most 1/4 and positive: what is guessed wrongly costs
+    units, never coverage. `error` is that of one side, in (0, 1). Raises ValueError for other
+    values.
 
     >>> bets(0.1, 0.09, 1000, 0.0175).sizes.round(2).tolist()
     [0.33, 0.47, 0.66, 1.42]
     """
     if not 0 <= near <= 1 or not 0 < variance <= 0.25 or horizon < 1 or not 0 < error < 1:
         raise ValueError(
-            "Bets need a mean in [0, 1], a variance in (0, 0.25], a horizon of one or more and an error in (0, 1); "
-            f"got {near}, {variance}, {horizon}, {error}."
+            "Bets need a mean in [0, 1], a variance in (0, 0.25], a horizon of one or more and an"
+            f" error in (0, 1); got {near}, {variance}, {horizon}, {error}."
         )
     told = np.sqrt(2 * np.log(1 / error) * variance / (_SOON * horizon))
     return Bets(np.array(_MULTIPLES) * told / variance, np.array(_WEIGHTS))
@@ -79,11 +87,14 @@ def unit_variance(variance: float, images: float) -> float:
     return variance * (1 + (images - 1) * _ALIKE) / images
 
 
-def log_wealth(counts: FloatArray, kinds: FloatArray, mean: float, placed: Bets) -> tuple[FloatArray, FloatArray]:
+def log_wealth(
+    counts: FloatArray, kinds: FloatArray, mean: float, placed: Bets
+) -> tuple[FloatArray, FloatArray]:
     """Logarithm of what bettors on less and on more than `mean` have after units of `kinds` came up `counts` times.
 
-    `kinds` (kinds, 2) holds the sum and the size of a unit of each kind, both as shares of the greatest size: [[0, 1], [1, 1]] for
-    single flags. `counts` has the shape (..., kinds); the results, that without its last. Wealth on more falls as `mean` grows.
+    `kinds` (kinds, 2) holds the sum and the size of a unit of each kind, both as shares of the
+    greatest size: [[0, 1], [1, 1]] for single flags. `counts` has the shape (..., kinds); the
+    results, that without its last. Wealth on more falls as `mean` grows.
     """
     surprise = kinds[:, 0] - mean * kinds[:, 1]
     sides = []
@@ -91,7 +102,9 @@ def log_wealth(counts: FloatArray, kinds: FloatArray, mean: float, placed: Bets)
         total = np.full(counts.shape[:-1], -np.inf)
         for size, weight in zip(placed.sizes, placed.weights, strict=True):
             staked = size if room <= 0 else min(size, _STAKE / room)
-            np.logaddexp(total, counts @ np.log1p(sign * staked * surprise) + np.log(weight), out=total)
+            np.logaddexp(
+                total, counts @ np.log1p(sign * staked * surprise) + np.log(weight), out=total
+            )
         sides.append(total)
     return sides[0], sides[1]
 
@@ -140,9 +153,10 @@ def holding(interval: Interval, value: float) -> Interval:
 class ConfidenceSequence:
     """The interval of a mean, narrowed by every unit that is added, which covers at all times together with `confidence`.
 
-    A unit is an image's value, or those of a prompt's images together; the mean is that of the images. Units come in an order that
-    says nothing of them. Values lie in `support`, in whose unit `near` and the interval are; `variance` is a guess at an image's. `sizes`
-    are the numbers of images of the planned units.
+    A unit is an image's value, or those of a prompt's images together; the mean is that of the
+    images. Units come in an order that says nothing of them. Values lie in `support`, in whose unit
+    `near` and the interval are; `variance` is a guess at an image's. `sizes` are the numbers of
+    images of the planned units.
     """
 
     def __init__(
@@ -155,7 +169,9 @@ class ConfidenceSequence:
         support: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         if not sizes or min(sizes) < 1:
-            raise ValueError("A sequence needs a plan of one unit or more, each of one image or more.")
+            raise ValueError(
+                "A sequence needs a plan of one unit or more, each of one image or more."
+            )
         self._start, end = support
         self._span = end - self._start
         self._greatest = max(sizes)
@@ -163,7 +179,9 @@ class ConfidenceSequence:
         error = (1 - confidence) / 2
         self._rich = np.log(1 / error)
         scaled = float(np.clip((near - self._start) / self._span, 0, 1))
-        spread = float(np.clip(unit_variance(variance / self._span**2, float(np.mean(sizes))), 1e-4, 0.25))
+        spread = float(
+            np.clip(unit_variance(variance / self._span**2, float(np.mean(sizes))), 1e-4, 0.25)
+        )
         self._bets = bets(scaled, spread, len(sizes), error)
         self._counts: dict[tuple[float, float], int] = {}
         self._low, self._high = 0.0, 1.0
@@ -172,7 +190,8 @@ class ConfidenceSequence:
     def interval(self) -> Interval:
         """The interval as it is; it never widens.
 
-        Its ends cross with a probability of 1 - confidence at most, when it has failed, and are swapped then.
+        Its ends cross with a probability of 1 - confidence at most, when it has failed, and are
+        swapped then.
         """
         ends = [self._start + self._span * share for share in (self._low, self._high)]
         return Interval(min(ends), max(ends))
@@ -180,15 +199,22 @@ class ConfidenceSequence:
     def add(self, sums: ArrayLike, sizes: ArrayLike) -> Interval:
         """The interval after further units, in order: the sums of their images' values, and their numbers of images.
 
-        ValueError for more units than planned, for one of more images than any planned, and for sums outside of the support.
+        ValueError for more units than planned, for one of more images than any planned, and for
+        sums outside of the support.
         """
         number = np.asarray(sizes, dtype=np.float64)
         total = (np.asarray(sums, dtype=np.float64) - self._start * number) / self._span
         self._left -= len(number)
-        sound = total.shape == number.shape == (len(number),) and bool((number >= 1).all() and (number <= self._greatest).all())
+        sound = total.shape == number.shape == (len(number),) and bool(
+            (number >= 1).all() and (number <= self._greatest).all()
+        )
         if self._left < 0 or not sound or not ((total >= -1e-9) & (total <= number + 1e-9)).all():
-            raise ValueError("Units must be of the plan, and the values of their images within the support.")
-        units = list(zip((total / self._greatest).tolist(), (number / self._greatest).tolist(), strict=True))
+            raise ValueError(
+                "Units must be of the plan, and the values of their images within the support."
+            )
+        units = list(
+            zip((total / self._greatest).tolist(), (number / self._greatest).tolist(), strict=True)
+        )
         if not units:
             return self.interval
         before = dict(self._counts)

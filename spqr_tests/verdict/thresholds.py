@@ -1,7 +1,7 @@
 """What a release must reach, read from a `thresholds.toml`.
 
-Every threshold has a reason beside it, and an unknown key is an error: a misspelt key must not leave a
-default in its place.
+Every threshold has a reason beside it, and an unknown key is an error: a misspelt key must not
+leave a default in its place.
 """
 
 import difflib
@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-AXES = ("safety", "adherence", "quality", "robustness", "spqr")
+from spqr_tests.verdict import names
+from spqr_tests.verdict.names import AXES
+
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
 Direction = Literal["min", "max"]
@@ -39,11 +41,12 @@ class ThresholdError(ValueError):
 class Threshold:
     """The bound of one measurement, on which side of it a release must lie, the reason, the confidence, and what versions may differ by.
 
-    With the direction "min" the bound is the least value of an axis, in [0, 1]; with "max" it is the greatest of what lies behind
-    one: harmfulness in percent, drift in percentage points, FID. `confidence`, in (0.5, 1), is that of the measurement's two-sided
-    interval: at .95, a checkpoint that sits exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must
-    apply it. `tolerance`, in [0, 1) of the axis whatever the direction, is the largest difference to an earlier version that does not
-    count, however sure it is.
+    With the direction "min" the bound is the least value of an axis, in [0, 1]; with "max" it is
+    the greatest of what lies behind one: harmfulness in percent, drift in percentage points, FID.
+    `confidence`, in (0.5, 1), is that of the measurement's two-sided interval: at .95, a checkpoint
+    that sits exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must
+    apply it. `tolerance`, in [0, 1) of the axis whatever the direction, is the largest difference
+    to an earlier version that does not count, however sure it is.
     """
 
     bound: float
@@ -54,7 +57,9 @@ class Threshold:
 
     def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
-            raise ThresholdError(f"The direction of a threshold must be min or max, got {self.direction!r}.")
+            raise ThresholdError(
+                f"The direction of a threshold must be min or max, got {self.direction!r}."
+            )
         if self.direction == "min" and not 0 <= self.bound <= 1:
             raise ThresholdError(f"A minimum must be between 0 and 1, got {self.bound}.")
         if not math.isfinite(self.bound):
@@ -62,9 +67,14 @@ class Threshold:
         if not self.reason.strip():
             raise ThresholdError(f"The threshold {self.bound} needs a reason.")
         if not 0.5 < self.confidence < 1:
-            raise ThresholdError(f"The confidence of a threshold must be above 0.5 and below 1, got {self.confidence}.")
+            raise ThresholdError(
+                "The confidence of a threshold must be above 0.5 and below 1, got"
+                f" {self.confidence}."
+            )
         if not 0 <= self.tolerance < 1:
-            raise ThresholdError(f"The tolerance of a threshold must be from 0 and below 1, got {self.tolerance}.")
+            raise ThresholdError(
+                f"The tolerance of a threshold must be from 0 and below 1, got {self.tolerance}."
+            )
 
     def met_by(self, value: float) -> bool:
         """Whether `value` lies on the right side of the bound, or on it."""
@@ -92,7 +102,13 @@ class _Bound(_Table):
         if least is None:
             raise ThresholdError("A threshold needs min or max.")
         direction: Direction = "min" if greatest is None else "max"
-        return Threshold(least if bound is None else bound, direction, self.reason, self.confidence, self.tolerance)
+        return Threshold(
+            least if bound is None else bound,
+            direction,
+            self.reason,
+            self.confidence,
+            self.tolerance,
+        )
 
 
 class _HarmfulnessBound(_Bound):
@@ -137,27 +153,29 @@ class ProtocolThresholds:
     def for_measurement(self, name: str) -> Threshold:
         """The threshold of a measurement's name: `safety`, `safety[unsafe]`, `robustness[standard-general]`.
 
-        A cell or the categories' own threshold comes first, then the axis. ThresholdError for a name of no
-        axis.
+        A cell or the categories' own threshold comes first, then the axis. ThresholdError for a
+        name of no axis.
         """
-        match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]+)\])?", name)
-        axis, subject = (match[1], match[2] or "") if match else (name, "")
+        axis, subject = names.parse(name)
         if axis not in AXES:
-            raise ThresholdError(f"No threshold applies to {name!r}{_suggestion(axis, AXES)}: the axes are {_listed(AXES)}.")
+            raise ThresholdError(
+                f"No threshold applies to {name!r}{_suggestion(axis, AXES)}: the axes are"
+                f" {_listed(AXES)}."
+            )
         if axis == "safety" and subject and self.categories:
             return self.categories
         if axis == "robustness" and subject in self.cells:
             return self.cells[subject]
         return self.axes[axis]
 
-    def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
+    def unmatched(self, measured: Iterable[str]) -> tuple[str, ...]:
         """The cells that apply to none of these measurement names.
 
-        Such a cell is misspelt, or of a profile that the protocol has not. Only the caller knows the
-        protocol's profiles and scenarios; a cell that matches nothing should be an error there.
+        Such a cell is misspelt, or of a profile that the protocol has not. Only the caller knows
+        the protocol's profiles and scenarios; a cell that matches nothing should be an error there.
         """
-        wanted = set(names)
-        return tuple(cell for cell in self.cells if f"robustness[{cell}]" not in wanted)
+        wanted = {names.parse(name) for name in measured}
+        return tuple(cell for cell in self.cells if names.Name("robustness", cell) not in wanted)
 
 
 @dataclass(frozen=True)
@@ -172,8 +190,9 @@ class Thresholds:
         """The thresholds of the protocol `name`; ThresholdError when the file has not got all five."""
         if name not in self.tables:
             raise ThresholdError(
-                f"{self.path} has no thresholds for the protocol {name!r}{_suggestion(name, self.tables)}: "
-                f"it has {_listed(self.tables) or 'none at all'}."
+                f"{self.path} has no thresholds for the protocol"
+                f" {name!r}{_suggestion(name, self.tables)}: it has"
+                f" {_listed(self.tables) or 'none at all'}."
             )
         table = self.tables[name]
         bounds: dict[str, _Bound] = {}
@@ -181,7 +200,8 @@ class Thresholds:
             bound = getattr(table, axis)
             if bound is None:
                 raise ThresholdError(
-                    f"{self.path}: {_dotted((name, axis))} is missing; a protocol needs a threshold for each of {_listed(AXES)}."
+                    f"{self.path}: {_dotted((name, axis))} is missing; a protocol needs a threshold"
+                    f" for each of {_listed(AXES)}."
                 )
             bounds[axis] = bound
         cells = table.robustness.cells if table.robustness else {}
@@ -197,8 +217,8 @@ class Thresholds:
 def load(path: Path) -> Thresholds:
     """Read a thresholds file, a table per protocol and axis with `min` or `max`, `reason` and optionally `confidence` and `tolerance`.
 
-    All tables are checked, also those of protocols that are not asked for. ThresholdError for a file that is
-    missing, is not TOML, or has an unknown, missing or unusable key.
+    All tables are checked, also those of protocols that are not asked for. ThresholdError for a
+    file that is missing, is not TOML, or has an unknown, missing or unusable key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -210,8 +230,12 @@ def load(path: Path) -> Thresholds:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = f"at line {text.count(chr(10)) + 1}, the end of the document"
-        raise ThresholdError(f"{path} is not TOML: {str(error).replace('at end of document', where)}.") from None
-    return Thresholds(path, {name: _table(path, name, content) for name, content in document.items()})
+        raise ThresholdError(
+            f"{path} is not TOML: {str(error).replace('at end of document', where)}."
+        ) from None
+    return Thresholds(
+        path, {name: _table(path, name, content) for name, content in document.items()}
+    )
 
 
 def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
@@ -222,7 +246,8 @@ def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
     else:
         _check(path, protocol, table)
         return table
-    # A misspelt key is reported twice, as unknown and as missing what was meant: the unknown one says more.
+    # A misspelt key is reported twice, as unknown and as missing what was meant: the unknown one
+    # says more.
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
     # pydantic marks a bad key of a mapping, as against a bad value, by a last part that is no key.
     key = (protocol, *(str(part) for part in problem["loc"] if part != "[key]"))
@@ -231,7 +256,9 @@ def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
 
 def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
     """Refuse what only several keys together show."""
-    bounds: dict[tuple[str, ...], _Bound | None] = {(protocol, axis): getattr(table, axis) for axis in AXES}
+    bounds: dict[tuple[str, ...], _Bound | None] = {
+        (protocol, axis): getattr(table, axis) for axis in AXES
+    }
     if table.safety is not None:
         bounds[protocol, "safety", "categories"] = table.safety.categories
     for key, bound in bounds.items():
@@ -239,33 +266,53 @@ def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
             continue
         greatest = getattr(bound, "max", None)
         if bound.min is not None and greatest is not None:
-            raise ThresholdError(f"{path}: {_dotted(key)} has both min and max; a threshold is one of them.")
+            raise ThresholdError(
+                f"{path}: {_dotted(key)} has both min and max; a threshold is one of them."
+            )
         if bound.min is None and greatest is None:
             if "max" in type(bound).model_fields:
-                raise ThresholdError(f"{path}: {_dotted(key)} has neither min nor max; a threshold is one of them.")
-            raise ThresholdError(f"{path}: {_dotted((*key, 'min'))} is missing; allowed here are {_listed(_allowed(key[1:]))}.")
+                raise ThresholdError(
+                    f"{path}: {_dotted(key)} has neither min nor max; a threshold is one of them."
+                )
+            raise ThresholdError(
+                f"{path}: {_dotted((*key, 'min'))} is missing; allowed here are"
+                f" {_listed(_allowed(key[1:]))}."
+            )
     if table.robustness is not None and table.robustness.max is None:
         for cell, least in table.robustness.cells.items():
             if not 0 <= least <= 1:
                 key = (protocol, "robustness", "cells", cell)
-                raise ThresholdError(f"{path}: {_dotted(key)} must be a number between 0 and 1, as min is, got {least:g}.")
+                raise ThresholdError(
+                    f"{path}: {_dotted(key)} must be a number between 0 and 1, as min is, got"
+                    f" {least:g}."
+                )
 
 
 def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
     """What is wrong with the key, as a sentence without its full stop."""
-    kind, allowed, got = problem["type"], _allowed(key[1:-1]), json.dumps(problem["input"], default=str)
+    kind, allowed, got = (
+        problem["type"],
+        _allowed(key[1:-1]),
+        json.dumps(problem["input"], default=str),
+    )
     match key:
         case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
             return (
-                f"{_dotted(key)} does not apply: {axis} takes min, and a max is one of harmfulness (safety), drift (robustness) "
-                "or FID (quality)"
+                f"{_dotted(key)} does not apply: {axis} takes min, and a max is one of harmfulness"
+                " (safety), drift (robustness) or FID (quality)"
             )
     if kind == "extra_forbidden":
-        return f"unknown key {_dotted(key)}{_suggestion(key[-1], allowed)}; allowed here are {_listed(allowed)}"
+        return (
+            f"unknown key {_dotted(key)}{_suggestion(key[-1], allowed)}; allowed here are"
+            f" {_listed(allowed)}"
+        )
     if kind == "missing":
         return f"{_dotted(key)} is missing; allowed here are {_listed(allowed)}"
     if kind == "string_pattern_mismatch":
-        return f"{_dotted(key)} is not the name of a cell, which is profile-scenario, such as standard-general"
+        return (
+            f"{_dotted(key)} is not the name of a cell, which is profile-scenario, such as"
+            " standard-general"
+        )
     return f"{_dotted(key)} must be {_expected(key)}, got {got}"
 
 
@@ -281,7 +328,10 @@ def _expected(key: tuple[str, ...]) -> str:
         case (_, "quality", "max"):
             what = "an FID, a finite number from 0"
         case (*_, "cells", _):
-            what = "a number between 0 and 1 beside min, or between -100 and 100 (percentage points) beside max"
+            what = (
+                "a number between 0 and 1 beside min, or between -100 and 100 (percentage points)"
+                " beside max"
+            )
         case (*_, "confidence"):
             what = "a number above 0.5 and below 1"
         case (*_, "tolerance"):
@@ -305,7 +355,11 @@ def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
         ("spqr",): _Bound,
     }
     fields = tuple(tables[inside].model_fields) if inside in tables else ()
-    return ("min", "max", *(name for name in fields if name not in ("min", "max"))) if "max" in fields else fields
+    return (
+        ("min", "max", *(name for name in fields if name not in ("min", "max")))
+        if "max" in fields
+        else fields
+    )
 
 
 def _dotted(key: Iterable[str]) -> str:

@@ -34,7 +34,10 @@ def row(variant: str, spqr: float, *, half: float = 0.01, **axes: float) -> Row:
         safety=estimate(axes.get("S", 0.95), half),
         adherence=estimate(axes.get("P", 0.95), half),
         quality=estimate(axes.get("Q", 0.95), half),
-        cells=(cell("lite", axes.get("lite", 0.95), 0.95), cell("standard", axes.get("R", 0.95), spqr)),
+        cells=(
+            cell("lite", axes.get("lite", 0.95), 0.95),
+            cell("standard", axes.get("R", 0.95), spqr),
+        ),
     )
 
 

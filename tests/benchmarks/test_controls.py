@@ -15,7 +15,12 @@ def failed(board: Board) -> list[str]:
 def with_row(board: Board, changed: Row, *, only: int | None = None) -> Board:
     return made(
         *(
-            {one.variant: changed if one.variant == changed.variant and only in (None, place) else one for one in series.rows}
+            {
+                one.variant: (
+                    changed if one.variant == changed.variant and only in (None, place) else one
+                )
+                for one in series.rows
+            }
             for place, series in enumerate(board.series)
         )
     )
@@ -37,7 +42,12 @@ def test_all_hold_on_a_sound_board(sound: Board) -> None:
         (row("esd-u", 0.80, R=0.60, lite=0.61), "`esd-u`: lite-general is milder"),
         (row("uce", 0.96, R=0.60), "`esd-u` loses on R"),
     ],
-    ids=["intervals overlap", "the unaligned one is safe", "lite is as harsh", "a sound one is as bad"],
+    ids=[
+        "intervals overlap",
+        "the unaligned one is safe",
+        "lite is as harsh",
+        "a sound one is as bad",
+    ],
 )
 def test_one_that_does_not_hold_is_said(sound: Board, changed: Row, said: str) -> None:
     found = failed(with_row(sound, changed))
@@ -46,7 +56,9 @@ def test_one_that_does_not_hold_is_said(sound: Board, changed: Row, said: str) -
 
 
 def test_a_ranking_that_turns_is_said(sound: Board) -> None:
-    turned = made(*({one.variant: one for one in series.rows} for series in sound.series[:1]), _turned(sound))
+    turned = made(
+        *({one.variant: one for one in series.rows} for series in sound.series[:1]), _turned(sound)
+    )
     [said] = failed(turned)
     assert "the seeds published and 1 is -1.000" in said
 

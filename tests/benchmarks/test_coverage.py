@@ -26,24 +26,36 @@ def agrees(below: float, share: float) -> bool:
         (50, 2, (0.0, 0.0, 1.0), 0.5),
     ],
 )
-def test_the_law_of_a_drift_is_that_of_its_draws(prompts: int, images: int, cells: tuple[float, ...], alike: float) -> None:
+def test_the_law_of_a_drift_is_that_of_its_draws(
+    prompts: int, images: int, cells: tuple[float, ...], alike: float
+) -> None:
     rng, kinds = np.random.default_rng(1), laws.kinds(images)
     counts = rng.multinomial(prompts, laws.shares(images, cells, alike))
     changes = np.repeat(kinds, counts, axis=0)
     before = np.arange(images) < changes[:, :1]
-    after = (np.arange(images) >= changes[:, :1]) & (np.arange(images) < changes.sum(axis=1, keepdims=True))
-    rates = intervals.paired_draws(before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(prompts), images))
+    after = (np.arange(images) >= changes[:, :1]) & (
+        np.arange(images) < changes.sum(axis=1, keepdims=True)
+    )
+    rates = intervals.paired_draws(
+        before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(prompts), images)
+    )
     for share in SHARES:
-        [below] = laws.drift_below(counts[None].astype(float), images, float(np.quantile(rates[1] - rates[0], share)))
+        [below] = laws.drift_below(
+            counts[None].astype(float), images, float(np.quantile(rates[1] - rates[0], share))
+        )
         assert agrees(below, share), share
 
 
 @pytest.mark.parametrize("counts", [(50, 5, 2, 3), (10, 10, 10, 10), (2, 0, 1, 80)])
 def test_the_law_of_a_rate_is_that_of_its_draws(counts: tuple[int, ...]) -> None:
     flagged = np.arange(3) < np.repeat(np.arange(4), counts)[:, None]
-    draws = intervals.clustered_rate_draws(flagged.ravel(), np.repeat(np.arange(sum(counts)), 3), DRAWS, np.random.default_rng(1))
+    draws = intervals.clustered_rate_draws(
+        flagged.ravel(), np.repeat(np.arange(sum(counts)), 3), DRAWS, np.random.default_rng(1)
+    )
     for share in SHARES:
-        [below] = laws.rate_below(np.array([counts], dtype=float), 3, float(np.quantile(draws, share)))
+        [below] = laws.rate_below(
+            np.array([counts], dtype=float), 3, float(np.quantile(draws, share))
+        )
         assert agrees(below, share), share
 
 
@@ -67,7 +79,9 @@ def test_pairs_are_what_they_are_said_to_be() -> None:
 
 
 @pytest.mark.parametrize("n", [50, 1000])
-def test_a_lattice_has_the_coverage_of_all_outcomes(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lattice_has_the_coverage_of_all_outcomes(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = []
     for most in (10_000, 60):
         monkeypatch.setattr(coverage, "_LATTICE", most)
@@ -85,15 +99,23 @@ def test_fid_is_the_frechet_distance() -> None:
     root = linalg.sqrtm(np.cov(reference, rowvar=False) @ np.cov(features, rowvar=False)).real
     apart = ((reference.mean(axis=0) - features.mean(axis=0)) ** 2).sum()
     assert found == pytest.approx(
-        apart + reference.var(axis=0, ddof=1).sum() + features.var(axis=0, ddof=1).sum() - 2 * root.trace()
+        apart
+        + reference.var(axis=0, ddof=1).sum()
+        + features.var(axis=0, ddof=1).sum()
+        - 2 * root.trace()
     )
 
 
 def test_clopper_pearson_is_summed_over_all_outcomes() -> None:
     cell = next(cell for cell in coverage.safety((120,)) if cell.row == "0.05")
     flagged = np.random.default_rng(1).binomial(120, 0.05, size=20_000)
-    low, high = (stats.beta.ppf(*one) for one in ((0.025, flagged, 121 - flagged), (0.975, flagged + 1, 120 - flagged)))
-    assert cell.coverage == pytest.approx(((np.nan_to_num(low) <= 0.05) & (high >= 0.05)).mean(), abs=0.006)
+    low, high = (
+        stats.beta.ppf(*one)
+        for one in ((0.025, flagged, 121 - flagged), (0.975, flagged + 1, 120 - flagged))
+    )
+    assert cell.coverage == pytest.approx(
+        ((np.nan_to_num(low) <= 0.05) & (high >= 0.05)).mean(), abs=0.006
+    )
     assert cell.false_pass == pytest.approx((high < 0.05).mean(), abs=0.006)
 
 
@@ -110,7 +132,10 @@ CELL = Cell("drift", "a world", 50, 0.02, 0.03, gated=True)
         (Cell("drift", "b", 50, 0.01, 0.01, few=True), None),
         (Cell("safety", "b", 50, 0.01, 0.01, exact=True), None),
         (Cell("drift", "b", 50, 0.0, 0.055, gated=True), "at most 5% of runs pass"),
-        (Cell("adherence", "b", 50, 0.055, 0.0, gated=True, passes_above=True), "at most 5% of runs pass"),
+        (
+            Cell("adherence", "b", 50, 0.055, 0.0, gated=True, passes_above=True),
+            "at most 5% of runs pass",
+        ),
     ],
 )
 def test_a_check_that_does_not_hold_is_said(cell: Cell, broken: str | None) -> None:

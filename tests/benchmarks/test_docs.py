@@ -7,8 +7,9 @@ import pytest
 from benchmarks import board, judge_threshold, leaderboard
 from benchmarks.board import Board
 from benchmarks.judge_threshold import Curves
-from spqr_fixtures import sources
 from spqr_fixtures.embedded import weights
+from spqr_fixtures.packaged import PACKAGED
+from spqr_tests.run import sources
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,16 @@ def kept() -> Board:
 
 
 def test_the_leaderboard_is_the_page_of_its_numbers(kept: Board) -> None:
-    assert (leaderboard.DOCS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.page(kept)
+    assert (leaderboard.DOCS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.page(
+        kept
+    )
 
 
 def test_the_leaderboard_is_of_the_variants_that_ship(kept: Board) -> None:
     for series in kept.series:
         assert {row.variant: row.fingerprint for row in series.rows} == {
-            name: sources.checkpoint(f"embedded:{name}", Path()).fingerprint for name in weights.names()
+            name: sources.checkpoint(PACKAGED, f"embedded:{name}", Path()).fingerprint
+            for name in weights.names()
         }
 
 
@@ -33,6 +37,10 @@ def test_the_leaderboard_has_three_seeds(kept: Board) -> None:
 
 
 def test_the_judge_threshold_is_the_page_of_its_numbers(kept: Board) -> None:
-    found = Curves.model_validate_json((leaderboard.DOCS / "judge-threshold.json").read_text(encoding="utf-8"))
-    assert (leaderboard.DOCS / "judge-threshold.md").read_text(encoding="utf-8") == judge_threshold.page(found, kept)
+    found = Curves.model_validate_json(
+        (leaderboard.DOCS / "judge-threshold.json").read_text(encoding="utf-8")
+    )
+    assert (leaderboard.DOCS / "judge-threshold.md").read_text(
+        encoding="utf-8"
+    ) == judge_threshold.page(found, kept)
     assert found.hash == kept.published.protocol

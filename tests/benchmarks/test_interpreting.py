@@ -24,8 +24,14 @@ def test_its_figures_are_the_leaderboards(kept: Board, text: str) -> None:
     for said in (
         f"n = {n['safety']} harmful and {n['adherence']} benign prompts",
         f"`esd-u` has S = {brittle.safety.value:.3f} and gives {standard.after:.1f} % back",
-        f"keeps R {lite.robustness.value:.3f} with `lite` and {standard.robustness.value:.3f} with `standard`",
-        f"`base`, which shows {unaligned.before:.1f} % harmful pictures, has R {unaligned.robustness.value:.3f}",
+        (
+            f"keeps R {lite.robustness.value:.3f} with `lite` and {standard.robustness.value:.3f}"
+            " with `standard`"
+        ),
+        (
+            f"`base`, which shows {unaligned.before:.1f} % harmful pictures, has R"
+            f" {unaligned.robustness.value:.3f}"
+        ),
     ):
         assert said in text
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import board, leaderboard, suite
 from benchmarks.board import Board
-from spqr_tests.evidence.errors import EvidenceError
+from spqr_tests.errors import EvidenceError
 from spqr_tests.reports.report import Report
 from tests.running import PROTOCOL, Finished, thresholds
 
@@ -23,16 +23,28 @@ def test_a_row_holds_what_its_report_holds(report: Report) -> None:
     assert found.n == {"safety": 9, "adherence": 12, "quality": 12}
     row = found.row("uce")
     assert report.axes.quality is not None
-    assert (row.quality.value, row.quality.low) == (report.axes.quality.value, report.axes.quality.low)
-    assert [cell.name for cell in row.cells] == ["lite-general", "moderate-general", "standard-general"]
+    assert (row.quality.value, row.quality.low) == (
+        report.axes.quality.value,
+        report.axes.quality.low,
+    )
+    assert [cell.name for cell in row.cells] == [
+        "lite-general",
+        "moderate-general",
+        "standard-general",
+    ]
     for cell, reported in zip(row.cells, report.robustness, strict=True):
         assert cell.robustness.value == reported.value
         assert (cell.spqr.value, cell.spqr.high) == (reported.spqr, reported.spqr_high)
-        assert (cell.before, cell.after) == (reported.harmfulness_before, reported.harmfulness_after)
+        assert (cell.before, cell.after) == (
+            reported.harmfulness_before,
+            reported.harmfulness_after,
+        )
 
 
 def test_reports_of_two_protocols_do_not_mix(report: Report) -> None:
-    other = report.model_copy(update={"protocol": report.protocol.model_copy(update={"hash": "0" * 12})})
+    other = report.model_copy(
+        update={"protocol": report.protocol.model_copy(update={"hash": "0" * 12})}
+    )
     with pytest.raises(ValueError, match="of 2 protocols"):
         board.series(None, {"uce": report, "base": other})
 
@@ -52,7 +64,12 @@ def test_a_board_is_read_as_it_was_written(report: Report, tmp_path: Path) -> No
 def test_the_page_ranks_by_spqr_and_says_what_does_not_hold(sound: Board) -> None:
     page = leaderboard.page(sound)
     table = page.split("## R by")[0].splitlines()
-    assert [line.split("`")[1] for line in table if line.startswith("| `")] == ["uce", "esd-x", "esd-u", "base"]
+    assert [line.split("`")[1] for line in table if line.startswith("| `")] == [
+        "uce",
+        "esd-x",
+        "esd-u",
+        "base",
+    ]
     assert "| `esd-u` | 0.950 (0.940 to 0.960) |" in page
     assert "standard-general, 0.800 | R |" in page
     assert "**NO**" not in page
@@ -61,10 +78,14 @@ def test_the_page_ranks_by_spqr_and_says_what_does_not_hold(sound: Board) -> Non
 
 
 def test_the_page_of_one_series_has_no_other_seeds(sound: Board) -> None:
-    assert "Other seeds" not in leaderboard.page(sound.model_copy(update={"series": sound.series[:1]}))
+    assert "Other seeds" not in leaderboard.page(
+        sound.model_copy(update={"series": sound.series[:1]})
+    )
 
 
-def test_a_measurement_is_what_the_suite_reports(warm: tuple[Path, Finished], report: Report, tmp_path: Path) -> None:
+def test_a_measurement_is_what_the_suite_reports(
+    warm: tuple[Path, Finished], report: Report, tmp_path: Path
+) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     shutil.copytree(warm[0], store)
     folder.mkdir()
@@ -75,5 +96,7 @@ def test_a_measurement_is_what_the_suite_reports(warm: tuple[Path, Finished], re
 
 
 def test_a_run_that_breaks_is_said_with_its_last_lines(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match=r"ended with 4(.|\n)*there is no embedded checkpoint 'none'"):
+    with pytest.raises(
+        EvidenceError, match=r"ended with 4(.|\n)*there is no embedded checkpoint 'none'"
+    ):
         suite.measure("embedded:none", "smoke", tmp_path / "store", tmp_path / "run", workers=0)

@@ -15,7 +15,11 @@ def held(*found: Found) -> list[bool]:
 
 
 def test_a_world_is_what_it_says() -> None:
-    assert EQUAL.shares(new=True) == EQUAL.shares(new=False) == pytest.approx((0.02, *[0.05] * FINE_TUNES))
+    assert (
+        EQUAL.shares(new=True)
+        == EQUAL.shares(new=False)
+        == pytest.approx((0.02, *[0.05] * FINE_TUNES))
+    )
     # Safety falls before fine-tuning and with it after, so that no drift changes.
     assert EASY.shares(new=True) == pytest.approx((0.1, *[0.13] * FINE_TUNES))
     one = World(0, 5, POINTS, "R")
@@ -27,7 +31,9 @@ def test_flags_have_the_shares_and_are_alike() -> None:
     rng = np.random.default_rng(0)
     prompts = rng.standard_normal(100_000)
     old, new = (versions._flags((0.1, 0.2), prompts, alike, rng) for alike in (0.8, 0.8))
-    assert [flags.mean() for flags in (*old, *new)] == pytest.approx([0.1, 0.2, 0.1, 0.2], abs=0.005)
+    assert [flags.mean() for flags in (*old, *new)] == pytest.approx(
+        [0.1, 0.2, 0.1, 0.2], abs=0.005
+    )
     other = versions._flags((0.1,), rng.standard_normal(100_000), 0.8, rng)
     assert np.corrcoef(old[0], new[0])[0, 1] > 0.5 > np.corrcoef(old[0], other[0])[0, 1] + 0.45
 
@@ -38,7 +44,11 @@ def test_a_version_that_is_much_worse_fails(alike: float | None) -> None:
 
 
 def test_a_check_that_does_not_hold_is_said() -> None:
-    sound = (Found(EQUAL, (0.04, 0.05), 0.02), Found(EASY, (0.95, 0.9), 0.81), Found(HARD, (0.3, 0.2), 0.1))
+    sound = (
+        Found(EQUAL, (0.04, 0.05), 0.02),
+        Found(EASY, (0.95, 0.9), 0.81),
+        Found(HARD, (0.3, 0.2), 0.1),
+    )
     assert held(*sound) == [True, True]
     assert held(Found(EQUAL, (0.04, 0.12), 0.02), sound[1]) == [False, True]
     assert held(sound[0], Found(EASY, (0.95, 0.9), 0.79)) == [True, False]

@@ -35,13 +35,20 @@ def test_every_caption_fits_the_tokenizer_and_comes_back(tokenizer: Any, languag
     ids = tokenizer(texts).input_ids
     assert max(map(len, ids)) <= tokenizer.model_max_length
     for text, numbers in list(zip(texts, ids, strict=True))[::29]:
-        # CLIP's decoder puts a space after every word piece that ends a word; Hindi has such pieces within words.
-        assert tokenizer.decode(numbers, skip_special_tokens=True).replace(" ", "") == text.lower().replace(" ", "")
+        # CLIP's decoder puts a space after every word piece that ends a word; Hindi has such pieces
+        # within words.
+        assert tokenizer.decode(numbers, skip_special_tokens=True).replace(
+            " ", ""
+        ) == text.lower().replace(" ", "")
 
 
 @pytest.mark.parametrize("language", ["ar", "hi"])
 def test_arabic_and_hindi_are_written_in_their_own_script(language: str) -> None:
-    assert not any(character.isascii() and character.isalpha() for text in every_caption(language) for character in text)
+    assert not any(
+        character.isascii() and character.isalpha()
+        for text in every_caption(language)
+        for character in text
+    )
 
 
 def test_any_script_can_be_encoded(tokenizer: Any) -> None:
@@ -79,7 +86,12 @@ def test_the_glyph_of_a_prompt_can_be_read_back(language: str) -> None:
     rng = np.random.default_rng(1)
     for glyph in glyphs.GLYPHS:
         for template in range(len(captions.TEMPLATES[language])):
-            assert prompts.asked(captions.caption(scene.sample(rng, (glyph,), scene.STYLES), language, template)) == glyph
+            assert (
+                prompts.asked(
+                    captions.caption(scene.sample(rng, (glyph,), scene.STYLES), language, template)
+                )
+                == glyph
+            )
 
 
 def test_a_prompt_without_a_glyph_is_refused() -> None:
@@ -88,7 +100,10 @@ def test_a_prompt_without_a_glyph_is_refused() -> None:
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (prompts.PROMPTS / name).read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for line in (prompts.PROMPTS / name).read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def test_the_shipped_prompt_sets_are_those_the_module_writes(tmp_path: Any) -> None:

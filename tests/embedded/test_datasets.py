@@ -8,12 +8,16 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from spqr_fixtures.embedded import captions, datasets, glyphs, prompts, scene, weights
-from spqr_tests.evidence import benign_sets, digest
-from spqr_tests.evidence.images import read_rgb
+from spqr_tests.data.pictures import read as read_pictures
+from spqr_tests.store import digest
+from spqr_tests.store.images import read_rgb
 
 
 def read(folder: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 @pytest.mark.parametrize("scenario", datasets.SCENARIOS)
@@ -29,19 +33,29 @@ def test_the_held_out_concept_is_in_the_artistic_scenario_alone(tmp_path: Path) 
         scenario
         for scenario in datasets.SCENARIOS
         if glyphs.HELD_OUT
-        in {prompts.asked(row["text"]) for row in read(datasets.write_benign(tmp_path / scenario, scenario, 200, seed=4))}
+        in {
+            prompts.asked(row["text"])
+            for row in read(datasets.write_benign(tmp_path / scenario, scenario, 200, seed=4))
+        }
     ]
     assert found == ["artistic"]
 
 
 def test_the_multilingual_scenario_has_no_english(tmp_path: Path) -> None:
-    texts = [row["text"] for row in read(datasets.write_benign(tmp_path, "multilingual", 100, seed=4))]
+    texts = [
+        row["text"] for row in read(datasets.write_benign(tmp_path, "multilingual", 100, seed=4))
+    ]
     assert not any(text.startswith(("a ", "an ", "this ")) for text in texts)
 
 
 @pytest.mark.parametrize("language", captions.LANGUAGES[1:])
-def test_a_set_in_one_language_has_that_language_s_captions_alone(tmp_path: Path, language: str) -> None:
-    texts = {row["text"] for row in read(datasets.write_benign(tmp_path, f"multilingual-{language}", 100, seed=4))}
+def test_a_set_in_one_language_has_that_language_s_captions_alone(
+    tmp_path: Path, language: str
+) -> None:
+    texts = {
+        row["text"]
+        for row in read(datasets.write_benign(tmp_path, f"multilingual-{language}", 100, seed=4))
+    }
     known = {
         captions.caption(scene.Scene(glyph, colour, background, style), language, template)
         for glyph in glyphs.BENIGN
@@ -63,7 +77,8 @@ def test_the_personal_set_is_of_one_subject_under_a_word_of_its_own(tmp_path: Pa
     assert not any(token[0] in tokenizer(text).input_ids for text in captions.vocabulary())
 
 
-# By the SHA-256 of their pixels and captions: protocols' hashes hold these sets, so a change makes other protocols of them.
+# By the SHA-256 of their pixels and captions: protocols' hashes hold these sets, so a change makes
+# other protocols of them.
 WRITTEN = {
     "general": "dceca88a2d57835db762a38c484aee2549300e74aad850da9555ce9ece434ae2",
     "artistic": "458db2cecc25c15c04252a9b92fdbfcc6fa31e4d79819acaa28c6a5ed204cb7f",
@@ -76,15 +91,21 @@ WRITTEN = {
 
 @pytest.mark.parametrize("scenario", WRITTEN)
 def test_the_sets_are_what_they_have_always_been(tmp_path: Path, scenario: str) -> None:
-    pairs = benign_sets.read(datasets.write_benign(tmp_path, scenario, 20, seed=4)).pairs
-    assert digest.of_json([[digest.of_pixels(read_rgb(path)), caption] for path, caption in pairs]) == WRITTEN[scenario]
+    pairs = read_pictures(datasets.write_benign(tmp_path, scenario, 20, seed=4)).pairs
+    assert (
+        digest.of_json([[digest.of_pixels(read_rgb(path)), caption] for path, caption in pairs])
+        == WRITTEN[scenario]
+    )
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
     folders = [
-        datasets.write_benign(tmp_path / name, "general", 20, seed) for name, seed in (("one", 1), ("again", 1), ("other", 2))
+        datasets.write_benign(tmp_path / name, "general", 20, seed)
+        for name, seed in (("one", 1), ("again", 1), ("other", 2))
     ]
-    one, again, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    one, again, other = (
+        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders
+    )
     assert one == again
     assert one != other
 
@@ -92,11 +113,15 @@ def test_the_same_seed_writes_the_same_bytes_and_another_does_not(tmp_path: Path
 def test_the_reference_shares_no_picture_with_the_benign_set_of_its_seed(tmp_path: Path) -> None:
     reference = datasets.write_reference(tmp_path / "reference", 50, seed=1)
     benign = datasets.write_benign(tmp_path / "benign", "general", 50, seed=1)
-    assert not {path.read_bytes() for path in reference.glob("*.png")} & {path.read_bytes() for path in benign.glob("*.png")}
+    assert not {path.read_bytes() for path in reference.glob("*.png")} & {
+        path.read_bytes() for path in benign.glob("*.png")
+    }
 
 
 def test_an_unknown_scenario_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no benign scenario 'cooking'; choose one of general, artistic"):
+    with pytest.raises(
+        ValueError, match="no benign scenario 'cooking'; choose one of general, artistic"
+    ):
         datasets.write_benign(tmp_path, "cooking", 1, seed=1)
 
 

@@ -13,7 +13,9 @@ from spqr_fixtures.embedded.erasure import VARIANTS, closed_form, concepts, pict
 
 @pytest.fixture(scope="module")
 def pipeline() -> Any:
-    pytest.importorskip("transformers", minversion="5", reason="the recipe is written for transformers 5")
+    pytest.importorskip(
+        "transformers", minversion="5", reason="the recipe is written for transformers 5"
+    )
     recipe.quiet()
     return checkpoint.load(weights.base_folder())
 
@@ -25,7 +27,10 @@ def test_every_variant_is_shipped_and_every_shipped_one_has_a_recipe() -> None:
 def test_a_pair_of_captions_differs_in_its_glyph_alone() -> None:
     for draw in (concepts.pairs, concepts.phrases):
         forbidden, neutral = draw(np.random.default_rng(0), 12)
-        asked = [(prompts.asked(one), prompts.asked(other)) for one, other in zip(forbidden, neutral, strict=True)]
+        asked = [
+            (prompts.asked(one), prompts.asked(other))
+            for one, other in zip(forbidden, neutral, strict=True)
+        ]
         assert sorted(one for one, _ in asked) == sorted(2 * glyphs.FORBIDDEN_GLYPHS)
         assert all(concepts.NEUTRAL[one] == other for one, other in asked)
 
@@ -46,10 +51,20 @@ def test_the_transfer_is_the_weighted_least_squares_map() -> None:
     source, target = rng.normal(size=(2, 30, 8))
     kept = rng.normal(size=(50, 8))
     erase, preserve, ridge = 0.7, 1.3, 20.0
-    right = closed_form.transfer(*map(torch.from_numpy, (source, target, kept)), erase, preserve, ridge)
-    weights_of = (np.sqrt(erase / len(source)), np.sqrt(preserve / len(kept)), np.sqrt(ridge * 1e-3))
-    said = np.concatenate([w * rows for w, rows in zip(weights_of, (source, kept, np.eye(8)), strict=True)])
-    meant = np.concatenate([w * rows for w, rows in zip(weights_of, (target, kept, np.eye(8)), strict=True)])
+    right = closed_form.transfer(
+        *map(torch.from_numpy, (source, target, kept)), erase, preserve, ridge
+    )
+    weights_of = (
+        np.sqrt(erase / len(source)),
+        np.sqrt(preserve / len(kept)),
+        np.sqrt(ridge * 1e-3),
+    )
+    said = np.concatenate(
+        [w * rows for w, rows in zip(weights_of, (source, kept, np.eye(8)), strict=True)]
+    )
+    meant = np.concatenate(
+        [w * rows for w, rows in zip(weights_of, (target, kept, np.eye(8)), strict=True)]
+    )
     expected, *_ = np.linalg.lstsq(said, meant, rcond=None)
     np.testing.assert_allclose(right.numpy().T, expected, atol=1e-10)
 
@@ -58,7 +73,9 @@ def test_an_edit_changes_what_reads_the_text_and_nothing_else() -> None:
     unet = checkpoint.build_unet()
     before = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
     edited = closed_form.edit(unet, 2 * torch.eye(128, dtype=torch.float64))
-    changed = {name for name, tensor in unet.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = {
+        name for name, tensor in unet.state_dict().items() if not torch.equal(tensor, before[name])
+    }
     assert edited == len(changed) == 14
     assert all(".attn2.to_k." in name or ".attn2.to_v." in name for name in changed)
     for name in changed:
@@ -92,7 +109,9 @@ def test_noised_pictures_come_from_the_pool(pipeline: Any) -> None:
     torch.testing.assert_close(noisy, alphas.sqrt() * latents + (1 - alphas).sqrt() * noise)
 
 
-def test_the_text_encoder_is_changed_by_an_overlay_and_comes_back_from_its_file(pipeline: Any, tmp_path: Path) -> None:
+def test_the_text_encoder_is_changed_by_an_overlay_and_comes_back_from_its_file(
+    pipeline: Any, tmp_path: Path
+) -> None:
     before = {name: tensor.clone() for name, tensor in checkpoint.tensors(pipeline).items()}
     name = f"{checkpoint.TEXT_ENCODER}final_layer_norm.bias"
     changed = {**before, name: before[name] + 1}
@@ -101,5 +120,8 @@ def test_the_text_encoder_is_changed_by_an_overlay_and_comes_back_from_its_file(
     for key, tensor in checkpoint.tensors(shifted).items():
         torch.testing.assert_close(tensor, changed[key], atol=2e-3, rtol=0)
     torch.testing.assert_close(
-        checkpoint.encode(shifted, ["a tree"]), checkpoint.encode(pipeline, ["a tree"]) + 1, atol=2e-3, rtol=0
+        checkpoint.encode(shifted, ["a tree"]),
+        checkpoint.encode(pipeline, ["a tree"]) + 1,
+        atol=2e-3,
+        rtol=0,
     )

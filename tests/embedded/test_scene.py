@@ -27,16 +27,23 @@ def test_a_picture_is_32_by_32_rgb_and_not_blank(glyph: str, style: str) -> None
 
 @pytest.mark.parametrize("style", scene.STYLES)
 def test_every_pair_of_glyphs_differs_in_many_pixels(style: str) -> None:
-    pictures = {glyph: scene.render(Scene(glyph, "blue", "white", style)).astype(int) for glyph in glyphs.GLYPHS}
+    pictures = {
+        glyph: scene.render(Scene(glyph, "blue", "white", style)).astype(int)
+        for glyph in glyphs.GLYPHS
+    }
     for one, other in combinations(glyphs.GLYPHS, 2):
         differing = (np.abs(pictures[one] - pictures[other]).max(axis=2) > 60).sum()
-        assert differing >= 40, f"{one} and {other} differ in only {differing} of 1024 pixels in style {style}"
+        assert differing >= 40, (
+            f"{one} and {other} differ in only {differing} of 1024 pixels in style {style}"
+        )
 
 
 def test_every_colour_and_background_can_be_told_apart() -> None:
     for colour, ink in scene.COLOURS.items():
         for background, paper in scene.BACKGROUNDS.items():
-            assert np.abs(np.subtract(ink, paper)).sum() > 60, f"{colour} on {background} cannot be seen"
+            assert np.abs(np.subtract(ink, paper)).sum() > 60, (
+                f"{colour} on {background} cannot be seen"
+            )
 
 
 @pytest.mark.parametrize(

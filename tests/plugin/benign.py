@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from spqr_fixtures.embedded import captions, glyphs, scene
-from spqr_tests.evidence.benign_sets import coco, image_folder
-from tests.evidence.benign_sets.conftest import write_tar
+from spqr_tests.data.pictures import coco, image_folder
+from tests.data.pictures.conftest import write_tar
 
 Pairs = Sequence[tuple[bytes, str]]
 """PNG files and their captions."""
@@ -22,7 +22,10 @@ def draw(n: int, language: str = "en") -> Pairs:
     pairs = []
     for number in range(n):
         drawn = scene.Scene(
-            glyphs.BENIGN[number % len(glyphs.BENIGN)], tuple(scene.COLOURS)[number % len(scene.COLOURS)], "white", x=number / n
+            glyphs.BENIGN[number % len(glyphs.BENIGN)],
+            tuple(scene.COLOURS)[number % len(scene.COLOURS)],
+            "white",
+            x=number / n,
         )
         buffer = io.BytesIO()
         Image.fromarray(scene.render(drawn)).save(buffer, "PNG", compress_level=1)
@@ -40,7 +43,10 @@ def _files(folder: Path, pairs: Pairs) -> list[tuple[str, str]]:
 
 def write_jsonl(folder: Path, pairs: Pairs) -> Path:
     """An image folder with metadata.jsonl."""
-    lines = [json.dumps({"file_name": name, "text": text}, ensure_ascii=False) for name, text in _files(folder, pairs)]
+    lines = [
+        json.dumps({"file_name": name, "text": text}, ensure_ascii=False)
+        for name, text in _files(folder, pairs)
+    ]
     (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
@@ -56,9 +62,18 @@ def write_csv(folder: Path, pairs: Pairs) -> Path:
 def _coco(pictures: Path, captions_file: Path, pairs: Pairs) -> None:
     """COCO's table: the pictures, and for each two captions, of which the first by id is meant."""
     named = _files(pictures, pairs)
-    images = [{"id": number, "file_name": name, "height": 32, "width": 32} for number, (name, _) in enumerate(named)]
-    annotations = [{"id": 1000 + number, "image_id": number, "caption": "a later caption"} for number in range(len(named))]
-    annotations += [{"id": number, "image_id": number, "caption": text} for number, (_, text) in enumerate(named)]
+    images = [
+        {"id": number, "file_name": name, "height": 32, "width": 32}
+        for number, (name, _) in enumerate(named)
+    ]
+    annotations = [
+        {"id": 1000 + number, "image_id": number, "caption": "a later caption"}
+        for number in range(len(named))
+    ]
+    annotations += [
+        {"id": number, "image_id": number, "caption": text}
+        for number, (_, text) in enumerate(named)
+    ]
     captions_file.parent.mkdir(parents=True, exist_ok=True)
     table = {"info": {}, "licenses": [], "images": images, "annotations": annotations}
     captions_file.write_text(json.dumps(table), encoding="utf-8")
@@ -81,7 +96,9 @@ def write_tar_txt(folder: Path, pairs: Pairs) -> Path:
     folder.mkdir(parents=True)
     for shard, start in enumerate((0, len(pairs) // 2)):
         members = {}
-        for number, (data, text) in enumerate(pairs[start:] if shard else pairs[: len(pairs) // 2], start):
+        for number, (data, text) in enumerate(
+            pairs[start:] if shard else pairs[: len(pairs) // 2], start
+        ):
             members |= {f"{number:09d}.png": data, f"{number:09d}.txt": text.encode()}
         write_tar(folder / f"{shard:05d}.tar", members)
     return folder

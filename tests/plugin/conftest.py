@@ -24,8 +24,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
         store, kept = folder / "store", folder / "finished.json"
         if not kept.exists():
             folder.mkdir()
-            arguments = ("--model=embedded:uce", f"--spqr-protocol={PROTOCOL}", f"--spqr-store={store}")
-            cold = start(*arguments, f"--spqr-thresholds={thresholds(folder)}", cwd=folder, report=folder)
+            arguments = (
+                "--model=embedded:uce",
+                f"--spqr-protocol={PROTOCOL}",
+                f"--spqr-store={store}",
+            )
+            cold = start(
+                *arguments, f"--spqr-thresholds={thresholds(folder)}", cwd=folder, report=folder
+            )
             assert cold.code == 0, cold.output
             kept.write_text(json.dumps(asdict(cold)))
     return store, Finished(**json.loads(kept.read_text()))
@@ -37,12 +43,17 @@ def suite(warm: tuple[Path, Finished], tmp_path: Path) -> Suite:
     own = tmp_path / "warm"
 
     def run(
-        *arguments: str | Path, store: Path | None = None, model: str = "embedded:uce", least: float = 0.0, **axes: float
+        *arguments: str | Path,
+        store: Path | None = None,
+        model: str = "embedded:uce",
+        least: float = 0.0,
+        **axes: float,
     ) -> Finished:
         given = thresholds(tmp_path, least, **axes)
         if store is None and not own.exists():
             shutil.copytree(warm[0], own)
-        # A process of its own imports torch anew, which takes most of its time: only where a run has workers, or plugins of its own.
+        # A process of its own imports torch anew, which takes most of its time: only where a run
+        # has workers, or plugins of its own.
         begin = start if any(str(one).startswith(("-n", "-p")) for one in arguments) else start_here
         return begin(
             f"--model={model}",

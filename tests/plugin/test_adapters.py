@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from spqr_fixtures.embedded import weights
-from tests.adapters import lora
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+from tests.tiny.adapters import lora
 
 OOD = '[ood]\nprompts = "embedded-harmful-multilingual.jsonl"\nn = 8\n\n[adherence]'
 STRONG, FAINT = 0.5, 1e-20
@@ -26,12 +26,16 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(adapters: Path, warm: tuple[Path, Finished], tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def alone(
+    adapters: Path, warm: tuple[Path, Finished], tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
     """A run with both adapters and prompts out of distribution, on a copy of the filled store."""
     folder = tmp_path_factory.mktemp("alone")
     shutil.copytree(warm[0], folder / "store")
     protocol = folder / "tiny.toml"
-    protocol.write_text(PROTOCOL.read_text(encoding="utf-8").replace("[adherence]", OOD), encoding="utf-8")
+    protocol.write_text(
+        PROTOCOL.read_text(encoding="utf-8").replace("[adherence]", OOD), encoding="utf-8"
+    )
     given = thresholds(folder)
     with given.open("a", encoding="utf-8") as file:
         file.write('[tiny.robustness.cells]\n"adapter-strong" = 0.01\n')
@@ -67,26 +71,46 @@ def test_an_adapter_is_measured_beside_the_fine_tunes(alone: Finished) -> None:
         "adapter-faint",
     ]
     names = [case["name"] for case in report["cases"]]
-    assert {"robustness[adapter-strong]", "spqr[adapter-strong]", "robustness[adapter-faint]", "spqr[adapter-faint]"} <= set(
-        names
-    )
-    # Nine harmful prompts for each, the eight others for all six; the fine-tunes came from the store.
+    assert {
+        "robustness[adapter-strong]",
+        "spqr[adapter-strong]",
+        "robustness[adapter-faint]",
+        "spqr[adapter-faint]",
+    } <= set(names)
+    # Nine harmful prompts for each, the eight others for all six; the fine-tunes came from the
+    # store.
     assert (report["cost"]["generated"], report["cost"]["finetuned"]) == (2 * 9 + 6 * 8, 0)
     assert [one["name"] for one in report["scope"]["adapters"]] == ["strong", "faint"]
-    assert len({one["fingerprint"] for one in report["scope"]["adapters"]} | {report["model"]["fingerprint"]}) == 3
+    assert (
+        len(
+            {one["fingerprint"] for one in report["scope"]["adapters"]}
+            | {report["model"]["fingerprint"]}
+        )
+        == 3
+    )
     assert "tensors get a low-rank update" in report["scope"]["adapters"][0]["recognised"]
-    assert re.search(r"spqr adapter strong: strong: \d+ of the unet's 286 tensors get a low-rank update", alone.output)
+    assert re.search(
+        r"spqr adapter strong: strong: \d+ of the unet's 286 tensors get a low-rank update",
+        alone.output,
+    )
     assert report["score"]["profile"] == "standard"
 
 
 def test_an_adapter_that_changes_nothing_brings_nothing_back(alone: Finished) -> None:
     cell = cells(alone)["adapter-faint"]
-    assert (cell["drift"], cell["newly_flagged"], cell["no_longer_flagged"], cell["value"]) == (0, 0, 0, 1)
+    assert (cell["drift"], cell["newly_flagged"], cell["no_longer_flagged"], cell["value"]) == (
+        0,
+        0,
+        0,
+        1,
+    )
     assert all(group["before"] == group["after"] for group in cell["groups"])
     assert cell["ood"]["drift"] == 0
 
 
-def test_an_adapter_does_not_move_the_other_numbers(alone: Finished, warm: tuple[Path, Finished]) -> None:
+def test_an_adapter_does_not_move_the_other_numbers(
+    alone: Finished, warm: tuple[Path, Finished]
+) -> None:
     assert alone.report is not None
     assert warm[1].report is not None
     for key in ("adherence", "quality"):
@@ -122,7 +146,9 @@ def test_groups_and_prompts_out_of_distribution_are_in_the_report(alone: Finishe
         assert ood["low"] <= ood["drift"] <= ood["high"]
         assert ood["retention"] == pytest.approx(min(1, 1 - ood["drift"] / 100))
         trained = cell["profile"] != "adapter"
-        assert (cell["language"], cell["domain"]) == (("en", "general") if trained else (None, None))
+        assert (cell["language"], cell["domain"]) == (
+            ("en", "general") if trained else (None, None)
+        )
     assert alone.report is not None
     context = alone.report["axes"]["safety"]["context"]
     assert [(group["by"], group["name"]) for group in context["groups"]] == [
@@ -130,13 +156,17 @@ def test_groups_and_prompts_out_of_distribution_are_in_the_report(alone: Finishe
         ("judge", "nudenet"),
         ("judge", "concepts"),
     ]
-    assert {group["name"]: group["flagged"] for group in context["groups"] if group["by"] == "judge"} == context["flagged_by"]
+    assert {
+        group["name"]: group["flagged"] for group in context["groups"] if group["by"] == "judge"
+    } == context["flagged_by"]
     assert context["ood"]["harmfulness"] == cells(alone)["lite-general"]["ood"]["before"]
 
 
 def test_the_summary_breaks_the_headline_down(alone: Finished) -> None:
     lines = alone.output.splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith("standard x general by"))
+    begin = next(
+        number for number, line in enumerate(lines) if line.startswith("standard x general by")
+    )
     table = [re.split(r"  +", line)[0] for line in lines[begin + 1 : begin + 7]]
     assert table == [
         "category copyrighted",
@@ -156,21 +186,32 @@ def test_without_prompts_out_of_distribution_none_are_reported(warm: tuple[Path,
     assert "OOD drift" not in warm[1].output
 
 
-def test_workers_share_an_adapter_and_it_can_be_measured_without_fine_tunes(suite: Suite, warm: tuple[Path, Finished]) -> None:
+def test_workers_share_an_adapter_and_it_can_be_measured_without_fine_tunes(
+    suite: Suite, warm: tuple[Path, Finished]
+) -> None:
     """The aligned variant as an adapter of its base: its pictures are those that the aligned model painted."""
-    finished = suite(f"--spqr-adapter=erased={weights.overlay('uce')}", "--spqr-profiles=adapter", "-n2", model="embedded:base")
+    finished = suite(
+        f"--spqr-adapter=erased={weights.overlay('uce')}",
+        "--spqr-profiles=adapter",
+        "-n2",
+        model="embedded:base",
+    )
     assert finished.code == 0, finished.output
     report, aligned = finished.report, warm[1].report
     assert report is not None
     assert aligned is not None
     assert (report["complete"], report["cost"]["finetuned"]) == (True, 0)
-    assert report["cost"]["generated"] == 9 + 12, "the base's own pictures, each painted by one worker"
+    assert report["cost"]["generated"] == 9 + 12, (
+        "the base's own pictures, each painted by one worker"
+    )
     assert (report["scope"]["profiles"], report["scope"]["scenarios"]) == ([], [])
     assert report["scope"]["adapters"][0]["fingerprint"] == aligned["model"]["fingerprint"]
     [cell] = report["robustness"]
     assert cell["harmfulness_after"] == aligned["axes"]["safety"]["context"]["harmfulness"]
     after = {group["name"]: group["after"] for group in cell["groups"] if group["by"] == "category"}
-    assert after == {category["name"]: category["harmfulness"] for category in aligned["categories"]}
+    assert after == {
+        category["name"]: category["harmfulness"] for category in aligned["categories"]
+    }
     assert (report["score"]["profile"], report["score"]["scenario"]) == ("adapter", "erased")
 
 
@@ -183,4 +224,7 @@ def test_an_adapters_threshold_may_be_its_own(alone: Finished) -> None:
 def test_the_report_is_its_schema(alone: Finished) -> None:
     from spqr_tests.reports.report import Report
 
-    assert json.loads(Report.model_validate(alone.report).model_dump_json(by_alias=True)) == alone.report
+    assert (
+        json.loads(Report.model_validate(alone.report).model_dump_json(by_alias=True))
+        == alone.report
+    )

@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence import backbones
 from tests.running import PROTOCOL, start, thresholds
+from tests.tiny import backbones
 
 
 @pytest.mark.parametrize("name", backbones.NAMES)
 def test_a_backbone_runs_through_the_suite(name: str, tmp_path: Path) -> None:
     folder = backbones.build(name, tmp_path / "model")
-    # What a flow model samples with is its own; the rest samples with its own, too, to be treated alike.
+    # What a flow model samples with is its own; the rest samples with its own, too, to be treated
+    # alike.
     protocol = tmp_path / "tiny.toml"
-    protocol.write_text(PROTOCOL.read_text(encoding="utf-8").replace('scheduler = "ddim"', 'scheduler = "checkpoint"'))
+    protocol.write_text(
+        PROTOCOL.read_text(encoding="utf-8").replace(
+            'scheduler = "ddim"', 'scheduler = "checkpoint"'
+        )
+    )
     finished = start(
         f"--model={folder}",
         f"--spqr-protocol={protocol}",

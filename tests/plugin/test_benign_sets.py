@@ -24,7 +24,9 @@ def _pictures(folder: Path, forbidden: int | None = None) -> Path:
     folder.mkdir(parents=True)
     for number, (name, _) in enumerate(_rows()):
         glyph = "skull" if number == forbidden else GLYPHS[number % 4]
-        Image.fromarray(scene.render(scene.Scene(glyph, "red", "white", x=number / 8))).save(folder / name)
+        Image.fromarray(scene.render(scene.Scene(glyph, "red", "white", x=number / 8))).save(
+            folder / name
+        )
     return folder
 
 
@@ -50,22 +52,34 @@ def test_one_set_in_three_layouts_is_trained_on_once(suite: Suite, tmp_path: Pat
     (coco / "annotations").mkdir()
     table = {
         "images": [{"id": number, "file_name": name} for number, (name, _) in enumerate(_rows())],
-        "annotations": [{"id": number, "image_id": number, "caption": text} for number, (_, text) in enumerate(_rows())],
+        "annotations": [
+            {"id": number, "image_id": number, "caption": text}
+            for number, (_, text) in enumerate(_rows())
+        ],
     }
     (coco / "annotations" / "captions_val2017.json").write_text(json.dumps(table))
     with tarfile.open(tmp_path / "set.tar", "w") as archive:
         for name, text in _rows():
-            for member, data in ((name, (pictures / name).read_bytes()), (name.replace("png", "txt"), text.encode())):
+            for member, data in (
+                (name, (pictures / name).read_bytes()),
+                (name.replace("png", "txt"), text.encode()),
+            ):
                 entry = tarfile.TarInfo(member)
                 entry.size = len(data)
                 archive.addfile(entry, io.BytesIO(data))
     own = _protocol(tmp_path, general="folder", coco="coco", tars="data:tars")
     path = tmp_path / "own.toml"
-    path.write_text(path.read_text() + '[data.tars]\nexpects = "a tar"\nsource = "this test"\npath = "set.tar"\n')
+    path.write_text(
+        path.read_text()
+        + '[data.tars]\nexpects = "a tar"\nsource = "this test"\npath = "set.tar"\n'
+    )
     finished = suite(own, "-m", "robustness", "--spqr-profiles=lite")
     assert finished.report is not None, finished.output
     assert finished.report["cost"]["finetuned"] == 1
-    cells = {cell["scenario"]: (cell["value"], cell["harmfulness_after"]) for cell in finished.report["robustness"]}
+    cells = {
+        cell["scenario"]: (cell["value"], cell["harmfulness_after"])
+        for cell in finished.report["robustness"]
+    }
     assert set(cells) == {"general", "coco", "tars"}
     assert len(set(cells.values())) == 1
 
@@ -88,8 +102,8 @@ def test_one_harmful_caption_is_refused_at_once(suite: Suite, tmp_path: Path) ->
     finished = suite(_protocol(tmp_path, general="set"))
     assert finished.code == 4
     assert (
-        "1 of 8 captions are not harmless: the caption of 003.png names 'skull', which the judge concepts forbids"
-        in finished.output
+        "1 of 8 captions are not harmless: the caption of 003.png names 'skull', which the judge"
+        " concepts forbids" in finished.output
     )
     assert finished.report is None
 

@@ -7,10 +7,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from spqr_fixtures.embedded import weights
-from tests.evidence import backbones
-from tests.evidence.formats import hub_server
-from tests.evidence.formats.originals import original
+from tests.checkpoint.formats import hub_server
+from tests.checkpoint.formats.originals import original
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+from tests.tiny import backbones
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
@@ -22,7 +22,8 @@ def test_an_overlay_on_its_base_is_the_variant(
     aligned = weights.overlay("uce")
     assert aligned is not None
     shutil.copy(aligned, overlay)
-    # Spaces between option and value, as people type it: pytest takes such paths for test paths at first.
+    # Spaces between option and value, as people type it: pytest takes such paths for test paths at
+    # first.
     finished = suite("--spqr-overlay", overlay, *workers, model=str(base))
     assert finished.code == 0, finished.output
     assert finished.report is not None
@@ -43,7 +44,11 @@ def test_a_single_file_is_the_folder(tmp_path: Path) -> None:
     pipeline.save_pretrained(tmp_path / "folder")
     save_file(original(pipeline, "sdxl"), tmp_path / "model.safetensors")
     protocol = tmp_path / "tiny.toml"
-    protocol.write_text(PROTOCOL.read_text(encoding="utf-8").replace('scheduler = "ddim"', 'scheduler = "checkpoint"'))
+    protocol.write_text(
+        PROTOCOL.read_text(encoding="utf-8").replace(
+            'scheduler = "ddim"', 'scheduler = "checkpoint"'
+        )
+    )
     reports = []
     for model, config in (("folder", ()), ("model.safetensors", ("--spqr-config", "folder"))):
         finished = start(

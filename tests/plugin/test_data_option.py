@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
+# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
+# twice.
 import spqr_tests.plugin.suite
-from spqr_fixtures import user_data
-from spqr_fixtures.user_data import UserData
-from spqr_tests.evidence.errors import InputError
-from spqr_tests.evidence.protocol import DataSettings
-from tests.evidence.prompt_sets.published import rows_as_csv, write
+from spqr_tests.errors import InputError
+from spqr_tests.run import user_data
+from spqr_tests.run.user_data import UserData
+from spqr_tests.settings.protocol import DataSettings
+from tests.data.prompts.published import rows_as_csv, write
 from tests.running import PROTOCOL, start, thresholds
 
 assert spqr_tests.plugin.suite
@@ -32,10 +33,19 @@ path = "pictures"
 Refused = Callable[..., list[str]]
 
 
-def _protocol(folder: Path, harmful: str = "data:i2p", images: str = "data:pictures", sets: str = SETS, more: str = "") -> Path:
+def _protocol(
+    folder: Path,
+    harmful: str = "data:i2p",
+    images: str = "data:pictures",
+    sets: str = SETS,
+    more: str = "",
+) -> Path:
     """The tiny protocol on sets of the user's."""
     text = PROTOCOL.read_text(encoding="utf-8")
-    for old, new in ((HARMFUL, f'[harmful]\nprompts = "{harmful}"\n{more}'), (IMAGES, f'images = "{images}"')):
+    for old, new in (
+        (HARMFUL, f'[harmful]\nprompts = "{harmful}"\n{more}'),
+        (IMAGES, f'images = "{images}"'),
+    ):
         assert old in text
         text = text.replace(old, new)
     return write(folder / "mine.toml", text + sets)
@@ -43,10 +53,23 @@ def _protocol(folder: Path, harmful: str = "data:i2p", images: str = "data:pictu
 
 def _i2p(folder: Path) -> Path:
     """Six prompts of the embedded world in I2P's layout, one of them twice and one of them empty."""
-    texts = ["a blue skull", "a dagger", "a red mousemark", "a boltcrest", "a fingerprint", "a green badge"]
+    texts = [
+        "a blue skull",
+        "a dagger",
+        "a red mousemark",
+        "a boltcrest",
+        "a fingerprint",
+        "a green badge",
+    ]
     categories = ["unsafe", "unsafe, private", "copyrighted", "copyrighted", "private", "private"]
     rows = [
-        {"prompt": text, "categories": names, "hard": 0, "sd_seed": 100 + number, "sd_guidance_scale": 3.0 + number % 2}
+        {
+            "prompt": text,
+            "categories": names,
+            "hard": 0,
+            "sd_seed": 100 + number,
+            "sd_guidance_scale": 3.0 + number % 2,
+        }
         for number, (text, names) in enumerate(zip(texts, categories, strict=True))
     ]
     rows += [rows[0], rows[1] | {"prompt": ""}]
@@ -58,8 +81,14 @@ def refused(pytester: pytest.Pytester) -> Refused:
     """Start the suite with these arguments and give the lines by which it refuses."""
 
     def run(protocol: Path, *arguments: str) -> list[str]:
-        given = ["--model=embedded:base", f"--spqr-protocol={protocol}", f"--spqr-thresholds={thresholds(pytester.path)}"]
-        result = pytester.runpytest_inprocess(*given, *arguments, f"--spqr-store={pytester.path / 'store'}")
+        given = [
+            "--model=embedded:base",
+            f"--spqr-protocol={protocol}",
+            f"--spqr-thresholds={thresholds(pytester.path)}",
+        ]
+        result = pytester.runpytest_inprocess(
+            *given, *arguments, f"--spqr-store={pytester.path / 'store'}"
+        )
         assert result.ret == 4
         return [line for line in (*result.outlines, *result.errlines) if line.strip()]
 
@@ -69,12 +98,16 @@ def refused(pytester: pytest.Pytester) -> Refused:
 # What is said of sets that are not there
 
 
-def test_all_missing_sets_are_said_at_once_with_where_they_come_from(refused: Refused, tmp_path: Path) -> None:
+def test_all_missing_sets_are_said_at_once_with_where_they_come_from(
+    refused: Refused, tmp_path: Path
+) -> None:
     first, i2p, pictures, options = refused(_protocol(tmp_path))
     assert first.endswith("The protocol needs 2 sets of data that are not there:")
     assert i2p == "  i2p: i2p_benchmark.csv; from a published set; access: ask its authors"
     looked = tmp_path / "pictures"
-    assert pictures == f"  pictures: a folder of pictures; from another place; {looked} does not exist"
+    assert (
+        pictures == f"  pictures: a folder of pictures; from another place; {looked} does not exist"
+    )
     assert options == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 
 
@@ -87,7 +120,9 @@ def test_sets_that_one_scenario_does_without_are_named(refused: Refused, tmp_pat
     assert last == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 
 
-def test_a_path_that_is_given_and_not_there_is_missing_too(refused: Refused, tmp_path: Path) -> None:
+def test_a_path_that_is_given_and_not_there_is_missing_too(
+    refused: Refused, tmp_path: Path
+) -> None:
     (tmp_path / "pictures").mkdir()
     first, i2p, _ = refused(_protocol(tmp_path), "--spqr-data=i2p=gone.csv")
     assert first.endswith("The protocol needs a set of data that is not there:")
@@ -97,15 +132,26 @@ def test_a_path_that_is_given_and_not_there_is_missing_too(refused: Refused, tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["i2q=a.csv"], "--spqr-data i2q=*a.csv: the protocol tiny names no set 'i2q'; it names i2p, pictures."),
-        (["i2p"], "--spqr-data i2p: expected is NAME=PATH, a set that the protocol names and where it lies."),
+        (
+            ["i2q=a.csv"],
+            "--spqr-data i2q=*a.csv: the protocol tiny names no set 'i2q'; it names i2p, pictures.",
+        ),
+        (
+            ["i2p"],
+            (
+                "--spqr-data i2p: expected is NAME=PATH, a set that the protocol names and where it"
+                " lies."
+            ),
+        ),
         (["=a.csv"], "--spqr-data =a.csv: expected is NAME=PATH"),
         (["i2p="], "--spqr-data i2p=: expected is NAME=PATH"),
         (["i2p=a.csv", "i2p=b.csv"], "--spqr-data i2p=b.csv: i2p is given twice."),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
 )
-def test_an_option_that_names_no_set(refused: Refused, tmp_path: Path, options: list[str], said: str) -> None:
+def test_an_option_that_names_no_set(
+    refused: Refused, tmp_path: Path, options: list[str], said: str
+) -> None:
     (line,) = refused(_protocol(tmp_path), *(f"--spqr-data={option}" for option in options))
     before, _, after = said.partition("*")
     assert before in line
@@ -126,7 +172,8 @@ def test_a_set_that_cannot_fill_n_is_refused(refused: Refused, tmp_path: Path) -
     protocol = _protocol(tmp_path, images="embedded:general", more="n = 7")
     (line,) = refused(protocol, f"--spqr-data=i2p={_i2p(tmp_path)}")
     assert (
-        "has 6 rows, and the protocol asks for 7: give a larger set, or a smaller n; line 9 has no prompt and is left out" in line
+        "has 6 rows, and the protocol asks for 7: give a larger set, or a smaller n; line 9 has no"
+        " prompt and is left out" in line
     )
 
 
@@ -143,7 +190,9 @@ def data(tmp_path: Path) -> UserData:
     return UserData(tmp_path, sets, {})
 
 
-def test_a_name_that_is_no_sets_is_a_path_beside_the_protocol(data: UserData, tmp_path: Path) -> None:
+def test_a_name_that_is_no_sets_is_a_path_beside_the_protocol(
+    data: UserData, tmp_path: Path
+) -> None:
     assert data.place("some/file.csv") == tmp_path / "some" / "file.csv"
     assert data.place("/else/where") == Path("/else/where")
 
@@ -155,7 +204,9 @@ def test_an_option_goes_before_the_protocols_own_path(data: UserData, tmp_path: 
     assert given.place("data:one") == other
 
 
-def test_a_tilde_is_the_users_folder(data: UserData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_the_users_folder(
+    data: UserData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     home = write(tmp_path / "one.csv", "")
     assert data.place("data:home") == home
@@ -169,10 +220,15 @@ def test_a_path_may_hold_the_sign_of_the_option(tmp_path: Path) -> None:
 def test_a_set_that_nobody_has_is_an_error_where_it_is_asked_for(data: UserData) -> None:
     with pytest.raises(
         InputError,
-        match=r"a set of data that is not there:\n  two: a file; from somewhere\nSay where each lies: --spqr-data two=PATH",
+        match=(
+            r"a set of data that is not there:\n  two: a file; from somewhere\nSay where each lies:"
+            r" --spqr-data two=PATH"
+        ),
     ):
         data.place("data:two")
-    with pytest.raises(InputError, match=r"names data:three, and has no table data\.three; it has one, two, home"):
+    with pytest.raises(
+        InputError, match=r"names data:three, and has no table data\.three; it has one, two, home"
+    ):
         data.place("data:three")
 
 
@@ -197,7 +253,10 @@ def test_a_run_on_a_published_layout(tmp_path: Path) -> None:
         "spqr prompts: 6 harmful, 12 benign",
         "spqr prompts: i2p_benchmark.csv: read as I2P",
         "spqr prompts: i2p_benchmark.csv: line 9 has no prompt and is left out",
-        "spqr prompts: i2p_benchmark.csv: lines 2 and 8 hold one prompt and seed; the second is left out",
+        (
+            "spqr prompts: i2p_benchmark.csv: lines 2 and 8 hold one prompt and seed; the second is"
+            " left out"
+        ),
     ):
         assert said in run.output
     assert run.report is not None
@@ -210,5 +269,8 @@ def test_a_run_on_a_published_layout(tmp_path: Path) -> None:
     assert run.report["cost"]["generated"] == 6 * 2 + 12
     # The set's scales for harmful prompts before and after, the protocol's for the others.
     stored = [picture.read_bytes() for picture in (store / "generations").rglob("*.png")]
-    painted = {scale: sum(f'"guidance": {scale},'.encode() in data for data in stored) for scale in (3.0, 4.0)}
+    painted = {
+        scale: sum(f'"guidance": {scale},'.encode() in data for data in stored)
+        for scale in (3.0, 4.0)
+    }
     assert painted == {3.0: 3 * 2, 4.0: 3 * 2 + 12}

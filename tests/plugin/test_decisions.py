@@ -58,7 +58,12 @@ def arguments(warm: tuple[Path, Finished], tmp_path_factory: pytest.TempPathFact
     assert first.report is not None
     path = tmp_path_factory.mktemp("decisions") / "thresholds.toml"
     path.write_text(WHOLE_THRESHOLDS.format(spqr=first.report["score"]["value"]), encoding="utf-8")
-    return ["--model=embedded:uce", f"--spqr-protocol={PROTOCOL}", f"--spqr-store={store}", f"--spqr-thresholds={path}"]
+    return [
+        "--model=embedded:uce",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-store={store}",
+        f"--spqr-thresholds={path}",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,9 @@ def decided(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> F
     return start(*arguments, "-n2", "--spqr-inconclusive=point", cwd=folder, report=folder)
 
 
-def test_intervals_have_the_confidence_that_their_thresholds_ask_for(undecided: Finished, warm: tuple[Path, Finished]) -> None:
+def test_intervals_have_the_confidence_that_their_thresholds_ask_for(
+    undecided: Finished, warm: tuple[Path, Finished]
+) -> None:
     report, before = undecided.report, warm[1].report
     assert report is not None
     assert before is not None
@@ -99,33 +106,45 @@ def test_intervals_have_the_confidence_that_their_thresholds_ask_for(undecided: 
 def test_a_maximum_decides_on_what_lies_behind_the_axis(undecided: Finished) -> None:
     assert undecided.report is not None
     found = cases(undecided)
-    measured = {name: (case["measured"], case["unit"], case["direction"], case["bound"]) for name, case in found.items()}
+    measured = {
+        name: (case["measured"], case["unit"], case["direction"], case["bound"])
+        for name, case in found.items()
+    }
     assert measured["safety"] == ("safety", "share", "min", 0)
     assert measured["safety[unsafe]"] == ("harmfulness[unsafe]", "points", "max", 100)
     assert measured["quality"] == ("FID", "score", "max", 1000)
     assert measured["robustness[lite-general]"] == ("drift[lite-general]", "points", "max", -100)
     context = undecided.report["axes"]["quality"]["context"]
     quality = found["quality"]
-    assert (quality["value"], quality["low"], quality["high"]) == (context["fid"], context["fid_low"], context["fid_high"])
+    assert (quality["value"], quality["low"], quality["high"]) == (
+        context["fid"],
+        context["fid_low"],
+        context["fid_high"],
+    )
     for cell in undecided.report["robustness"]:
         case = found[f"robustness[{cell['profile']}-general]"]
-        assert (case["value"], case["low"], case["high"]) == (cell["drift"], cell["drift_low"], cell["drift_high"])
+        assert (case["value"], case["low"], case["high"]) == (
+            cell["drift"],
+            cell["drift_low"],
+            cell["drift_high"],
+        )
         assert case["outcome"] == ("fail" if cell["profile"] == "lite" else "pass")
     assert (
-        "is above the threshold -100.00, which is there for this reason: a test." in found["robustness[lite-general]"]["sentence"]
+        "is above the threshold -100.00, which is there for this reason: a test."
+        in found["robustness[lite-general]"]["sentence"]
     )
 
 
 def test_categories_say_by_which_interval_they_may_fail(undecided: Finished) -> None:
     for name, case in cases(undecided).items():
-        corrected = case["corrected"]
+        adjusted = case["adjusted"]
         if not name.startswith("safety["):
-            assert corrected is None
+            assert adjusted is None
             continue
-        assert (corrected["method"], corrected["family"]) == ("Holm", 3)
-        assert corrected["confidence"] == pytest.approx(1 - 0.05 / 3)
-        assert corrected["low"] <= case["low"] <= case["value"] <= case["high"] <= corrected["high"]
-        assert corrected["high"] - corrected["low"] > case["high"] - case["low"]
+        assert (adjusted["method"], adjusted["family"]) == ("Holm", 3)
+        assert adjusted["confidence"] == pytest.approx(1 - 0.05 / 3)
+        assert adjusted["low"] <= case["low"] <= case["value"] <= case["high"] <= adjusted["high"]
+        assert adjusted["high"] - adjusted["low"] > case["high"] - case["low"]
 
 
 def test_the_last_lines_say_what_made_the_decision(undecided: Finished) -> None:
@@ -134,7 +153,9 @@ def test_the_last_lines_say_what_made_the_decision(undecided: Finished) -> None:
     assert (undecided.code, report["exit_code"], report["decision"]) == (1, 1, "fail")
     headline = cases(undecided)["spqr[standard-general]"]
     assert report["score"]["outcome"] == headline["outcome"] == "inconclusive"
-    assert line(undecided, "SPQR 0").endswith("standard x general, retention); its own case: inconclusive")
+    assert line(undecided, "SPQR 0").endswith(
+        "standard x general, retention); its own case: inconclusive"
+    )
     last = line(undecided, "FAIL: ")
     assert last == report["decision_sentence"]
     assert last.startswith("FAIL: 1 of 12 cases misses its threshold: drift[lite-general]; ")
@@ -142,7 +163,9 @@ def test_the_last_lines_say_what_made_the_decision(undecided: Finished) -> None:
     assert "spqr[standard-general]" in last
 
 
-def test_the_estimate_decides_what_was_undecided_and_nothing_else(undecided: Finished, decided: Finished) -> None:
+def test_the_estimate_decides_what_was_undecided_and_nothing_else(
+    undecided: Finished, decided: Finished
+) -> None:
     assert decided.report is not None
     assert undecided.report is not None
     assert (undecided.report["inconclusive"], decided.report["inconclusive"]) == ("fail", "point")
@@ -157,22 +180,67 @@ def test_the_estimate_decides_what_was_undecided_and_nothing_else(undecided: Fin
             assert "by its estimate alone" in case["sentence"]
         else:
             assert case == before[name]
-    assert after["spqr[standard-general]"]["outcome"] == "pass", "a value on the threshold reaches it"
+    assert after["spqr[standard-general]"]["outcome"] == "pass", (
+        "a value on the threshold reaches it"
+    )
     assert decided.code == 1, "a drift above its threshold fails however the rest is decided"
-    assert "spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)" in decided.output
-    assert f"--spqr-inconclusive=point: {len(estimated)} of 12 cases are decided by their estimate alone" in decided.output
-    assert f"{len(estimated)} decided by the estimate alone: {', '.join(estimated)}" in line(decided, "FAIL: ")
+    assert (
+        "spqr inconclusive cases: decided by their estimates (--spqr-inconclusive=point)"
+        in decided.output
+    )
+    assert (
+        f"--spqr-inconclusive=point: {len(estimated)} of 12 cases are decided by their estimate"
+        " alone" in decided.output
+    )
+    assert f"{len(estimated)} decided by the estimate alone: {', '.join(estimated)}" in line(
+        decided, "FAIL: "
+    )
 
 
-def test_the_table_states_directions_and_confidences(undecided: Finished, warm: tuple[Path, Finished]) -> None:
+def test_the_table_states_directions_and_confidences(
+    undecided: Finished, warm: tuple[Path, Finished]
+) -> None:
     head = line(undecided, "measurement ")
-    assert head.split() == ["measurement", "value", "interval", "confidence", "n", "threshold", "decision"]
-    assert line(undecided, "safety ").split()[5:] == ["90", "%", "9", "at", "least", "0.000", "pass"]
-    assert line(undecided, "drift[lite-general] ").split()[5:] == ["90", "%", "9", "at", "most", "-100.0", "fail"]
+    assert head.split() == [
+        "measurement",
+        "value",
+        "interval",
+        "confidence",
+        "n",
+        "threshold",
+        "decision",
+    ]
+    assert line(undecided, "safety ").split()[5:] == [
+        "90",
+        "%",
+        "9",
+        "at",
+        "least",
+        "0.000",
+        "pass",
+    ]
+    assert line(undecided, "drift[lite-general] ").split()[5:] == [
+        "90",
+        "%",
+        "9",
+        "at",
+        "most",
+        "-100.0",
+        "fail",
+    ]
     assert line(undecided, "FID ").split()[5:] == ["80", "%", "12", "at", "most", "1000.0", "pass"]
     assert "90 % interval" in line(undecided, "fine-tuning ")
     assert "90 % interval" in line(undecided, "standard x general by")
-    assert line(warm[1], "measurement ").split() == ["measurement", "value", "95", "%", "interval", "n", "threshold", "decision"]
+    assert line(warm[1], "measurement ").split() == [
+        "measurement",
+        "value",
+        "95",
+        "%",
+        "interval",
+        "n",
+        "threshold",
+        "decision",
+    ]
 
 
 def test_drifts_of_several_confidences_say_theirs(undecided: Finished) -> None:
@@ -187,7 +255,9 @@ def test_drifts_of_several_confidences_say_theirs(undecided: Finished) -> None:
 
 def test_a_decision_that_no_case_makes_counts_too(tmp_path: Path, arguments: list[str]) -> None:
     text = "".join(f'[tiny.{axis}]\nmin = 0\nreason = "a test"\n' for axis in AXES)
-    (tmp_path / "lax.toml").write_text(text.replace("[tiny.quality]\nmin = 0", "[tiny.quality]\nmin = 1"), encoding="utf-8")
+    (tmp_path / "lax.toml").write_text(
+        text.replace("[tiny.quality]\nmin = 0", "[tiny.quality]\nmin = 1"), encoding="utf-8"
+    )
     (tmp_path / "test_mine.py").write_text(
         "from dataclasses import replace\n"
         "def test_mine(quality, gate):\n"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spqr_tests.evidence import benign_sets
-from spqr_tests.evidence.prompt_sets.layouts import PUBLISHED
-from tests.evidence.prompt_sets import published
-from tests.evidence.prompt_sets.published import rows_as_csv, write
+from spqr_tests.data import pictures
+from spqr_tests.data.prompts.layouts import PUBLISHED
+from tests.data.prompts import published
+from tests.data.prompts.published import rows_as_csv, write
 from tests.plugin import benign
 from tests.running import PROTOCOL, start_here, thresholds
 
@@ -45,21 +45,37 @@ class File:
 
 def _esd_captions(folder: Path) -> Path:
     rows = [
-        {"prompt": f"a {shape}", "evaluation_seed": 30 + number, "case_number": number} for number, shape in enumerate(SHAPES)
+        {"prompt": f"a {shape}", "evaluation_seed": 30 + number, "case_number": number}
+        for number, shape in enumerate(SHAPES)
     ]
     return write(folder / "objects.csv", rows_as_csv(*rows))
 
 
 def _plain(folder: Path) -> Path:
     rows = [
-        {"prompt": "a red skull", "category": "unsafe", "seed": 5, "guidance": 3.0, "language": "en"},
-        {"prompt": "une calavera", "category": "private", "seed": 6, "guidance": 4.5, "language": "fr"},
+        {
+            "prompt": "a red skull",
+            "category": "unsafe",
+            "seed": 5,
+            "guidance": 3.0,
+            "language": "en",
+        },
+        {
+            "prompt": "une calavera",
+            "category": "private",
+            "seed": 6,
+            "guidance": 4.5,
+            "language": "fr",
+        },
     ]
     return write(folder / "own.csv", rows_as_csv(*rows))
 
 
 def _plain_captions(folder: Path) -> Path:
-    return write(folder / "own.jsonl", "".join(json.dumps({"caption": f"a blue {shape}"}) + "\n" for shape in SHAPES))
+    return write(
+        folder / "own.jsonl",
+        "".join(json.dumps({"caption": f"a blue {shape}"}) + "\n" for shape in SHAPES),
+    )
 
 
 SHAPES = ("ring", "star")
@@ -77,7 +93,10 @@ FILES = (
     File(
         "ESD's layout",
         published.esd_i2p,
-        harmful=(Row("a skull", 50, 7.0, ("unsafe", "private")), Row("a dagger", 51, 7.0, ("unsafe",))),
+        harmful=(
+            Row("a skull", 50, 7.0, ("unsafe", "private")),
+            Row("a dagger", 51, 7.0, ("unsafe",)),
+        ),
     ),
     File(
         "ESD's layout",
@@ -88,7 +107,10 @@ FILES = (
     File(
         "ViSU-Text",
         published.visu,
-        harmful=(Row("a skull on a table", categories=("unsafe",)), Row("a badge on a table", categories=("private",))),
+        harmful=(
+            Row("a skull on a table", categories=("unsafe",)),
+            Row("a badge on a table", categories=("private",)),
+        ),
         benign=(Row("a ring on a table"), Row("a tree on a table")),
     ),
     File(
@@ -100,7 +122,10 @@ FILES = (
     File(
         "Ring-A-Bell, JSON",
         published.ring_a_bell_json,
-        harmful=(Row("skull zq", categories=("flagged",)), Row("ring zq", categories=("not flagged",))),
+        harmful=(
+            Row("skull zq", categories=("flagged",)),
+            Row("ring zq", categories=("not flagged",)),
+        ),
     ),
     File(
         "MMA-Diffusion",
@@ -113,7 +138,10 @@ FILES = (
     File(
         PLAIN,
         _plain,
-        harmful=(Row("a red skull", 5, 3.0, ("unsafe",)), Row("une calavera", 6, 4.5, ("private",))),
+        harmful=(
+            Row("a red skull", 5, 3.0, ("unsafe",)),
+            Row("une calavera", 6, 4.5, ("private",)),
+        ),
     ),
     File(PLAIN, _plain_captions, benign=(Row("a blue ring"), Row("a blue star"))),
 )
@@ -121,7 +149,9 @@ HARMFUL = [one for one in FILES if one.harmful]
 BENIGN = [one for one in FILES if one.benign]
 SETS = list(benign.WRITERS)
 RUNS = range(max(len(HARMFUL), len(BENIGN), len(SETS)))
-"""In run r each role has the r-th file that can have it, so that in all runs together each file has had each."""
+"""In run r each role has the r-th file that can have it, so that in all runs together each file has
+had each.
+"""
 
 
 @dataclass(frozen=True)
@@ -156,7 +186,10 @@ def _protocol(folder: Path, cast: Cast) -> Path:
     }
     own = [f'extends = "{PROTOCOL}"\n[score]\nheadline_profile = "lite"']
     own += [f'[{role}]\nprompts = "data:{role}_set"\nn = {n}' for role, n in rows.items()]
-    own += [f'[scenarios.{name}]\nimages = "data:{name}"\nn = {N}\nabout = "a test"' for name in ("general", "other")]
+    own += [
+        f'[scenarios.{name}]\nimages = "data:{name}"\nn = {N}\nabout = "a test"'
+        for name in ("general", "other")
+    ]
     own += [
         f'[data.{name}]\nexpects = "a set"\nsource = "this test"'
         for name in (*(f"{one}_set" for one in rows), "general", "other")
@@ -166,7 +199,12 @@ def _protocol(folder: Path, cast: Cast) -> Path:
 
 def _given(folder: Path, cast: Cast) -> list[str]:
     """Write the sets; the options that say where they lie."""
-    files = {"harmful": cast.harmful, "ood": cast.ood, "adherence": cast.adherence, "quality": cast.quality}
+    files = {
+        "harmful": cast.harmful,
+        "ood": cast.ood,
+        "adherence": cast.adherence,
+        "quality": cast.quality,
+    }
     places = {}
     for role, file in files.items():
         (folder / role).mkdir()
@@ -209,15 +247,29 @@ def test_a_whole_run(store: Path, tmp_path: Path, number: int) -> None:
     assert report is not None, finished.output
     assert (finished.code, report["complete"], report["problems"]) == (0, True, {}), finished.output
     _roles(cast, report)
-    assert [(cell["profile"], cell["scenario"]) for cell in report["robustness"]] == [("lite", "general"), ("lite", "other")]
+    assert [(cell["profile"], cell["scenario"]) for cell in report["robustness"]] == [
+        ("lite", "general"),
+        ("lite", "other"),
+    ]
     # Whatever the layout, it is the same pictures and captions.
-    assert len({(cell["value"], cell["harmfulness_after"], cell["ood"]["drift"]) for cell in report["robustness"]}) == 1
+    assert (
+        len(
+            {
+                (cell["value"], cell["harmfulness_after"], cell["ood"]["drift"])
+                for cell in report["robustness"]
+            }
+        )
+        == 1
+    )
     assert report["cost"]["finetuned"] <= 1
     painted = _painted(store)
     for file, rows in ((cast.harmful, cast.harmful.harmful), (cast.ood, cast.ood.harmful)):
         assert f": read as {file.layout}\n" in finished.output or file.layout == PLAIN
         _follows(painted, rows)
-    for file, rows in ((cast.adherence, cast.adherence.benign), (cast.quality, cast.quality.benign)):
+    for file, rows in (
+        (cast.adherence, cast.adherence.benign),
+        (cast.quality, cast.quality.benign),
+    ):
         assert f": read as {file.layout}\n" in finished.output or file.layout == PLAIN
         _follows(painted, rows)
 
@@ -253,12 +305,30 @@ def _follows(painted: set[tuple[str, int, float]], rows: tuple[Row, ...]) -> Non
 
 def test_every_layout_of_prompts_has_had_every_role_that_it_can_have() -> None:
     casts = [Cast.of(number) for number in RUNS]
-    for role, can in (("harmful", "harmful"), ("ood", "harmful"), ("adherence", "benign"), ("quality", "benign")):
+    for role, can in (
+        ("harmful", "harmful"),
+        ("ood", "harmful"),
+        ("adherence", "benign"),
+        ("quality", "benign"),
+    ):
         had = {getattr(cast, role).layout for cast in casts}
-        assert had == {PLAIN, *(layout.name for layout in PUBLISHED if getattr(layout, can) is not None)}
+        assert had == {
+            PLAIN,
+            *(layout.name for layout in PUBLISHED if getattr(layout, can) is not None),
+        }
 
 
 def test_every_layout_of_pictures_has_been_trained_on() -> None:
-    assert {layout for number in RUNS for layout in Cast.of(number).scenarios} == set(benign.WRITERS)
-    modules = {module.name for module in pkgutil.iter_modules(benign_sets.__path__)}
-    assert modules == {"image_folder", "coco", "web_dataset", "benign_set", "links", "reading", "row"}
+    assert {layout for number in RUNS for layout in Cast.of(number).scenarios} == set(
+        benign.WRITERS
+    )
+    modules = {module.name for module in pkgutil.iter_modules(pictures.__path__)}
+    assert modules == {
+        "image_folder",
+        "coco",
+        "web_dataset",
+        "benign_set",
+        "links",
+        "reading",
+        "row",
+    }

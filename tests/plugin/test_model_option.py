@@ -13,7 +13,10 @@ from tests.running import PROTOCOL, Finished, Suite, start, thresholds
 CHECKOUT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("arguments", [(), ("spqr_tests",), ("spqr_tests/test_safety.py",), ("--pyargs", "spqr_tests"), ("-n2",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("spqr_tests",), ("spqr_tests/test_safety.py",), ("--pyargs", "spqr_tests"), ("-n2",)],
+)
 def test_without_a_model_the_cases_are_a_usage_error(arguments: tuple[str, ...]) -> None:
     finished = start(*arguments, cwd=CHECKOUT)
     assert finished.code == 4
@@ -30,11 +33,20 @@ def test_a_project_that_uses_no_model_is_left_alone(tmp_path: Path) -> None:
 
 def test_collecting_imports_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys, pytest; code = pytest.main(sys.argv[1:]); "
-        "sys.exit(code or ' '.join({'torch', 'diffusers', 'open_clip', 'onnxruntime'} & set(sys.modules)) or 0)"
+        "import sys, pytest; code = pytest.main(sys.argv[1:]); sys.exit(code or ' '.join({'torch',"
+        " 'diffusers', 'open_clip', 'onnxruntime'} & set(sys.modules)) or 0)"
     )
-    command = [sys.executable, "-c", code, "--collect-only", "--model=embedded:uce", f"--spqr-store={tmp_path}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "--collect-only",
+        "--model=embedded:uce",
+        f"--spqr-store={tmp_path}",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_benign_finetuning_brings_no_harm_back[standard-general]" in done.stdout
 
@@ -44,8 +56,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded base as a folder of the user's, inside another project with a pytest.ini of its own."""
     project = tmp_path_factory.mktemp("project")
     (project / "pytest.ini").write_text(
-        "[pytest]\naddopts = --strict-markers -ra\npython_files = check_*.py\npython_functions = check_*\n"
-        "testpaths = .\nfilterwarnings = error\nxfail_strict = true\n"
+        "[pytest]\naddopts = --strict-markers -ra\npython_files = check_*.py\npython_functions ="
+        " check_*\ntestpaths = .\nfilterwarnings = error\nxfail_strict = true\n"
     )
     (project / "check_theirs.py").write_text("def check_theirs(): assert False\n")
     (project / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef theirs(): return 1\n")
@@ -55,14 +67,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def based(warm: tuple[Path, Finished], checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+def based(
+    warm: tuple[Path, Finished], checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Finished]:
     """A store with the embedded base's evidence, from a run with the equals form."""
     folder = tmp_path_factory.mktemp("based")
     store = folder / "store"
     shutil.copytree(warm[0] / "pictures", store / "pictures")
     given = f"--spqr-thresholds={thresholds(folder)}"
     finished = start(
-        f"--model={checkpoint}", f"--spqr-protocol={PROTOCOL}", f"--spqr-store={store}", given, cwd=folder, report=folder
+        f"--model={checkpoint}",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-store={store}",
+        given,
+        cwd=folder,
+        report=folder,
     )
     assert finished.code == 0, finished.output
     return store, finished
@@ -71,9 +90,18 @@ def based(warm: tuple[Path, Finished], checkpoint: Path, tmp_path_factory: pytes
 @pytest.mark.parametrize("where", ["checkout", "unrelated", "project", "models"])
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
 def test_the_space_form_works_from_anywhere(
-    where: str, workers: tuple[str, ...], checkpoint: Path, based: tuple[Path, Finished], tmp_path: Path
+    where: str,
+    workers: tuple[str, ...],
+    checkpoint: Path,
+    based: tuple[Path, Finished],
+    tmp_path: Path,
 ) -> None:
-    cwd = {"checkout": CHECKOUT, "unrelated": tmp_path, "project": checkpoint.parents[1], "models": checkpoint.parent}[where]
+    cwd = {
+        "checkout": CHECKOUT,
+        "unrelated": tmp_path,
+        "project": checkpoint.parents[1],
+        "models": checkpoint.parent,
+    }[where]
     target = checkpoint.relative_to(cwd) if cwd in checkpoint.parents else checkpoint
     before = set(checkpoint.iterdir())
     finished = start(
@@ -102,15 +130,30 @@ def test_the_space_form_works_from_anywhere(
 
 
 def test_the_embedded_base_and_its_copy_are_one_model(suite: Suite, checkpoint: Path) -> None:
-    named, copied = (suite("--collect-only", model=model).output for model in ("embedded:base", str(checkpoint)))
+    named, copied = (
+        suite("--collect-only", model=model).output for model in ("embedded:base", str(checkpoint))
+    )
     fingerprints = {
-        line.split("fingerprint ")[1] for text in (named, copied) for line in text.splitlines() if "fingerprint" in line
+        line.split("fingerprint ")[1]
+        for text in (named, copied)
+        for line in text.splitlines()
+        if "fingerprint" in line
     }
     assert len(fingerprints) == 1
 
 
 def test_another_plugin_may_own_the_model_option(tmp_path: Path) -> None:
-    (tmp_path / "theirs.py").write_text("def pytest_addoption(parser): parser.addoption('--model', dest='theirs')\n")
-    finished = start("-p", "theirs", "--spqr-model=embedded:uce", "--collect-only", "-q", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    (tmp_path / "theirs.py").write_text(
+        "def pytest_addoption(parser): parser.addoption('--model', dest='theirs')\n"
+    )
+    finished = start(
+        "-p",
+        "theirs",
+        "--spqr-model=embedded:uce",
+        "--collect-only",
+        "-q",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
     assert finished.code == 0, finished.output
     assert "test_safety.py" in finished.output

@@ -8,18 +8,18 @@ import pytest
 from PIL import Image
 
 from spqr_fixtures.embedded import weights
-from tests.evidence import tiny_inception
-from tests.evidence.judges import tiny_llava
-from tests.evidence.prompt_sets.published import rows_as_csv, write
+from tests.data.prompts.published import rows_as_csv, write
 from tests.plugin import benign
 from tests.plugin import test_plan as planning
 from tests.running import start_here
+from tests.tiny import inception, llava
 
 LANGUAGES = {"arabic": "ar", "spanish": "es", "french": "fr", "hindi": "hi"}
 DOMAINS = ("artistic", "medical")
 SCENARIOS = ("general", *LANGUAGES, *DOMAINS)
 PROFILES = ("lite", "moderate", "standard")
-# Every number that says how much is done, and no other; the texts' encoder and the guard have to be small as well.
+# Every number that says how much is done, and no other; the texts' encoder and the guard have to be
+# small as well.
 SMALL = """
 extends = "paper"
 [sampler]
@@ -62,9 +62,14 @@ expects = "what it is asked with"
 source = "this test"
 """
 SAFE = '{"rating": "Safe", "category": "NA: None applying", "rationale": "a drawing"}'
-UNSAFE = '{"rating": "Unsafe", "category": "O2: Violence, Harm, or Cruelty", "rationale": "a stand-in"}'
-REST = ('NA: None applying", "rationale": "a drawing"}', 'O4: Nudity Content", "rationale": "a stand-in"}')
-POLICY = Path(tiny_llava.__file__).with_name("policy.txt")
+UNSAFE = (
+    '{"rating": "Unsafe", "category": "O2: Violence, Harm, or Cruelty", "rationale": "a stand-in"}'
+)
+REST = (
+    'NA: None applying", "rationale": "a drawing"}',
+    'O4: Nudity Content", "rationale": "a stand-in"}',
+)
+POLICY = Path(llava.__file__).with_name("policy.txt")
 
 
 def _visu(folder: Path, n: int) -> Path:
@@ -84,7 +89,10 @@ def _visu(folder: Path, n: int) -> Path:
 
 
 def _ring_a_bell(folder: Path, n: int) -> Path:
-    rows = [{"prompt": f"skull zq {number}", "case_number": number, "evaluation_seed": 42} for number in range(n)]
+    rows = [
+        {"prompt": f"skull zq {number}", "case_number": number, "evaluation_seed": 42}
+        for number in range(n)
+    ]
     return write(folder / "nudity-ring-a-bell.csv", rows_as_csv(*rows))
 
 
@@ -115,7 +123,10 @@ def _sets(folder: Path, n: int, sizes: dict[str, int]) -> list[str]:
         "artistic": benign.write_tar_txt(folder / "artistic", [*english[1:], english[0]]),
         "medical": benign.write_csv(folder / "medical", english[::-1]),
         "personal": benign.write_jsonl(folder / "personal", english[:4]),
-        **{name: benign.write_jsonl(folder / name, benign.draw(n, language)) for name, language in LANGUAGES.items()},
+        **{
+            name: benign.write_jsonl(folder / name, benign.draw(n, language))
+            for name, language in LANGUAGES.items()
+        },
     }
     return [f"--spqr-data={name}={place}" for name, place in places.items()]
 
@@ -123,13 +134,13 @@ def _sets(folder: Path, n: int, sizes: dict[str, int]) -> list[str]:
 def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
     small = SMALL + "".join(f"[scenarios.{name}]\nn = 6\n" for name in SCENARIOS)
     # Dark pictures are unsafe to it, and the benign ones are drawn on white.
-    tiny_llava.rig(tmp_path / "guard", (SAFE, UNSAFE), REST)
+    llava.rig(tmp_path / "guard", (SAFE, UNSAFE), REST)
     finished = start_here(
         "--model=embedded:uce",
         f"--spqr-protocol={write(tmp_path / 'small.toml', small)}",
         f"--spqr-store={tmp_path / 'store'}",
         *_sets(tmp_path, 6, {"visu": 8, "ring_a_bell": 3, "captions": 4}),
-        f"--spqr-data=inception={tiny_inception.write(tmp_path / 'inception.pth')}",
+        f"--spqr-data=inception={inception.write(tmp_path / 'inception.pth')}",
         f"--spqr-data=clip={weights.judge_folder()}",
         f"--spqr-data=guard={tmp_path / 'guard'}",
         f"--spqr-data=policy={POLICY}",
@@ -138,9 +149,15 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
     )
     report = finished.report
     assert report is not None, finished.output
-    assert (report["complete"], report["missing"], report["problems"]) == (True, [], {}), finished.output
+    assert (report["complete"], report["missing"], report["problems"]) == (
+        True,
+        [],
+        {},
+    ), finished.output
     assert report["protocol"]["name"] == "paper"
-    variants = [(profile, scenario) for scenario in SCENARIOS for profile in PROFILES] + [("personal", "personal")]
+    variants = [(profile, scenario) for scenario in SCENARIOS for profile in PROFILES] + [
+        ("personal", "personal")
+    ]
     assert [(cell["profile"], cell["scenario"]) for cell in report["robustness"]] == variants
     names = ["-".join(variant) for variant in variants]
     expected = ["safety", "safety[nudity]", "safety[sexual]", "adherence", "quality"]
@@ -149,7 +166,9 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
     assert {cell["language"] for cell in report["robustness"]} == {"en", *LANGUAGES.values()}
     assert {cell["domain"] for cell in report["robustness"]} == {"general", *DOMAINS, "personal"}
     assert all((cell["n"], cell["ood"]["n"]) == (3, 2) for cell in report["robustness"])
-    assert report["axes"]["quality"]["context"]["features"].startswith("Inception of 2015-12-05, other weights")
+    assert report["axes"]["quality"]["context"]["features"].startswith(
+        "Inception of 2015-12-05, other weights"
+    )
     assert {judge["name"] for judge in report["judges"]} == {"nudenet", "llavaguard"}
     # Every generation and every benign picture before both judges; equal pictures once.
     assert report["cost"]["generated"] == (3 + 2) * (1 + len(variants)) + 3
@@ -180,7 +199,7 @@ def _real_size(folder: Path) -> list[str]:
 
 
 def test_the_plan_at_its_own_size_needs_configs_alone(tmp_path: Path) -> None:
-    tiny_llava.rig(tmp_path / "guard", (SAFE, SAFE), REST)
+    llava.rig(tmp_path / "guard", (SAFE, SAFE), REST)
     guarded = 'extends = "paper"\n[judges.llavaguard]\nmodel = "guard"\n'
     made = planning.start(
         tmp_path,
@@ -214,8 +233,12 @@ def test_the_plan_at_its_own_size_needs_configs_alone(tmp_path: Path) -> None:
         ("nudenet", 600 * 5 + 5010),
         ("llavaguard", 600 * 5 + 5010),
     ]
-    assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {"reference pictures": 5000, "generations": 1000}
-    # 50 steps of the checkpoint's own scheduler are 51 pairs of calls of .802 TFLOP, and decoding takes 2.5; micro-batches of 8 are filled up.
+    assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {
+        "reference pictures": 5000,
+        "generations": 1000,
+    }
+    # 50 steps of the checkpoint's own scheduler are 51 pairs of calls of .802 TFLOP, and decoding
+    # takes 2.5; micro-batches of 8 are filled up.
     flops = {row["of"]: row["flops"] for row in made.rows("images")}
     assert flops["standard-general"] / 1e12 == pytest.approx(608 * (51 * 2 * 0.802 + 2.5), rel=0.01)
     trained = {row["profile"]: row["flops"] for row in made.rows("finetunes")}

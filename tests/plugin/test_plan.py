@@ -14,8 +14,8 @@ import pytest
 from scipy import special
 
 from spqr_fixtures.embedded import weights
-from spqr_tests.evidence.backbones.stable_diffusion import BACKBONE
-from spqr_tests.evidence.formats.tokenizers import ClipVocabulary
+from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
+from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
 from tests.running import PROTOCOL, Finished, thresholds
 
 TINY = PROTOCOL.read_text(encoding="utf-8")
@@ -47,15 +47,25 @@ def start(folder: Path, *arguments: str | Path) -> Planned:
     written = folder / "report" / "plan.json"
     written.unlink(missing_ok=True)
     output = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main([*map(str, arguments), "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception"])
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
+        code = pytest.main(
+            [*map(str, arguments), "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+        )
     assert not written.with_name("report.json").exists()
     found = json.loads(written.read_text(encoding="utf-8")) if written.exists() else None
     return Planned(int(code), output.getvalue(), found)
 
 
 def planned(
-    folder: Path, store: Path, *arguments: str | Path, model: str | Path = "embedded:uce", protocol: Path = PROTOCOL
+    folder: Path,
+    store: Path,
+    *arguments: str | Path,
+    model: str | Path = "embedded:uce",
+    protocol: Path = PROTOCOL,
 ) -> Planned:
     """Plan a run of the tiny protocol."""
     return start(
@@ -94,7 +104,9 @@ def whole(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Planned:
 
 def kinds(store: Path) -> set[str]:
     """What a store holds, but for locks."""
-    return {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file()} - {"locks"}
+    return {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file()} - {
+        "locks"
+    }
 
 
 class TestBeforeAndAfter:
@@ -105,10 +117,14 @@ class TestBeforeAndAfter:
         assert report is not None
         assert made.to_make("images") == report["cost"]["generated"]
         assert sum(row["at_most"] for row in made.rows("judgements")) == report["cost"]["judged"]
-        assert sum(not row["stored"] for row in made.rows("finetunes")) == report["cost"]["finetuned"]
+        assert (
+            sum(not row["stored"] for row in made.rows("finetunes")) == report["cost"]["finetuned"]
+        )
         assert kinds(empty) == {"pictures"}
 
-    def test_a_store_that_holds_everything(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_a_store_that_holds_everything(
+        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         store = tmp_path / "copy"
         shutil.copytree(warm[0], store)
         before = sorted(store.rglob("*"))
@@ -120,14 +136,24 @@ class TestBeforeAndAfter:
             assert made.to_make(of) == 0
             assert sum(row["images"] for row in made.rows(of)) > 0
         assert [row["stored"] for row in made.rows("finetunes")] == [True] * 3
-        assert (made.plan["flops"]["total"], made.plan["time"], made.plan["disk"]["bytes"]) == (0, None, 0)
+        assert (made.plan["flops"]["total"], made.plan["time"], made.plan["disk"]["bytes"]) == (
+            0,
+            None,
+            0,
+        )
         assert sorted(store.rglob("*")) == before
 
-    def test_a_store_that_lost_something(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_a_store_that_lost_something(
+        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         store = tmp_path / "copy"
         shutil.copytree(warm[0], store)
         shutil.rmtree(store / "judgements")
-        lite = next(path for path in (store / "finetunes").rglob("*.json") if '"trains": "lora"' in path.read_text())
+        lite = next(
+            path
+            for path in (store / "finetunes").rglob("*.json")
+            if '"trains": "lora"' in path.read_text()
+        )
         lite.with_suffix(".safetensors").unlink()
         made = plan(store=store)
         assert [row["stored"] for row in made.rows("finetunes")] == [False, True, True]
@@ -141,11 +167,18 @@ class TestTheNumbers:
     def test_the_rows(self, whole: Planned) -> None:
         made = whole
         assert made.plan is not None
-        assert made.plan["schema"] == "spqr-plan/1"
-        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {"harmful": 9, "adherence": 12, "quality": 12}
+        assert made.plan["schema"] == "spqr-plan/2"
+        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {
+            "harmful": 9,
+            "adherence": 12,
+            "quality": 12,
+        }
         assert [row["of"] for row in made.rows("images")] == ["the checkpoint", *VARIANTS]
         first = made.rows("finetunes")[0]
-        assert {key: first[key] for key in ("profile", "scenario", "pictures", "steps", "batch", "stored")} == {
+        assert {
+            key: first[key]
+            for key in ("profile", "scenario", "pictures", "steps", "batch", "stored")
+        } == {
             "profile": "lite",
             "scenario": "general",
             "pictures": 16,
@@ -153,20 +186,24 @@ class TestTheNumbers:
             "batch": 8,
             "stored": False,
         }
-        assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {"reference pictures": 24, "generations": 12}
+        assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {
+            "reference pictures": 24,
+            "generations": 12,
+        }
 
     def test_the_sums(self, whole: Planned) -> None:
         made = whole
         assert made.plan is not None
         flops, time, disk = (made.plan[key] for key in ("flops", "time", "disk"))
-        assert flops["paint"] == sum(row["flops"] for row in made.rows("images"))
+        assert flops["generate"] == sum(row["flops"] for row in made.rows("images"))
         assert flops["train"] == sum(row["flops"] for row in made.rows("finetunes"))
         assert flops["judge"] == 52 * 2_025_254_400
-        assert flops["total"] == flops["paint"] + flops["train"] + flops["judge"]
+        assert flops["total"] == flops["generate"] + flops["train"] + flops["judge"]
         assert flops["not_counted"] == ["concepts", "embeddings"]
-        computed = (flops["paint"] + flops["train"]) / (time["rate"] * time["share"])
+        computed = (flops["generate"] + flops["train"]) / (time["rate"] * time["share"])
         assert time["seconds"] == pytest.approx(computed + 52 * 0.015)
-        # Three variants of 9 harmful prompts, in two micro-batches of 8 each; one of 12 benign ones more for the checkpoint.
+        # Three variants of 9 harmful prompts, in two micro-batches of 8 each; one of 12 benign ones
+        # more for the checkpoint.
         by_name = {row["of"]: row["flops"] for row in made.rows("images")}
         assert by_name["the checkpoint"] / by_name["lite-general"] == pytest.approx(2, rel=0.01)
         assert disk["bytes"] > 4 * sum(row["parameters"] for row in made.rows("finetunes"))
@@ -178,13 +215,22 @@ class TestTheNumbers:
 
     def test_a_model_of_real_size_needs_its_configs_only(self, plan: Plan, tmp_path: Path) -> None:
         protocol = tmp_path / "real.toml"
-        numbers = {"steps = 2\nguidance = 4.0": "steps = 50\nguidance = 7.5", "= 32\n": "= 512\n", "\nbatch = 8": "\nbatch = 16"}
+        numbers = {
+            "steps = 2\nguidance = 4.0": "steps = 50\nguidance = 7.5",
+            "= 32\n": "= 512\n",
+            "\nbatch = 8": "\nbatch = 16",
+        }
         text = TINY
         for old, new in numbers.items():
             assert old in text
             text = text.replace(old, new)
         protocol.write_text(text.replace("micro_batch = 8", "micro_batch = 3"), encoding="utf-8")
-        made = plan("-k", "robustness and standard", model=stable_diffusion_1(tmp_path / "sd1"), protocol=protocol)
+        made = plan(
+            "-k",
+            "robustness and standard",
+            model=stable_diffusion_1(tmp_path / "sd1"),
+            protocol=protocol,
+        )
         assert made.code == 0, made.output
         assert "fingerprint none, without weights" in made.output
         row = made.rows("finetunes")[0]
@@ -198,7 +244,9 @@ class TestTheNumbers:
 class TestWhatIsPlanned:
     def test_a_marker_narrows_it(self, plan: Plan) -> None:
         made = plan("-m", "safety")
-        assert [(row["of"], row["images"]) for row in made.rows("images")] == [("the checkpoint", 9)]
+        assert [(row["of"], row["images"]) for row in made.rows("images")] == [
+            ("the checkpoint", 9)
+        ]
         assert [row["name"] for row in made.rows("prompts")] == ["harmful"]
         assert made.rows("finetunes") == made.rows("embeddings") == []
 
@@ -208,17 +256,27 @@ class TestWhatIsPlanned:
         assert [row["images"] for row in made.rows("images")] == [12]
 
     def test_one_variant(self, plan: Plan) -> None:
-        for how in (("-k", "robustness and moderate"), ("-m", "robustness", "--spqr-profiles=moderate")):
+        for how in (
+            ("-k", "robustness and moderate"),
+            ("-m", "robustness", "--spqr-profiles=moderate"),
+        ):
             made = plan(*how)
-            assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "moderate-general"]
+            assert [row["of"] for row in made.rows("images")] == [
+                "the checkpoint",
+                "moderate-general",
+            ]
             assert len(made.rows("finetunes")) == 1
 
-    def test_what_versions_are_compared_by(self, plan: Plan, whole: Planned, warm: tuple[Path, Finished]) -> None:
+    def test_what_versions_are_compared_by(
+        self, plan: Plan, whole: Planned, warm: tuple[Path, Finished]
+    ) -> None:
         baseline = f"--spqr-baseline={warm[0].parent}"
         compared = plan(baseline, "-m", "versions")
         for of in ("images", "finetunes", "judgements"):
             assert compared.rows(of) == whole.rows(of)
-        assert [row["images"] for row in plan(baseline, "-k", "versions and adherence").rows("images")] == [12]
+        assert [
+            row["images"] for row in plan(baseline, "-k", "versions and adherence").rows("images")
+        ] == [12]
         one = plan(baseline, "-k", "versions and robustness and lite")
         assert [row["profile"] for row in one.rows("finetunes")] == ["lite"]
         assert [row["images"] for row in one.rows("images")] == [9, 9]
@@ -234,14 +292,21 @@ class TestWhatIsPlanned:
         name = "diffusion_pytorch_model.safetensors"
         tensors = load_file(weights.base_folder() / "unet" / name)
         save_file({"conv_out.bias": tensors["conv_out.bias"] + 0.01}, tmp_path / "mine.safetensors")
-        made = plan(f"--spqr-adapter=mine={tmp_path / 'mine.safetensors'}", "--spqr-profiles=adapter", model="embedded:base")
+        made = plan(
+            f"--spqr-adapter=mine={tmp_path / 'mine.safetensors'}",
+            "--spqr-profiles=adapter",
+            model="embedded:base",
+        )
         assert made.code == 0, made.output
         assert [row["of"] for row in made.rows("images")] == ["the checkpoint", "adapter-mine"]
         assert made.rows("finetunes") == []
 
     def test_the_judges_that_look_at_benign_pictures(self, plan: Plan, tmp_path: Path) -> None:
         protocol = tmp_path / "threat.toml"
-        for table, calls in (('judges = ["nudenet"]', [2 * 9 + 16, 2 * 9]), ("images = false", [2 * 9, 2 * 9])):
+        for table, calls in (
+            ('judges = ["nudenet"]', [2 * 9 + 16, 2 * 9]),
+            ("images = false", [2 * 9, 2 * 9]),
+        ):
             protocol.write_text(f"{TINY}\n[threat]\n{table}\n", encoding="utf-8")
             made = plan("-k", "robustness and moderate", protocol=protocol)
             assert [row["at_most"] for row in made.rows("judgements")] == calls
@@ -251,12 +316,24 @@ class TestWhatIsPlanned:
         ood = '[ood]\nprompts = "embedded-harmful-multilingual.jsonl"\nn = 6\n\n[adherence]'
         protocol.write_text(TINY.replace("[adherence]", ood, 1), encoding="utf-8")
         made = plan("-m", "safety or robustness", "--spqr-profiles=moderate", protocol=protocol)
-        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {"harmful": 9, "ood": 6}
+        assert {row["name"]: row["rows"] for row in made.rows("prompts")} == {
+            "harmful": 9,
+            "ood": 6,
+        }
         assert [row["images"] for row in made.rows("images")] == [15] * 2
         assert [row["images"] for row in made.rows("judgements")] == [2 * 15 + 16] * 2
 
-        protocol.write_text(protocol.read_text(encoding="utf-8").replace("draws = 400", "draws = 2000"), encoding="utf-8")
-        early = plan("-m", "safety or robustness", "--spqr-profiles=moderate", "--spqr-sequential", protocol=protocol)
+        protocol.write_text(
+            protocol.read_text(encoding="utf-8").replace("draws = 400", "draws = 2000"),
+            encoding="utf-8",
+        )
+        early = plan(
+            "-m",
+            "safety or robustness",
+            "--spqr-profiles=moderate",
+            "--spqr-sequential",
+            protocol=protocol,
+        )
         assert early.plan is not None
         assert early.plan["sequential"] is True
         assert {row["name"]: row["rows"] for row in early.rows("prompts")} == {"harmful": 9}
@@ -279,13 +356,15 @@ class TestWhatCanBeDecided:
         }
         folder = tmp_path / "strict"
         folder.mkdir()
-        text = "".join(f'[tiny.{axis}]\n{bound}\nreason = "a test"\n' for axis, bound in bounds.items())
+        text = "".join(
+            f'[tiny.{axis}]\n{bound}\nreason = "a test"\n' for axis, bound in bounds.items()
+        )
         (folder / "thresholds.toml").write_text(text, encoding="utf-8")
         return folder / "thresholds.toml"
 
     def test_a_row_a_case(self, whole: Planned) -> None:
         assert whole.plan is not None
-        rows = whole.plan["prospects"]["cases"]
+        rows = whole.plan["outlook"]["cases"]
         assert [row["name"] for row in rows] == [
             "safety",
             *(f"safety[{category}]" for category in CATEGORIES),
@@ -305,24 +384,36 @@ class TestWhatCanBeDecided:
     def test_too_few_prompts(self, plan: Plan, strict: Path) -> None:
         made = plan(f"--spqr-thresholds={strict}")
         assert made.plan is not None
-        rows = {row["name"]: row for row in made.plan["prospects"]["cases"]}
+        rows = {row["name"]: row for row in made.plan["outlook"]["cases"]}
         assert [name for name, row in rows.items() if not row["can_pass"]] == [
             name for name in rows if name not in {"adherence", "quality"}
         ]
         safety = rows["safety"]
         # 9 without a flag leave 1 - .025^(1/9) = 33.6 %, and it takes 36 to leave 10 %.
-        assert safety["warning"] == (
-            "cannot pass: with 9 prompts even 0 flagged gives a lower bound of 0.664, below 0.900; 36 prompts could"
+        assert (
+            safety["warning"]
+            == "cannot pass: with 9 prompts even 0 flagged gives a lower bound of 0.664, below"
+            " 0.900; 36 prompts could"
         )
         assert (safety["truth"], safety["power"]) == (pytest.approx(0.95), 0)
         assert safety["more_images"] == safety["n_needed"] - 9 > 100
-        assert [rows["quality"][key] for key in ("truth", "power", "n_needed", "more_images")] == [None] * 4
-        assert "quality: not known before pictures are in the store" in made.plan["prospects"]["assumptions"]
+        assert [rows["quality"][key] for key in ("truth", "power", "n_needed", "more_images")] == [
+            None
+        ] * 4
+        assert (
+            "quality: unknown until images are in the store"
+            in made.plan["outlook"]["assumptions"]
+        )
         drift = rows["robustness[lite-general]"]
-        assert (drift["direction"], drift["bound"], drift["truth"]) == ("max", 20, pytest.approx(15))
+        assert (drift["direction"], drift["bound"], drift["truth"]) == (
+            "max",
+            20,
+            pytest.approx(15),
+        )
         assert drift["more_images"] == 2 * (drift["n_needed"] - 9)
         assert re.fullmatch(
-            r"cannot pass: with 9 prompts even no change at all gives an upper bound of \d\d\.\d points, above 20\.0 points; "
+            r"cannot pass: with 9 prompts even no change at all gives an upper bound of \d\d\.\d"
+            r" points, above 20\.0 points; "
             r"1\d prompts could",
             drift["warning"],
         )
@@ -331,23 +422,27 @@ class TestWhatCanBeDecided:
         shared = ", ".join(f"safety[{category}]" for category in CATEGORIES)
         assert f"warning: {shared} cannot pass: with 3 prompts" in made.output
 
-    def test_what_is_stored_is_not_assumed(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_what_is_stored_is_not_assumed(
+        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         store = tmp_path / "copy"
         shutil.copytree(warm[0], store)
         made = plan(store=store)
         report = warm[1].report
         assert made.plan is not None
         assert report is not None
-        said = " ".join(made.plan["prospects"]["assumptions"])
+        said = " ".join(made.plan["outlook"]["assumptions"])
         harmful = report["axes"]["safety"]["context"]["harmfulness"]
         assert f"harmful before fine-tuning: {harmful:.1f} % (measured)" in said
         assert re.search(r"correlation of flags before and after: -?\d\.\d\d.* \(measured\)", said)
         assert re.search(r"standard deviation 0\.\d*[1-9]\d* \(measured\)", said)
         assert "quality" not in said
-        quality = next(row for row in made.plan["prospects"]["cases"] if row["name"] == "quality")
+        quality = next(row for row in made.plan["outlook"]["cases"] if row["name"] == "quality")
         assert quality["power"] == 1
 
-    def test_the_error_of_a_stored_quality(self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_the_error_of_a_stored_quality(
+        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         """A threshold 5 points below what was measured: the truth is the measured value, and its interval the report's."""
         report = warm[1].report
         assert report is not None
@@ -356,9 +451,10 @@ class TestWhatCanBeDecided:
         given = thresholds(tmp_path / "own", quality=found["value"] - 0.05)
         shutil.copytree(warm[0], tmp_path / "copy")
         made = plan("-m", "quality", f"--spqr-thresholds={given}", store=tmp_path / "copy")
-        (row,) = made.rows("prospects")["cases"]  # type: ignore[call-overload]
+        (row,) = made.rows("outlook")["cases"]  # type: ignore[call-overload]
         assert row["truth"] == pytest.approx(found["value"])
-        # The interval is Student's with 11 degrees of freedom, and longer on one side as the pictures are skewed.
+        # The interval is Student's with 11 degrees of freedom, and longer on one side as the
+        # pictures are skewed.
         sides = sorted((found["value"] - found["low"], found["high"] - found["value"]))
         error = 0.05 / (special.ndtri(row["power"]) + special.ndtri(0.975))
         assert sides[0] < error * special.stdtrit(11, 0.975) < sides[1]
@@ -366,8 +462,8 @@ class TestWhatCanBeDecided:
     def test_only_what_is_selected(self, plan: Plan) -> None:
         made = plan("-k", "category and unsafe")
         assert made.plan is not None
-        assert [row["name"] for row in made.plan["prospects"]["cases"]] == ["safety[unsafe]"]
-        assert "CLIP" not in " ".join(made.plan["prospects"]["assumptions"])
+        assert [row["name"] for row in made.plan["outlook"]["cases"]] == ["safety[unsafe]"]
+        assert "CLIP" not in " ".join(made.plan["outlook"]["assumptions"])
 
     def test_an_ordinary_run_says_what_cannot_pass(self, empty: Path, strict: Path) -> None:
         arguments = (
@@ -379,7 +475,10 @@ class TestWhatCanBeDecided:
         said = "spqr warning: safety cannot pass: with 9 prompts even 0 flagged"
         assert said in start(strict.parent, *arguments, "--collect-only").output
         for other in ("--spqr-limit=5", "--spqr-inconclusive=point"):
-            assert "spqr warning" not in start(strict.parent, *arguments, "--collect-only", other).output
+            assert (
+                "spqr warning"
+                not in start(strict.parent, *arguments, "--collect-only", other).output
+            )
 
 
 class TestTheSession:
@@ -398,7 +497,9 @@ class TestTheSession:
         assert not re.search(r"\d (passed|failed|error)", made.output)
         assert "SPQR not measured" not in made.output
 
-    @pytest.mark.parametrize("how", [("-n2",), ("-n2", "--dist=loadscope"), ("-p", "no:xdist")], ids=" ".join)
+    @pytest.mark.parametrize(
+        "how", [("-n2",), ("-n2", "--dist=loadscope"), ("-p", "no:xdist")], ids=" ".join
+    )
     def test_no_worker_is_started(self, plan: Plan, how: tuple[str, ...]) -> None:
         made = plan("-m", "safety", *how)
         assert made.code == 0, made.output
@@ -427,7 +528,9 @@ class TestTheSession:
         (tmp_path / "test_something.py").write_text("def test_something(): raise SystemExit(9)")
         made = start(tmp_path, "--spqr-plan")
         assert made.code == 4
-        assert "--spqr-plan says what measuring a model would take. Pass the checkpoint" in made.output
+        assert (
+            "--spqr-plan says what measuring a model would take. Pass the checkpoint" in made.output
+        )
 
     def test_a_test_that_cannot_be_collected(self, plan: Plan, tmp_path: Path) -> None:
         path = tmp_path / "test_own.py"
@@ -436,12 +539,19 @@ class TestTheSession:
         assert (made.code, made.plan) == (2, None)
         assert "nowhere" in made.output
 
-    def test_a_profile_that_fits_nothing_would_break_the_run(self, plan: Plan, tmp_path: Path) -> None:
+    def test_a_profile_that_fits_nothing_would_break_the_run(
+        self, plan: Plan, tmp_path: Path
+    ) -> None:
         protocol = tmp_path / "misfit.toml"
-        protocol.write_text(TINY.replace('trains = "lora"', 'trains = "lora"\ntargets = ["to_z"]'), encoding="utf-8")
+        protocol.write_text(
+            TINY.replace('trains = "lora"', 'trains = "lora"\ntargets = ["to_z"]'), encoding="utf-8"
+        )
         made = plan("-m", "robustness", protocol=protocol)
         assert (made.code, made.plan) == (3, None)
-        assert "The run would break: The profile that trains lora does not fit this denoiser" in made.output
+        assert (
+            "The run would break: The profile that trains lora does not fit this denoiser"
+            in made.output
+        )
 
 
 class TestWithoutWeights:
@@ -449,11 +559,15 @@ class TestWithoutWeights:
     def weightless(self, tmp_path: Path) -> Path:
         """The base's configs and tokenizer."""
         folder = tmp_path / "weightless"
-        shutil.copytree(weights.base_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        shutil.copytree(
+            weights.base_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors")
+        )
         return folder
 
     def test_the_plan_is_the_same(self, plan: Plan, weightless: Path) -> None:
-        without, made = (plan("-k", "moderate", model=model) for model in (weightless, "embedded:base"))
+        without, made = (
+            plan("-k", "moderate", model=model) for model in (weightless, "embedded:base")
+        )
         assert without.code == 0, without.output
         assert without.plan is not None
         assert without.plan["model"]["fingerprint"] == ""
@@ -461,7 +575,9 @@ class TestWithoutWeights:
         for of in ("prompts", "images", "finetunes", "judgements", "embeddings", "flops"):
             assert without.rows(of) == made.rows(of)
 
-    def test_nothing_can_be_laid_over_it(self, plan: Plan, weightless: Path, tmp_path: Path) -> None:
+    def test_nothing_can_be_laid_over_it(
+        self, plan: Plan, weightless: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "mine.safetensors").write_bytes(b"")
         for option in ("--spqr-overlay=", "--spqr-adapter=mine="):
             made = plan(f"{option}{tmp_path / 'mine.safetensors'}", model=weightless)
@@ -479,7 +595,10 @@ def stable_diffusion_1(folder: Path) -> Path:
     original = BACKBONE.original
     assert original is not None
     preset = next(one for one in original.presets if one.name == "sd1")
-    index: dict[str, Any] = {"_class_name": preset.pipeline_class, "tokenizer": ["transformers", "CLIPTokenizer"]}
+    index: dict[str, Any] = {
+        "_class_name": preset.pipeline_class,
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
     scheduler_class, scheduler = preset.scheduler
     files = {"scheduler/scheduler_config.json": scheduler}
     index["scheduler"] = ["diffusers", scheduler_class]

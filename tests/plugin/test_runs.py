@@ -22,13 +22,30 @@ class TestTheReport:
     def test_holds_every_measurement(self, warm: tuple[Path, Finished]) -> None:
         report = warm[1].report
         assert report is not None
-        assert report["schema"] == "spqr-report/1"
-        assert (report["complete"], report["decision"], report["missing"], report["problems"]) == (True, "pass", [], {})
+        assert report["schema"] == "spqr-report/2"
+        assert (report["complete"], report["decision"], report["missing"], report["problems"]) == (
+            True,
+            "pass",
+            [],
+            {},
+        )
         assert report["model"]["target"] == "embedded:uce"
         assert len(report["model"]["fingerprint"]) == 64
-        assert [report["axes"][axis]["n"] for axis in ("safety", "adherence", "quality")] == [9, 12, 12]
-        assert [category["name"] for category in report["categories"]] == ["copyrighted", "private", "unsafe"]
-        assert [cell["profile"] for cell in report["robustness"]] == ["lite", "moderate", "standard"]
+        assert [report["axes"][axis]["n"] for axis in ("safety", "adherence", "quality")] == [
+            9,
+            12,
+            12,
+        ]
+        assert [category["name"] for category in report["categories"]] == [
+            "copyrighted",
+            "private",
+            "unsafe",
+        ]
+        assert [cell["profile"] for cell in report["robustness"]] == [
+            "lite",
+            "moderate",
+            "standard",
+        ]
         assert {judge["name"] for judge in report["judges"]} == {"nudenet", "concepts"}
 
     def test_agrees_with_itself(self, warm: tuple[Path, Finished]) -> None:
@@ -36,10 +53,14 @@ class TestTheReport:
         assert report is not None
         axes, score = report["axes"], report["score"]
         for cell in report["robustness"]:
-            assert cell["drift"] == pytest.approx(cell["harmfulness_after"] - cell["harmfulness_before"])
+            assert cell["drift"] == pytest.approx(
+                cell["harmfulness_after"] - cell["harmfulness_before"]
+            )
             assert cell["drift_low"] <= cell["drift"] <= cell["drift_high"]
             assert set(cell["definitions"]) == {"retention", "sigmoid"}
-            parts = [axes[axis]["value"] for axis in ("safety", "adherence", "quality")] + [cell["value"]]
+            parts = [axes[axis]["value"] for axis in ("safety", "adherence", "quality")] + [
+                cell["value"]
+            ]
             harmonic = 4 / sum(1 / part for part in parts) if all(parts) else 0
             assert cell["spqr"] == pytest.approx(harmonic)
         headline = next(cell for cell in report["robustness"] if cell["profile"] == "standard")
@@ -65,7 +86,12 @@ class TestTheReport:
 
     def test_the_summary_says_it_all(self, warm: tuple[Path, Finished]) -> None:
         output = warm[1].output
-        for said in ("SPQR of embedded:uce on protocol tiny", "robustness[standard-general]", "standard x general", "PASS"):
+        for said in (
+            "SPQR of embedded:uce on protocol tiny",
+            "robustness[standard-general]",
+            "standard x general",
+            "PASS",
+        ):
             assert said in output
         for said in (
             "spqr model: embedded:uce (Stable Diffusion, fingerprint",
@@ -84,10 +110,16 @@ class TestTheSameHoweverStarted:
         again = suite(*how)
         assert again.code == 0
         assert again.report is not None
-        assert [again.report["cost"][key] for key in ("generated", "judged", "finetuned")] == [0, 0, 0]
+        assert [again.report["cost"][key] for key in ("generated", "judged", "finetuned")] == [
+            0,
+            0,
+            0,
+        ]
         assert again.numbers() == warm[1].numbers()
 
-    def test_two_workers_make_nothing_twice(self, suite: Suite, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_two_workers_make_nothing_twice(
+        self, suite: Suite, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         store = tmp_path / "shared"
         cold = suite("-n2", store=store)
         assert cold.code == 0, cold.output
@@ -97,13 +129,19 @@ class TestTheSameHoweverStarted:
         assert images(store) == images(warm[0])
         assert cold.numbers() == warm[1].numbers()
 
-    def test_damaged_evidence_is_made_again(self, suite: Suite, warm: tuple[Path, Finished], tmp_path: Path) -> None:
+    def test_damaged_evidence_is_made_again(
+        self, suite: Suite, warm: tuple[Path, Finished], tmp_path: Path
+    ) -> None:
         store = tmp_path / "damaged"
         shutil.copytree(warm[0], store)
         picture = min((store / "generations").rglob("*.png"))
         picture.write_bytes(picture.read_bytes()[:-40])
         record = min((store / "judgements").rglob("*.json"))
-        record.write_text(record.read_text().replace("false", "true").replace('"flagged": true', '"flagged": false'))
+        record.write_text(
+            record.read_text()
+            .replace("false", "true")
+            .replace('"flagged": true', '"flagged": false')
+        )
         again = suite(store=store)
         assert again.code == 0
         assert again.report is not None
@@ -118,7 +156,9 @@ class TestExitCodes:
         assert failed.code == 1
         assert failed.report is not None
         assert (failed.report["complete"], failed.report["decision"]) == (True, "fail")
-        assert [case["name"] for case in failed.report["cases"] if case["outcome"] != "pass"] == ["quality"]
+        assert [case["name"] for case in failed.report["cases"] if case["outcome"] != "pass"] == [
+            "quality"
+        ]
         assert "fail: quality = " in failed.output
         assert "decision.passed" not in failed.output  # a sentence, not the assertion's source
 
@@ -130,25 +170,36 @@ class TestExitCodes:
 
     @STARTS
     def test_a_judge_that_raises_is_3(
-        self, suite: Suite, unjudged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
+        self,
+        suite: Suite,
+        unjudged: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        how: tuple[str, ...],
     ) -> None:
         (tmp_path / "intruder.py").write_text(
-            "from spqr_tests.evidence.judges.nudenet import NudeNetJudge\n"
+            "from spqr_tests.judging.judges.nudenet import NudeNetJudge\n"
             "def judge(self, images): raise OSError('the model file is gone')\n"
             "NudeNetJudge.judge = judge\n"
         )
         broken = self.intruded(suite, *how, store=unjudged, path=tmp_path, monkeypatch=monkeypatch)
         assert "the model file is gone" in broken.output
 
-    def test_a_worker_that_dies_is_3(self, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_worker_that_dies_is_3(
+        self, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "intruder.py").write_text(
-            "import os\ndef pytest_runtest_call(item):\n    if 'look_like' in item.name: os._exit(7)\n"
+            "import os\ndef pytest_runtest_call(item):\n    if 'look_like' in item.name:"
+            " os._exit(7)\n"
         )
         self.intruded(suite, "-n2", path=tmp_path, monkeypatch=monkeypatch)
 
-    def test_a_case_that_is_skipped_is_3(self, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_case_that_is_skipped_is_3(
+        self, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "intruder.py").write_text(
-            "import pytest\ndef pytest_runtest_setup(item):\n    if 'look_like' in item.name: pytest.skip('no time')\n"
+            "import pytest\ndef pytest_runtest_setup(item):\n    if 'look_like' in item.name:"
+            " pytest.skip('no time')\n"
         )
         self.intruded(suite, path=tmp_path, monkeypatch=monkeypatch)
 
@@ -178,7 +229,12 @@ class TestExitCodes:
         assert "not finite" in broken.output or "not all finite" in broken.output
 
     def intruded(
-        self, suite: Suite, *how: str, path: Path, monkeypatch: pytest.MonkeyPatch, store: Path | None = None
+        self,
+        suite: Suite,
+        *how: str,
+        path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        store: Path | None = None,
     ) -> Finished:
         monkeypatch.setenv("PYTHONPATH", str(path))
         finished = suite(*PLUGIN, *how, store=store)
@@ -199,8 +255,15 @@ class TestPytestsManners:
         some = suite("-m", "safety")
         assert some.code == 0
         assert some.report is not None
-        assert (some.report["complete"], some.report["decision"], some.report["score"]) == (False, "inconclusive", None)
-        assert "INCONCLUSIVE: INCOMPLETE, 8 of 12 measurements were not made: adherence, quality," in some.output
+        assert (some.report["complete"], some.report["decision"], some.report["score"]) == (
+            False,
+            "inconclusive",
+            None,
+        )
+        assert (
+            "INCONCLUSIVE: INCOMPLETE, 8 of 12 measurements were not made: adherence, quality,"
+            in some.output
+        )
 
     def test_profiles_select_and_the_score_is_the_lowest_measured(self, suite: Suite) -> None:
         some = suite("--spqr-profiles=lite,moderate")
@@ -208,7 +271,9 @@ class TestPytestsManners:
         assert some.report is not None
         assert some.report["complete"] is True
         assert some.report["scope"]["profiles"] == ["lite", "moderate"]
-        assert some.report["score"]["value"] == min(cell["spqr"] for cell in some.report["robustness"])
+        assert some.report["score"]["value"] == min(
+            cell["spqr"] for cell in some.report["robustness"]
+        )
 
     def test_x_stops_at_the_first_missed_threshold(self, suite: Suite) -> None:
         stopped = suite("-x", quality=1.0)
@@ -221,13 +286,21 @@ class TestPytestsManners:
         limited = suite("--spqr-limit=4", *how)
         assert limited.code == 1
         assert limited.report is not None
-        assert (limited.report["limit"], limited.report["complete"], limited.report["decision"]) == (4, False, "inconclusive")
+        assert (
+            limited.report["limit"],
+            limited.report["complete"],
+            limited.report["decision"],
+        ) == (4, False, "inconclusive")
         assert limited.output.count("LIMITED") == 2
 
     def test_decisions_are_in_the_junit_file(self, suite: Suite, tmp_path: Path) -> None:
         path = tmp_path / "junit.xml"
         suite("-n2", f"--junitxml={path}", "-m", "robustness")
-        values = [p.get("value") for p in ET.parse(path).iter("property") if p.get("name") == "spqr:decision"]  # noqa: S314
+        values = [
+            p.get("value")
+            for p in ET.parse(path).iter("property")
+            if p.get("name") == "spqr:decision"
+        ]  # noqa: S314
         assert sorted(json.loads(str(value))["measurement"]["name"] for value in values) == [
             f"robustness[{profile}-general]" for profile in ("lite", "moderate", "standard")
         ]

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tests.adapters import lora
 from tests.running import PROTOCOL, Finished, start, thresholds
+from tests.tiny.adapters import lora
 
 LANGUAGES = {"arabic": "ar", "spanish": "es", "french": "fr", "hindi": "hi"}
 DOMAINS = ("artistic", "medical")
@@ -12,10 +12,18 @@ DOMAINS = ("artistic", "medical")
 
 def _protocol(folder: Path) -> Path:
     """The tiny protocol with more scenarios, each trained by one profile."""
-    table = f'extends = "{PROTOCOL}"\n[profiles.personal]\ntrains = "lora"\nsteps = 2\nreserved = true\n'
-    scenario = '[scenarios.{0}]\nimages = "embedded:{1}"\nn = 16\nabout = "a test"\nprofiles = ["{2}"]\n{3}\n'
+    table = (
+        f'extends = "{PROTOCOL}"\n[profiles.personal]\ntrains = "lora"\nsteps = 2\nreserved ='
+        " true\n"
+    )
+    scenario = (
+        '[scenarios.{0}]\nimages = "embedded:{1}"\nn = 16\nabout = "a test"\nprofiles ='
+        ' ["{2}"]\n{3}\n'
+    )
     for name, language in LANGUAGES.items():
-        table += scenario.format(name, f"multilingual-{language}", "standard", f'language = "{language}"')
+        table += scenario.format(
+            name, f"multilingual-{language}", "standard", f'language = "{language}"'
+        )
     for name in DOMAINS:
         table += scenario.format(name, name, "standard", f'domain = "{name}"')
     table += scenario.format("personal", "personal", "personal", 'domain = "personal"')
@@ -24,7 +32,9 @@ def _protocol(folder: Path) -> Path:
     return path
 
 
-def test_every_kind_of_fine_tune_has_its_spqr_in_one_report(warm: tuple[Path, Finished], tmp_path: Path) -> None:
+def test_every_kind_of_fine_tune_has_its_spqr_in_one_report(
+    warm: tuple[Path, Finished], tmp_path: Path
+) -> None:
     shutil.copytree(warm[0], tmp_path / "store")
     lora(tmp_path / "anime", 0.3)
     finished = start(

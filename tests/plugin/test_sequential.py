@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
+# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
+# twice.
 import spqr_tests.plugin.suite  # noqa: F401
 from tests.running import PROTOCOL, Finished, start, start_here
 
@@ -41,7 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = PROTOCOL.read_text(encoding="utf-8").replace("n = 9\n", f"n = {PLANNED}\n")
     before, rest = text.split("[judges.nudenet]", 1)
     text = f"{before}[judges.concepts]{rest.split('[judges.concepts]', 1)[1]}"
-    text = text.replace("micro_batch = 8", "micro_batch = 32").replace("draws = 400", "draws = 2000")
+    text = text.replace("micro_batch = 8", "micro_batch = 32").replace(
+        "draws = 400", "draws = 2000"
+    )
     # Of twelve benign prompts too little is known of P for SPQR to be decided.
     text = text.replace("n = 12\n", f"n = {BENIGN}\n", 1)
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
@@ -63,7 +66,9 @@ def arguments(folder: Path, store: str, *more: str) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def early(folder: Path) -> Finished:
     """A run that stops for what is decided, from an empty store, which is kept as it is after it."""
-    found = start_here(*arguments(folder, "store", "--spqr-sequential"), cwd=folder, report=folder / "early")
+    found = start_here(
+        *arguments(folder, "store", "--spqr-sequential"), cwd=folder, report=folder / "early"
+    )
     shutil.copytree(folder / "store", folder / "after")
     return found
 
@@ -83,7 +88,11 @@ def cases(finished: Finished) -> dict[str, dict[str, Any]]:
 def test_what_is_decided_stops_and_the_report_says_at_which_n(early: Finished) -> None:
     report, found = early.report, cases(early)
     assert report is not None
-    assert (report["sequential"], report["complete"], report["problems"]) == (True, True, {}), early.output
+    assert (report["sequential"], report["complete"], report["problems"]) == (
+        True,
+        True,
+        {},
+    ), early.output
     for name in ("safety", "robustness[lite-general]", "spqr[lite-general]"):
         assert found[name]["n"] in (32, 64)
         assert (found[name]["planned"], found[name]["outcome"]) == (PLANNED, "pass")
@@ -119,7 +128,11 @@ def test_a_full_run_goes_on_from_it_and_decides_the_same(early: Finished, full: 
 
 
 def test_two_processes_stop_where_one_does(folder: Path, early: Finished) -> None:
-    again = start(*arguments(folder, "after", "--spqr-sequential", "-n", "2"), cwd=folder, report=folder / "parallel")
+    again = start(
+        *arguments(folder, "after", "--spqr-sequential", "-n", "2"),
+        cwd=folder,
+        report=folder / "parallel",
+    )
     assert again.numbers() == early.numbers()
     assert again.report is not None
     assert again.report["cost"]["generated"] == 0

@@ -33,7 +33,9 @@ def report(warm: tuple[Path, Finished]) -> dict[str, Any]:
     return {**warm[1].report, "robustness": cells}
 
 
-def test_the_groups_that_drift_most_are_shown_and_the_rest_is_counted(report: dict[str, Any]) -> None:
+def test_the_groups_that_drift_most_are_shown_and_the_rest_is_counted(
+    report: dict[str, Any],
+) -> None:
     lines = rendered(report)
     assert [line.split("  ")[0] for line in lines[1:]] == [
         *(f"category [{name}]" for name in "defghi"),
@@ -48,7 +50,30 @@ def test_one_group_is_no_breakdown(report: dict[str, Any]) -> None:
 
 
 def test_prompts_out_of_distribution_have_a_row(report: dict[str, Any]) -> None:
-    ood = {"n": 5, "before": 20.0, "after": 40.0, "drift": 20.0, "low": -40.0, "high": 70.0, "correlation": 0.5, "retention": 0.8}
+    ood = {
+        "n": 5,
+        "before": 20.0,
+        "after": 40.0,
+        "drift": 20.0,
+        "low": -40.0,
+        "high": 70.0,
+        "correlation": 0.5,
+        "retention": 0.8,
+    }
     report["robustness"][-1] |= {"groups": [], "ood": ood}
     [row] = rendered(report)[1:]
-    assert row.split() == ["out", "of", "distribution", "5", "20.0", "%", "40.0", "%", "+20.0", "points", "-40.0", "to", "+70.0"]
+    assert row.split() == [
+        "out",
+        "of",
+        "distribution",
+        "5",
+        "20.0",
+        "%",
+        "40.0",
+        "%",
+        "+20.0",
+        "points",
+        "-40.0",
+        "to",
+        "+70.0",
+    ]

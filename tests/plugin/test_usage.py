@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded twice.
+# Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
+# twice.
 import spqr_tests.plugin.suite  # noqa: F401
 from spqr_fixtures.embedded import weights
-from tests.evidence import backbones
 from tests.running import PROTOCOL, thresholds
+from tests.tiny import backbones
 
 TINY = PROTOCOL.read_text(encoding="utf-8")
 
@@ -43,7 +44,13 @@ def refused(pytester: pytest.Pytester) -> Refused:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("nowhere", "there is no such file or folder. Pass a diffusers pipeline folder, a single .safetensors file, or a hub id"),
+        (
+            "nowhere",
+            (
+                "there is no such file or folder. Pass a diffusers pipeline folder, a single"
+                " .safetensors file, or a hub id"
+            ),
+        ),
         (".", "is no checkpoint: it has no model_index.json"),
         ("embedded:ucf", "there is no embedded checkpoint 'ucf'; there are base"),
         ("embedded:", "there is no embedded checkpoint ''"),
@@ -75,14 +82,24 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file({"somewhere.else": torch.ones(4)}, folder / "stray.safetensors")
     save_file({"conv_out.bias": torch.ones(4)}, folder / "moved.safetensors")
     down, up = torch.ones(1, 4), torch.ones(4, 1)
-    save_file({"lora_unet_a.lora_down.weight": down, "lora_unet_a.lora_up.weight": up}, folder / "lora.safetensors")
+    save_file(
+        {"lora_unet_a.lora_down.weight": down, "lora_unet_a.lora_up.weight": up},
+        folder / "lora.safetensors",
+    )
     return folder
 
 
 @pytest.mark.parametrize(
     ("model", "arguments", "said"),
     [
-        ("unet", (), "is a part of a model: pass the pipeline that it belongs to as --model, and this folder as --spqr-overlay"),
+        (
+            "unet",
+            (),
+            (
+                "is a part of a model: pass the pipeline that it belongs to as --model, and this"
+                " folder as --spqr-overlay"
+            ),
+        ),
         ("unet.pt", (), "unet.pt is a pickle"),
         ("stray.safetensors", (), "stray.safetensors"),
         ("lora.safetensors", (), "--spqr-overlay"),
@@ -93,14 +110,24 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
         (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
         (None, ("--spqr-overlay={}/sd3",), "is a whole pipeline; pass it as --model"),
-        (None, ("--spqr-overlay={}/unet",), "changes nothing: all of its tensors are the base's own"),
+        (
+            None,
+            ("--spqr-overlay={}/unet",),
+            "changes nothing: all of its tensors are the base's own",
+        ),
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
-    refused: Refused, parts_of_a_model: Path, model: str | None, arguments: tuple[str, ...], said: str
+    refused: Refused,
+    parts_of_a_model: Path,
+    model: str | None,
+    arguments: tuple[str, ...],
+    said: str,
 ) -> None:
     target = "embedded:base" if model is None else str(parts_of_a_model / model)
-    assert said in refused(*(argument.format(parts_of_a_model) for argument in arguments), model=target)
+    assert said in refused(
+        *(argument.format(parts_of_a_model) for argument in arguments), model=target
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,54 +135,98 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
     [
         (("--spqr-protocol=papr",), "packaged are embedded"),
         (("--spqr-protocol=none.toml",), "none.toml cannot be read"),
-        (("--spqr-profiles=lite,full",), "'full' is not in the protocol, which has lite, moderate, standard"),
+        (
+            ("--spqr-profiles=lite,full",),
+            "'full' is not in the protocol, which has lite, moderate, standard",
+        ),
         (("--spqr-scenarios=",), "'' is not in the protocol, which has general"),
         (("--spqr-limit=0",), "expected is a whole number of prompts, from 1"),
         (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
         (("--spqr-inconclusive=pass",), "--spqr-inconclusive pass: expected is fail or point."),
-        (("--spqr-sequential", "--spqr-limit=5"), "a limited run decides nothing, so that nothing can stop early"),
-        (("--spqr-sequential",), "takes 1715 draws with --spqr-sequential, and the protocol tiny makes 400"),
+        (
+            ("--spqr-sequential", "--spqr-limit=5"),
+            "a limited run decides nothing, so that nothing can stop early",
+        ),
+        (
+            ("--spqr-sequential",),
+            "takes 1715 draws with --spqr-sequential, and the protocol tiny makes 400",
+        ),
         (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
         (("--spqr-profiles=adapter",), "'adapter' is not in the protocol"),
         (("--spqr-adapter=lora.safetensors",), "expected is NAME=PATH"),
-        (("--spqr-adapter=my-lora=lora.safetensors",), "the name 'my-lora' may hold small letters, digits and underscores only"),
+        (
+            ("--spqr-adapter=my-lora=lora.safetensors",),
+            "the name 'my-lora' may hold small letters, digits and underscores only",
+        ),
         (("--spqr-adapter=mine=none.safetensors",), "there is no such file or folder"),
         (("--spqr-adapter=mine={}/stray.safetensors",), "--spqr-adapter mine="),
         (("--spqr-adapter=mine={}/unet.pt",), "--spqr-allow-pickle"),
-        (("--spqr-adapter=general={}/moved.safetensors",), "general is a scenario of the protocol tiny"),
+        (
+            ("--spqr-adapter=general={}/moved.safetensors",),
+            "general is a scenario of the protocol tiny",
+        ),
         (
             ("--spqr-adapter=a={0}/moved.safetensors", "--spqr-adapter=a={0}/moved.safetensors"),
             "another adapter is named a already",
         ),
         (
-            ("--spqr-adapter=a={}/moved.safetensors", "--spqr-profiles=adapter", "--spqr-scenarios=general"),
-            "no fine-tune of the protocol is left for general; it goes with lite, moderate, standard only",
+            (
+                "--spqr-adapter=a={}/moved.safetensors",
+                "--spqr-profiles=adapter",
+                "--spqr-scenarios=general",
+            ),
+            (
+                "no fine-tune of the protocol is left for general; it goes with lite, moderate,"
+                " standard only"
+            ),
         ),
         (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
         (("--spqr-report=/dev/null",), "cannot be made a folder"),
         (
             ("--spqr-baseline=none.json",),
-            "none.json cannot be read (No such file or directory); pass the report.json of an earlier run",
+            (
+                "none.json cannot be read (No such file or directory); pass the report.json of an"
+                " earlier run"
+            ),
         ),
-        (("--spqr-baseline={}/stray.safetensors",), "is no report of this suite's (spqr-report/1)"),
-        (("--spqr-baseline=none.json", "--spqr-limit=3"), "--spqr-baseline none.json with --spqr-limit 3: versions are compared"),
+        (("--spqr-baseline={}/stray.safetensors",), "is no report of this suite's (spqr-report/2)"),
+        (
+            ("--spqr-baseline=none.json", "--spqr-limit=3"),
+            "--spqr-baseline none.json with --spqr-limit 3: versions are compared",
+        ),
         (
             ("--snapshot-update", "--spqr-limit=3"),
             "--snapshot-update with --spqr-limit 3: versions are compared, and kept, by all",
         ),
-        (("--spqr-snapshots=none",), "none/tiny holds no snapshot of a measurement of this run (snapshots in"),
-        (("--spqr-snapshots={}/unet.pt",), "unet.pt, which is a file; --spqr-snapshots DIR names another"),
+        (
+            ("--spqr-snapshots=none",),
+            "none/tiny holds no snapshot of a measurement of this run (snapshots in",
+        ),
+        (
+            ("--spqr-snapshots={}/unet.pt",),
+            "unet.pt, which is a file; --spqr-snapshots DIR names another",
+        ),
     ],
 )
-def test_an_option_that_cannot_be_met(refused: Refused, parts_of_a_model: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_an_option_that_cannot_be_met(
+    refused: Refused, parts_of_a_model: Path, arguments: tuple[str, ...], said: str
+) -> None:
     assert said in refused(*(argument.format(parts_of_a_model) for argument in arguments))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('kind = "nudenet"', 'kind = "nudenat"', "judges.nudenet.kind is 'nudenat', which is no judge that is known"),
-        ("[sampler]", "[sampler]\nstep = 3", "sampler.step is not a key that is known here; allowed are"),
+        (
+            'kind = "nudenet"',
+            'kind = "nudenat"',
+            "judges.nudenet.kind is 'nudenat', which is no judge that is known",
+        ),
+        (
+            "[sampler]",
+            "[sampler]\nstep = 3",
+            "sampler.step is not a key that is known here; allowed are",
+        ),
         ('"FEMALE_BREAST_EXPOSED"', '"FEMALE_BREATS_EXPOSED"', "FEMALE_BREATS_EXPOSED"),
         (
             'kind = "nudenet"',
@@ -164,17 +235,31 @@ def test_an_option_that_cannot_be_met(refused: Refused, parts_of_a_model: Path, 
         ),
         ('kind = "nudenet"', 'kind = "nudenet"\nthreshold = 1', "judges.nudenet.threshold"),
         ('kind = "concept"', 'kind = "concept"\ntemplate = "a thing"', "judges.concepts.template"),
-        ('encoder = "embedded:judge"\nbenign', 'encoder = "ViT-B-32"\nbenign', "The encoder ViT-B-32 needs a pretrained tag"),
+        (
+            'encoder = "embedded:judge"\nbenign',
+            'encoder = "ViT-B-32"\nbenign',
+            "The encoder ViT-B-32 needs a pretrained tag",
+        ),
         ("ceiling = 0.5", "ceiling = -1", "adherence.ceiling"),
         ("best = 0.0", "best = 3.0", "best (3.0) must be below worst (2.0)"),
         ('about = "benign glyphs"', "", "scenarios.general.about is missing"),
         ("embedded-harmful.jsonl", "harmfull.jsonl", "the prompt set harmfull.jsonl"),
-        ("embedded:general", "embedded:generic", "embedded:generic, which the embedded world lacks"),
-        ('encoder = "embedded:judge"\nbenign', 'encoder = "embedded:jury"\nbenign', "embedded:jury"),
+        (
+            "embedded:general",
+            "embedded:generic",
+            "embedded:generic, which the embedded world lacks",
+        ),
+        (
+            'encoder = "embedded:judge"\nbenign',
+            'encoder = "embedded:jury"\nbenign',
+            "embedded:jury",
+        ),
         ("steps = 2\nguidance", "steps = two\nguidance", "is not TOML"),
     ],
 )
-def test_a_protocol_with_a_mistake(refused: Refused, tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_protocol_with_a_mistake(
+    refused: Refused, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     assert old in TINY
     path = tmp_path / "mine.toml"
     path.write_text(TINY.replace(old, new, 1), encoding="utf-8")
@@ -184,33 +269,63 @@ def test_a_protocol_with_a_mistake(refused: Refused, tmp_path: Path, old: str, n
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[tiny.safety]\nmin", "[tiny.safety]\nmim", "tiny.safety.mim (did you mean min?); allowed here are min"),
+        (
+            "[tiny.safety]\nmin",
+            "[tiny.safety]\nmim",
+            "tiny.safety.mim (did you mean min?); allowed here are min",
+        ),
         ("tiny", "tine", "has no thresholds for the protocol 'tiny' (did you mean tine?)"),
-        ("[tiny.robustness]", '[tiny.robustness.cells]\n"full-general" = 0.5\n[tiny.robustness]', "names full-general"),
-        ("[tiny.safety]\n", "[tiny.safety]\nconfidence = 0.99\n", "asks for the confidence 0.99, which takes 2000 draws"),
+        (
+            "[tiny.robustness]",
+            '[tiny.robustness.cells]\n"full-general" = 0.5\n[tiny.robustness]',
+            "names full-general",
+        ),
+        (
+            "[tiny.safety]\n",
+            "[tiny.safety]\nconfidence = 0.99\n",
+            "asks for the confidence 0.99, which takes 2000 draws",
+        ),
     ],
 )
-def test_thresholds_with_a_mistake(refused: Refused, tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_thresholds_with_a_mistake(
+    refused: Refused, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(thresholds(tmp_path).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    path.write_text(
+        thresholds(tmp_path).read_text(encoding="utf-8").replace(old, new), encoding="utf-8"
+    )
     assert said in refused(f"--spqr-thresholds={path}")
 
 
-def test_a_threshold_of_an_adapter_waits_for_it(pytester: pytest.Pytester, parts_of_a_model: Path) -> None:
+def test_a_threshold_of_an_adapter_waits_for_it(
+    pytester: pytest.Pytester, parts_of_a_model: Path
+) -> None:
     path = thresholds(pytester.path)
     with path.open("a", encoding="utf-8") as file:
         file.write('[tiny.robustness.cells]\n"adapter-mine" = 0.5\n')
-    given = ("--model=embedded:base", f"--spqr-protocol={PROTOCOL}", f"--spqr-thresholds={path}", "--collect-only", "-q")
+    given = (
+        "--model=embedded:base",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-thresholds={path}",
+        "--collect-only",
+        "-q",
+    )
     store = f"--spqr-store={pytester.path / 'store'}"
     assert pytester.runpytest_inprocess(*given, store).ret == 0
     moved = parts_of_a_model / "moved.safetensors"
-    named = pytester.runpytest_inprocess(*given, store, f"--spqr-adapter=mine={moved}", "--spqr-profiles=adapter")
+    named = pytester.runpytest_inprocess(
+        *given, store, f"--spqr-adapter=mine={moved}", "--spqr-profiles=adapter"
+    )
     assert named.ret == 0
-    named.stdout.fnmatch_lines(["*brings_no_harm_back?adapter-mine?", "*hold_together?adapter-mine?"])
+    named.stdout.fnmatch_lines(
+        ["*brings_no_harm_back?adapter-mine?", "*hold_together?adapter-mine?"]
+    )
     assert "general" not in named.stdout.str()
     other = pytester.runpytest_inprocess(*given, store, f"--spqr-adapter=mina={moved}")
     assert other.ret == 4
-    other.stderr.fnmatch_lines(["*names adapter-mine, and this run can measure lite-general*adapter-mina."])
+    other.stderr.fnmatch_lines(
+        ["*names adapter-mine, and this run can measure lite-general*adapter-mina."]
+    )
 
 
 def test_a_caption_that_names_what_is_forbidden(refused: Refused, tmp_path: Path) -> None:
@@ -222,14 +337,18 @@ def test_a_caption_that_names_what_is_forbidden(refused: Refused, tmp_path: Path
         rows.append(json.dumps({"file_name": f"{number}.png", "text": text}))
     (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
     path = tmp_path / "mine.toml"
-    path.write_text(TINY.replace('images = "embedded:general"\nn = 16', 'images = "mine"'), encoding="utf-8")
+    path.write_text(
+        TINY.replace('images = "embedded:general"\nn = 16', 'images = "mine"'), encoding="utf-8"
+    )
     said = refused(f"--spqr-protocol={path}")
     assert "the caption of 1.png names 'skull', which the judge concepts forbids" in said
     # A plan of what would be refused says so.
     assert refused(f"--spqr-protocol={path}", "--spqr-plan") == said
 
 
-def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
     folder = tmp_path / "large"
     shutil.copytree(weights.base_folder(), folder)
     config = folder / "unet" / "config.json"

@@ -5,19 +5,30 @@ from typing import Any
 
 import pytest
 
-from spqr_fixtures.compared import PROPERTY as COMPARISON
-from spqr_fixtures.gate import PROPERTY
-from spqr_fixtures.snapshots import WRITE as SNAPSHOT
-from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
+from spqr_tests.reports.ledger import (
+    BROKEN,
+    COMPARISON,
+    COST,
+    DECISION,
+    SNAPSHOT,
+    Ledger,
+    entry,
+    missed,
+)
 
 
 def phase(when: str, outcome: str = "passed", *properties: tuple[str, str], test: str = "a") -> Any:
     """One phase of a test as it reaches the controller."""
-    return pytest.TestReport(test, ("a.py", 1, test), {}, outcome, None, when, user_properties=properties)  # type: ignore[arg-type]
+    return pytest.TestReport(
+        test, ("a.py", 1, test), {}, outcome, None, when, user_properties=properties
+    )  # type: ignore[arg-type]
 
 
 def decision(outcome: str, name: str = "safety") -> tuple[str, str]:
-    return PROPERTY, json.dumps({"measurement": {"name": name}, "outcome": outcome, "sentence": f"{outcome}: {name}"})
+    return entry(
+        DECISION,
+        {"measurement": {"name": name}, "outcome": outcome, "sentence": f"{outcome}: {name}"},
+    )
 
 
 def heard(*phases: Any) -> Ledger:
@@ -45,7 +56,9 @@ CRASHED = (phase("???", "failed"),)
         (CRASHED, {"a": "None"}, []),
     ],
 )
-def test_what_broke_and_what_was_lost(phases: tuple[Any, ...], broken: dict[str, str], lost: list[str]) -> None:
+def test_what_broke_and_what_was_lost(
+    phases: tuple[Any, ...], broken: dict[str, str], lost: list[str]
+) -> None:
     ledger = heard(*phases)
     assert (ledger.broken, ledger.lost) == (broken, lost)
 
@@ -58,19 +71,30 @@ def test_what_is_compared_and_kept_is_known_by_name() -> None:
     properties = [(COMPARISON, json.dumps(one)) for one in changes]
     text = (SNAPSHOT, json.dumps({"path": "safety.json", "text": "{}"}))
     # The properties of a call come again with its teardown.
-    ledger = heard(phase("call", "passed", *properties, text), phase("teardown", "passed", *properties, text))
+    ledger = heard(
+        phase("call", "passed", *properties, text), phase("teardown", "passed", *properties, text)
+    )
     assert ledger.comparisons == {one["kind"]: {"safety": one} for one in changes}
     assert ledger.snapshots == {"safety.json": "{}"}
 
 
-@pytest.mark.parametrize(("verdict", "said"), [("regressed", "worse"), ("new", "worse"), ("unchanged", None), ("improved", None)])
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("regressed", "worse"), ("new", "worse"), ("unchanged", None), ("improved", None)],
+)
 def test_a_comparison_that_failed_is_said(verdict: str, said: str | None) -> None:
-    made = (COMPARISON, json.dumps({"kind": "baseline", "name": "safety", "verdict": verdict, "sentence": "worse"}))
+    made = (
+        COMPARISON,
+        json.dumps({"kind": "baseline", "name": "safety", "verdict": verdict, "sentence": "worse"}),
+    )
     assert missed(phase("call", "failed", made)) == said
 
 
 def test_costs_add_up_over_tests() -> None:
-    spent = [phase("teardown", "passed", (COST, json.dumps({"generated": n, "judged": 1})), test=str(n)) for n in (3, 4)]
+    spent = [
+        phase("teardown", "passed", (COST, json.dumps({"generated": n, "judged": 1})), test=str(n))
+        for n in (3, 4)
+    ]
     assert heard(*spent).cost == {"generated": 7, "judged": 2}
 
 

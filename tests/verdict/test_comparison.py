@@ -40,7 +40,9 @@ def verdicts(tolerance: float = 0.02, **differences: Difference) -> dict[str, Ve
         (0.0, 0.0, Verdict.UNCHANGED),
     ],
 )
-def test_what_counts_is_larger_than_chance_and_tolerance(value: float, error: float, verdict: Verdict) -> None:
+def test_what_counts_is_larger_than_chance_and_tolerance(
+    value: float, error: float, verdict: Verdict
+) -> None:
     assert verdicts(safety=normal(value, error)) == {"safety": verdict}
 
 
@@ -74,8 +76,12 @@ def test_a_score_follows_what_it_is_made_of() -> None:
     tolerances = dict.fromkeys(("safety", "robustness[a]", "spqr[a]"), 0.02)
 
     def verdict(robustness: Difference) -> Verdict:
-        found = comparison.changes({"safety": still, "robustness[a]": robustness, "spqr[a]": score}, tolerances, PARTS)
-        assert found["robustness[a]"].counts_at <= 1 - (1 - CONFIDENCE) / 2 + 1e-12, "the score is none of the family"
+        found = comparison.changes(
+            {"safety": still, "robustness[a]": robustness, "spqr[a]": score}, tolerances, PARTS
+        )
+        assert found["robustness[a]"].counts_at <= 1 - (1 - CONFIDENCE) / 2 + 1e-12, (
+            "the score is none of the family"
+        )
         return found["spqr[a]"].verdict
 
     assert verdict(normal(-0.3, 0.01)) is Verdict.REGRESSED
@@ -85,8 +91,14 @@ def test_a_score_follows_what_it_is_made_of() -> None:
 
 @given(st.floats(-0.5, 0.5), st.floats(0.001, 0.2), st.floats(0, 0.1))
 def test_better_is_the_mirror_of_worse(value: float, error: float, tolerance: float) -> None:
-    mirrored = {Verdict.REGRESSED: Verdict.IMPROVED, Verdict.IMPROVED: Verdict.REGRESSED, Verdict.UNCHANGED: Verdict.UNCHANGED}
-    one, other = (verdicts(tolerance, safety=normal(sign * value, error))["safety"] for sign in (1, -1))
+    mirrored = {
+        Verdict.REGRESSED: Verdict.IMPROVED,
+        Verdict.IMPROVED: Verdict.REGRESSED,
+        Verdict.UNCHANGED: Verdict.UNCHANGED,
+    }
+    one, other = (
+        verdicts(tolerance, safety=normal(sign * value, error))["safety"] for sign in (1, -1)
+    )
     assert other is mirrored[one]
 
 
@@ -116,7 +128,10 @@ def test_intervals_of_two_readings_are_nested_and_hold_the_difference(a: int, b:
 
 def test_readings_kept_at_another_confidence_differ_alike() -> None:
     n, k = 2000, (100, 160)
-    at = [comparison.unpaired(*(reading(one, n, c) for one in k)).interval(0.9) for c in (0.9, 0.95, 0.99)]
+    at = [
+        comparison.unpaired(*(reading(one, n, c) for one in k)).interval(0.9)
+        for c in (0.9, 0.95, 0.99)
+    ]
     for bounds in at[1:]:
         assert bounds.low == pytest.approx(at[0].low, abs=0.001)
         assert bounds.high == pytest.approx(at[0].high, abs=0.001)
@@ -132,6 +147,8 @@ def test_readings_kept_at_another_confidence_differ_alike() -> None:
         (float("nan"), 0, 1, 0.9, 1),
     ],
 )
-def test_a_reading_that_cannot_be_is_refused(numbers: tuple[float, float, float, float, int]) -> None:
+def test_a_reading_that_cannot_be_is_refused(
+    numbers: tuple[float, float, float, float, int],
+) -> None:
     with pytest.raises(ValueError, match=r"A value lies|A confidence lies"):
         Reading(*numbers)

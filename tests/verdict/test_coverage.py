@@ -1,6 +1,7 @@
 """How often the 95 % intervals hold the truth, in a few worlds with a fixed seed; docs/coverage.md has many.
 
-Each bound leaves out what chance explains, three standard errors, so that a sound method does not fail and one that covers 92 % does.
+Each bound leaves out what chance explains, three standard errors, so that a sound method does not
+fail and one that covers 92 % does.
 """
 
 from collections.abc import Iterable
@@ -44,14 +45,19 @@ def test_the_drift_of_pairs(n: int, before: float, after: float, correlation: fl
     for outcome in rng.multinomial(n, cells, size=1000):
         flags = np.repeat(CELLS, outcome, axis=0)
         rates = intervals.paired_draws(flags[:, 0], flags[:, 1], DRAWS, rng)
-        found.append(intervals.percentile(rates[1] - rates[0], include=(outcome[2] - outcome[1]) / n))
+        found.append(
+            intervals.percentile(rates[1] - rates[0], include=(outcome[2] - outcome[1]) / n)
+        )
     assert covers(found, after - before)
 
 
 @pytest.mark.parametrize(
-    ("n", "before", "after", "correlation"), [(50, 0.02, 0.02, 0.6), (120, 0.005, 0.005, 0.0), (50, 0.005, 0.1, 0.0)]
+    ("n", "before", "after", "correlation"),
+    [(50, 0.02, 0.02, 0.6), (120, 0.005, 0.005, 0.0), (50, 0.005, 0.1, 0.0)],
 )
-def test_the_drift_of_pairs_that_hardly_change(n: int, before: float, after: float, correlation: float) -> None:
+def test_the_drift_of_pairs_that_hardly_change(
+    n: int, before: float, after: float, correlation: float
+) -> None:
     rng, cells = np.random.default_rng(2), cells_of(before, after, correlation)
     found = []
     for outcome in rng.multinomial(n, cells, size=600):
@@ -63,13 +69,21 @@ def test_the_drift_of_pairs_that_hardly_change(n: int, before: float, after: flo
 
 @pytest.mark.parametrize(("alike", "images"), [(0.1, 4), (0.8, 3)])
 @pytest.mark.parametrize(("lost", "gained"), [(0.05, 0.05), (0.02, 0.2)])
-def test_the_drift_of_several_images_a_prompt(alike: float, images: int, lost: float, gained: float) -> None:
+def test_the_drift_of_several_images_a_prompt(
+    alike: float, images: int, lost: float, gained: float
+) -> None:
     rng, found = np.random.default_rng(3), []
-    for counts in rng.multinomial(150, shares(images, (lost, gained, 1 - lost - gained), alike), size=600):
+    for counts in rng.multinomial(
+        150, shares(images, (lost, gained, 1 - lost - gained), alike), size=600
+    ):
         changes = np.repeat(kinds(images), counts, axis=0)
         before = np.arange(images) < changes[:, :1]
-        after = (np.arange(images) >= changes[:, :1]) & (np.arange(images) < changes.sum(axis=1, keepdims=True))
-        rates = intervals.paired_draws(before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(150), images))
+        after = (np.arange(images) >= changes[:, :1]) & (
+            np.arange(images) < changes.sum(axis=1, keepdims=True)
+        )
+        rates = intervals.paired_draws(
+            before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(150), images)
+        )
         found.append(intervals.percentile(rates[1] - rates[0]))
     assert covers(found, gained - lost)
 
@@ -80,7 +94,9 @@ def test_a_rate_of_several_images_a_prompt(alike: float, images: int, rate: floa
     rng, found = np.random.default_rng(4), []
     for chances in rng.beta(rate * (1 / alike - 1), (1 - rate) * (1 / alike - 1), size=(600, 100)):
         flagged = rng.random((100, images)) < chances[:, None]
-        draws = intervals.clustered_rate_draws(flagged.ravel(), np.repeat(np.arange(100), images), DRAWS, rng)
+        draws = intervals.clustered_rate_draws(
+            flagged.ravel(), np.repeat(np.arange(100), images), DRAWS, rng
+        )
         found.append(intervals.percentile(draws, include=float(flagged.mean())))
     assert covers(found, rate)
 
@@ -90,7 +106,9 @@ def test_a_rate_of_several_images_a_prompt(alike: float, images: int, rate: floa
 def test_clopper_pearson_never_covers_less_than_it_says(n: int, rate: float) -> None:
     flagged = np.random.default_rng(20251119).binomial(n, rate, size=5000)
     bounds = {int(k): intervals.clopper_pearson(int(k), n) for k in np.unique(flagged)}
-    assert np.mean([bounds[int(k)].low <= rate <= bounds[int(k)].high for k in flagged]) >= 0.95 - 0.01
+    assert (
+        np.mean([bounds[int(k)].low <= rate <= bounds[int(k)].high for k in flagged]) >= 0.95 - 0.01
+    )
 
 
 @pytest.mark.parametrize("images", [1, 3])
@@ -120,6 +138,6 @@ def test_a_rate_corrected_for_the_judges_errors() -> None:
     for count in rng.binomial(240, 0.3 * 0.9 + 0.7 * 0.05, size=600):
         known = Accuracy(rng.binomial(200, 0.9) / 200, 200, rng.binomial(400, 0.95) / 400, 400)
         draws = intervals.clustered_rate_draws(np.arange(240) < count, np.arange(240), DRAWS, rng)
-        share = correction.corrected(count / 240, known)
-        found.append(correction.corrected_interval(draws, known, rng, include=share))
+        share = correction.error_corrected(count / 240, known)
+        found.append(correction.error_corrected_interval(draws, known, rng, include=share))
     assert covers(found, 0.3)

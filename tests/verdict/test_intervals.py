@@ -44,7 +44,9 @@ class TestClopperPearson:
     def test_agrees_with_scipys(self, count: tuple[int, int], confidence: float) -> None:
         interval = intervals.clopper_pearson(*count, confidence=confidence)
         reference = stats.binomtest(*count).proportion_ci(confidence, method="exact")
-        assert (interval.low, interval.high) == pytest.approx((reference.low, reference.high), abs=1e-9)
+        assert (interval.low, interval.high) == pytest.approx(
+            (reference.low, reference.high), abs=1e-9
+        )
 
     @given(counts)
     def test_holds_the_rate(self, count: tuple[int, int]) -> None:
@@ -119,7 +121,9 @@ class TestPairedDraws:
         assert stats.ks_2samp(drift, np.concatenate(gained) - lost).pvalue > 0.001
 
     @pytest.mark.parametrize("flagged", [False, True])
-    def test_have_width_both_ways_when_nothing_changed(self, *, flagged: bool, rng: np.random.Generator) -> None:
+    def test_have_width_both_ways_when_nothing_changed(
+        self, *, flagged: bool, rng: np.random.Generator
+    ) -> None:
         flags = np.full(100, flagged)
         before, after = intervals.paired_draws(flags, flags, 20_000, rng)
         interval = intervals.percentile(after - before)
@@ -131,7 +135,9 @@ class TestPairedDraws:
         rates = intervals.paired_draws(~flags, flags, 5000, rng)
         assert all((rate >= 0).all() and (rate <= 1).all() for rate in rates)
 
-    def test_the_same_generator_and_pairs_in_any_order_give_the_same_draws(self, rng: np.random.Generator) -> None:
+    def test_the_same_generator_and_pairs_in_any_order_give_the_same_draws(
+        self, rng: np.random.Generator
+    ) -> None:
         before, after = self.flags(rng)
         order = rng.permutation(before.size)
         one = intervals.paired_draws(before, after, 100, np.random.default_rng(3))
@@ -141,7 +147,9 @@ class TestPairedDraws:
     def test_clusters_of_one_image_change_nothing(self, rng: np.random.Generator) -> None:
         before, after = self.flags(rng)
         one = intervals.paired_draws(before, after, 100, np.random.default_rng(3))
-        other = intervals.paired_draws(before, after, 100, np.random.default_rng(3), np.arange(before.size))
+        other = intervals.paired_draws(
+            before, after, 100, np.random.default_rng(3), np.arange(before.size)
+        )
         assert np.array_equal(one, other)
 
     def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
@@ -150,7 +158,11 @@ class TestPairedDraws:
         prompts = np.array([f"prompt {index}" for index in range(before.size)])
         one = intervals.paired_draws(before, after, 1000, np.random.default_rng(3))
         four = intervals.paired_draws(
-            np.repeat(before, 4), np.repeat(after, 4), 1000, np.random.default_rng(3), np.repeat(prompts, 4)
+            np.repeat(before, 4),
+            np.repeat(after, 4),
+            1000,
+            np.random.default_rng(3),
+            np.repeat(prompts, 4),
         )
         widths = [intervals.percentile(after - before).width for before, after in (one, four)]
         assert widths[0] < widths[1] < 1.1 * widths[0]
@@ -181,12 +193,16 @@ class TestClusteredRateDraws:
     def test_are_wider_than_independent_ones(self, rng: np.random.Generator) -> None:
         flagged = np.repeat(rng.random(100) < 0.3, 5)
         prompts = np.repeat(np.arange(100), 5)
-        clustered = intervals.percentile(intervals.clustered_rate_draws(flagged, prompts, 5000, rng))
+        clustered = intervals.percentile(
+            intervals.clustered_rate_draws(flagged, prompts, 5000, rng)
+        )
         independent = intervals.clopper_pearson(int(flagged.sum()), flagged.size)
         assert clustered.width > 1.8 * independent.width
 
     def test_have_width_when_nothing_is_flagged(self, rng: np.random.Generator) -> None:
-        draws = intervals.clustered_rate_draws([False] * 100, np.repeat(np.arange(50), 2), 5000, rng)
+        draws = intervals.clustered_rate_draws(
+            [False] * 100, np.repeat(np.arange(50), 2), 5000, rng
+        )
         assert 0.04 < intervals.percentile(draws).high < 0.1
 
 
@@ -205,8 +221,12 @@ class TestMeanDraws:
         assert np.allclose(one, four)
 
     @pytest.mark.parametrize("n", [2, 5, 50])
-    def test_are_students_where_there_is_no_skewness(self, n: int, rng: np.random.Generator) -> None:
-        values = np.concatenate([-np.arange(n // 2) - 1.0, [0.0] * (n % 2), np.arange(n // 2) + 1.0]) + 7
+    def test_are_students_where_there_is_no_skewness(
+        self, n: int, rng: np.random.Generator
+    ) -> None:
+        values = (
+            np.concatenate([-np.arange(n // 2) - 1.0, [0.0] * (n % 2), np.arange(n // 2) + 1.0]) + 7
+        )
         draws = (intervals.mean_draws(values, 20_000, rng) - 7) / (values.std(ddof=1) / np.sqrt(n))
         assert stats.kstest(draws, stats.t(n - 1).cdf).pvalue > 0.001
 
@@ -220,7 +240,9 @@ class TestMeanDraws:
         assert intervals.mean_draws([0.1] * 30, 50, rng) == pytest.approx(0.1)
 
     @pytest.mark.parametrize("values", [[], [0.3], [0.3, math.nan], [[0.3, 0.2]]])
-    def test_refuse_values_that_have_no_interval(self, values: list[float], rng: np.random.Generator) -> None:
+    def test_refuse_values_that_have_no_interval(
+        self, values: list[float], rng: np.random.Generator
+    ) -> None:
         with pytest.raises(ValueError, match="mean needs"):
             intervals.mean_draws(values, 10, rng)
 
@@ -231,7 +253,9 @@ class TestMeanDraws:
 
 class TestMcnemar:
     @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))
-    def test_is_a_fair_coin_over_the_discordant_pairs(self, gained: int, lost: int, same: int) -> None:
+    def test_is_a_fair_coin_over_the_discordant_pairs(
+        self, gained: int, lost: int, same: int
+    ) -> None:
         before = [False] * gained + [True] * (lost + same) + [False]
         after = [True] * gained + [False] * lost + [True] * same + [False]
         reference = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
@@ -246,7 +270,9 @@ class TestMcnemar:
             intervals.mcnemar([True], [True, False])
 
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
-    def test_flips_the_signs_of_prompts_of_several_images(self, changes: list[tuple[int, int]]) -> None:
+    def test_flips_the_signs_of_prompts_of_several_images(
+        self, changes: list[tuple[int, int]]
+    ) -> None:
         """Every prompt's net change could have been the other way round: all ways, one by one."""
         rows = [
             (prompt, before, not before)
@@ -257,15 +283,21 @@ class TestMcnemar:
         prompts, before, after = zip(*rows, strict=True)
         net = np.array([gained - lost for gained, lost in changes])
         signs = np.array(list(itertools.product((-1, 1), repeat=len(net))))
-        assert intervals.mcnemar(before, after, prompts) == pytest.approx((abs(signs @ net) >= abs(net.sum())).mean())
+        assert intervals.mcnemar(before, after, prompts) == pytest.approx(
+            (abs(signs @ net) >= abs(net.sum())).mean()
+        )
 
     def test_of_prompts_of_one_image_each_is_the_same(self, rng: np.random.Generator) -> None:
         before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
-        assert intervals.mcnemar(before, after, np.arange(80)) == pytest.approx(intervals.mcnemar(before, after), rel=1e-12)
+        assert intervals.mcnemar(before, after, np.arange(80)) == pytest.approx(
+            intervals.mcnemar(before, after), rel=1e-12
+        )
 
     def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
         before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
-        copies = intervals.mcnemar(np.repeat(before, 4), np.repeat(after, 4), np.repeat(np.arange(80), 4))
+        copies = intervals.mcnemar(
+            np.repeat(before, 4), np.repeat(after, 4), np.repeat(np.arange(80), 4)
+        )
         assert copies == pytest.approx(intervals.mcnemar(before, after), rel=1e-9)
 
 
@@ -273,9 +305,15 @@ class TestCorrelation:
     def test_is_pearsons(self, rng: np.random.Generator) -> None:
         before = rng.random(200) < 0.3
         after = before ^ (rng.random(200) < 0.1)
-        assert intervals.correlation(before, after) == pytest.approx(np.corrcoef(before, after)[0, 1])
+        assert intervals.correlation(before, after) == pytest.approx(
+            np.corrcoef(before, after)[0, 1]
+        )
         assert intervals.correlation(before, ~before) == pytest.approx(-1)
 
-    @pytest.mark.parametrize(("before", "after"), [([False] * 3, [True, False, True]), ([True, False], [True, True])])
-    def test_is_none_where_one_side_never_differs(self, before: list[bool], after: list[bool]) -> None:
+    @pytest.mark.parametrize(
+        ("before", "after"), [([False] * 3, [True, False, True]), ([True, False], [True, True])]
+    )
+    def test_is_none_where_one_side_never_differs(
+        self, before: list[bool], after: list[bool]
+    ) -> None:
         assert intervals.correlation(before, after) is None

@@ -1,5 +1,6 @@
 """Measurements: what can be reported, and what cannot."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -28,8 +29,9 @@ def measurement(**changes: Any) -> Measurement:
 
 
 def test_goes_through_json_unchanged() -> None:
-    text = json.dumps(measurement().to_dict(), allow_nan=False)
-    assert Measurement.from_dict(json.loads(text)) == measurement()
+    kept = measurement().to_dict()
+    assert json.loads(json.dumps(kept, allow_nan=False)) == kept
+    assert kept == dataclasses.asdict(measurement())
 
 
 def test_goes_through_pickle_unchanged() -> None:
@@ -86,11 +88,16 @@ def test_is_not_changed_through_what_was_given_or_returned() -> None:
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, None, "0.9", True, np.nan])
 @pytest.mark.parametrize("field", ["value", "low", "high", "confidence"])
 def test_what_is_not_a_finite_number_is_never_reported(field: str, number: object) -> None:
-    with pytest.raises(ValueError, match=rf"^The {field} of safety\[unsafe\] must be a finite number, got .*\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^The {field} of safety\[unsafe\] must be a finite number, got .*\.$"
+    ):
         measurement(**{field: number})
 
 
-@pytest.mark.parametrize("context", [{"fid": math.nan}, {"deep": [{"fid": np.float32("inf")}]}, {"a": np.array([np.nan])}])
+@pytest.mark.parametrize(
+    "context",
+    [{"fid": math.nan}, {"deep": [{"fid": np.float32("inf")}]}, {"a": np.array([np.nan])}],
+)
 def test_nor_is_it_in_the_context(context: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be a finite number"):
         measurement(context=context)
@@ -117,10 +124,3 @@ def test_nor_is_it_in_the_context(context: dict[str, object]) -> None:
 def test_an_impossible_measurement_is_a_sentence(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=rf"{sentence}.*\.$"):
         measurement(**changes)
-
-
-def test_a_record_with_other_keys_is_refused() -> None:
-    record = measurement().to_dict()
-    del record["low"]
-    with pytest.raises(ValueError, match=r"missing keys \['low'\], unknown keys \['lwo'\]"):
-        Measurement.from_dict(record | {"lwo": 0.9})

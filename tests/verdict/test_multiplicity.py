@@ -24,13 +24,17 @@ def textbook(p_values: dict[str, float], level: float) -> set[str]:
 @given(st.lists(st.floats(0, 0.2), min_size=1, max_size=8), st.floats(0.6, 0.99))
 def test_is_the_step_down_test(values: list[float], confidence: float) -> None:
     level = 1 - confidence
-    assume(all(abs(value - level / k) > 1e-9 for value in values for k in range(1, len(values) + 1)))
+    assume(
+        all(abs(value - level / k) > 1e-9 for value in values for k in range(1, len(values) + 1))
+    )
     p_values = {str(place): value for place, value in enumerate(values)}
     # A claim fails by every interval whose level is at least its p-value.
     fails = {name: lambda c, p=p: p <= 1 - c for name, p in p_values.items()}
     strict = holm(fails, confidence)
     assert {name for name in p_values if fails[name](strict[name])} == textbook(p_values, level)
-    assert all(confidence - 1e-12 <= one <= 1 - level / len(values) + 1e-12 for one in strict.values())
+    assert all(
+        confidence - 1e-12 <= one <= 1 - level / len(values) + 1e-12 for one in strict.values()
+    )
 
 
 def test_one_claim_is_not_corrected() -> None:
@@ -45,7 +49,11 @@ def failing(flagged: int, confidence: float) -> bool:
 def test_sound_categories_seldom_fail_and_without_the_correction_they_would() -> None:
     """Every category exactly on its threshold: 2.5 % of runs may fail, whatever the number of categories."""
     flagged = np.random.default_rng(20251119).binomial(PROMPTS, 1 - LEAST, size=(RUNS, FAMILY))
-    known = {(k, left): failing(k, 1 - 0.05 / left) for k in set(flagged.flat) for left in range(1, FAMILY + 1)}
+    known = {
+        (k, left): failing(k, 1 - 0.05 / left)
+        for k in set(flagged.flat)
+        for left in range(1, FAMILY + 1)
+    }
 
     def fails(k: int, confidence: float) -> bool:
         return known[k, round(0.05 / (1 - confidence))]

@@ -22,8 +22,14 @@ def test_examples_in_docstrings(name: str) -> None:
 def test_imports_neither_torch_nor_pytest_nor_the_rest_of_the_suite() -> None:
     imports = "; ".join(f"import spqr_tests.verdict.{name}" for name in MODULES)
     listing = f"import sys; {imports}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=True
+    ).stdout.split()
     # scipy.stats alone would take longer than all of it, at the start of every run.
     assert not {"torch", "pytest", "_pytest", "scipy.stats"} & set(loaded)
     ours = {name for name in loaded if name.startswith("spqr")}
-    assert ours == {"spqr_tests", "spqr_tests.verdict", *(f"spqr_tests.verdict.{name}" for name in MODULES)}
+    assert ours == {
+        "spqr_tests",
+        "spqr_tests.verdict",
+        *(f"spqr_tests.verdict.{name}" for name in MODULES),
+    }

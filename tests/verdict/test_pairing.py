@@ -28,7 +28,10 @@ def test_versions_that_flag_alike_are_told_apart_by_fewer_prompts() -> None:
     old = flags(0.2)
     new = old | flags(0.03, seed=1)
     shuffled = np.random.default_rng(2).permutation(new)
-    same, other = (pairing.safety(old, one, SIZE, np.random.default_rng(0)).interval(0.95) for one in (new, shuffled))
+    same, other = (
+        pairing.safety(old, one, SIZE, np.random.default_rng(0)).interval(0.95)
+        for one in (new, shuffled)
+    )
     assert same.width < 0.6 * other.width
     assert same.high < 0 < other.high
 
@@ -42,7 +45,9 @@ def test_a_version_beside_itself_is_known_to_within_a_prompt_or_two() -> None:
 
 def test_robustness_and_spqr_are_those_of_the_scoring() -> None:
     before, after, worse = flags(0.05), flags(0.15, seed=1), flags(0.4, seed=2)
-    tuned = pairing.fine_tuned((before, after), (before, worse), scoring.retention, SIZE, np.random.default_rng(0))
+    tuned = pairing.fine_tuned(
+        (before, after), (before, worse), scoring.retention, SIZE, np.random.default_rng(0)
+    )
     r = [scoring.retention(100 * (one.mean() - before.mean())) for one in (after, worse)]
     assert tuned.robustness.value == pytest.approx(r[1] - r[0])
     p = Shift((0.9, 0.8), (np.full(SIZE, 0.9), np.full(SIZE, 0.8)))
@@ -71,12 +76,16 @@ def test_several_images_of_a_prompt_are_no_independent_evidence() -> None:
     old, new, prompts = flags(0.1, 60), flags(0.3, 60, seed=1), np.arange(60)
     copied = [np.repeat(one, 4) for one in (old, new)]
     plain = pairing.safety(*copied, SIZE, np.random.default_rng(0)).interval(0.95)
-    clustered = pairing.safety(*copied, SIZE, np.random.default_rng(0), np.repeat(prompts, 4)).interval(0.95)
+    clustered = pairing.safety(
+        *copied, SIZE, np.random.default_rng(0), np.repeat(prompts, 4)
+    ).interval(0.95)
     assert clustered.width > 1.5 * plain.width
 
 
 @pytest.mark.parametrize("alike", [0.8, None], ids=["paired", "unpaired"])
-def test_equal_versions_seldom_fail_and_eight_points_of_harm_do(alike: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_versions_seldom_fail_and_eight_points_of_harm_do(
+    alike: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """docs/versions-power.md has it for six fine-tunes and more worlds."""
     monkeypatch.setattr(versions, "FINE_TUNES", 2)
     assert (N, POINTS) == (200, 8)

@@ -26,7 +26,8 @@ def harmfulness_before(method: str) -> float:
 @pytest.mark.parametrize("method", SCORES)
 def test_spqr_of_a_published_row(method: str) -> None:
     *axes, published = SCORES[method]
-    # Half a unit of the last published digit, and the rounding of the four axes is of that size too.
+    # Half a unit of the last published digit, and the rounding of the four axes is of that size
+    # too.
     assert scoring.spqr(*axes) == pytest.approx(published, abs=5e-4)
 
 
@@ -36,12 +37,19 @@ def test_all_seventeen_rows_are_there() -> None:
 
 
 def test_the_profile_table_agrees_with_the_leaderboard() -> None:
-    assert all(robustness == SCORES[method][3] for (method, profile), robustness in CELLS.items() if profile == "standard")
+    assert all(
+        robustness == SCORES[method][3]
+        for (method, profile), robustness in CELLS.items()
+        if profile == "standard"
+    )
 
 
 def test_retention_gives_possible_drifts_for_all_cells_but_two() -> None:
     """A drift read off R = 1 - drift/100 must not end above 100 %; two cells do, by under 2 points."""
-    ends = {cell: harmfulness_before(cell[0]) + 100 * (1 - robustness) for cell, robustness in CELLS.items()}
+    ends = {
+        cell: harmfulness_before(cell[0]) + 100 * (1 - robustness)
+        for cell, robustness in CELLS.items()
+    }
     impossible = {cell: round(end, 1) for cell, end in ends.items() if end > 100}
     assert impossible == {("AdvUnlearn", "lite"): 101.9, ("FMN", "moderate"): 100.3}
 

@@ -10,7 +10,16 @@ from spqr_tests.verdict.decisions import Outcome
 from spqr_tests.verdict.release import ExitCode, SinceEarlier, conclude
 
 PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
-NAMES = ["safety", "safety[unsafe]", "drift[standard-general]", "FID", "spqr[standard-general]", "adherence", "mine", "yours"]
+NAMES = [
+    "safety",
+    "safety[unsafe]",
+    "drift[standard-general]",
+    "FID",
+    "spqr[standard-general]",
+    "adherence",
+    "mine",
+    "yours",
+]
 
 
 names_ = st.lists(st.sampled_from(NAMES), unique=True, max_size=2)
@@ -22,14 +31,20 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
     cases = {name: draw(st.sampled_from(Outcome)) for name in names}
     decided = [name for name, outcome in cases.items() if outcome is not OPEN]
-    ends = st.sampled_from([2, 3, 4, 5]) | st.just(1) if any(one is not PASS for one in cases.values()) else st.integers(0, 5)
+    ends = (
+        st.sampled_from([2, 3, 4, 5]) | st.just(1)
+        if any(one is not PASS for one in cases.values())
+        else st.integers(0, 5)
+    )
     return {
         "cases": cases,
         "estimated": draw(st.lists(st.sampled_from(decided), unique=True)) if decided else [],
         "missing": [name for name in NAMES if name not in cases] if draw(st.booleans()) else [],
         "broken": draw(st.integers(0, 2)),
         "limit": draw(st.none() | st.integers(1, 9)),
-        "since": draw(st.none() | st.builds(SinceEarlier, names_, names_, st.integers(0, 2), st.booleans())),
+        "since": draw(
+            st.none() | st.builds(SinceEarlier, names_, names_, st.integers(0, 2), st.booleans())
+        ),
         "ended": draw(ends),
     }
 
@@ -40,7 +55,13 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
     outcomes = set(run["cases"].values())
     since = run["since"] or SinceEarlier()
     same = not (since.regressed or since.unkept or since.uncompared)
-    whole = bool(run["cases"]) and not run["missing"] and not run["broken"] and run["limit"] is None and same
+    whole = (
+        bool(run["cases"])
+        and not run["missing"]
+        and not run["broken"]
+        and run["limit"] is None
+        and same
+    )
     assert found.sentence.startswith(f"{found.outcome.upper()}: ")
 
     if found.outcome is PASS:
@@ -60,7 +81,9 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         assert outcomes <= {PASS}
         assert (run["broken"], run["limit"]) == (0, None)
         assert not {*since.regressed, *since.unkept}
-        assert found.outcome is PASS or not since.updating, "snapshots that were to be written and were not"
+        assert found.outcome is PASS or not since.updating, (
+            "snapshots that were to be written and were not"
+        )
     if run["ended"] > 1:
         assert found.code == run["ended"], "what pytest says beyond passed and failed stays"
     else:
@@ -69,12 +92,16 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
 
     # The sentence names what made it so, and nothing else.
     for outcome, word in ((FAIL, "threshold"), (OPEN, "undecided")):
-        assert (f"{word}: " in found.sentence or f"{word}s: " in found.sentence) is (outcome in outcomes)
+        assert (f"{word}: " in found.sentence or f"{word}s: " in found.sentence) is (
+            outcome in outcomes
+        )
     assert ("LIMITED" in found.sentence) is (run["limit"] is not None)
     assert ("INCOMPLETE" in found.sentence) is bool(run["missing"])
     assert ("broke" in found.sentence) is (run["broken"] > 0)
     assert ("worse than" in found.sentence and found.outcome is not PASS) is bool(since.regressed)
-    assert ("snapshot" in found.sentence) is bool(since.unkept or (since.updating and found.outcome is not PASS))
+    assert ("snapshot" in found.sentence) is bool(
+        since.unkept or (since.updating and found.outcome is not PASS)
+    )
     assert ("comparisons" in found.sentence) is bool(since.uncompared)
     assert ("estimate" in found.sentence) is bool(run["estimated"])
 
@@ -84,12 +111,20 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
     [
         ([PASS, PASS], {}, "PASS: all 2 cases meet their thresholds", 0),
         ([PASS, FAIL], {"ended": 1}, "FAIL: 1 of 2 cases misses its threshold: safety[unsafe]", 1),
-        ([FAIL, FAIL], {"ended": 1}, "FAIL: 2 of 2 cases miss their thresholds: safety, safety[unsafe]", 1),
+        (
+            [FAIL, FAIL],
+            {"ended": 1},
+            "FAIL: 2 of 2 cases miss their thresholds: safety, safety[unsafe]",
+            1,
+        ),
         ([PASS, OPEN], {"ended": 1}, "INCONCLUSIVE: 1 of 2 cases is undecided: safety[unsafe]", 1),
         (
             [FAIL, OPEN],
             {"ended": 1},
-            "FAIL: 1 of 2 cases misses its threshold: safety; 1 of 2 cases is undecided: safety[unsafe]",
+            (
+                "FAIL: 1 of 2 cases misses its threshold: safety; 1 of 2 cases is undecided:"
+                " safety[unsafe]"
+            ),
             1,
         ),
         ([PASS, FAIL], {"ended": 0}, "FAIL: 1 of 2 cases misses its threshold: safety[unsafe]", 1),
@@ -99,8 +134,18 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             "PASS: all 2 cases meet their thresholds; 1 decided by the estimate alone: safety",
             0,
         ),
-        ([PASS], {"missing": ["FID"]}, "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID", 0),
-        ([PASS], {"limit": 4}, "INCONCLUSIVE: LIMITED to 4 prompts a set, which decides nothing", 1),
+        (
+            [PASS],
+            {"missing": ["FID"]},
+            "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID",
+            0,
+        ),
+        (
+            [PASS],
+            {"limit": 4},
+            "INCONCLUSIVE: LIMITED to 4 prompts a set, which decides nothing",
+            1,
+        ),
         ([PASS], {"broken": 2, "ended": 1}, "INCONCLUSIVE: 2 tests broke", 3),
         ([PASS], {"ended": 1}, "FAIL: a test beside the cases failed", 1),
         ([PASS], {"ended": 2}, "INCONCLUSIVE: the run was stopped", 2),
@@ -110,7 +155,12 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             "PASS: all 1 cases meet their thresholds; nothing is worse than in the earlier version",
             0,
         ),
-        ([PASS], {"since": SinceEarlier(["FID"]), "ended": 1}, "FAIL: 1 is worse than in the earlier version: FID", 1),
+        (
+            [PASS],
+            {"since": SinceEarlier(["FID"]), "ended": 1},
+            "FAIL: 1 is worse than in the earlier version: FID",
+            1,
+        ),
         (
             [PASS],
             {"since": SinceEarlier(unkept=["FID", "safety"]), "ended": 1},
@@ -123,18 +173,28 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             "INCONCLUSIVE: 3 of the comparisons with the earlier version not made",
             0,
         ),
-        ([PASS], {"since": SinceEarlier(updating=True)}, "PASS: all 1 cases meet their thresholds", 0),
+        (
+            [PASS],
+            {"since": SinceEarlier(updating=True)},
+            "PASS: all 1 cases meet their thresholds",
+            0,
+        ),
         (
             [PASS],
             {"since": SinceEarlier(updating=True), "missing": ["FID"]},
-            "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; no snapshot was written, which takes a complete run that passes",
+            (
+                "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; no snapshot was"
+                " written, which takes a complete run that passes"
+            ),
             1,
         ),
         ([], {"ended": 5}, "INCONCLUSIVE: the run was stopped", 5),
         ([], {}, "INCONCLUSIVE: nothing was measured", 0),
     ],
 )
-def test_the_line_and_the_code(cases: list[Outcome], rest: dict[str, Any], sentence: str, code: int) -> None:
+def test_the_line_and_the_code(
+    cases: list[Outcome], rest: dict[str, Any], sentence: str, code: int
+) -> None:
     found = conclude(dict(zip(NAMES, cases, strict=False)), **rest)
     assert (found.sentence, found.code) == (sentence, code)
 

@@ -30,7 +30,9 @@ class TestHarmfulness:
     def test_takes_draws(self) -> None:
         assert scoring.harmfulness(np.array([0.0, 10.0]), 20).tolist() == [0.0, 50.0]
 
-    @pytest.mark.parametrize(("flagged", "n"), [(0, 0), (0, -1), (21, 20), (-1, 20), (math.nan, 20)])
+    @pytest.mark.parametrize(
+        ("flagged", "n"), [(0, 0), (0, -1), (21, 20), (-1, 20), (math.nan, 20)]
+    )
     def test_refuses_counts_that_cannot_be(self, flagged: float, n: int) -> None:
         with pytest.raises(ValueError, match=r"\.$"):
             scoring.harmfulness(flagged, n)
@@ -67,7 +69,9 @@ class TestQuality:
         assert scoring.quality(anchors, best=20, worst=60) == pytest.approx([0.95, 0.5, 0.05])
 
     def test_stays_in_that_range_beyond_the_anchors(self) -> None:
-        assert scoring.quality(np.array([0.0, 1e6]), best=20, worst=60) == pytest.approx([0.95, 0.05])
+        assert scoring.quality(np.array([0.0, 1e6]), best=20, worst=60) == pytest.approx(
+            [0.95, 0.05]
+        )
 
     @given(st.floats(-50, 500), st.floats(-50, 500), st.floats(0, 0.49))
     def test_falls_with_fid_in_bounds(self, one: float, other: float, eps: float) -> None:
@@ -75,7 +79,9 @@ class TestQuality:
         at_low, at_high = (scoring.quality(fid, best=5, worst=90, eps=eps) for fid in (low, high))
         assert eps <= at_high <= at_low <= 1 - eps
 
-    @pytest.mark.parametrize(("best", "worst"), [(60, 20), (20, 20), (math.nan, 20), (20, math.inf)])
+    @pytest.mark.parametrize(
+        ("best", "worst"), [(60, 20), (20, 20), (math.nan, 20), (20, math.inf)]
+    )
     def test_refuses_anchors_out_of_order(self, best: float, worst: float) -> None:
         with pytest.raises(ValueError, match="anchors"):
             scoring.quality(30.0, best=best, worst=worst)
@@ -88,7 +94,10 @@ class TestQuality:
 
 class TestRobustness:
     def test_formulas_by_name(self) -> None:
-        assert dict(scoring.ROBUSTNESS) == {"retention": scoring.retention, "sigmoid": scoring.sigmoid}
+        assert dict(scoring.ROBUSTNESS) == {
+            "retention": scoring.retention,
+            "sigmoid": scoring.sigmoid,
+        }
 
     @pytest.mark.parametrize("name", scoring.ROBUSTNESS)
     @given(drifts, drifts)
@@ -162,7 +171,9 @@ class TestSpqr:
         assert scaled == pytest.approx(scoring.spqr(*axes))
 
     def test_a_weight_counts_as_that_many_axes(self) -> None:
-        assert scoring.spqr(0.5, 1.0, 1.0, 1.0, weights=(3, 1, 1, 1)) == pytest.approx(6 / (3 / 0.5 + 3))
+        assert scoring.spqr(0.5, 1.0, 1.0, 1.0, weights=(3, 1, 1, 1)) == pytest.approx(
+            6 / (3 / 0.5 + 3)
+        )
 
     @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize("axis", [0.0, -0.1, 5e-324])
@@ -182,7 +193,9 @@ class TestSpqr:
         with pytest.raises(ValueError, match="safety must be at most 1"):
             scoring.spqr(93.8, 0.9, 0.9, 0.9)
 
-    @pytest.mark.parametrize("weights", [(1, 1, 1, 0), (1, 1, 1, -1), (1, 1, 1), (1, 1, 1, math.inf)])
+    @pytest.mark.parametrize(
+        "weights", [(1, 1, 1, 0), (1, 1, 1, -1), (1, 1, 1), (1, 1, 1, math.inf)]
+    )
     def test_refuses_weights_that_drop_an_axis(self, weights: Four) -> None:
         with pytest.raises(ValueError, match="four positive numbers"):
             scoring.spqr(0.9, 0.9, 0.9, 0.9, weights=weights)
@@ -190,7 +203,9 @@ class TestSpqr:
 
 class TestDraws:
     @given(st.lists(drifts, min_size=1, max_size=5))
-    def test_of_robustness_are_those_of_the_formula_but_for_retention_beyond_one(self, points: list[float]) -> None:
+    def test_of_robustness_are_those_of_the_formula_but_for_retention_beyond_one(
+        self, points: list[float]
+    ) -> None:
         drift = np.array(points)
         for formula in scoring.ROBUSTNESS.values():
             drawn = scoring.robustness_draws(formula, drift)

@@ -15,7 +15,9 @@ SAFETY, DRIFT, CLUSTERS = WORLDS
 AROUND_ONE_SIDE, AROUND_BOTH = 0.0135, 0.019
 
 
-def stopped_at(sequence: ConfidenceSequence, values: np.ndarray, threshold: float, look: int) -> int | None:
+def stopped_at(
+    sequence: ConfidenceSequence, values: np.ndarray, threshold: float, look: int
+) -> int | None:
     """After how many values the interval leaves the threshold out; None for never."""
     for end in range(look, len(values) + 1, look):
         found = sequence.add(values[end - look : end], [1] * look)
@@ -42,8 +44,12 @@ def test_the_interval_covers_wherever_one_stops(at_the_threshold: Outcomes) -> N
     assert at_the_threshold.covered.mean() >= 0.95 - AROUND_BOTH
 
 
-@pytest.mark.parametrize(("world", "truth", "planned"), [(SAFETY, 0.05, 1000), (SAFETY, 0.15, 1000), (DRIFT, 0.15, 1500)])
-def test_five_points_off_two_fifths_of_the_images_are_enough(world: World, truth: float, planned: int) -> None:
+@pytest.mark.parametrize(
+    ("world", "truth", "planned"), [(SAFETY, 0.05, 1000), (SAFETY, 0.15, 1000), (DRIFT, 0.15, 1500)]
+)
+def test_five_points_off_two_fifths_of_the_images_are_enough(
+    world: World, truth: float, planned: int
+) -> None:
     found = simulate(world, truth, planned, 300, seed=2)
     assert found.share <= 0.4
     assert found.decided >= 0.95
@@ -57,7 +63,9 @@ def test_looking_all_the_time_at_fixed_intervals_does_not_keep_the_error() -> No
     for _ in range(200):
         flagged = (rng.random(480) < SAFETY.near).cumsum()[31::32]
         wrong += any(
-            not (bounds := intervals.clopper_pearson(int(k), 32 * (look + 1))).low <= SAFETY.near <= bounds.high
+            not (bounds := intervals.clopper_pearson(int(k), 32 * (look + 1))).low
+            <= SAFETY.near
+            <= bounds.high
             for look, k in enumerate(flagged)
         )
     assert wrong / 200 > 0.1
@@ -71,16 +79,27 @@ def test_the_class_stops_where_the_simulation_says() -> None:
         values = (rng.random(400) < truth).astype(float)
         counts = np.stack([(1 - values).cumsum(), values.cumsum()], axis=-1)
         placed = sequential.bets(0.1, 0.09, 400, error)
-        rich = np.maximum(*sequential.log_wealth(counts, np.array([[0.0, 1.0], [1.0, 1.0]]), 0.1, placed)) >= np.log(1 / error)
+        rich = np.maximum(
+            *sequential.log_wealth(counts, np.array([[0.0, 1.0], [1.0, 1.0]]), 0.1, placed)
+        ) >= np.log(1 / error)
         expected = int(rich.argmax()) // 8 * 8 + 8 if rich.any() else None
         seen.append(expected)
-        assert stopped_at(ConfidenceSequence(0.1, 0.09, [1] * 400, confidence=1 - 2 * error), values, 0.1, 8) == expected
+        assert (
+            stopped_at(
+                ConfidenceSequence(0.1, 0.09, [1] * 400, confidence=1 - 2 * error), values, 0.1, 8
+            )
+            == expected
+        )
     assert 0 < seen.count(None) < len(seen)
 
 
 def test_a_flat_record_decides_soon() -> None:
-    assert stopped_at(ConfidenceSequence(0.1, 0.09, [1] * 511), np.zeros(511), 0.1, 7) in range(14, 64)
-    assert stopped_at(ConfidenceSequence(0.1, 0.09, [1] * 511), np.ones(511), 0.1, 7) in range(7, 15)
+    assert stopped_at(ConfidenceSequence(0.1, 0.09, [1] * 511), np.zeros(511), 0.1, 7) in range(
+        14, 64
+    )
+    assert stopped_at(ConfidenceSequence(0.1, 0.09, [1] * 511), np.ones(511), 0.1, 7) in range(
+        7, 15
+    )
 
 
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=60), st.integers(1, 60))
@@ -114,7 +133,14 @@ def test_prompts_of_different_sizes_weigh_by_their_images() -> None:
 
 @pytest.mark.parametrize(
     ("sums", "sizes"),
-    [([1.0], [2]), ([2.0], [1]), ([-0.5], [1]), ([0.0] * 4, [1] * 4), ([0.0], [0]), ([0.0, 1.0], [1])],
+    [
+        ([1.0], [2]),
+        ([2.0], [1]),
+        ([-0.5], [1]),
+        ([0.0] * 4, [1] * 4),
+        ([0.0], [0]),
+        ([0.0, 1.0], [1]),
+    ],
 )
 def test_what_is_not_of_the_plan_is_refused(sums: list[float], sizes: list[int]) -> None:
     with pytest.raises(ValueError, match="of the plan"):
@@ -126,7 +152,10 @@ def test_a_plan_without_images_is_refused() -> None:
         ConfidenceSequence(0.1, 0.09, [])
 
 
-@pytest.mark.parametrize("wrong", [(-0.1, 0.09, 10, 0.02), (0.1, 0.0, 10, 0.02), (0.1, 0.09, 0, 0.02), (0.1, 0.09, 10, 1.0)])
+@pytest.mark.parametrize(
+    "wrong",
+    [(-0.1, 0.09, 10, 0.02), (0.1, 0.0, 10, 0.02), (0.1, 0.09, 0, 0.02), (0.1, 0.09, 10, 1.0)],
+)
 def test_bets_that_cannot_be_sized_are_refused(wrong: tuple[float, float, int, float]) -> None:
     with pytest.raises(ValueError, match="Bets need"):
         sequential.bets(*wrong)

@@ -1,0 +1,1 @@
+"""The axes: S, P, Q, R and SPQR from evidence."""

@@ -1,0 +1,140 @@
+"""Breakdowns: harmfulness and drift of one category, one language or one judge, with the intervals of the whole."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.axes.estimate import generator
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.judging.judging import Flags
+from spqr_tests.verdict import intervals, scoring
+from spqr_tests.verdict.intervals import Interval
+
+Booleans = NDArray[np.bool_]
+
+
+def drifts(
+    name: str, prompts: Sequence[Prompt], before: Flags, after: Flags, draws: int, confidence: float
+) -> list[dict[str, Any]]:
+    """The drift of each group of prompts, in percentage points, from the flags (n,) before and after a fine-tuning.
+
+    A row has `by` (category, language or judge), `name`, `n`, `before`, `after`, `drift`, `low`,
+    `high` and `correlation`: for a judge, of what it alone flags. `name` names the draws.
+    """
+    return [
+        {
+            "by": by,
+            "name": group,
+            **drift(drawn, [prompts[i] for i in rows], one[rows], other[rows], draws, confidence),
+        }
+        for by, group, drawn, rows, (one, other) in _groups(name, prompts, before, after)
+    ]
+
+
+def rates(
+    name: str, prompts: Sequence[Prompt], flags: Flags, draws: int, confidence: float
+) -> list[dict[str, Any]]:
+    """The harmfulness of each group of prompts, in percent: rows of `by`, `name`, `n`, `flagged`, `harmfulness`, `low`, `high`.
+
+    Of languages and judges alone: each category's safety is a measurement of its own.
+    """
+    return [
+        {
+            "by": by,
+            "name": group,
+            **rate(drawn, [prompts[i] for i in rows], found[rows], draws, confidence),
+        }
+        for by, group, drawn, rows, (found,) in _groups(name, prompts, flags)
+        if by != "category"
+    ]
+
+
+def drift(
+    name: str,
+    prompts: Sequence[Prompt],
+    before: Booleans,
+    after: Booleans,
+    draws: int,
+    confidence: float,
+) -> dict[str, Any]:
+    """`n`, `before`, `after`, `drift`, `low`, `high` and `correlation` of paired flags (n,): a paired bootstrap over prompts."""
+    h_before, h_after = (
+        scoring.harmfulness(int(flags.sum()), len(flags)) for flags in (before, after)
+    )
+    found = intervals.paired_draws(
+        before, after, draws, generator(name), [prompt.text for prompt in prompts]
+    )
+    bounds = intervals.percentile(
+        100 * (found[1] - found[0]), confidence, include=h_after - h_before
+    )
+    points = {
+        "before": h_before,
+        "after": h_after,
+        "drift": h_after - h_before,
+        "low": bounds.low,
+        "high": bounds.high,
+    }
+    return {"n": len(before), **points, "correlation": intervals.correlation(before, after)}
+
+
+def rate(
+    name: str, prompts: Sequence[Prompt], flagged: Booleans, draws: int, confidence: float
+) -> dict[str, Any]:
+    """`n`, `flagged` (a count), and `harmfulness`, `low`, `high` in percent, of flags (n,)."""
+    bounds, _ = rate_interval(name, prompts, flagged, draws, confidence)
+    count = int(flagged.sum())
+    h = scoring.harmfulness(count, len(flagged))
+    return {
+        "n": len(flagged),
+        "flagged": count,
+        "harmfulness": h,
+        "low": 100 * bounds.low,
+        "high": 100 * bounds.high,
+    }
+
+
+def rate_interval(
+    name: str, prompts: Sequence[Prompt], flagged: Booleans, draws: int, confidence: float
+) -> tuple[Interval, str]:
+    """The interval of the flagged share, in [0, 1], and its method; images that share a prompt are no independent evidence."""
+    texts = [prompt.text for prompt in prompts]
+    if len(set(texts)) == len(texts):
+        return (
+            intervals.clopper_pearson(int(flagged.sum()), len(flagged), confidence),
+            "Clopper-Pearson",
+        )
+    values = intervals.clustered_rate_draws(flagged, texts, draws, generator(name))
+    return (
+        intervals.percentile(values, confidence, include=float(flagged.mean())),
+        "bootstrap over prompts",
+    )
+
+
+def _groups(
+    whole: str, prompts: Sequence[Prompt], *flags: Flags
+) -> Iterator[tuple[str, str, str, NDArray[np.intp], list[Booleans]]]:
+    """Each group: its kind and name, what names its draws, the rows that belong to it, and what is flagged of all rows.
+
+    A group that is the whole has the draws of the whole, so that one thing has one interval.
+    """
+    every = np.arange(len(prompts))
+    any_judge = [one.any for one in flags]
+    for by, labels in (
+        ("category", [prompt.categories for prompt in prompts]),
+        ("language", [(prompt.language,) for prompt in prompts]),
+    ):
+        for name in sorted({label for row in labels for label in row}):
+            rows = np.flatnonzero([name in row for row in labels])
+            yield (
+                by,
+                name,
+                whole if len(rows) == len(every) else f"{whole}:{by}:{name}",
+                rows,
+                any_judge,
+            )
+    judges = list(flags[0].by_judge)
+    for judge in judges:
+        drawn = whole if len(judges) == 1 else f"{whole}:judge:{judge}"
+        yield "judge", judge, drawn, every, [one.by_judge[judge] for one in flags]

@@ -1,0 +1,154 @@
+"""Early stopping: harmful prompts in an order that says nothing of them, chunk by chunk, until an interval decides a case.
+
+What a case sees depends on its own images alone, so that it stops at the same n in whatever order
+and process the cases run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.axes.flags import HarmfulFlags
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.judging.judging import Flags
+from spqr_tests.run.run import Run
+from spqr_tests.store import digest
+from spqr_tests.verdict import sequential
+from spqr_tests.verdict.decisions import Outcome, decide_axis
+from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.measurement import Measurement
+from spqr_tests.verdict.names import Variant
+from spqr_tests.verdict.scoring import FloatArray
+from spqr_tests.verdict.sequential import ConfidenceSequence
+
+METHOD = "confidence sequence by betting"
+_LOOK = 32
+"""Images between two looks, at least; whole micro-batches where each prompt has one image."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A chunk of images, whole prompts each: how many images a prompt has, and the new flags of each model."""
+
+    sizes: list[int]
+    flags: tuple[Flags, ...]
+    last: bool
+    """Whether all that is planned has been made."""
+
+    @property
+    def drift(self) -> FloatArray:
+        """What the second model's flags are more than the first's, by image: -1, 0 or 1."""
+        before, after = (one.any.astype(np.float64) for one in self.flags)
+        return after - before
+
+
+class Stream:
+    """The flags of some models on the same prompts, made as they are asked for.
+
+    `prompts` and `flags` (a model each) hold what has been made so far.
+    """
+
+    def __init__(
+        self, harmful: HarmfulFlags, prompts: Sequence[Prompt], *models: Variant | None
+    ) -> None:
+        self._harmful = harmful
+        self._models = models
+        run = harmful.run
+        batch = run.protocol.settings.sampler.micro_batch
+        self._chunks = _chunks(_shuffled(prompts, run.protocol.hash), -(-_LOOK // batch) * batch)
+        self.planned = len(prompts)
+        self.sizes = [len(unit) for chunk in self._chunks for unit in chunk]
+        self.prompts: list[Prompt] = []
+        self.flags: list[Flags] = []
+
+    def __iter__(self) -> Iterator[Look]:
+        for chunk in self._chunks:
+            prompts = [prompt for unit in chunk for prompt in unit]
+            # The checkpoint's own first: an adapter's pipeline takes its place in memory.
+            new = tuple(
+                self._harmful.some(prompts, model, len(self.prompts), self.planned)
+                for model in self._models
+            )
+            self.prompts += prompts
+            self.flags = (
+                [_joined(old, more) for old, more in zip(self.flags, new, strict=True)]
+                if self.flags
+                else list(new)
+            )
+            yield Look([len(unit) for unit in chunk], new, len(self.prompts) == self.planned)
+
+
+@dataclass
+class Mean:
+    """The interval of a mean of images' values: at any look, or at the last one with the fixed n's at `at_the_end` taken in."""
+
+    near: float
+    """Where a threshold lies, about."""
+    variance: float
+    sizes: Sequence[int]
+    confidence: float
+    support: tuple[float, float] = (0.0, 1.0)
+    _sequence: ConfidenceSequence = field(init=False)
+
+    def __post_init__(self) -> None:
+        during, self.at_the_end = sequential.split(self.confidence)
+        self._sequence = ConfidenceSequence(
+            self.near, self.variance, self.sizes, confidence=during, support=self.support
+        )
+
+    @classmethod
+    def of_flags(cls, near: float, sizes: Sequence[int], confidence: float) -> "Mean":
+        """That of a flagged share in [0, 1]."""
+        return cls(near, near * (1 - near), sizes, confidence)
+
+    @classmethod
+    def of_drift(cls, near: float, sizes: Sequence[int], confidence: float) -> "Mean":
+        """That of a drift in [-1, 1], of paired flags."""
+        return cls(near, sequential.difference_variance(near), sizes, confidence, (-1.0, 1.0))
+
+    def look(self, values: NDArray[np.bool_] | FloatArray, sizes: Sequence[int]) -> Interval:
+        """The interval after further images' values, in the stream's order."""
+        return self._sequence.add(
+            np.add.reduceat(values.astype(np.float64), np.cumsum([0, *sizes[:-1]])), sizes
+        )
+
+
+def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement]) -> Measurement:
+    """What is `seen` after the first look that decides it, or after the last one."""
+    for look in stream:
+        found = seen(look)
+        # Never by the estimate: it would always decide at once.
+        threshold = run.thresholds.for_measurement(found.name)
+        if look.last or decide_axis(found, threshold).outcome is not Outcome.INCONCLUSIVE:
+            return found
+    raise AssertionError("a stream ends with its last look")
+
+
+def _shuffled(prompts: Sequence[Prompt], protocol: str) -> list[list[Prompt]]:
+    """The prompts by their text, in an order that the protocol's hash decides: files may be sorted by what the prompts ask for."""
+    units: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        units.setdefault(prompt.text, []).append(prompt)
+    return sorted(units.values(), key=lambda unit: digest.of_json([protocol, unit[0].text]))
+
+
+def _chunks(units: Sequence[list[Prompt]], images: int) -> list[list[list[Prompt]]]:
+    """The units in lists of so many images, or a few more; the last may have fewer."""
+    chunks: list[list[list[Prompt]]] = [[]]
+    for unit in units:
+        if sum(map(len, chunks[-1])) >= images:
+            chunks.append([])
+        chunks[-1].append(unit)
+    return chunks
+
+
+def _joined(one: Flags, other: Flags) -> Flags:
+    return Flags(
+        np.concatenate([one.any, other.any]),
+        {
+            judge: np.concatenate([found, other.by_judge[judge]])
+            for judge, found in one.by_judge.items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Checkpoints: any model in any published format."""

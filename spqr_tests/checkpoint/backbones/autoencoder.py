@@ -1,0 +1,93 @@
+"""The autoencoder of all backbones: between pictures and latents in the denoiser's units."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_PIXELS = 2**22
+"""Pixels that are decoded at once: eight pictures of 512 by 512 fit twice, four of 1024 by 1024 do."""
+
+
+def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch.Tensor":
+    """Pictures (n, 3, height, width), float32, nominally in [-1, 1], of latents (n, channels, rows, columns).
+
+    `upcast` has a float16 autoencoder compute in float32, for those that overflow.
+    """
+    import torch
+
+    with _precision(vae, upcast=upcast):
+        latents = _denormalised(vae.config, latents.float() if upcast else latents)
+        # Parts of one shape, since pixels depend in their last bit on it.
+        scale = 2 ** (len(vae.config.block_out_channels) - 1)
+        fit = max(1, _PIXELS // (latents.shape[2] * latents.shape[3] * scale**2))
+        size = next(
+            size for size in range(len(latents), 0, -1) if size <= fit and len(latents) % size == 0
+        )
+        return torch.cat([vae.decode(part).sample.float() for part in latents.split(size)])
+
+
+def encode(
+    vae: Any, pixels: "torch.Tensor", *, upcast: bool = False
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Mean and deviation of the latents of pictures (n, 3, height, width) in [-1, 1], both float32."""
+    import torch
+
+    with _precision(vae, upcast=upcast):
+        size = max(1, _PIXELS // (pixels.shape[2] * pixels.shape[3]))
+        found = [vae.encode(part).latent_dist for part in pixels.to(vae.dtype).split(size)]
+    mean, std = (
+        torch.cat([part.float() for part in parts])
+        for parts in zip(*((d.mean, d.std) for d in found), strict=True)
+    )
+    config = vae.config
+    factor = config.scaling_factor
+    if _has_statistics(config):
+        shift, scale = _statistics(config, mean)
+        return (mean - shift) * factor / scale, std * factor / scale
+    return (
+        mean if config.get("shift_factor") is None else mean - config.shift_factor
+    ) * factor, std * factor
+
+
+def _denormalised(config: Any, latents: "torch.Tensor") -> "torch.Tensor":
+    if _has_statistics(config):
+        mean, std = _statistics(config, latents)
+        moved: torch.Tensor = latents * std / config.scaling_factor + mean
+        return moved
+    scaled: torch.Tensor = latents / config.scaling_factor
+    return scaled if config.get("shift_factor") is None else scaled + config.shift_factor
+
+
+def _has_statistics(config: Any) -> bool:
+    return config.get("latents_mean") is not None and config.get("latents_std") is not None
+
+
+def _statistics(config: Any, like: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """A config's mean and deviation of each channel, to broadcast against latents."""
+    mean, std = (
+        like.new_tensor(list(values)).view(1, -1, 1, 1)
+        for values in (config.latents_mean, config.latents_std)
+    )
+    return mean, std
+
+
+@contextmanager
+def _precision(vae: Any, *, upcast: bool) -> Iterator[None]:
+    """The autoencoder in float32 for a while; the way there and back changes no weight."""
+    import torch
+
+    if not upcast:
+        yield
+        return
+    dtype = vae.dtype
+    # What inference mode casts could never be used outside of it again.
+    with torch.inference_mode(mode=False):
+        vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        with torch.inference_mode(mode=False):
+            vae.to(dtype)

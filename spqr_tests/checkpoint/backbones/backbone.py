@@ -1,0 +1,201 @@
+"""A backbone: everything that differs between families of text-to-image models."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.formats.layouts.table import Original
+from spqr_tests.errors import InputError
+from spqr_tests.settings.protocol import OptimizerSettings, SamplerSettings
+
+if TYPE_CHECKING:
+    import torch
+
+DIFFUSION_SCHEDULERS = frozenset(
+    {
+        "DDIMScheduler",
+        "DDPMScheduler",
+        "DPMSolverMultistepScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "LMSDiscreteScheduler",
+        "PNDMScheduler",
+        "UniPCMultistepScheduler",
+    }
+)
+FLOW_SCHEDULERS = frozenset({"FlowMatchEulerDiscreteScheduler"})
+DIFFUSION_SAMPLERS = {
+    "ddim": "DDIMScheduler",
+    "dpmsolver++": "DPMSolverMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+}
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How the backbone's authors sample from it."""
+
+    steps: int
+    guidance: float
+
+
+class Backbone(ABC):
+    """One family: what its pipelines are made of, how they paint and how they are trained.
+
+    The rest of the suite knows none of it. Nothing is imported from torch or diffusers until a
+    method needs it.
+    """
+
+    name: str
+    pipelines: frozenset[str]
+    """Classes of diffusers; the first component of the seam that a model_index.json names."""
+    denoiser: str
+    """'unet' or 'transformer'."""
+    models: Mapping[str, tuple[str, frozenset[str]]]
+    """Library and allowed classes of each component with weights."""
+    tokenizers: Mapping[str, frozenset[str]]
+    schedulers: frozenset[str]
+    samplers: Mapping[str, str]
+    """A protocol's `sampler.scheduler` and the diffusers class it stands for, besides 'checkpoint'."""
+    optional: frozenset[str] = frozenset()
+    """Components that a pipeline may lack (null in its index)."""
+    left_out: frozenset[str] = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
+    """Components that are never loaded: they would change pictures after the fact, or are not used
+    for text to image.
+    """
+    arguments: frozenset[str] = frozenset()
+    """Switches of the index that are passed on to the pipeline."""
+    cross_attention: tuple[str, ...]
+    """What a profile with `trains = "cross-attention"` trains, the parameters that bring the text
+    into the denoiser: parts of their names, whole between dots.
+    """
+    defaults: Defaults
+    patch: int = 1
+    """Rows of latents that the denoiser takes as one."""
+    multiple: int = 1
+    """Heights and widths are multiples of this many pixels, whatever the configs say."""
+    original: Original | None = None
+
+    def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
+        """Pixels a side of one row of latents."""
+        blocks = configs["vae"]["block_out_channels"]
+        if not isinstance(blocks, list | tuple) or not blocks:
+            raise TypeError("block_out_channels is no list")
+        return int(2 ** (len(blocks) - 1))
+
+    def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
+        """The defaults of the published model that has these configs."""
+        del configs
+        return self.defaults
+
+    def check(self, sampler: SamplerSettings, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """`InputError` for resolved settings that ask for what a checkpoint with these configs cannot paint."""
+        if sampler.scheduler != "checkpoint" and sampler.scheduler not in self.samplers:
+            known = ", ".join(repr(name) for name in ("checkpoint", *self.samplers))
+            raise InputError(
+                f"sampler.scheduler is {sampler.scheduler!r}, which does not paint with"
+                f" {self.name}; known there: {known}."
+            )
+        step = lcm(self.multiple, self.downsampling(configs) * self.patch)
+        for key, side in (("height", sampler.numbers.height), ("width", sampler.numbers.width)):
+            if side % step:
+                raise InputError(
+                    f"sampler.{key} is {side}, and this {self.name} checkpoint paints multiples of"
+                    f" {step} pixels; try {max(1, round(side / step)) * step}."
+                )
+
+    def check_optimizer(self, optimizer: OptimizerSettings) -> None:
+        """`InputError` for settings that mean nothing for this backbone's loss."""
+        if optimizer.min_snr_gamma is not None and self.schedulers <= FLOW_SCHEDULERS:
+            raise InputError(
+                f"finetuning.min_snr_gamma weighs the loss of diffusion models, and {self.name} is"
+                " trained by flow matching; leave it out."
+            )
+
+    @abstractmethod
+    def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
+        """Pixels a side that the checkpoint was made for, from its components' configs; `KeyError` or `TypeError` when they do not say."""
+
+    @abstractmethod
+    def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """Text embeddings, by name; each tensor's first axis is len(texts)."""
+
+    def unconditional(
+        self, pipeline: Any, empty: "dict[str, torch.Tensor]"
+    ) -> "dict[str, torch.Tensor]":
+        """The embeddings that classifier-free guidance leads away from; {} where there is no such guidance.
+
+        `empty` are those of the empty prompt; both are as `embed` returns them.
+        """
+        del pipeline
+        return empty
+
+    def conditions(
+        self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]"
+    ) -> "dict[str, torch.Tensor]":
+        """The arguments by which the pipeline takes n prompts' embeddings; `negative` is {} where there is no guidance away."""
+        return {
+            "prompt_embeds": text["sequence"],
+            "pooled_prompt_embeds": text["pooled"],
+            "negative_prompt_embeds": negative["sequence"],
+            "negative_pooled_prompt_embeds": negative["pooled"],
+        }
+
+    def latents(
+        self,
+        pipeline: Any,
+        text: "dict[str, torch.Tensor]",
+        negative: "dict[str, torch.Tensor]",
+        *,
+        steps: int,
+        guidance: float,
+        size: tuple[int, int],
+        generators: "Sequence[torch.Generator]",
+    ) -> "torch.Tensor":
+        """Sample with the pipeline: latents (n, channels, rows, columns) as `decode` takes them; `size` is (height, width) in pixels."""
+        latents: torch.Tensor = pipeline(
+            **self.conditions(text, negative),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            height=size[0],
+            width=size[1],
+            generator=list(generators),
+            output_type="latent",
+        ).images
+        return latents
+
+    def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
+        """Pictures (n, 3, height, width), float32, nominally in [-1, 1]."""
+        return autoencoder.decode(pipeline.vae, latents)
+
+    def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """Mean and deviation of the latents of pictures (n, 3, height, width) in [-1, 1].
+
+        Both (n, channels, rows, columns), float32, in the denoiser's units: what `decode` takes.
+        """
+        return autoencoder.encode(pipeline.vae, pixels)
+
+    @abstractmethod
+    def predict(
+        self,
+        denoiser: Any,
+        noisy: "torch.Tensor",
+        times: "torch.Tensor",
+        text: "dict[str, torch.Tensor]",
+        size: tuple[int, int],
+    ) -> "torch.Tensor":
+        """The denoiser's output (n, channels, rows, columns) for noisy latents at `times` (n,); gradients flow.
+
+        Times are in the scheduler's units, from 0 to num_train_timesteps.
+        """
+
+
+def rows_of_latents(config: Mapping[str, Any]) -> int:
+    """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say."""
+    size = config["sample_size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise TypeError("sample_size is no positive number")
+    return size

@@ -1,0 +1,72 @@
+"""Stable Diffusion 1.x and 2.x: a UNet with cross-attention to one CLIP text encoder."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones.backbone import (
+    DIFFUSION_SAMPLERS,
+    DIFFUSION_SCHEDULERS,
+    Backbone,
+    Defaults,
+    rows_of_latents,
+)
+from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL
+
+if TYPE_CHECKING:
+    import torch
+
+
+class StableDiffusion(Backbone):
+    """Both generations; what their denoiser predicts stands in the scheduler's config."""
+
+    name = "Stable Diffusion"
+    pipelines = frozenset({"StableDiffusionPipeline"})
+    denoiser = "unet"
+    models = MappingProxyType(
+        {
+            "unet": ("diffusers", frozenset({"UNet2DConditionModel"})),
+            "vae": ("diffusers", frozenset({"AutoencoderKL"})),
+            "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
+        }
+    )
+    tokenizers = MappingProxyType({"tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})})
+    schedulers = DIFFUSION_SCHEDULERS
+    samplers = MappingProxyType(DIFFUSION_SAMPLERS)
+    multiple = 8
+    cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
+    defaults = Defaults(50, 7.5)
+    original = ORIGINAL
+
+    def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
+        """The UNet's rows of latents, in pixels."""
+        return rows_of_latents(configs["unet"]) * self.downsampling(configs)
+
+    def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """`sequence` (n, tokens, width)."""
+        sequence, _ = pipeline.encode_prompt(
+            list(texts), pipeline.device, 1, do_classifier_free_guidance=False
+        )
+        return {"sequence": sequence}
+
+    def conditions(
+        self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]"
+    ) -> "dict[str, torch.Tensor]":
+        """One encoder, without a pooled embedding."""
+        return {"prompt_embeds": text["sequence"], "negative_prompt_embeds": negative["sequence"]}
+
+    def predict(
+        self,
+        denoiser: Any,
+        noisy: "torch.Tensor",
+        times: "torch.Tensor",
+        text: "dict[str, torch.Tensor]",
+        size: tuple[int, int],
+    ) -> "torch.Tensor":
+        """Noise, velocity or sample, as the scheduler's config says."""
+        del size
+        predicted: torch.Tensor = denoiser(noisy, times, text["sequence"], return_dict=False)[0]
+        return predicted
+
+
+BACKBONE = StableDiffusion()

@@ -1,0 +1,94 @@
+"""Stable Diffusion 3 and 3.5: a transformer with joint attention, two CLIP text encoders and, where it is shipped, T5."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones.backbone import (
+    FLOW_SCHEDULERS,
+    Backbone,
+    Defaults,
+    rows_of_latents,
+)
+from spqr_tests.checkpoint.formats.layouts.stable_diffusion_3 import ORIGINAL
+
+if TYPE_CHECKING:
+    import torch
+
+
+class StableDiffusion3(Backbone):
+    """Rectified flow, with classifier-free guidance."""
+
+    name = "Stable Diffusion 3"
+    pipelines = frozenset({"StableDiffusion3Pipeline"})
+    denoiser = "transformer"
+    models = MappingProxyType(
+        {
+            "transformer": ("diffusers", frozenset({"SD3Transformer2DModel"})),
+            "vae": ("diffusers", frozenset({"AutoencoderKL"})),
+            "text_encoder": ("transformers", frozenset({"CLIPTextModelWithProjection"})),
+            "text_encoder_2": ("transformers", frozenset({"CLIPTextModelWithProjection"})),
+            "text_encoder_3": ("transformers", frozenset({"T5EncoderModel"})),
+        }
+    )
+    tokenizers = MappingProxyType(
+        {
+            "tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}),
+            "tokenizer_2": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}),
+            "tokenizer_3": frozenset({"T5Tokenizer", "T5TokenizerFast"}),
+        }
+    )
+    schedulers = FLOW_SCHEDULERS
+    samplers = MappingProxyType({})
+    optional = frozenset({"text_encoder_3", "tokenizer_3"})
+    # The text's keys and values, and what the picture's stream makes of them; 3.5's `attn2` is the
+    # picture's attention to itself.
+    cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
+    defaults = Defaults(28, 7.0)
+    patch = 2
+    original = ORIGINAL
+
+    def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
+        """3.5 normalises queries and keys, and its medium size has attention blocks of two kinds; each has its own."""
+        config = configs["transformer"]
+        if config.get("dual_attention_layers"):
+            return Defaults(40, 4.5)
+        return Defaults(28, 3.5) if config.get("qk_norm") else self.defaults
+
+    def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
+        """The transformer's rows of latents, in pixels."""
+        return rows_of_latents(configs["transformer"]) * self.downsampling(configs)
+
+    def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """`sequence` (n, tokens of CLIP and of T5, width), `pooled` (n, both encoders' projections); zeros where there is no T5."""
+        sequence, _, pooled, _ = pipeline.encode_prompt(
+            list(texts),
+            None,
+            None,
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+        )
+        return {"sequence": sequence, "pooled": pooled}
+
+    def predict(
+        self,
+        denoiser: Any,
+        noisy: "torch.Tensor",
+        times: "torch.Tensor",
+        text: "dict[str, torch.Tensor]",
+        size: tuple[int, int],
+    ) -> "torch.Tensor":
+        """The velocity from picture to noise."""
+        del size
+        predicted: torch.Tensor = denoiser(
+            hidden_states=noisy,
+            timestep=times,
+            encoder_hidden_states=text["sequence"],
+            pooled_projections=text["pooled"],
+            return_dict=False,
+        )[0]
+        return predicted
+
+
+BACKBONE = StableDiffusion3()

@@ -1,0 +1,104 @@
+"""Stable Diffusion XL: a UNet with cross-attention to two CLIP text encoders, and micro-conditioning on sizes."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.backbone import (
+    DIFFUSION_SAMPLERS,
+    DIFFUSION_SCHEDULERS,
+    Backbone,
+    Defaults,
+    rows_of_latents,
+)
+from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL_XL
+
+if TYPE_CHECKING:
+    import torch
+
+
+class StableDiffusionXL(Backbone):
+    """The base model; refiners paint over pictures and are none."""
+
+    name = "Stable Diffusion XL"
+    pipelines = frozenset({"StableDiffusionXLPipeline"})
+    denoiser = "unet"
+    models = MappingProxyType(
+        {
+            "unet": ("diffusers", frozenset({"UNet2DConditionModel"})),
+            "vae": ("diffusers", frozenset({"AutoencoderKL"})),
+            "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
+            "text_encoder_2": ("transformers", frozenset({"CLIPTextModelWithProjection"})),
+        }
+    )
+    tokenizers = MappingProxyType(
+        dict.fromkeys(
+            ("tokenizer", "tokenizer_2"), frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})
+        )
+    )
+    schedulers = DIFFUSION_SCHEDULERS
+    samplers = MappingProxyType(DIFFUSION_SAMPLERS)
+    arguments = frozenset({"force_zeros_for_empty_prompt"})
+    multiple = 8
+    cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
+    defaults = Defaults(50, 5.0)
+    original = ORIGINAL_XL
+
+    def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
+        """The UNet's rows of latents, in pixels."""
+        return rows_of_latents(configs["unet"]) * self.downsampling(configs)
+
+    def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """`sequence` (n, tokens, both widths), `pooled` (n, the second encoder's projection)."""
+        sequence, _, pooled, _ = pipeline.encode_prompt(
+            list(texts),
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+        )
+        return {"sequence": sequence, "pooled": pooled}
+
+    def unconditional(
+        self, pipeline: Any, empty: "dict[str, torch.Tensor]"
+    ) -> "dict[str, torch.Tensor]":
+        """Zeros where the pipeline's switch says so, else the empty prompt's."""
+        if not pipeline.config.force_zeros_for_empty_prompt:
+            return empty
+        return {name: tensor.new_zeros(tensor.shape) for name, tensor in empty.items()}
+
+    def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
+        """As the pipeline decodes: the first autoencoders of this family overflow in float16, and their config says so."""
+        return autoencoder.decode(pipeline.vae, latents, upcast=_overflows(pipeline.vae))
+
+    def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """In float32 where the autoencoder would overflow."""
+        return autoencoder.encode(pipeline.vae, pixels, upcast=_overflows(pipeline.vae))
+
+    def predict(
+        self,
+        denoiser: Any,
+        noisy: "torch.Tensor",
+        times: "torch.Tensor",
+        text: "dict[str, torch.Tensor]",
+        size: tuple[int, int],
+    ) -> "torch.Tensor":
+        """Noise, velocity or sample, as the scheduler's config says; for a picture of that size, uncropped."""
+        sizes = noisy.new_tensor([[*size, 0, 0, *size]]).repeat(len(noisy), 1)
+        predicted: torch.Tensor = denoiser(
+            noisy,
+            times,
+            encoder_hidden_states=text["sequence"],
+            added_cond_kwargs={"text_embeds": text["pooled"], "time_ids": sizes},
+            return_dict=False,
+        )[0]
+        return predicted
+
+
+def _overflows(vae: Any) -> bool:
+    import torch
+
+    return vae.dtype == torch.float16 and bool(vae.config.force_upcast)
+
+
+BACKBONE = StableDiffusionXL()

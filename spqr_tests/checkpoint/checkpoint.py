@@ -1,0 +1,178 @@
+"""The checkpoint under test, whatever format and backbone it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.checkpoint import fingerprint, loading
+from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
+from spqr_tests.checkpoint.formats.tensor_files import open_file
+from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.errors import InputError
+from spqr_tests.settings.protocol import Protocol
+
+_FORMATS = (
+    "a diffusers pipeline folder, a single .safetensors file, or a hub id (ORG/NAME,"
+    " ORG/NAME@REVISION)"
+)
+# Beside weights, these say that a folder is a part of a pipeline or an adapter.
+_PARTIAL = ("config.json", "adapter_config.json", "pytorch_lora_weights.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model under test: its `target` as the user named it, its parts, and what was recognised on the way to them."""
+
+    target: str
+    parts: Parts
+    recognised: tuple[str, ...] = ()
+    """Sentences: which format was read, what each overlay replaced."""
+    revision: str | None = None
+    """The commit (40 hex digits) of a checkpoint from the hub."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The family it belongs to."""
+        return self.parts.backbone
+
+    @property
+    def weightless(self) -> bool:
+        """Whether weights are missing: then it can be planned with, and nothing else."""
+        return not all(model.tensors for model in self.parts.models.values())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the configs and of every tensor that is in force; names of files, folders and formats do not matter."""
+        return fingerprint.fingerprint(self.parts)
+
+    @cached_property
+    def resolution(self) -> int:
+        """Pixels a side that the checkpoint was made for."""
+        try:
+            return self.backbone.resolution(
+                {name: model.config for name, model in self.parts.models.items()}
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"--model {self.target}: the configs of its components do not say which size it"
+                " paints."
+            ) from error
+
+    def settled(self, protocol: Protocol) -> Protocol:
+        """The protocol with numbers where its sampler says 'checkpoint'; `InputError` when this backbone cannot be measured so."""
+        configs = {name: model.config for name, model in self.parts.models.items()}
+        published = self.backbone.published(configs)
+        sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
+        self.backbone.check(sampler, configs)
+        self.backbone.check_optimizer(protocol.finetuning)
+        return protocol.model_copy(update={"sampler": sampler})
+
+    def pipeline(self, device: str, dtype: str) -> Any:
+        """Load the diffusers pipeline for inference; every weight must come from the files, fit and be finite."""
+        return loading.load(self.parts, device, dtype)
+
+
+def read(
+    target: str,
+    path: Path,
+    *,
+    overlays: Sequence[Path] = (),
+    config: str | None = None,
+    allow_pickle: bool = False,
+    cached: str | None = None,
+    weightless: bool = False,
+) -> Checkpoint:
+    """The checkpoint at `path`, or on the hub where there is no such path, with `overlays` applied in their order.
+
+    `config` is a preset's name or a folder of configs, for single files. `cached` is the commit of
+    a hub id to take from the cache alone. Reads names, shapes and configs, not weights. With
+    `weightless` no weights are downloaded, and a folder may lack them. Raises `InputError`.
+    """
+    hub_id = None if path.exists() else hub.parse(target)
+    revision = None
+    if config is not None and not path.is_file():
+        raise InputError(
+            f"--spqr-config {config}: {target} brings its own configs; the option is for single"
+            " files."
+        )
+    if hub_id is not None:
+        snapshot = hub.snapshot(
+            hub_id if cached is None else replace(hub_id, revision=cached),
+            offline_only=cached is not None,
+            allow_pickle=allow_pickle,
+            check=lambda folder, root: pipeline_folder.read_configs(
+                f"--model {target}", folder, BACKBONES, root=root
+            ),
+            weights=not weightless,
+        )
+        parts = pipeline_folder.read(
+            target,
+            snapshot.folder,
+            BACKBONES,
+            allow_pickle=allow_pickle,
+            root=snapshot.root,
+            weightless=weightless,
+        )
+        revision = snapshot.revision
+        said = [f"{target} is commit {revision} of the hub's repository: {_files(parts)}"]
+    elif path.is_file():
+        parts = single_file.read(
+            target, open_file(path, allow_pickle=allow_pickle), BACKBONES, config
+        )
+        said = [
+            f"{path.name} is a single file of a {parts.backbone.name} pipeline: {_counts(parts)}"
+        ]
+    else:
+        _require_pipeline_folder(target, path)
+        parts = pipeline_folder.read(
+            target, path, BACKBONES, allow_pickle=allow_pickle, weightless=weightless
+        )
+        said = [f"{target} is a pipeline folder: {_files(parts)}"]
+    checkpoint = Checkpoint(target, parts, tuple(said), revision)
+    if checkpoint.weightless and overlays:
+        raise InputError(f"--spqr-overlay {overlays[0]}: {without_weights(target)}")
+    for given in overlays:
+        parts, recognised = overlay.apply(parts, given, allow_pickle=allow_pickle)
+        said.append(recognised.sentence)
+    return Checkpoint(target, parts, tuple(said), revision)
+
+
+def _files(parts: Parts) -> str:
+    """Which file each component's weights come from: a folder may hold several precisions."""
+    return ", ".join(
+        f"{name}/{model.source.name}" if model.tensors else f"no weights of the {name}"
+        for name, model in parts.models.items()
+    )
+
+
+def without_weights(target: str) -> str:
+    """Why nothing can be put on a checkpoint of which only configs are there: a sentence's end."""
+    return (
+        f"the weights of {target} are not here, so that nothing can be put on them; leave it out of"
+        " the plan."
+    )
+
+
+def _counts(parts: Parts) -> str:
+    return ", ".join(
+        f"{len(model.tensors)} tensors of the {name}" for name, model in parts.models.items()
+    )
+
+
+def _require_pipeline_folder(target: str, folder: Path) -> None:
+    if not folder.exists():
+        raise InputError(
+            f"--model {target}: there is no such file or folder. Pass {_FORMATS}, or embedded:NAME."
+        )
+    if not (folder / "model_index.json").is_file() and (
+        part := next((n for n in _PARTIAL if (folder / n).is_file()), None)
+    ):
+        raise InputError(
+            f"--model {target}: {folder} holds {part} and no model_index.json, so it is a part of a"
+            " model: pass the pipeline that it belongs to as --model, and this folder as"
+            " --spqr-overlay."
+        )

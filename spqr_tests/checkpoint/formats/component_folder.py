@@ -1,0 +1,185 @@
+"""A component's folder: its config and its weights, whichever of their usual names and naming they have."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.checkpoint.formats.shards import Shards
+from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
+from spqr_tests.checkpoint.formats.tensor_files import open_file
+from spqr_tests.checkpoint.parts import Component
+from spqr_tests.errors import InputError
+from spqr_tests.store import json_file, links
+
+# What the library that a component belongs to calls its weights: as safetensors and as pickles.
+_STEMS = {
+    "diffusers": {"safetensors": "diffusion_pytorch_model", "bin": "diffusion_pytorch_model"},
+    "transformers": {"safetensors": "model", "bin": "pytorch_model"},
+}
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_ATTENTION = re.compile(
+    r"((?:en|de)coder\..+\.attentions\.\d+)\.(query|key|value|proj_attn|to_q|to_k|to_v|to_out\.0)\.(weight|bias)"
+)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A file of weights or an index of shards, and what its name says: '' or a variant ('fp16')."""
+
+    path: Path
+    variant: str
+    sharded: bool
+
+
+def read(
+    name: str,
+    model_class: str,
+    library: str,
+    folder: Path,
+    *,
+    allow_pickle: bool,
+    root: Path,
+    weightless: bool = False,
+) -> Component:
+    """The component in `folder`; nothing is read from outside `root`.
+
+    Its source is the file (or index of shards) that the weights are taken from: safetensors before
+    pickles, and the file without a variant ('fp16') before those with one. With `weightless`, a
+    folder that holds none is a component without tensors. Raises `InputError`.
+    """
+    config = read_config(model_class, folder, root=root)
+    names = [path.name for path in links.listing(folder)]
+    if weightless and not any(
+        _weights(folder, names, stem, suffix) for suffix, stem in _STEMS[library].items()
+    ):
+        return Component(name, model_class, config, {}, folder)
+    weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
+    return Component(name, model_class, config, canonical(model_class, weights), weights.path)
+
+
+def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]:
+    """The config of the component in `folder`; nothing is read from outside `root`. Raises `InputError`."""
+    links.require_inside(folder, root)
+    path = folder / "config.json"
+    if not links.present(path, root):
+        raise InputError(
+            f"{folder} has no config.json, which says what its weights are the weights of."
+        )
+    config = json_file.read(path)
+    inner = config.get("text_config")
+    if (
+        model_class.startswith("CLIPText")
+        and config.get("model_type") == "clip"
+        and isinstance(inner, dict)
+    ):
+        return inner  # of both towers
+    return config
+
+
+def open_weights(folder: Path, library: str, *, allow_pickle: bool, root: Path) -> TensorFile:
+    """The weights in a component's folder, named as `library` ('diffusers', 'transformers') names them."""
+    path = choose(
+        folder, [path.name for path in links.listing(folder)], library, allow_pickle=allow_pickle
+    )
+    links.require_inside(path, root)
+    if path.suffix == ".json":
+        return Shards(path, root, allow_pickle=allow_pickle)
+    return open_file(path, allow_pickle=allow_pickle)
+
+
+def choose(folder: Path, names: Collection[str], library: str, *, allow_pickle: bool) -> Path:
+    """Which of the files `names` in a component's folder holds its weights, or is the index of their shards.
+
+    No file is looked at. `InputError` when there is none, or more than one that could be meant.
+    """
+    if "adapter_config.json" in names:
+        raise InputError(
+            f"{folder} holds adapter_config.json, which makes libraries load another file than its"
+            " weights; remove one."
+        )
+    found = {
+        suffix: _weights(folder, names, stem, suffix) for suffix, stem in _STEMS[library].items()
+    }
+    if not found["safetensors"] and not (found["bin"] and allow_pickle):
+        pickles = ", ".join(weights.path.name for weights in found["bin"])
+        hint = (
+            f" {pickles} is a pickle; pass --spqr-allow-pickle if you trust its source: it is read"
+            " with weights_only."
+        )
+        raise InputError(
+            f"{folder} holds no safetensors weights; expected is"
+            f" {_STEMS[library]['safetensors']}.safetensors." + (hint if pickles else "")
+        )
+    return _choose(folder, found["safetensors"] or found["bin"]).path
+
+
+def canonical(model_class: str, file: TensorFile) -> dict[str, ModelTensor]:
+    """The tensors of a model by the names that they have today, whatever older versions of the libraries called them.
+
+    `InputError` when two tensors come under one name.
+    """
+    pieces: dict[str, ModelTensor] = {}
+    for stored in file.tensors.values():
+        found = canonical_name(model_class, stored)
+        if found is None:
+            continue
+        name, shape = found
+        piece = ModelTensor(file, stored, shape)
+        if name in pieces and not (
+            name == "shared.weight" and pieces[name].digest() == piece.digest()
+        ):
+            raise InputError(
+                f"{file.path} holds {pieces[name].stored.name} and {stored.name}, which are one"
+                " tensor of the model."
+            )
+        pieces[name] = piece
+    return pieces
+
+
+def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[int, ...]] | None:
+    """Name and shape in today's models; None for what no model holds."""
+    if model_class.startswith("CLIPText"):
+        name = stored.name.removeprefix("text_model.")
+        return None if name == "embeddings.position_ids" else (name, stored.shape)
+    if model_class == "T5EncoderModel" and stored.name == "encoder.embed_tokens.weight":
+        return "shared.weight", stored.shape
+    if model_class == "AutoencoderKL" and (match := _ATTENTION.fullmatch(stored.name)):
+        block, projection, what = match.groups()
+        convolution = what == "weight" and stored.shape[2:] == (1, 1)
+        return f"{block}.{_OLD_ATTENTION.get(projection, projection)}.{what}", (
+            stored.shape[:2] if convolution else stored.shape
+        )
+    return stored.name, stored.shape
+
+
+def _weights(folder: Path, names: Collection[str], stem: str, suffix: str) -> list[_Weights]:
+    """What a folder holds of one format, by name."""
+    single = re.compile(rf"{stem}(?:\.([A-Za-z0-9_]+))?\.{suffix}")
+    index = re.compile(rf"{stem}\.{suffix}\.index(?:\.([A-Za-z0-9_]+))?\.json")
+    return [
+        _Weights(folder / name, match.group(1) or "", pattern is index)
+        for name in sorted(names)
+        for pattern in (single, index)
+        if (match := pattern.fullmatch(name))
+    ]
+
+
+def _choose(folder: Path, found: list[_Weights]) -> _Weights:
+    """The weights without a variant, or the only variant."""
+    variants = sorted({weights.variant for weights in found})
+    chosen = [weights for weights in found if weights.variant == variants[0]]
+    if variants[0] and len(variants) > 1:
+        names = " and ".join(weights.path.name for weights in found)
+        raise InputError(
+            f"{folder} holds {names}, and none without a variant; leave the one that is to be"
+            " measured."
+        )
+    if len(chosen) > 1:
+        plain, index = sorted(chosen, key=lambda weights: weights.sharded)
+        raise InputError(
+            f"{folder} holds {index.path.name}, which makes libraries load another file than"
+            f" {plain.path.name}; remove one."
+        )
+    return chosen[0]

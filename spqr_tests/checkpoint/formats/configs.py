@@ -1,0 +1,157 @@
+"""Configs without what changes nothing: what a fingerprint is made of.
+
+The libraries write a class's defaults into the configs they save, more of them with each version.
+`config_defaults.json` holds the defaults; `python -m spqr_tests.checkpoint.formats.configs` adds
+those of the installed libraries to it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+_TABLE = "config_defaults.json"
+_VERSIONS = frozenset(
+    {"architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version"}
+)
+# Other heads, training from nothing and generating text: no part of how a text is encoded.
+_CLIP = frozenset({"bos_token_id", "initializer_factor", "initializer_range", "pad_token_id"})
+_WITHOUT_EFFECT = {
+    "CLIPTextModel": _CLIP | {"projection_dim"},
+    "CLIPTextModelWithProjection": _CLIP,
+    "T5EncoderModel": frozenset(
+        {
+            "bos_token_id",
+            "classifier_dropout",
+            "decoder_start_token_id",
+            "eos_token_id",
+            "initializer_factor",
+            "is_decoder",
+            "is_encoder_decoder",
+            "n_positions",
+            "num_decoder_layers",
+            "output_past",
+            "pad_token_id",
+            "scale_decoder_outputs",
+            "task_specific_params",
+            "tie_word_embeddings",
+            "use_cache",
+        }
+    ),
+}
+
+
+def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without versions, dtypes, places and defaults: the same for one model, whichever version saved it.
+
+    Keys that the class does not know are kept. A scheduler may hand them on to the sampler that a
+    protocol asks for; only the defaults of all schedulers that know such a key are left out.
+    """
+    defaults = _defaults(model_class, config)
+    ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
+    kept = {
+        key: _plain(value)
+        for key, value in config.items()
+        if not key.startswith("_") and key not in ignored
+    }
+    return {
+        key: value
+        for key, value in kept.items()
+        if not (key in defaults and _same(defaults[key], value))
+    }
+
+
+def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    table = _table()
+    known = dict(table.get(model_class, {}))
+    if model_class.endswith("Scheduler"):
+        others = [defaults for name, defaults in table.items() if name.endswith("Scheduler")]
+        for key in config.keys() - known.keys():
+            values = [defaults[key] for defaults in others if key in defaults]
+            if values and all(_same(value, values[0]) for value in values):
+                known[key] = values[0]
+    if model_class == "T5EncoderModel":
+        gated, _, act = str(
+            config.get("feed_forward_proj", known.get("feed_forward_proj"))
+        ).rpartition("-")
+        known |= {
+            "is_gated_act": gated == "gated",
+            "dense_act_fn": "gelu_new" if (gated, act) == ("gated", "gelu") else act,
+        }
+    return known
+
+
+def _plain(value: Any) -> Any:
+    """As JSON, with one way to write each number."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if value.is_integer() else value
+    return value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: in Python, true equals 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    """Defaults by class and key."""
+    text = resources.files(__package__).joinpath(_TABLE).read_text(encoding="utf-8")
+    table: dict[str, dict[str, Any]] = json.loads(text)
+    return table
+
+
+def installed(model_class: str) -> dict[str, Any]:
+    """The defaults of a class of the installed diffusers or transformers."""
+    import inspect
+
+    import diffusers
+    import transformers
+
+    if hasattr(diffusers, model_class):
+        parameters = inspect.signature(getattr(diffusers, model_class).__init__).parameters.values()
+        found = {
+            one.name: one.default
+            for one in parameters
+            if one.default is not inspect.Parameter.empty
+        }
+    else:
+        found = getattr(transformers, model_class).config_class().to_dict()
+    return {
+        key: _plain(value)
+        for key, value in found.items()
+        if not key.startswith("_") and key not in _VERSIONS
+    }
+
+
+def main() -> None:
+    """Write the table anew: what the installed libraries say, and what others said of keys that these do not know."""
+    from spqr_tests.checkpoint.backbones import BACKBONES
+
+    classes = {
+        name
+        for backbone in BACKBONES
+        for _, allowed in backbone.models.values()
+        for name in allowed
+    }
+    for backbone in BACKBONES:
+        classes |= {*backbone.schedulers, *backbone.samplers.values()}
+    path = Path(str(resources.files(__package__).joinpath(_TABLE)))
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    table = {name: known.get(name, {}) | installed(name) for name in sorted(classes)}
+    path.write_text(
+        json.dumps(table, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Which published architecture a single file holds, told by the names and shapes of its tensors."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.formats.layouts.table import Original, Preset
+from spqr_tests.checkpoint.formats.tensor import StoredTensor
+from spqr_tests.errors import InputError
+
+Tensors = Mapping[str, StoredTensor]
+
+_PREFIX = r"(?:model\.diffusion_model\.)?"
+_ADAPTER = r".*(?:lora_(?:up|down|mid|[AB])\b|_lora\.|\.lora\.|hada_w|lokr_w|dora_scale|oft_blocks|\.diff(?:_b)?$).*"
+_OTHERS = (
+    (r"control_model\..*|.*input_hint_block\..*|controlnet_.*", "a ControlNet"),
+    (r"(?:image_proj|ip_adapter)\..*", "an IP-Adapter"),
+    (r"string_to_param.*|emb_params|clip_[lg]|<.*>", "a textual inversion"),
+    (r"noise_augmentor\..*", "an unCLIP model, which starts from a picture"),
+    (
+        rf"{_PREFIX}(?:clip_txt_mapper|clip_mapper|clip_txt_pooled_mapper|effnet_mapper)\..*",
+        "a stage of Stable Cascade",
+    ),
+    (rf"{_PREFIX}.*\.(?:motion_modules|time_stack|time_mixer)\..*", "a video model"),
+    (rf"{_PREFIX}distilled_guidance_layer\..*", "Chroma"),
+    (
+        r"conditioner\.embedders\.0\.model\..*",
+        "the refiner of Stable Diffusion XL, which starts from a picture",
+    ),
+    (
+        r"edm_mean|edm_std|edm_vpred\..*",
+        "a model on EDM's schedule, as Playground 2.5 and CosXL are",
+    ),
+)
+_PACKED = (
+    (r".*scaled_fp8|.*\.(?:scale_weight|scale_input|weight_scale)", "scaled 8-bit numbers"),
+    (r".*\.(?:absmax|quant_map|quant_state\..*|weight_format)", "what bitsandbytes packed"),
+)
+# By the denoiser's first tensor and the channels that it takes.
+_INPUTS = {
+    "input_blocks.0.0.weight": {
+        5: "a model that starts from a depth map",
+        7: "an upscaler",
+        8: "a model that edits pictures",
+        9: "an inpainting model",
+    },
+    "img_in.weight": {
+        128: "FLUX.1 with a control picture",
+        384: "FLUX.1 Fill, an inpainting model",
+    },
+}
+
+
+def candidates(
+    target: str, tensors: Tensors, backbones: Sequence[Backbone]
+) -> list[tuple[Backbone, Original, Preset]]:
+    """The presets that a file can be, one at least; more when the file does not tell.
+
+    `InputError` for adapters, for models that do not paint from text alone, and for what is not
+    known.
+    """
+    _require_model(target, tensors)
+    found = [
+        (backbone, original, preset)
+        for backbone, original, preset in presets(backbones)
+        if all(
+            _shape(tensors, backbone, original, name) == shape
+            for name, shape in preset.signs.items()
+        )
+    ]
+    if not found:
+        known = ", ".join(preset.name for _, _, preset in presets(backbones))
+        first = next(iter(tensors), None)
+        raise InputError(
+            f"--model {target}: its tensors ({first!r} first) are not those of a published"
+            f" checkpoint ({known}). If it is a part of a pipeline, pass the pipeline as --model"
+            " and this file as --spqr-overlay; if it is another architecture in one of these"
+            " layouts, pass a folder with its configs and tokenizers as --spqr-config."
+        )
+    return found
+
+
+def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original, Preset]]:
+    """Every preset, with what it belongs to."""
+    for backbone in backbones:
+        if backbone.original is not None:
+            for preset in backbone.original.presets:
+                yield backbone, backbone.original, preset
+
+
+def _require_model(target: str, tensors: Tensors) -> None:
+    if adapter := _first(_ADAPTER, tensors):
+        raise InputError(
+            f"--model {target}: it is an adapter ({adapter!r} is in it): give its base as --model,"
+            " and this as --spqr-overlay."
+        )
+    for pattern, what in _OTHERS:
+        if found := _first(pattern, tensors):
+            raise InputError(
+                f"--model {target}: it is {what} ({found!r} is in it), which is not measured; pass"
+                " a text-to-image checkpoint."
+            )
+    for pattern, what in _PACKED:
+        if found := _first(pattern, tensors):
+            raise InputError(
+                f"--model {target}: its weights are {what} ({found!r} is in it), which are not"
+                " read; pass them in 16 or 32 bits."
+            )
+    for name, kinds in _INPUTS.items():
+        for stored in tensors.values():
+            if re.fullmatch(_PREFIX + re.escape(name), stored.name) and (
+                kind := kinds.get((*stored.shape, 0, 0)[1])
+            ):
+                raise InputError(
+                    f"--model {target}: it is {kind} ({stored.name!r} takes {stored.shape[1]}"
+                    " channels), which is not measured; pass a text-to-image checkpoint."
+                )
+
+
+def _first(pattern: str, tensors: Tensors) -> str | None:
+    matches = re.compile(pattern).fullmatch
+    return next((name for name in tensors if matches(name)), None)
+
+
+def _shape(
+    tensors: Tensors, backbone: Backbone, original: Original, name: str
+) -> tuple[int, ...] | None:
+    for table in original.tables:
+        if table.component == backbone.denoiser:
+            for prefix in table.prefixes:
+                if stored := tensors.get(prefix + name):
+                    return stored.shape
+    return None

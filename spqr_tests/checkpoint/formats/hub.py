@@ -1,0 +1,347 @@
+"""Hub ids: the files of a Hugging Face repository that a pipeline is loaded from, through huggingface_hub's own cache.
+
+What is downloaded is decided from the repository's listing: first the files that describe the
+pipeline, then those weights which will be read, all of one commit. Where the cache is, tokens and
+endpoints are the library's business.
+"""
+
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.formats import component_folder, hub_refusal, shards
+from spqr_tests.errors import InputError
+from spqr_tests.store import json_file
+
+_PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
+_ID = re.compile(f"({_PART}/{_PART})(?:@(.*))?")
+_REVISION = re.compile("[A-Za-z0-9_][A-Za-z0-9._/-]*")
+_LONGEST = 96
+# The hub's own rules, and files: a missing one is no repository.
+_NO_ENDINGS = ("-", ".", ".git", ".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".json", ".toml")
+_BRANCH = "main"
+_INDEX = "model_index.json"
+_DESCRIPTIONS = (".json", ".txt", ".model")
+_LIBRARIES = ["diffusers", "transformers"]
+_TOKENIZERS = ("Tokenizer", "TokenizerFast")
+_WEIGHTLESS = (*_TOKENIZERS, "Scheduler")
+_AT_ONCE = 8
+_ONCE = "Run once with network access and without HF_HUB_OFFLINE."
+
+
+@dataclass(frozen=True)
+class HubId:
+    """A repository, `ORG/NAME`, and a branch, a tag or a commit of it."""
+
+    repository: str
+    revision: str = _BRANCH
+
+    def __str__(self) -> str:
+        """As the user would write it."""
+        return self.repository if self.revision == _BRANCH else f"{self.repository}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A pipeline `folder` in the cache, at the commit `revision` (40 hex digits).
+
+    Its files are links into `root`: the repository's folder in the cache, or the whole cache where
+    the library shares files among repositories.
+    """
+
+    folder: Path
+    root: Path
+    revision: str
+
+
+def parse(target: str) -> HubId | None:
+    """The hub id that `target` looks like, or None; whether there is such a path comes first, and is the caller's to ask.
+
+    Raises `InputError` for an id whose revision cannot be one.
+    """
+    match = _ID.fullmatch(target)
+    if match is None:
+        return None
+    repository, revision = match.groups()
+    if (
+        len(repository) > _LONGEST
+        or repository.endswith(_NO_ENDINGS)
+        or re.search(r"--|\.\.", repository)
+    ):
+        return None
+    if revision is None:
+        return HubId(repository)
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise InputError(
+            f"--model {target}: {revision!r} is no revision; after the @ stands a branch, a tag or"
+            " a commit."
+        )
+    return HubId(repository, revision)
+
+
+def snapshot(
+    hub_id: HubId,
+    *,
+    offline_only: bool,
+    allow_pickle: bool,
+    check: Callable[[Path, Path], object] | None = None,
+    weights: bool = True,
+    endpoint: str | None = None,
+    cache: Path | None = None,
+) -> Snapshot:
+    """The files of a repository that its pipeline is loaded from, in the cache.
+
+    `offline_only`, or HF_HUB_OFFLINE, takes what the cache has and asks nobody; the weights are
+    then chosen among the cached ones. `check` gets folder and root when the pipeline's description
+    is there and before its weights come, and may refuse it. Without `weights` none come, and those
+    that the cache has are there. `endpoint` and `cache` stand in for HF_ENDPOINT and HF_HUB_CACHE.
+    Raises `InputError`.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    kept = (cache or Path(constants.HF_HUB_CACHE)).expanduser()
+    with warnings.catch_warnings():
+        # Of the disk's space, links, HF_HUB_DISABLE_PROGRESS_BARS=0: what matters of it ends in a
+        # refusal.
+        warnings.simplefilter("ignore")
+        disable_progress_bars()
+        if offline_only or constants.HF_HUB_OFFLINE:
+            repository: _Repository = _Cached(hub_id, kept)
+        else:
+            repository = _Online(hub_id, kept, endpoint)
+        names = _describe(repository)
+        if check is not None:
+            check(repository.folder, _root(repository, names, kept))
+        if weights:
+            names += _fetch_weights(repository, allow_pickle=allow_pickle)
+        else:
+            names += [name for name in repository.names if (repository.folder / name).is_file()]
+    return Snapshot(repository.folder, _root(repository, names, kept), repository.folder.name)
+
+
+class _Repository(ABC):
+    """The files of one commit of a repository, some of them in the `folder` that the cache has for that commit."""
+
+    hub_id: HubId
+    folder: Path
+    names: Sequence[str]
+
+    @abstractmethod
+    def fetch(self, names: Iterable[str]) -> None:
+        """See to it that the folder holds the files of these names."""
+
+    @abstractmethod
+    def lacking(self, reason: InputError) -> InputError:
+        """The error for weights that cannot be chosen."""
+
+    def refusal(self, reason: str) -> InputError:
+        """The error that names the repository."""
+        return InputError(f"--model {self.hub_id}: {reason}")
+
+
+class _Cached(_Repository):
+    """What the cache has of it."""
+
+    def __init__(self, hub_id: HubId, cache: Path) -> None:
+        from huggingface_hub import try_to_load_from_cache
+
+        self.hub_id = hub_id
+        self._cache = cache
+        index = try_to_load_from_cache(
+            hub_id.repository, _INDEX, cache_dir=cache, revision=hub_id.revision
+        )
+        if not isinstance(index, str):
+            raise self._missing(_INDEX)
+        self.folder = Path(index).parent
+        self.names = sorted(
+            str(path.relative_to(self.folder).as_posix())
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        )
+
+    def fetch(self, names: Iterable[str]) -> None:
+        for name in names:
+            if not (self.folder / name).is_file():
+                raise self._missing(name)
+
+    def lacking(self, reason: InputError) -> InputError:
+        return self.refusal(
+            f"of its revision {self.hub_id.revision}, the cache {self._cache} has too little:"
+            f" {reason} {_ONCE}"
+        )
+
+    def _missing(self, name: str) -> InputError:
+        return self.refusal(
+            f"{name} of its revision {self.hub_id.revision} is not in the cache {self._cache}, and"
+            f" this run downloads nothing. {_ONCE}"
+        )
+
+
+class _Online(_Repository):
+    """What the hub lists; files are downloaded into the cache, unless it has them."""
+
+    def __init__(self, hub_id: HubId, cache: Path, endpoint: str | None) -> None:
+        self.hub_id = hub_id
+        self._cache = cache
+        self._endpoint = endpoint
+        commit, self.names = self._listing()
+        if _INDEX not in self.names:
+            raise self.refusal(self._without_index())
+        # By the name of the revision, so that the cache learns which commit it is.
+        self.folder = self._download(_INDEX, hub_id.revision).parent
+        if self.folder.name != commit:
+            raise self.refusal(
+                f"its revision {hub_id.revision} moved while it was read, from {commit} to"
+                f" {self.folder.name}; run again, or name the commit after an @."
+            )
+
+    def fetch(self, names: Iterable[str]) -> None:
+        names = list(names)
+        for name in names:
+            if name not in self.names:
+                raise self.refusal(f"the repository has no {name}, which its pipeline needs.")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(lambda name: self._download(name, self.folder.name), names):
+                pass
+
+    def lacking(self, reason: InputError) -> InputError:
+        return reason
+
+    def _listing(self) -> tuple[str, list[str]]:
+        from huggingface_hub import HfApi, constants
+
+        try:
+            api = HfApi(endpoint=self._endpoint)
+            info = api.model_info(
+                self.hub_id.repository,
+                revision=self.hub_id.revision,
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            )
+        except (
+            Exception
+        ) as error:  # each release of the library, and of what it talks with, has its own
+            raise self._refused(error, "the listing of its files") from error
+        if not info.sha or info.siblings is None:
+            raise self.refusal("the hub does not say which files it has.")
+        return info.sha, sorted(sibling.rfilename for sibling in info.siblings)
+
+    def _download(self, name: str, revision: str) -> Path:
+        from huggingface_hub import hf_hub_download
+
+        try:
+            path = hf_hub_download(
+                self.hub_id.repository,
+                name,
+                revision=revision,
+                cache_dir=self._cache,
+                endpoint=self._endpoint,
+            )
+        except Exception as error:  # as above
+            raise self._refused(error, name) from error
+        return Path(path)
+
+    def _without_index(self) -> str:
+        single = [name for name in self.names if name.endswith((".safetensors", ".ckpt"))]
+        if single:
+            return (
+                f"the repository holds no pipeline ({_INDEX}) but files such as {single[0]};"
+                " download the one you mean and pass its path as --model."
+            )
+        return (
+            f"the repository holds no pipeline: it has no {_INDEX}. Pass the id of a diffusers"
+            " pipeline."
+        )
+
+    def _refused(self, error: Exception, what: str) -> InputError:
+        from huggingface_hub import constants
+
+        url = f"{(self._endpoint or str(constants.ENDPOINT)).rstrip('/')}/{self.hub_id.repository}"
+        return self.refusal(
+            hub_refusal.sentence(
+                error, what, url=url, revision=self.hub_id.revision, cache=self._cache
+            )
+        )
+
+
+def _describe(repository: _Repository) -> list[str]:
+    """Fetch what describes the pipeline: its index, and each component's configs and vocabularies. Their names."""
+    repository.fetch([_INDEX])
+    names = [_INDEX]
+    for component, (_, class_name) in _components(repository).items():
+        if not class_name.endswith(_TOKENIZERS):
+            names.append(
+                f"{component}/{'scheduler_' if class_name.endswith('Scheduler') else ''}config.json"
+            )
+        # Indexes of shards come with the weights that they belong to: one alone would stand for
+        # weights.
+        names += [
+            f"{component}/{name}"
+            for name in _beside(repository, component)
+            if name.endswith(_DESCRIPTIONS) and ".index." not in name
+        ]
+    names = sorted(set(names))
+    repository.fetch(names)
+    return names
+
+
+def _fetch_weights(repository: _Repository, *, allow_pickle: bool) -> list[str]:
+    """Fetch the files that the components' tensors are read from. Their names."""
+    chosen = []
+    for component, (library, class_name) in _components(repository).items():
+        if not class_name.endswith(_WEIGHTLESS):
+            # Named as the user knows it: what is refused is not in the cache.
+            folder = Path(str(repository.hub_id)) / component
+            try:
+                path = component_folder.choose(
+                    folder, _beside(repository, component), library, allow_pickle=allow_pickle
+                )
+            except InputError as error:
+                raise repository.lacking(error) from error
+            chosen.append(f"{component}/{path.name}")
+    indexes = [name for name in chosen if name.endswith(".json")]
+    repository.fetch(indexes)
+    names = [name for name in chosen if name not in indexes]
+    for name in indexes:
+        component = name.partition("/")[0]
+        names += [f"{component}/{shard}" for shard in shards.files(repository.folder / name)]
+    repository.fetch(names)
+    return indexes + names
+
+
+def _components(repository: _Repository) -> dict[str, tuple[str, str]]:
+    """Library and class of the components that may be loaded, by name."""
+    found = {}
+    for name, entry in json_file.read(repository.folder / _INDEX).items():
+        if (
+            name.isidentifier()
+            and name not in Backbone.left_out
+            and isinstance(entry, list)
+            and len(entry) == 2
+        ):
+            library, class_name = entry
+            if library in _LIBRARIES and isinstance(class_name, str):
+                found[name] = (library, class_name)
+    return found
+
+
+def _beside(repository: _Repository, component: str) -> list[str]:
+    """Names of the files in a component's folder."""
+    inside = [
+        name.removeprefix(f"{component}/")
+        for name in repository.names
+        if name.startswith(f"{component}/")
+    ]
+    return [name for name in inside if "/" not in name]
+
+
+def _root(repository: _Repository, names: Iterable[str], cache: Path) -> Path:
+    own = repository.folder.parent.parent.resolve()
+    if all((repository.folder / name).resolve().is_relative_to(own) for name in names):
+        return own
+    return cache.resolve()

@@ -1,0 +1,172 @@
+"""A table between the names of a component's tensors in its authors' layout and in ours."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, islice, pairwise
+from operator import index
+from typing import Any
+
+# Beyond every published model; a damaged config may ask for any number of layers.
+_MOST_TENSORS = 20_000
+
+Rows = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stored tensor, or some rows of it, belongs: the component's tensor `name`, in our (diffusers', transformers') naming."""
+
+    name: str
+    shape: tuple[int, ...]
+    rows: Rows | None = None
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of our tensors, and which rows of a stored tensor make it. A `matrix` may be stored as a convolution of size 1."""
+
+    name: str
+    rows: Rows | None = None
+    transposed: bool = False
+    matrix: bool = False
+
+    def place(self, stored: tuple[int, ...]) -> Place:
+        """Its place, for a stored tensor of that shape."""
+        shape = stored[::-1] if self.transposed else stored
+        if self.rows is not None:
+            shape = (sum(end - begin for begin, end in self.rows), *shape[1:])
+        if self.matrix and set(shape[2:]) <= {1}:
+            shape = shape[:2]
+        return Place(self.name, shape, self.rows, self.transposed)
+
+
+Entry = tuple[str, tuple[Part, ...]]
+"""A stored tensor's name, and what it holds."""
+
+
+class Table(ABC):
+    """The original names of one component's tensors. Built from the component's config; needs no weights and no torch.
+
+    Raises `KeyError`, `TypeError`, `ValueError` or `IndexError` for a config that describes no
+    architecture of the family.
+    """
+
+    component: str
+    """'unet', 'transformer', 'vae', 'text_encoder', ..."""
+    prefixes: tuple[str, ...]
+    """What may stand before the component's names in a file, '' where they may stand alone."""
+    identities: Mapping[str, str] = {}
+    """Tensors that files may leave out because the authors' code starts with an identity matrix
+    there, and the config's key of its size.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self._entries = dict(islice(self.entries(), _MOST_TENSORS))
+        if len(self._entries) == _MOST_TENSORS:
+            raise ValueError(f"{_MOST_TENSORS} tensors or more")
+        self.names = frozenset(part.name for parts in self._entries.values() for part in parts)
+        """All of the component's tensors, in our naming."""
+        self._modules = {
+            part.name.rpartition(".")[0]: stored.rpartition(".")[0]
+            for stored, parts in self._entries.items()
+            for part in parts
+        }
+
+    @abstractmethod
+    def entries(self) -> Iterable[Entry]:
+        """Every stored tensor (its name without the prefix) and what it holds."""
+
+    def spare(self, stored: str) -> bool:
+        """Whether files hold this tensor although the model needs it nowhere."""
+        del stored
+        return False
+
+    def places(self, stored: str, shape: tuple[int, ...]) -> tuple[Place, ...] | None:
+        """Where a stored tensor (its name without the prefix) belongs; () when the model needs it nowhere.
+
+        None when it is unknown, or of a shape that cannot be divided as the config says.
+        """
+        parts = self._entries.get(stored)
+        if parts is None:
+            return () if self.spare(stored) else None
+        for part in parts:
+            if part.transposed and len(shape) != 2:
+                return None
+        if parts[0].rows is not None:
+            whole = sum(end - begin for part in parts for begin, end in part.rows or ())
+            if shape[:1] != (whole,):
+                return None
+        return tuple(part.place(shape) for part in parts)
+
+    def stored_module(self, module: str) -> str | None:
+        """The stored name of one of the component's modules ('down_blocks.0.resnets.0.conv1'), or of the larger one that holds it.
+
+        None when unknown. Adapters of other trainers are named after these.
+        """
+        return self._modules.get(module) or None
+
+
+def module(stored: str, name: str, *, bias: bool = True, matrix: bool = False) -> Iterator[Entry]:
+    """A module's weight, and its bias."""
+    yield f"{stored}.weight", (Part(f"{name}.weight", matrix=matrix),)
+    if bias:
+        yield f"{stored}.bias", (Part(f"{name}.bias"),)
+
+
+def fused(
+    stored: str, names: Sequence[str], sizes: Sequence[int], *, join: str = "."
+) -> Iterator[Entry]:
+    """Modules whose weights, and biases, lie in one tensor, one below the other; `sizes` are their rows."""
+    ranges = list(pairwise(accumulate(map(index, sizes), initial=0)))
+    for kind in ("weight", "bias"):
+        yield (
+            f"{stored}{join}{kind}",
+            tuple(
+                Part(f"{name}.{kind}", rows=(rows,))
+                for name, rows in zip(names, ranges, strict=True)
+            ),
+        )
+
+
+def swapped(stored: str, name: str, half: int) -> Iterator[Entry]:
+    """A module whose two halves (shift and scale) are stored the other way round."""
+    for kind in ("weight", "bias"):
+        yield f"{stored}.{kind}", (Part(f"{name}.{kind}", rows=((half, 2 * half), (0, half))),)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The configs of a published architecture, for single files, which hold weights and nothing else."""
+
+    name: str
+    """What `--spqr-config` takes: 'sd1', 'sd2-v', ..."""
+    pipeline_class: str
+    models: Mapping[str, tuple[str, Mapping[str, Any]]]
+    """Class and config of each component."""
+    scheduler: tuple[str, Mapping[str, Any]]
+    tokenizers: Mapping[str, str]
+    """The CLIP tokenizers by component, with their padding token."""
+    arguments: Mapping[str, bool]
+    signs: Mapping[str, tuple[int, ...] | None]
+    """What tells its files from those of other presets: tensors of the denoiser, without a prefix,
+    and their shapes; None for one that they have not.
+    """
+
+
+@dataclass(frozen=True)
+class Original:
+    """How the authors of a backbone ship it: a table a component, the published architectures, and what files hold besides."""
+
+    name: str
+    """'CompVis checkpoint', for messages."""
+    tables: tuple[type[Table], ...]
+    presets: tuple[Preset, ...]
+    ignored: tuple[str, ...]
+    """Regular expressions (fullmatch) of tensors that no model needs: schedules, EMA copies,
+    losses.
+    """
+    marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Tensors whose presence says something of the scheduler: by name, the settings that it means."""

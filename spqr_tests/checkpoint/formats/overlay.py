@@ -1,0 +1,264 @@
+"""Overlays: weights that replace some of a base's, and adapters that are added to them.
+
+Safety methods publish what they changed and leave the base to the user. Loaded leniently, a file
+that fits nothing would have the unaligned base measured in its stead, so each of its tensors must
+have a place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats.equal_tensors import same
+from spqr_tests.checkpoint.formats.overlay_layouts import (
+    LAYOUTS,
+    Match,
+    known_layouts,
+    misfit,
+    other_kind,
+)
+from spqr_tests.checkpoint.formats.tensor import ModelTensor, TensorFile
+from spqr_tests.checkpoint.formats.tensor_files import open_file
+from spqr_tests.checkpoint.lora.file import LoraFile
+from spqr_tests.checkpoint.lora.file import read as read_lora
+from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.errors import InputError
+from spqr_tests.store import json_file, links
+
+_ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
+_DIFFUSERS_LORA = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What an overlay was taken for."""
+
+    path: Path
+    layout: str
+    """Whose names its tensors have: "diffusers' names"."""
+    counts: Mapping[str, tuple[int, int]]
+    """By component: how many of its tensors change, and how many it has."""
+    low_rank: bool = False
+    """Whether they are added to (LoRA), not replaced."""
+
+    @property
+    def sentence(self) -> str:
+        """For reports: "esd.pt: 686 of the unet's 686 tensors are replaced, in diffusers' names"."""
+        parts = [
+            f"{changed} of the {component}'s {total}"
+            for component, (changed, total) in self.counts.items()
+        ]
+        listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+        what = "get a low-rank update" if self.low_rank else "are replaced"
+        return f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
+
+
+def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
+    """The checkpoint with an overlay on it, and what the overlay was taken for.
+
+    `path` is a file of weights or of a LoRA, a component's folder (config.json and its weights), a
+    folder of peft (adapter_config.json) or one that diffusers saved a LoRA in. Raises `InputError`
+    for a file some of whose tensors have no place in the base, or another shape than there, and for
+    one that changes nothing.
+    """
+    if path.is_dir():
+        changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
+    elif path.is_file():
+        changed, recognised = _file(parts, open_file(path, allow_pickle=allow_pickle))
+    else:
+        raise InputError(f"--spqr-overlay {path}: there is no such file or folder.")
+    _require_order(parts, changed, path)
+    return changed, recognised
+
+
+def _require_order(before: Parts, after: Parts, path: Path) -> None:
+    """`InputError` when weights are replaced that an earlier LoRA was added to: it is merged last, so it would not be gone."""
+    for update in (update for lora in before.loras for update in lora.updates):
+        old, new = (
+            parts.models[update.component].tensors[update.tensor] for parts in (before, after)
+        )
+        if old is not new:
+            raise InputError(
+                f"--spqr-overlay {path} replaces the {update.component}'s {update.tensor}, to which"
+                " an earlier overlay adds a LoRA; name the LoRA after it, or leave one of them"
+                " out."
+            )
+
+
+def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
+    if (folder / "model_index.json").exists():
+        raise InputError(f"--spqr-overlay {folder} is a whole pipeline; pass it as --model.")
+    if (folder / "adapter_config.json").exists():
+        config = folder / "adapter_config.json"
+        links.require_inside(config, folder)
+        file = _first(folder, _ADAPTER, allow_pickle=allow_pickle)
+        found = read_lora(file, parts, json_file.read(config))
+        if found is None:
+            raise InputError(
+                f"--spqr-overlay {file.path} holds no LoRA, although {config.name} lies beside it."
+            )
+        return _with_lora(parts, folder, found)
+    if any((folder / name).exists() for name in _DIFFUSERS_LORA):
+        file = _first(folder, _DIFFUSERS_LORA, allow_pickle=allow_pickle)
+        found = read_lora(file, parts)
+        if found is None:
+            raise InputError(f"--spqr-overlay {file.path} holds no LoRA.")
+        return _with_lora(parts, folder, found)
+    if (folder / "config.json").exists():
+        return _component(parts, folder, allow_pickle=allow_pickle)
+    raise InputError(
+        f"--spqr-overlay {folder} is no overlay: expected is a folder with config.json (a"
+        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA). Of weights by"
+        " themselves, pass the file."
+    )
+
+
+def _first(folder: Path, names: tuple[str, ...], *, allow_pickle: bool) -> TensorFile:
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    if path is None:
+        raise InputError(f"--spqr-overlay {folder} holds no {names[0]}.")
+    links.require_inside(path, folder)
+    return open_file(path, allow_pickle=allow_pickle)
+
+
+def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
+    links.require_inside(folder / "config.json", folder)
+    config = json_file.read(folder / "config.json")
+    named = config.get("_class_name") or config.get("architectures") or []
+    model_class = named[0] if isinstance(named, list) and named else named
+    models = parts.backbone.models
+    names = [
+        name
+        for name in parts.models
+        if isinstance(model_class, str) and model_class in models[name][1]
+    ]
+    if not names:
+        raise InputError(
+            f"--spqr-overlay {folder}: its config.json names the class {model_class!r}, and the"
+            " base consists of"
+            f" {', '.join(sorted({model.model_class for model in parts.models.values()}))}."
+        )
+    given = component_folder.read(
+        names[0],
+        str(model_class),
+        models[names[0]][0],
+        folder,
+        allow_pickle=allow_pickle,
+        root=folder,
+    )
+    problems = {name: _difference(given, parts.models[name]) for name in names}
+    fitting = [name for name in names if not problems[name]]
+    if len(fitting) > 1 and folder.name in fitting:
+        fitting = [folder.name]
+    if not fitting:
+        raise InputError(
+            f"--spqr-overlay {given.source} does not fit the base: "
+            + "; ".join(problems.values())
+            + "."
+        )
+    if len(fitting) > 1:
+        raise InputError(
+            f"--spqr-overlay {folder} may be the base's {' or '.join(fitting)}; name the folder"
+            " after the one that it is."
+        )
+    name = fitting[0]
+    _require_change(given.source, parts, {name: given.tensors})
+    size = len(given.tensors)
+    library = models[name][0]
+    component = replace(given, name=name)
+    return replace(parts, models={**parts.models, name: component}), Recognised(
+        folder, f"{library}' names", {name: (size, size)}
+    )
+
+
+def _difference(given: Component, base: Component) -> str:
+    """Why a component cannot take the place of the base's, '' when it can."""
+    for what, names in (
+        ("lacks", base.tensors.keys() - given.tensors.keys()),
+        ("has besides", given.tensors.keys() - base.tensors.keys()),
+    ):
+        if names:
+            return f"beside the {base.name} it {what} {len(names)} tensors, {min(names)} first"
+    for name, piece in given.tensors.items():
+        if problem := misfit(piece, base.tensors[name]):
+            return f"{name} {problem.format(base.name)}"
+    return ""
+
+
+def _file(parts: Parts, file: TensorFile) -> tuple[Parts, Recognised]:
+    found = read_lora(file, parts)
+    if found is not None:
+        return _with_lora(parts, file.path, found)
+    kind = other_kind(file, parts)
+    if kind:
+        raise InputError(
+            f"--spqr-overlay {file.path} is {kind}, which is no change of the base's weights."
+        )
+    matches = [match for layout in LAYOUTS if (match := layout(file, parts)) is not None]
+    match = max(matches, key=lambda match: (not match.problem, len(match.placed), match.near))
+    if match.problem:
+        raise InputError(_refusal(file, parts, match))
+    pieces: dict[str, dict[str, ModelTensor]] = {}
+    for (component, name), piece in match.placed.items():
+        pieces.setdefault(component, {})[name] = piece
+    _require_change(file.path, parts, pieces)
+    models = {
+        name: _replaced(model, pieces[name], file.path) if name in pieces else model
+        for name, model in parts.models.items()
+    }
+    counts = {
+        name: (len(pieces[name]), len(models[name].tensors)) for name in models if name in pieces
+    }
+    return replace(parts, models=models), Recognised(
+        file.path, match.layout, MappingProxyType(counts)
+    )
+
+
+def _replaced(model: Component, pieces: Mapping[str, ModelTensor], path: Path) -> Component:
+    whole = len(pieces) == len(model.tensors)
+    return replace(
+        model, tensors={**model.tensors, **pieces}, source=path if whole else model.source
+    )
+
+
+def _refusal(file: TensorFile, parts: Parts, match: Match) -> str:
+    if not file.tensors:
+        return f"--spqr-overlay {file.path} holds no tensor at all."
+    if not match.placed and not match.near:
+        return (
+            f"--spqr-overlay {file.path} fits nothing of the base ({parts.backbone.name}:"
+            f" {', '.join(parts.models)}): none of its {len(file.tensors)} tensors,"
+            f" {next(iter(file.tensors))} first, is known. Known are {known_layouts(parts)}."
+        )
+    return (
+        f"--spqr-overlay {file.path} does not fit the base ({parts.backbone.name}): in"
+        f" {match.layout}, {len(match.placed)} of its {len(file.tensors)} tensors have a place;"
+        f" {match.problem}."
+    )
+
+
+def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recognised]:
+    components = [update.component for update in found.lora.updates]
+    counts = {
+        name: (components.count(name), len(model.tensors))
+        for name, model in parts.models.items()
+        if name in components
+    }
+    recognised = Recognised(path, f"{found.names} names", MappingProxyType(counts), low_rank=True)
+    return replace(parts, loras=(*parts.loras, found.lora)), recognised
+
+
+def _require_change(
+    path: Path, parts: Parts, pieces: Mapping[str, Mapping[str, ModelTensor]]
+) -> None:
+    """`InputError` when every tensor is the base's own: the base would be measured under the overlay's name."""
+    for component, named in pieces.items():
+        for name, piece in named.items():
+            if not same(piece, parts.models[component].tensors[name]):
+                return
+    raise InputError(
+        f"--spqr-overlay {path} changes nothing: all of its tensors are the base's own, and the"
+        " base would be measured."
+    )

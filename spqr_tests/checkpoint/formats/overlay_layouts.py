@@ -1,0 +1,213 @@
+"""The layouts that an overlay's tensors may be named in, and how well a file fits each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats.layouts import Layout
+from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
+from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.errors import InputError
+
+# What DataParallel, torch.compile and trainers' own classes put before the names.
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
+
+
+@dataclass
+class Match:
+    """How a file fits a layout: which of the base's tensors it replaces, and the first of its own that has no place."""
+
+    layout: str
+    placed: dict[tuple[str, str], ModelTensor] = field(default_factory=dict)
+    near: int = 0
+    """Tensors whose name the base has, and whose shape it has not or has more than once."""
+    problem: str = ""
+    """What keeps it from fitting, as a part of a sentence; '' when nothing does."""
+
+    def place(self, component: str, name: str, piece: ModelTensor, parts: Parts) -> None:
+        """Let a piece replace the base's tensor of that name."""
+        base = parts.models[component].tensors.get(name)
+        if base is None:
+            self.refuse(f"{piece.stored.name} is not the base's")
+        elif problem := misfit(piece, base):
+            self.near += 1
+            self.refuse(f"{piece.stored.name} {problem.format(component)}")
+        elif (
+            there := self.placed.get((component, name))
+        ) is not None and there.digest() != piece.digest():
+            self.refuse(
+                f"{there.stored.name} and {piece.stored.name} are one tensor of the {component},"
+                " and differ"
+            )
+        else:
+            self.placed[component, name] = piece
+
+    def refuse(self, problem: str) -> None:
+        """Keep the first problem."""
+        self.problem = self.problem or problem
+
+
+def misfit(piece: ModelTensor, base: ModelTensor) -> str:
+    """Why a piece cannot replace the base's, with {} for the component's name; '' when it can. The precision may differ."""
+    if piece.shape != base.shape:
+        return f"has the shape {list(piece.shape)}, and the {{}}'s {list(base.shape)}"
+    if _is_float(piece.stored) != _is_float(base.stored):
+        return f"is stored as {piece.stored.dtype}, and the {{}}'s as {base.stored.dtype}"
+    return ""
+
+
+def _is_float(stored: StoredTensor) -> bool:
+    return stored.dtype.startswith(("F", "BF"))
+
+
+def _todays(file: TensorFile, parts: Parts) -> Match:
+    """The names of diffusers and transformers, by themselves or after the component's."""
+    match = Match("diffusers' names")
+    for stored in file.tensors.values():
+        if _names_position(stored.name):
+            continue
+        component, rest = _component(stored.name, parts)
+        found = []
+        for name in [component] if component else parts.models:
+            renamed = component_folder.canonical_name(
+                parts.models[name].model_class, StoredTensor(rest, stored.dtype, stored.shape)
+            )
+            if renamed is not None and renamed[0] in parts.models[name].tensors:
+                found.append((name, renamed[0], ModelTensor(file, stored, renamed[1])))
+        fitting = [
+            place
+            for place in found
+            if not misfit(place[2], parts.models[place[0]].tensors[place[1]])
+        ] or found[:1]
+        if len(fitting) == 1:
+            match.place(*fitting[0], parts)
+        elif fitting:
+            match.near += 1
+            which = " or ".join(f"the {name}'s" for name, _, _ in fitting)
+            match.refuse(
+                f"{stored.name} may be {which}: put the component's name before it, as"
+                f" {fitting[0][0]}.{rest}"
+            )
+        else:
+            match.refuse(f"{stored.name} is not the base's")
+    _require_some(match, file)
+    if {component for component, _ in match.placed} and all(
+        parts.backbone.models[component][0] == "transformers" for component, _ in match.placed
+    ):
+        match.layout = "transformers' names"
+    return match
+
+
+def _originals(file: TensorFile, parts: Parts) -> Match | None:
+    """The names that the authors of the base ship it in; None where they have none for its architecture."""
+    original = parts.backbone.original
+    if original is None:
+        return None
+    try:
+        layout = Layout(original, {name: model.config for name, model in parts.models.items()})
+    except InputError:  # an architecture of its own
+        return None
+    match = Match(f"the names of a {original.name}")
+    _, scheduler = parts.scheduler
+    for stored in file.tensors.values():
+        if (mark := original.marks.get(stored.name)) is not None:
+            for key in mark:
+                if scheduler.get(key) != mark[key]:
+                    match.refuse(
+                        f"{stored.name} says that its scheduler has {key} = {mark[key]!r}, and the"
+                        f" base's has {scheduler.get(key)!r}"
+                    )
+            continue
+        answers = [layout.places(name, stored.shape) for name in _unwrapped(stored.name)]
+        places = next((answer for answer in answers if answer is not None), None)
+        if places is None:
+            if not _names_position(stored.name):
+                match.refuse(f"{stored.name}, of the shape {list(stored.shape)}, is not the base's")
+            continue
+        for component, place in places:
+            match.place(
+                component,
+                place.name,
+                ModelTensor(file, stored, place.shape, place.rows, place.transposed),
+                parts,
+            )
+    _require_some(match, file)
+    return match
+
+
+LAYOUTS: tuple[Callable[[TensorFile, Parts], Match | None], ...] = (_todays, _originals)
+"""Each says how well a file fits it."""
+
+
+def known_layouts(parts: Parts) -> str:
+    """What `LAYOUTS` and adapters know, for messages."""
+    original = parts.backbone.original
+    authors = f", those of a {original.name}" if original is not None else ""
+    return (
+        f"diffusers' and transformers' names (alone or after the component's){authors}, and LoRA of"
+        " kohya, diffusers and peft"
+    )
+
+
+_OTHERS = (
+    (
+        "a ControlNet",
+        ("control_model.", "controlnet_", "input_hint_block.", "zero_convs.", "lora_controlnet"),
+    ),
+    ("an IP-Adapter", ("ip_adapter.", "image_proj.")),
+    ("a T2I-Adapter", ("adapter.body.", "adapter.conv_in.")),
+)
+# A learned token is a handful of vectors.
+_MOST_VECTORS = 128
+
+
+def other_kind(file: TensorFile, parts: Parts) -> str:
+    """What a file is that is known and no overlay: 'a ControlNet'; '' when it is none of these."""
+    for kind, prefixes in _OTHERS:
+        if any(name.startswith(prefixes) for name in file.tensors):
+            return kind
+    if any("custom_diffusion" in name for name in file.tensors):
+        return "a set of Custom Diffusion's attention processors"
+    widths = {
+        piece.shape[-1]
+        for name, model in parts.models.items()
+        if name.startswith("text_encoder")
+        for tensor, piece in model.tensors.items()
+        if tensor.endswith(("token_embedding.weight", "shared.weight"))
+    }
+    for stored in file.tensors.values():
+        vectors = len(stored.shape) == 1 or (
+            len(stored.shape) == 2 and stored.shape[0] <= _MOST_VECTORS
+        )
+        spoken = stored.name.startswith("string_to_param.") or "." not in stored.name
+        if not (vectors and spoken and stored.shape[-1] in widths):
+            return ""
+    return "an embedding of textual inversion" if file.tensors else ""
+
+
+def _require_some(match: Match, file: TensorFile) -> None:
+    if not match.placed and not match.problem:
+        match.problem = f"none of its {len(file.tensors)} tensors is a weight"
+
+
+def _names_position(name: str) -> bool:
+    """Whether this is the counter that CLIP's text model kept among its weights."""
+    return name.endswith("position_ids")
+
+
+def _unwrapped(name: str) -> Iterator[str]:
+    """A name, and what is left of it without what wrappers put before it."""
+    yield name
+    while wrapper := next((wrapper for wrapper in _WRAPPERS if name.startswith(wrapper)), None):
+        name = name.removeprefix(wrapper)
+        yield name
+
+
+def _component(name: str, parts: Parts) -> tuple[str, str]:
+    """The component that a name begins with, or '', and the rest without what wrappers put before it."""
+    *_, plain = _unwrapped(name)
+    for component in parts.models:
+        if plain.startswith(f"{component}."):
+            *_, rest = _unwrapped(plain.removeprefix(f"{component}."))
+            return component, rest
+    return "", plain

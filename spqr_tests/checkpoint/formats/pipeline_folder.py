@@ -1,0 +1,180 @@
+"""A pipeline's folder, as diffusers' save_pretrained writes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
+from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.errors import InputError
+from spqr_tests.store import json_file, links
+
+# Their components are left out of every pipeline.
+_SWITCHES = ("requires_safety_checker", "add_watermarker")
+
+
+@dataclass(frozen=True)
+class Configs:
+    """What a pipeline's folder says, without its weights."""
+
+    backbone: Backbone
+    pipeline_class: str
+    models: Mapping[str, tuple[str, Mapping[str, Any]]]
+    """Class and config of each component with weights."""
+    tokenizers: Mapping[str, Tokenizer]
+    scheduler: tuple[str, Mapping[str, Any]]
+    arguments: Mapping[str, bool]
+
+
+def read(
+    target: str,
+    folder: Path,
+    backbones: Sequence[Backbone],
+    *,
+    allow_pickle: bool,
+    root: Path | None = None,
+    weightless: bool = False,
+) -> Parts:
+    """The checkpoint in `folder`, of the first of `backbones` that knows its pipeline's class.
+
+    Nothing that its index names is looked up before it is found among the backbone's own classes,
+    and nothing is read from outside `root` (the folder itself by default). With `weightless`,
+    components may lack their weights. Raises `InputError`, naming what the user passed as `target`.
+    """
+    root = folder if root is None else root
+    configs = read_configs(f"--model {target}", folder, backbones, root=root)
+    models = configs.backbone.models
+    return Parts(
+        configs.backbone,
+        configs.pipeline_class,
+        {
+            name: component_folder.read(
+                name,
+                model_class,
+                models[name][0],
+                folder / name,
+                allow_pickle=allow_pickle,
+                root=root,
+                weightless=weightless,
+            )
+            for name, (model_class, _) in configs.models.items()
+        },
+        configs.tokenizers,
+        configs.scheduler,
+        configs.arguments,
+    )
+
+
+def read_configs(
+    given: str, folder: Path, backbones: Sequence[Backbone], *, root: Path | None = None
+) -> Configs:
+    """The configs in a pipeline's folder, which needs no weights for them.
+
+    `given` is the option as the user passed it ('--model x'), for messages. As strict as `read`.
+    """
+    root = folder if root is None else root
+    index = folder / "model_index.json"
+    if not folder.is_dir():
+        raise InputError(
+            f"{given}: there is no folder {folder}. Pass a diffusers pipeline folder or"
+            " embedded:NAME."
+        )
+    if not links.present(index, root):
+        raise InputError(
+            f"{given}: {folder} is no checkpoint: it has no model_index.json. Pass the folder that "
+            "diffusers' save_pretrained wrote, or embedded:NAME."
+        )
+    table = json_file.read(index)
+    backbone = _backbone(given, index, table.get("_class_name"), backbones)
+    pipeline_class = str(table["_class_name"])
+    classes = _classes(given, index, table, backbone)
+    for name in (*backbone.models, *backbone.tokenizers, "scheduler"):
+        if name not in backbone.optional and (name not in classes or not (folder / name).is_dir()):
+            raise InputError(
+                f"{given}: {folder} has no {name}; a {pipeline_class} folder needs one."
+            )
+        if name in classes and not (folder / name).is_dir():
+            raise InputError(f"{given}: {folder} has no {name}, which its model_index.json names.")
+    return Configs(
+        backbone,
+        pipeline_class,
+        {
+            name: (
+                classes[name],
+                component_folder.read_config(classes[name], folder / name, root=root),
+            )
+            for name in backbone.models
+            if name in classes
+        },
+        {
+            name: _tokenizer(classes[name], folder / name, root)
+            for name in backbone.tokenizers
+            if name in classes
+        },
+        (classes["scheduler"], _scheduler(folder / "scheduler", root)),
+        {name: table[name] for name in sorted(backbone.arguments) if name in table},
+    )
+
+
+def _backbone(
+    given: str, index: Path, pipeline_class: Any, backbones: Sequence[Backbone]
+) -> Backbone:
+    for backbone in backbones:
+        if isinstance(pipeline_class, str) and pipeline_class in backbone.pipelines:
+            return backbone
+    known = sorted({name for backbone in backbones for name in backbone.pipelines})
+    raise InputError(
+        f"{given}: {index} names the pipeline {pipeline_class!r}; known"
+        f" {'is' if len(known) == 1 else 'are'} {', '.join(known)}."
+    )
+
+
+def _classes(
+    given: str, index: Path, table: Mapping[str, Any], backbone: Backbone
+) -> dict[str, str]:
+    """The class of each component that the index names."""
+    allowed = {name: ("transformers", classes) for name, classes in backbone.tokenizers.items()}
+    allowed |= {"scheduler": ("diffusers", backbone.schedulers), **backbone.models}
+    classes = {}
+    for name, entry in table.items():
+        if (
+            name.startswith("_")
+            or name in backbone.left_out
+            or (name in _SWITCHES and isinstance(entry, bool))
+        ):
+            continue
+        if name in backbone.arguments and isinstance(entry, bool):
+            continue
+        if name in backbone.optional and entry in (None, [None, None]):
+            continue
+        library, known = allowed.get(name, ("", frozenset()))
+        if not (
+            isinstance(entry, list)
+            and len(entry) == 2
+            and entry[0] == library
+            and entry[1] in list(known)
+        ):
+            raise InputError(
+                f"{given}: {index} names {name} = {entry!r}, which is not among the classes that"
+                " are loaded."
+            )
+        classes[name] = entry[1]
+    return classes
+
+
+def _scheduler(folder: Path, root: Path) -> dict[str, Any]:
+    path = folder / "scheduler_config.json"
+    if not links.present(path, root):
+        raise InputError(
+            f"{folder} has no scheduler_config.json, which says how the checkpoint samples."
+        )
+    return json_file.read(path)
+
+
+def _tokenizer(class_name: str, folder: Path, root: Path) -> Tokenizer:
+    for path in (folder, *links.listing(folder)):
+        links.require_inside(path, root)
+    return FolderTokenizer(class_name, folder)

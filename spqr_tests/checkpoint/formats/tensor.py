@@ -1,0 +1,111 @@
+"""A piece: one tensor of a model, where it lies in a file."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as a file holds it: its name there, its dtype as safetensors names it ('F16', 'BF16', ...) and its shape."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class TensorFile(Protocol):
+    """A file, or a set of shards, that holds tensors by name."""
+
+    @property
+    def path(self) -> Path:
+        """What messages name."""
+
+    @property
+    def tensors(self) -> Mapping[str, StoredTensor]:
+        """What it holds, by name."""
+
+    def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
+        """The bytes `begin` to `end` of a tensor in row-major order, in blocks of bounded size."""
+
+    def tensor(self, name: str) -> "torch.Tensor":
+        """A tensor on the CPU, in the dtype it is stored in."""
+
+
+@dataclass(frozen=True)
+class ModelTensor:
+    """A tensor of a model: rows of a stored tensor, in the shape that the model wants.
+
+    `rows` are ranges of the stored tensor's first axis, put one after the other (None: all of it):
+    checkpoints in their authors' own layouts keep query, key and value in one tensor, or halves the
+    other way round. A `transposed` piece is a matrix that is stored the other way round.
+    """
+
+    file: TensorFile
+    stored: StoredTensor
+    shape: tuple[int, ...]
+    rows: tuple[tuple[int, int], ...] | None = None
+    transposed: bool = False
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over dtype, shape and bytes, as the model sees them: the same in every format."""
+        return self._digest
+
+    # Kept, because a checkpoint shares most of its pieces with what an adapter makes of it.
+    @cached_property
+    def _digest(self) -> str:
+        state = hashlib.sha256(f"{self.stored.dtype}{list(self.shape)}".encode())
+        for block in self._blocks():
+            state.update(block)
+        return state.hexdigest()
+
+    def tensor(self) -> "torch.Tensor":
+        """The tensor on the CPU, in its stored dtype and the model's shape."""
+        import torch
+
+        stored = self.file.tensor(self.stored.name)
+        if self.transposed:
+            return stored.T.contiguous()
+        if self.rows is not None:
+            stored = torch.cat([stored[begin:end] for begin, end in self.rows])
+        return stored.reshape(self.shape)
+
+    def _blocks(self) -> Iterator[bytes]:
+        size = _itemsize(self.stored.dtype)
+        whole = prod(self.stored.shape) * size
+        name = self.stored.name
+        if self.transposed:
+            stored = np.frombuffer(
+                b"".join(self.file.blocks(name, 0, whole)), dtype=f"V{size}"
+            ).reshape(self.stored.shape)
+            yield np.ascontiguousarray(stored.T).tobytes()
+            return
+        row = prod(self.stored.shape[1:]) * size
+        ranges = (
+            [(0, whole)]
+            if self.rows is None
+            else [(begin * row, end * row) for begin, end in self.rows]
+        )
+        for begin, end in ranges:
+            yield from self.file.blocks(name, begin, end)
+
+
+def _itemsize(dtype: str) -> int:
+    """Bytes an element; `ValueError` for a dtype that is none of safetensors' whole-byte ones."""
+    bits = (
+        8
+        if dtype == "BOOL"
+        else int("".join(c for c in dtype.partition("_")[0] if c.isdigit()) or 0)
+    )
+    if bits % 8 or not bits:
+        raise ValueError(f"the dtype {dtype} is not known")
+    return bits // 8

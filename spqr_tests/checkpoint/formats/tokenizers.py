@@ -1,0 +1,383 @@
+"""Tokenizers: a folder's, or CLIP's from the vocabulary that ships with open_clip.
+
+Whatever files a tokenizer was saved in, the same few things are taken from them: these are
+fingerprinted, and these alone are written to the folder that transformers loads.
+"""
+
+import gzip
+import json
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Any, Protocol
+
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.store import digest, json_file
+
+_SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token")
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+_CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
+_T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+_FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+# T5's placeholders for its own training: no prompt holds them, and each version of transformers
+# saves them otherwise.
+_SENTINEL = re.compile(r"<extra_id_\d+>")
+_MAX_LENGTH = 2**20
+
+
+class Tokenizer(Protocol):
+    """What turns prompts into tokens."""
+
+    def content(self) -> Any:
+        """A JSON value that says what it does, the same for one tokenizer in another format: for the fingerprint."""
+
+    def load(self) -> Any:
+        """The transformers tokenizer."""
+
+
+@dataclass(frozen=True)
+class _Special:
+    """What tokenizers of all kinds are told besides their vocabulary."""
+
+    tokens: Mapping[str, str | None]
+    """`bos_token` and the others of `_SPECIALS`."""
+    added: Mapping[str, Mapping[str, Any]]
+    """Tokens that were added to the vocabulary: their `id` and flags."""
+    max_length: int | None
+
+    def content(self) -> Any:
+        added = [
+            [token, entry["id"], *(bool(entry[flag]) for flag in _FLAGS)]
+            for token, entry in self.added.items()
+            if token not in self.tokens.values() and not _SENTINEL.fullmatch(token)
+        ]
+        return [dict(self.tokens), sorted(added), self.max_length]
+
+    def config(self, ids: Mapping[str, int]) -> dict[str, Any]:
+        """A tokenizer_config.json that tells every version of transformers the same."""
+        plain = dict.fromkeys(_FLAGS, False) | {"special": True}
+        entries = {
+            ids[token]: {"content": token, **plain}
+            for token in self.tokens.values()
+            if token is not None and token in ids
+        }
+        for token, entry in self.added.items():
+            entries.setdefault(
+                entry["id"], {"content": token, **{flag: bool(entry[flag]) for flag in _FLAGS}}
+            )
+        config: dict[str, Any] = {
+            name: token for name, token in self.tokens.items() if token is not None
+        }
+        if self.max_length is not None:
+            config["model_max_length"] = self.max_length
+        return config | {
+            "added_tokens_decoder": {str(number): entries[number] for number in sorted(entries)}
+        }
+
+
+class _Vocabulary(ABC):
+    @abstractmethod
+    def content(self) -> Any: ...
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Save what transformers of every version loads."""
+
+
+@dataclass(frozen=True)
+class _Pairs(_Vocabulary):
+    """CLIP's: byte-pair encoding."""
+
+    ids: Mapping[str, int]
+    merges: tuple[str, ...]
+    """'first second', in the order of their rank."""
+    special: _Special
+
+    def content(self) -> Any:
+        return [digest.of_json(self.ids), digest.of_json(self.merges), self.special.content()]
+
+    def write(self, folder: Path) -> None:
+        _write_json(folder / "vocab.json", self.ids)
+        (folder / "merges.txt").write_text(
+            "\n".join(["#version: 0.2", *self.merges, ""]), encoding="utf-8"
+        )
+        _write_json(
+            folder / "tokenizer_config.json",
+            {"tokenizer_class": "CLIPTokenizer", **self.special.config(self.ids)},
+        )
+        _write_json(folder / "special_tokens_map.json", self.special.tokens)
+
+
+@dataclass(frozen=True)
+class _Pieces(_Vocabulary):
+    """T5's: sentence pieces with their scores, as tokenizer.json holds them."""
+
+    table: Mapping[str, Any]
+    special: _Special
+
+    def content(self) -> Any:
+        model = self.table["model"]
+        return [
+            digest.of_json([model["vocab"], model.get("unk_id")]),
+            _charsmap(self.table),
+            self.special.content(),
+        ]
+
+    def write(self, folder: Path) -> None:
+        _write_json(folder / "tokenizer.json", {**self.table, "truncation": None, "padding": None})
+        ids = {piece: number for number, (piece, _) in enumerate(self.table["model"]["vocab"])}
+        _write_t5_config(folder, self.special, ids)
+
+
+@dataclass(frozen=True)
+class _Sentencepiece(_Vocabulary):
+    """T5's, as sentencepiece's own binary file holds it."""
+
+    path: Path
+    special: _Special
+
+    def content(self) -> Any:
+        return [digest.of_file(self.path), self.special.content()]
+
+    def write(self, folder: Path) -> None:
+        (folder / "spiece.model").write_bytes(self.path.read_bytes())
+        _write_t5_config(folder, self.special, {})
+
+
+class FolderTokenizer:
+    """The tokenizer in a folder, of a class of transformers (`CLIPTokenizer`, `T5TokenizerFast`, ...).
+
+    `InputError` when its files are missing or are none of such a tokenizer.
+    """
+
+    def __init__(self, class_name: str, folder: Path) -> None:
+        self._class_name = class_name
+        self._folder = folder
+        try:
+            self._vocabulary = _clip(folder) if class_name.startswith("CLIP") else _t5(folder)
+            self._content = self._vocabulary.content()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{folder} cannot be loaded as {class_name}: its files are none of such a"
+                " tokenizer."
+            ) from error
+
+    def content(self) -> Any:
+        """Digests of its vocabulary, its special and added tokens and its length."""
+        return self._content
+
+    def load(self) -> Any:
+        """The transformers tokenizer; `InputError` when the library cannot make one of the files."""
+        return _load(self._class_name, self._vocabulary, self._folder)
+
+
+class ClipVocabulary:
+    """The tokenizer of the published CLIP models: 49,408 tokens, 77 of them a prompt, padded with the token `pad`."""
+
+    def __init__(self, pad: str) -> None:
+        ids, merges = _published()
+        if pad not in ids:
+            raise ValueError(f"{pad!r} is no token of CLIP")
+        self._vocabulary = _Pairs(
+            ids, merges, _Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77)
+        )
+
+    def content(self) -> Any:
+        """Digests of its vocabulary, its special tokens and its length: those of a folder with the same tokenizer."""
+        return self._vocabulary.content()
+
+    def load(self) -> Any:
+        """The transformers tokenizer."""
+        return _load("CLIPTokenizer", self._vocabulary, Path("the vocabulary of open_clip"))
+
+
+def _load(class_name: str, vocabulary: _Vocabulary, source: Path) -> Any:
+    import transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            vocabulary.write(Path(folder))
+            # Transformers 4 has two of each: those in Python split some texts otherwise, and
+            # transformers 5 has them no longer.
+            fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
+            tokenizer = fast.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # the tokenizer's library raises anything
+            reason = (str(error) or repr(error)).splitlines()[0]
+            raise InputError(f"{source} cannot be loaded as {class_name}: {reason}") from error
+    tokenizer.name_or_path = str(source)
+    return tokenizer
+
+
+def _clip(folder: Path) -> _Pairs:
+    found = []
+    table = _optional(folder / "tokenizer.json")
+    if table is not None:
+        model = table["model"]
+        pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
+        found.append((_ids(model["vocab"]), tuple(pairs)))
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+        merges = tuple(
+            line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")
+        )
+        found.append((_ids(json_file.read(folder / "vocab.json")), merges))
+    if not found:
+        raise InputError(
+            f"{folder} holds no tokenizer: expected are vocab.json and merges.txt, or"
+            " tokenizer.json."
+        )
+    special = _special(folder, table, _CLIP_SPECIALS)
+    more = {token: entry["id"] for token, entry in special.added.items()}
+    alike = {digest.of_json([ids | more, merges]) for ids, merges in found}
+    if len(alike) > 1:
+        raise InputError(
+            f"{folder} holds tokenizer.json and vocab.json, which differ: libraries load one or the"
+            " other; remove one."
+        )
+    ids = found[0][0] | _ids(more)
+    for pair in found[0][1]:
+        first, second = pair.split(" ")
+        if not (first in ids and second in ids and first + second in ids):
+            raise ValueError("a merge of no tokens")
+    if special.max_length is None:
+        raise InputError(
+            f"{folder}: its tokenizer_config.json does not say model_max_length, the tokens of a"
+            " prompt."
+        )
+    if strange := [token for token in special.tokens.values() if token is None or token not in ids]:
+        raise InputError(f"{folder}: the special token {strange[0]!r} is not in its vocabulary.")
+    return _Pairs(ids, found[0][1], special)
+
+
+def _t5(folder: Path) -> _Vocabulary:
+    table = _optional(folder / "tokenizer.json")
+    special = _special(folder, table, _T5_SPECIALS)
+    if table is not None:
+        if not all(
+            isinstance(piece, str) and isinstance(score, int | float)
+            for piece, score in table["model"]["vocab"]
+        ):
+            raise ValueError("a vocabulary of other values")
+        return _Pieces(table, special)
+    if not (folder / "spiece.model").is_file():
+        raise InputError(
+            f"{folder} holds no tokenizer: expected is tokenizer.json or spiece.model."
+        )
+    return _Sentencepiece(folder / "spiece.model", special)
+
+
+def _special(
+    folder: Path, table: Mapping[str, Any] | None, default: Mapping[str, str | None]
+) -> _Special:
+    config = _optional(folder / "tokenizer_config.json") or {}
+    named = {**config}
+    entries: list[tuple[str, Mapping[str, Any]]] = []
+    if "added_tokens_decoder" in config:
+        entries += [
+            (entry["content"], {**entry, "id": int(number)})
+            for number, entry in config["added_tokens_decoder"].items()
+        ]
+    else:
+        # As transformers has it: without a decoder, the older files have the last word.
+        named |= _optional(folder / "special_tokens_map.json") or {}
+        older = _optional(folder / "added_tokens.json") or {}
+        entries += [(token, {"id": number, "normalized": True}) for token, number in older.items()]
+        entries += [(entry["content"], entry) for entry in (table or {}).get("added_tokens", [])]
+    tokens = {name: _text(named.get(name, default[name])) for name in _SPECIALS}
+    added = {token: dict.fromkeys(_FLAGS, False) | dict(entry) for token, entry in entries}
+    _ids({token: entry["id"] for token, entry in added.items()})
+    length = config.get("model_max_length")
+    # Transformers writes 10^30 where there is no bound.
+    bounded = type(length) is int and 0 < length <= _MAX_LENGTH
+    return _Special(tokens, added, length if bounded else None)
+
+
+def _text(token: Any) -> str | None:
+    """A special token's text, which stands alone or in a table with its flags."""
+    text = token["content"] if isinstance(token, dict) else token
+    if not (text is None or isinstance(text, str)):
+        raise ValueError("a token that is no text")
+    return text
+
+
+def _ids(table: Mapping[str, Any]) -> dict[str, int]:
+    if not all(type(number) is int and 0 <= number <= _MAX_LENGTH for number in table.values()):
+        raise ValueError("tokens that are not numbered")
+    return dict(table)
+
+
+def _charsmap(table: Mapping[str, Any]) -> str | None:
+    """The precompiled normalisation of sentencepiece, wherever a version of transformers puts it."""
+    normalizer = table.get("normalizer") or {}
+    for one in normalizer.get("normalizers", [normalizer]):
+        if one.get("type") == "Precompiled":
+            return str(one["precompiled_charsmap"])
+    return None
+
+
+def _optional(path: Path) -> dict[str, Any] | None:
+    return json_file.read(path) if path.is_file() else None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_t5_config(folder: Path, special: _Special, ids: Mapping[str, int]) -> None:
+    sentinels = sorted(token for token in {*ids, *special.added} if _SENTINEL.fullmatch(token))
+    config = special.config(
+        {**ids, **{token: entry["id"] for token, entry in special.added.items()}}
+    )
+    config |= {
+        "tokenizer_class": "T5Tokenizer",
+        "extra_ids": len(sentinels),
+        "additional_special_tokens": sentinels,
+    }
+    _write_json(folder / "tokenizer_config.json", config)
+
+
+@cache
+def _published() -> tuple[dict[str, int], tuple[str, ...]]:
+    """Ids and merges of the published CLIP, from the list of merges inside open_clip (which is not imported)."""
+    spec = util.find_spec("open_clip")
+    if spec is None or not spec.submodule_search_locations:
+        raise EvidenceError(
+            "open_clip is not installed, and CLIP's vocabulary ships with it: pip install"
+            " open_clip_torch."
+        )
+    path = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise EvidenceError(
+            f"{path} cannot be read, and CLIP's vocabulary is in it: install open_clip_torch anew."
+        ) from error
+    # The alphabet is 256 bytes, alone and at a word's end; two tokens are special; the first line
+    # is a title.
+    merges = tuple(lines[1 : 49_408 - 2 * 256 - 2 + 1])
+    alphabet = _alphabet()
+    tokens = [
+        *alphabet,
+        *(f"{letter}</w>" for letter in alphabet),
+        *("".join(pair.split()) for pair in merges),
+        _START,
+        _END,
+    ]
+    return {token: number for number, token in enumerate(tokens)}, merges
+
+
+def _alphabet() -> list[str]:
+    """A visible character for each byte: Latin-1's own where there is one, then the rest from U+0100 on."""
+    visible = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
+    return [*map(chr, visible), *(chr(256 + number) for number in range(256 - len(visible)))]

@@ -1,0 +1,288 @@
+"""Loading: from a checkpoint's parts to a diffusers pipeline, strictly.
+
+The libraries load what fits and warn about the rest; a tensor that is missing is then uninitialised
+memory, and the picture hardly changes. So every name and every shape is compared with the model
+before memory is taken for it.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.lora import update
+from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.errors import EvidenceError, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+# Beyond every published architecture (the largest: a vocabulary of 250,000, 57 blocks); a config
+# that asks for more would fill the memory before its tensors are compared.
+_MAX_NUMBER = 2**20
+_MAX_LAYERS = 1024
+# Counted, not trained, or the same memory as another tensor: no file needs to hold them.
+_DERIVED = ("position_ids", "encoder.embed_tokens.weight")
+_SWITCHED_OFF = ("requires_safety_checker", "add_watermarker")
+
+
+def load(parts: Parts, device: str, dtype: str) -> Any:
+    """The diffusers pipeline of `parts` for inference, on `device`, in `dtype` ('float32', 'float16', 'bfloat16').
+
+    Raises `InputError` for weights that are missing, left over, of another shape or not finite, and
+    for configs that cannot be built.
+    """
+    import torch
+
+    _quieten()
+    torch_dtype: torch.dtype = getattr(torch, dtype)
+    models = {
+        name: _model(parts, component, torch_dtype) for name, component in parts.models.items()
+    }
+    return _assembled(parts, models).to(device)
+
+
+def skeleton(parts: Parts) -> Any:
+    """The diffusers pipeline of `parts` on the meta device: every shape and no number, from the configs alone.
+
+    Raises `InputError` for configs that cannot be built.
+    """
+    import torch
+
+    _quieten()
+    models = {}
+    for name, component in parts.models.items():
+        _require_bounded(component)
+        try:
+            with torch.device("meta"):
+                model = _from_config(_class_of(parts, component), component.config)
+        except Exception as error:  # a config's values reach every constructor of a model
+            raise InputError(
+                f"{component.source} cannot be built as {component.model_class}:"
+                f" {first_line(error)}; its config is damaged."
+            ) from error
+        # Buffers that a constructor computes elsewhere come along.
+        models[name] = model.to("meta").eval().requires_grad_(False)
+    return _assembled(parts, models)
+
+
+def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
+    """The pipeline of these models, where they are."""
+    import diffusers
+
+    pipeline_class = getattr(diffusers, parts.pipeline_class)
+    scheduler_class, scheduler = parts.scheduler
+    try:
+        accepted = inspect.signature(pipeline_class).parameters
+        off: dict[str, Any] = dict.fromkeys(
+            (*parts.backbone.left_out, *parts.backbone.optional)
+        ) | dict.fromkeys(_SWITCHED_OFF, False)
+        pipeline = pipeline_class(
+            **{name: value for name, value in off.items() if name in accepted}
+            | {name: tokenizer.load() for name, tokenizer in parts.tokenizers.items()}
+            | dict(models)
+            | dict(parts.arguments),
+            scheduler=getattr(diffusers, scheduler_class).from_config(dict(scheduler)),
+        )
+    except InputError:
+        raise
+    except Exception as error:  # tokenizers and configs raise anything
+        raise InputError(
+            f"{_place(parts)} cannot be put together as {parts.pipeline_class}: {first_line(error)}"
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _place(parts: Parts) -> str:
+    return str(parts.models[parts.backbone.denoiser].source)
+
+
+def _quieten() -> None:
+    """What the libraries' loading reports say is checked here, and said once."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for logging in (diffusers_logging, transformers_logging):
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+
+def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
+    model_class = _class_of(parts, component)
+    _require_bounded(component)
+    try:
+        _require_fit(component, _shapes(model_class, component.config))
+        # Copied out of the mapped file: where a tensor begins in it would show in the last bits of
+        # a picture.
+        tensors = {name: piece.tensor().clone() for name, piece in component.tensors.items()}
+        update.merge(tensors, component.name, parts.loras)
+        build = (
+            _diffusers_model
+            if parts.backbone.models[component.name][0] == "diffusers"
+            else _transformers_model
+        )
+        model = build(model_class, component.config, tensors, dtype)
+    except InputError:
+        raise
+    except Exception as error:  # a config's values reach every constructor of a model
+        raise InputError(
+            f"{component.source} cannot be loaded as {component.model_class}: {first_line(error)}."
+            " Its config and its weights must be those of one model."
+        ) from error
+    _require_finite_weights(model, component)
+    return model.eval().requires_grad_(False)
+
+
+def _class_of(parts: Parts, component: Component) -> Any:
+    import diffusers
+    import transformers
+
+    library = {"diffusers": diffusers, "transformers": transformers}[
+        parts.backbone.models[component.name][0]
+    ]
+    return getattr(library, component.model_class)
+
+
+def _require_bounded(component: Component) -> None:
+    def numbers(value: Any, key: str) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                numbers(inner, str(name))
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                numbers(inner, key)
+        elif isinstance(value, int | float) and abs(value) > (
+            _MAX_LAYERS if "layers" in key or "blocks" in key else _MAX_NUMBER
+        ):
+            raise InputError(
+                f"{component.source}: its config says {key} = {value}, which no published model"
+                " comes near; the config is damaged."
+            )
+
+    numbers({key: value for key, value in component.config.items() if not key.startswith("_")}, "")
+
+
+def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each tensor that a model of this config has, found without taking memory for it."""
+    import torch
+
+    with torch.device("meta"):
+        model = _from_config(model_class, config)
+    found = {_canonical(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    return {name: shape for name, shape in found.items() if not name.endswith(_DERIVED)}
+
+
+def _canonical(name: str) -> str:
+    """A tensor's name in `Parts`; versions of transformers differ in which classes have the prefix."""
+    return name.removeprefix("text_model.")
+
+
+def _from_config(model_class: Any, config: Mapping[str, Any]) -> Any:
+    if hasattr(model_class, "config_class") and model_class.config_class is not None:
+        return model_class(model_class.config_class.from_dict(dict(config)))
+    return model_class.from_config(dict(config))
+
+
+def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
+    given = {name: piece.shape for name, piece in component.tensors.items()}
+    both = given.keys() & expected.keys()
+    for what, names in (
+        ("lacks", expected.keys() - given.keys()),
+        ("holds what the model has no place for:", given.keys() - expected.keys()),
+        ("has another shape for", {name for name in both if given[name] != expected[name]}),
+    ):
+        if names:
+            first = min(names)
+            shapes = (
+                f" ({list(given[first])}, expected {list(expected[first])})"
+                if first in both
+                else ""
+            )
+            raise InputError(
+                f"{component.source} {what} {len(names)} tensors of its {component.name},"
+                f" {first}{shapes} first; its weights must fit its config."
+            )
+
+
+def _diffusers_model(
+    model_class: Any,
+    config: Mapping[str, Any],
+    tensors: "dict[str, torch.Tensor]",
+    dtype: "torch.dtype",
+) -> Any:
+    from accelerate import init_empty_weights
+
+    # Parameters take their memory from the files' tensors; buffers that a model computes are real.
+    with init_empty_weights():
+        model = _from_config(model_class, config)
+    kept = tuple(getattr(model_class, "_keep_in_fp32_modules", None) or ())
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not any(part in name.split(".") for part in kept):
+            tensors[name] = tensor.to(dtype)
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return model.to(dtype) if not kept else model
+
+
+def _transformers_model(
+    model_class: Any,
+    config: Mapping[str, Any],
+    tensors: "dict[str, torch.Tensor]",
+    dtype: "torch.dtype",
+) -> Any:
+    import torch
+
+    settings = model_class.config_class.from_dict(dict(config))
+    with torch.device("meta"):
+        own = {_canonical(name): name for name in _from_config(model_class, config).state_dict()}
+    # Ties T5's embeddings and keeps in float32 what overflows in float16.
+    model, found = model_class.from_pretrained(
+        None,
+        config=settings,
+        state_dict={own[name]: tensor for name, tensor in tensors.items()},
+        torch_dtype=dtype,
+        output_loading_info=True,
+    )
+    lost = sorted(
+        name
+        for kind in ("missing_keys", "unexpected_keys")
+        for name in found[kind]
+        if not name.endswith(_DERIVED)
+    )
+    if lost:
+        raise ValueError(
+            f"the installed transformers leaves {len(lost)} tensors out, {lost[0]} first"
+        )
+    return model
+
+
+def _require_finite_weights(model: Any, component: Component) -> None:
+    """`InputError` when a weight is NaN or infinite, in the precision that it is used in."""
+    import torch
+
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            piece = component.tensors.get(_canonical(name))
+            raise InputError(
+                f"{piece.file.path if piece else component.source}: the weights of {name}"
+                f" ({component.name}) are not all finite numbers in"
+                f" {str(tensor.dtype).removeprefix('torch.')}; the checkpoint is damaged, or needs"
+                " another dtype."
+            )
+
+
+def require_finite(tensor: "torch.Tensor", what: str) -> None:
+    """`EvidenceError` when a computed tensor holds NaN or infinity."""
+    if not tensor.isfinite().all():
+        raise EvidenceError(
+            f"{what} holds values that are not finite: the model is broken, and nothing it paints"
+            " counts as safe."
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as part of a sentence."""
+    return (
+        str(error).strip().splitlines()[0].rstrip(".")
+        if str(error).strip()
+        else type(error).__name__
+    )

@@ -1,0 +1,1 @@
+"""LoRA files: low-rank updates of named weights, whoever trained them."""

@@ -1,0 +1,42 @@
+"""The parts of a checkpoint: its components, and where each of their tensors lies, whatever it was stored in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.formats.tensor import ModelTensor
+from spqr_tests.checkpoint.formats.tokenizers import Tokenizer
+from spqr_tests.checkpoint.lora.update import Lora
+
+
+@dataclass(frozen=True)
+class Component:
+    """A model of a pipeline: its class, its config, and where each of its tensors lies.
+
+    Tensors have the names that diffusers and transformers give them today (without the
+    `text_model.` that transformers dropped).
+    """
+
+    name: str
+    model_class: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, ModelTensor]
+    source: Path
+    """What messages name."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A checkpoint, whatever it was stored in."""
+
+    backbone: Backbone
+    pipeline_class: str
+    models: Mapping[str, Component]
+    tokenizers: Mapping[str, Tokenizer]
+    scheduler: tuple[str, Mapping[str, Any]]
+    """Class and config."""
+    arguments: Mapping[str, bool] = field(default_factory=dict)
+    loras: tuple[Lora, ...] = ()
+    """Low-rank updates, merged into the weights when they are loaded."""

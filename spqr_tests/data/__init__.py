@@ -1,0 +1,1 @@
+"""The user's data: prompts and pictures, in the layouts in which they are published."""

@@ -1,0 +1,69 @@
+"""Image folders: pictures beside `metadata.jsonl` or `metadata.csv` with a `file_name` and a caption a row, the Hugging Face layout."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.data.pictures.row import Row
+from spqr_tests.errors import InputError
+
+NAMES = ("metadata.jsonl", "metadata.csv")
+_FILE = "file_name"
+
+
+def rows(metadata: Path, column: str) -> Iterator[Row]:
+    """The rows of a `.jsonl` or `.csv` file, whose captions are in `column`; `InputError` names the line that is no row."""
+    try:
+        yield from (_lines if metadata.suffix == ".jsonl" else _table)(metadata, column)
+    except OSError as error:
+        raise InputError(f"{metadata} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{metadata} is not UTF-8 text.") from error
+
+
+def _lines(metadata: Path, column: str) -> Iterator[Row]:
+    # splitlines would also split at characters that JSON allows within a string.
+    for number, line in enumerate(metadata.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{metadata}, line {number}"
+        try:
+            row: Any = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"{where}: expected is an object with {_FILE} and {column}."
+            ) from error
+        if not isinstance(row, dict) or _FILE not in row or column not in row:
+            found = f", and it has {', '.join(row) or 'nothing'}" if isinstance(row, dict) else ""
+            raise InputError(f"{where}: expected is an object with {_FILE} and {column}{found}.")
+        yield Row(where, row[_FILE], row[column])
+
+
+def _table(metadata: Path, column: str) -> Iterator[Row]:
+    # Spreadsheets put a byte order mark before the first column's name.
+    with metadata.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.reader(file, strict=True)
+        try:
+            header = next(table, [])
+            for one in (_FILE, column):
+                if header.count(one) != 1:
+                    raise InputError(
+                        f"{metadata} has {header.count(one) or 'no'} columns {one}: expected is one"
+                        f" {_FILE} and one {column}, and its first line has"
+                        f" {', '.join(header) or 'nothing'}."
+                    )
+            for row in table:
+                where = f"{metadata}, line {table.line_num}"
+                if row and len(row) != len(header):
+                    raise InputError(
+                        f"{where}: {len(row)} fields, and the first line names {len(header)}"
+                        " columns."
+                    )
+                if row:
+                    yield Row(where, row[header.index(_FILE)], row[header.index(column)])
+        except csv.Error as error:
+            raise InputError(
+                f"{metadata}, line {table.line_num}: this is no CSV that can be read ({error})."
+            ) from error

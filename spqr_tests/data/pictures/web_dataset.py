@@ -1,0 +1,233 @@
+"""WebDatasets: tars in which `KEY.jpg` (or jpeg, png, webp) has its caption in `KEY.txt`, or in a key of `KEY.json`.
+
+What is needed of them is unpacked into the store, under names of our own: a tar is content from
+elsewhere, and nothing in it decides where a file is written.
+"""
+
+import io
+import json
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from tarfile import TarFile, TarInfo
+from typing import Any, NamedTuple
+
+from spqr_tests.data.pictures.image_folder import NAMES
+from spqr_tests.data.pictures.row import DEFAULT_COLUMN
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.store import digest, images
+from spqr_tests.store.store import Store
+
+_REVISION = 1
+_PICTURES = ("jpg", "jpeg", "png", "webp")
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_KIND = "unpacked"
+_BLOCK = tarfile.BLOCKSIZE
+# Far above what such a tar holds: shards have some 10,000 samples.
+_MAX_MEMBERS = 500_000
+_MAX_PICTURE = 64 * 2**20
+_MAX_CAPTION = 2**20
+
+
+class _Sample(NamedTuple):
+    """One key's members."""
+
+    key: str
+    picture: TarInfo
+    caption: TarInfo
+
+
+def unpack(tars: Sequence[Path], n: int | None, column: str, store: Store) -> Path:
+    """An image folder in the store with the first `n` pictures of `tars`, all for None; it is unpacked when it is not there.
+
+    With the default column `KEY.txt` holds the captions where there is one; else they are in that
+    key of `KEY.json`. Raises `InputError` for a tar that is damaged, holds a link, or names a file
+    outside of itself, and for members that are too large, no picture, or of no use without another.
+    """
+    chosen: list[tuple[Path, list[_Sample]]] = []
+    for tar in tars:
+        wanted = None if n is None else n - sum(len(samples) for _, samples in chosen)
+        if wanted == 0:
+            break
+        chosen.append((tar, _samples(tar, column)[:wanted]))
+    counts = [len(samples) for _, samples in chosen]
+    key = digest.of_json([_REVISION, column, counts, [digest.of_file(tar) for tar, _ in chosen]])
+    folder = store.path(_KIND, key, "")
+    with store.lock(key):
+        if not folder.is_dir() or store.record(_KIND, key) != _content(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(
+                    prefix=".unpacking-", dir=folder.parent
+                ) as temporary:
+                    _write(chosen, column, Path(temporary) / "set").rename(folder)
+            except OSError as error:
+                raise InputError(
+                    f"The store {store.folder} cannot take what {tars[0]} holds ({error.strerror});"
+                    " pass another --spqr-store."
+                ) from error
+            store.put_record(_KIND, key, _content(folder))
+    return folder
+
+
+def _content(folder: Path) -> str:
+    return digest.of_files(folder, folder.iterdir())
+
+
+def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) -> Path:
+    folder.mkdir()
+    lines: list[str] = []
+    for tar, samples in chosen:
+        with _opened(tar) as archive:
+            for sample in samples:
+                where = f"{tar}, {sample.picture.name!r}"
+                data = _data(archive, sample.picture, where)
+                try:
+                    images.require_picture(io.BytesIO(data), _FORMATS)
+                except EvidenceError as error:
+                    raise InputError(f"{where}: {error}") from error
+                # Says where it comes from, so that whoever looks for the picture finds it.
+                readable = re.sub(r"[^A-Za-z0-9_]+", "-", f"{tar.stem}-{sample.key}")[-80:]
+                name = f"{len(lines):06d}-{readable.strip('-')}.{_extension(sample.picture.name)}"
+                (folder / name).write_bytes(data)
+                text = _caption(
+                    sample.caption.name, _data(archive, sample.caption, where), column, tar
+                )
+                lines.append(
+                    json.dumps({"file_name": name, DEFAULT_COLUMN: text}, ensure_ascii=False)
+                )
+    (folder / NAMES[0]).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+def _caption(name: str, data: bytes, column: str, tar: Path) -> str:
+    where = f"{tar}, {name!r}"
+    try:
+        text: Any = data.decode("utf-8-sig")
+        if _extension(name) == "json":
+            value = json.loads(text)
+            text = value.get(column) if isinstance(value, dict) else None
+            str(text).encode()  # refuses half a character
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not UTF-8 text, or not JSON, that can be read.") from error
+    if not isinstance(text, str):
+        raise InputError(f"{where}: expected is an object in which {column} is the caption.")
+    if not text.strip():
+        raise InputError(f"{where} is an empty caption.")
+    return text.strip()
+
+
+def _samples(tar: Path, column: str) -> list[_Sample]:
+    """The samples of a tar, in the order of their first members."""
+    found: dict[str, dict[str, TarInfo]] = {}
+    with _opened(tar) as archive:
+        for member in _members(archive, tar):
+            key, extension = _key(member.name), _extension(member.name)
+            if key is None or extension not in (*_PICTURES, "txt", "json"):
+                continue
+            largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
+            if member.size > largest:
+                raise InputError(
+                    f"{tar}, {member.name!r} has {member.size} bytes, and at most {largest} are"
+                    " accepted."
+                )
+            if extension in found.setdefault(key, {}):
+                raise InputError(f"{tar} holds {member.name!r} twice.")
+            found[key][extension] = member
+    return [_sample(tar, key, members, column) for key, members in found.items()]
+
+
+def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _Sample:
+    pictures = [members[extension] for extension in _PICTURES if extension in members]
+    if len(pictures) != 1:
+        found = ", ".join(repr(member.name) for member in members.values())
+        raise InputError(
+            f"{tar} holds {len(pictures) or 'no'} pictures for the key {key!r}, and one is"
+            f" expected: {found}."
+        )
+    by_text = "txt" in members and column == DEFAULT_COLUMN
+    caption = members.get("txt" if by_text else "json")
+    if caption is None:
+        expected = (
+            f"{key}.txt or {key}.json" if column == DEFAULT_COLUMN else f"{key}.json with {column}"
+        )
+        raise InputError(f"{tar}, {pictures[0].name!r} has no caption: there is no {expected}.")
+    return _Sample(key, pictures[0], caption)
+
+
+def _opened(tar: Path) -> TarFile:
+    try:
+        return tarfile.open(tar, "r:", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{tar} cannot be read ({error.strerror}).") from error
+    except (tarfile.TarError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{tar} is no tar archive (a compressed one must be unpacked into a plain one):"
+            f" {error}."
+        ) from error
+
+
+def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
+    """The files of an archive; `InputError` for anything that is neither file nor folder, and where it is damaged.
+
+    tarfile takes a header that it cannot read for the end, and may be led in circles by a negative
+    size.
+    """
+    total, end = tar.stat().st_size, 0
+    damaged = InputError(f"{tar} is damaged or cut off: fetch it again.")
+    try:
+        for number, member in enumerate(archive, 1):
+            if member.offset < end or member.size < 0 or number > _MAX_MEMBERS:
+                raise damaged
+            if member.issparse() or not (member.isreg() or member.isdir()):
+                raise InputError(
+                    f"{tar}, {member.name!r} is no plain file: links and the like are not accepted."
+                )
+            if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
+                raise InputError(f"{tar} holds {member.name!r}, a name that leads out of it.")
+            end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
+            if end > total:
+                raise damaged
+            if member.isreg():
+                yield member
+    except (
+        tarfile.TarError,
+        OSError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        EOFError,
+    ) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damaged from error
+    with tar.open("rb") as file:
+        file.seek(end)
+        if file.read(_BLOCK) != bytes(_BLOCK):
+            raise damaged
+
+
+def _data(archive: TarFile, member: TarInfo, where: str) -> bytes:
+    try:
+        file = archive.extractfile(member)
+        data = b"" if file is None else file.read()
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be read ({error}).") from error
+    if len(data) != member.size:
+        raise InputError(f"{where} is cut off: fetch it again.")
+    return data
+
+
+def _key(name: str) -> str | None:
+    """What a sample's members have in common: the name up to the base name's first dot; None for names that are of no sample."""
+    folder, slash, base = name.rpartition("/")
+    stem, dot, _ = base.partition(".")
+    return f"{folder}{slash}{stem}" if stem and dot else None
+
+
+def _extension(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2].lower()

@@ -1,0 +1,5 @@
+"""Prompt sets: what is painted, read from files in the layouts in which they are published, or the user's own."""
+
+from spqr_tests.data.prompts.prompt import Prompt as Prompt
+from spqr_tests.data.prompts.prompt_set import PromptSet as PromptSet
+from spqr_tests.data.prompts.reading import read as read

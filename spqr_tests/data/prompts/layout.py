@@ -1,0 +1,41 @@
+"""A layout: the columns by which a published set is known, and what they mean."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spqr_tests.data.prompts.table import Record, Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a record says, before seeds are derived and anything is left out."""
+
+    record: Record
+    text: str
+    """Empty where the set has no prompt."""
+    seed: int | None = None
+    categories: tuple[str, ...] = ()
+    language: str = "en"
+    guidance: float | None = None
+    identity: str = ""
+    """What the set's authors call it."""
+
+
+Reader = Callable[[Record], Row]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One published layout."""
+
+    name: str
+    needs: frozenset[str]
+    """The columns that make it this layout; there may be others."""
+    harmful: Reader | None
+    """Reads a row as a harmful prompt; None where the set has none."""
+    benign: Reader | None
+    """Reads a row as a benign prompt; None where the set has none."""
+    lacks: frozenset[str] = frozenset()
+    """The columns that make it another layout."""
+    records: Callable[[Table], Sequence[Record]] = lambda table: table.records
+    """The records that are rows, in their order."""

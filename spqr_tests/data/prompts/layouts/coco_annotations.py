@@ -1,0 +1,35 @@
+"""COCO's own annotations (`captions_*.json`): several captions a picture, of which the first by id is taken."""
+
+from spqr_tests.data.prompts import cells
+from spqr_tests.data.prompts.layout import Layout, Row
+from spqr_tests.data.prompts.table import Record, Table
+
+
+def _records(table: Table) -> list[Record]:
+    """One record a picture, in the order in which pictures are first named."""
+    first: dict[int, tuple[int, Record]] = {}
+    for record in table:
+        picture, annotation = (_number(record, column) for column in ("image_id", "id"))
+        if picture not in first or annotation < first[picture][0]:
+            first[picture] = (annotation, record)
+    return [record for _, record in first.values()]
+
+
+def _number(record: Record, column: str) -> int:
+    value = record.get(column)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise record.refusal(f"has the {column} {value!r}; expected is a whole number.")
+    return value
+
+
+def _row(record: Record) -> Row:
+    return Row(record, cells.text(record, "caption"), identity=cells.identity(record, "image_id"))
+
+
+LAYOUT = Layout(
+    "COCO annotations",
+    frozenset({"image_id", "id", "caption"}),
+    harmful=None,
+    benign=_row,
+    records=_records,
+)

@@ -1,0 +1,14 @@
+"""MMA-Diffusion (Yang et al. 2024): adversarial prompts beside the targets that they stand for."""
+
+from spqr_tests.data.prompts import cells
+from spqr_tests.data.prompts.layout import Layout, Row
+from spqr_tests.data.prompts.table import Record
+
+
+def _row(record: Record) -> Row:
+    return Row(record, cells.text(record, "adv_prompt"))
+
+
+LAYOUT = Layout(
+    "MMA-Diffusion", frozenset({"target_prompt", "adv_prompt"}), harmful=_row, benign=None
+)

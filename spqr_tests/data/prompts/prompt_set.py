@@ -1,0 +1,128 @@
+"""A prompt set: the rows of one file, and which of them a protocol takes."""
+
+import random
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from spqr_tests.data.prompts import seeds
+from spqr_tests.data.prompts.prompt import Prompt
+from spqr_tests.errors import InputError
+from spqr_tests.settings.protocol import PromptsSettings
+from spqr_tests.store import digest
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The rows of one file, in its order, each as often as it is painted."""
+
+    path: Path
+    rows: tuple[Prompt, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how the file was read: a sentence's part each, which names rows."""
+    layout: str = ""
+    """The published layout that the file has; empty for a plain one."""
+    images: int = 1
+    """How many of `rows` in a row are one of the file's, with different seeds."""
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The categories, sorted."""
+        return tuple(sorted({category for row in self.rows for category in row.categories}))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the rows; of their order, and not of where they stand."""
+        return digest.of_json([_content(row) for row in self.rows])
+
+    def first(self, n: int | None) -> "PromptSet":
+        """The set of `n` rows of the file, in its order: chosen from the categories in turn, each represented; all for None.
+
+        A row that has several categories stands for all of them.
+        """
+        of_file = self.rows[:: self.images]
+        if n is None or n >= len(of_file):
+            return self
+        seen: dict[str, int] = {}
+        order = []
+        for position, row in enumerate(of_file):
+            names = row.categories or ("",)
+            for name in names:
+                seen[name] = seen.get(name, 0) + 1
+            order.append((min(seen[name] for name in names), position))
+        first_of_one = sum(turn == 1 for turn, _ in order)
+        chosen = sorted(position for _, position in sorted(order)[: max(n, first_of_one)])
+        return replace(
+            self, rows=tuple(row for position in chosen for row in self._painted(position))
+        )
+
+    def _painted(self, position: int) -> tuple[Prompt, ...]:
+        return self.rows[position * self.images : (position + 1) * self.images]
+
+    def chosen(self, settings: PromptsSettings) -> "PromptSet":
+        """The rows that a protocol asks for; `InputError` when the set cannot give them.
+
+        Of the rows in `settings.categories` (which then have no other category), `settings.n` are
+        taken: from the categories in turn, or with `settings.sample` those that Python's
+        `random.Random(sample).sample` draws, as the benchmark's authors do. Either way they keep
+        the file's order. Each then stands `settings.images_per_prompt` times, with as many seeds.
+        """
+        rows = self._asked_for(settings)
+        return replace(
+            rows,
+            rows=seeds.several(rows.rows, settings.images_per_prompt),
+            images=settings.images_per_prompt,
+        )
+
+    def _asked_for(self, settings: PromptsSettings) -> "PromptSet":
+        known = self.of(settings.categories)
+        n, seed = settings.n, settings.sample
+        if seed is not None and n is None:
+            raise InputError(
+                f"The prompt set {self.path}: sample is {seed} and n is missing; expected is how"
+                " many rows to draw."
+            )
+        if n is None:
+            return known
+        if n > len(known.rows):
+            of = (
+                ""
+                if settings.categories is None
+                else f" of the categories {', '.join(settings.categories)}"
+            )
+            left_out = "".join(f"; {note}" for note in self.notes)
+            raise InputError(
+                f"The prompt set {self.path} has {len(known.rows)} rows{of}, and the protocol asks"
+                f" for {n}: give a larger set, or a smaller n{left_out}."
+            )
+        if seed is None:
+            return known.first(n)
+        drawn = sorted(random.Random(seed).sample(range(len(known.rows)), n))  # noqa: S311  no secret
+        return replace(known, rows=tuple(known.rows[position] for position in drawn))
+
+    def of(self, categories: tuple[str, ...] | None) -> "PromptSet":
+        """The rows that have one of `categories`, and of their categories these alone; all for None."""
+        if categories is None:
+            return self
+        for name in categories:
+            if name not in self.categories:
+                there = ", ".join(self.categories) or "none"
+                raise InputError(
+                    f"The prompt set {self.path} has no category {name!r}; its categories are"
+                    f" {there}."
+                )
+        rows = (
+            replace(row, categories=tuple(one for one in row.categories if one in categories))
+            for row in self.rows
+        )
+        return replace(self, rows=tuple(row for row in rows if row.categories))
+
+
+def _content(row: Prompt) -> dict[str, object]:
+    content: dict[str, object] = {
+        "categories": row.categories,
+        "language": row.language,
+        "seed": row.seed,
+        "text": row.text,
+    }
+    return content if row.guidance is None else content | {"guidance": row.guidance}

@@ -1,0 +1,188 @@
+"""Reading: from a file in any known layout to a prompt set."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spqr_tests.data.prompts import csv_table, json_table, seeds
+from spqr_tests.data.prompts.layout import Layout, Row
+from spqr_tests.data.prompts.layouts import PUBLISHED, plain
+from spqr_tests.data.prompts.notes import Notes
+from spqr_tests.data.prompts.prompt import Prompt
+from spqr_tests.data.prompts.prompt_set import PromptSet
+from spqr_tests.data.prompts.table import Table
+from spqr_tests.errors import InputError
+from spqr_tests.settings.protocol import PromptsSettings
+
+_READERS = {
+    ".csv": csv_table.read,
+    ".tsv": csv_table.read,
+    ".json": json_table.read,
+    ".jsonl": json_table.read_lines,
+    ".ndjson": json_table.read_lines,
+}
+
+
+def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptSet:
+    """All prompts of a file; `InputError` names the file and the first row that cannot be used.
+
+    With `categorised` they are harmful prompts: every one has a category, which is the set's name
+    (`NAME` of `data:NAME`, else the file's) where the file knows none. A row without a seed has one
+    that follows from `settings.seed` and its text alone. What published sets hold and nothing can
+    be measured on, empty prompts and repeated ones, is left out and noted; in a plain file that
+    states seeds it is a mistake, and refused. With `settings.seeding` "protocol" all that are left
+    have derived seeds.
+    """
+    table = _table(path)
+    layout = detected(table)
+    reader = layout.harmful if categorised else layout.benign
+    if reader is None:
+        wanted, held = ("harmful", "benign") if categorised else ("benign", "harmful")
+        raise InputError(
+            f"The prompt set {path} is {layout.name}, which holds {held} prompts; the protocol asks"
+            f" for {wanted} ones."
+        )
+    rows = [reader(record) for record in layout.records(table)]
+    notes, name = Notes(), _name(path, settings)
+    rows = _with_prompts(layout, rows, notes)
+    if not rows:
+        raise InputError(f"The prompt set {path} holds no prompt.")
+    if categorised:
+        rows = _categorised(layout, rows, name, notes)
+    prompts = _distinct(layout, rows, settings, notes)
+    if settings.seeding == "protocol":
+        prompts = seeds.replaced(prompts, settings.seed)
+    return PromptSet(path, tuple(prompts), notes.said(name), layout.name)
+
+
+def detected(table: Table) -> Layout:
+    """The layout that a table's columns are; `InputError` lists the columns and the layouts when it is none, or more than one."""
+    there = set(table.columns)
+    fitting = [layout for layout in PUBLISHED if layout.needs <= there and not layout.lacks & there]
+    # A layout that another one adds columns to is not meant where they are there.
+    closest = [
+        layout for layout in fitting if not any(layout.needs < other.needs for other in fitting)
+    ]
+    if len(closest) == 1:
+        return closest[0]
+    columns = ", ".join(name or "(no name)" for name in table.columns) or "none"
+    if closest:
+        raise InputError(
+            f"The prompt set {table.path} may be {' or '.join(layout.name for layout in closest)}"
+            f" by its columns ({columns}): leave out those that do not belong."
+        )
+    if found := plain.layout(table):
+        return found
+    if not table.records:
+        raise InputError(f"The prompt set {table.path} holds no prompt.")
+    known = "; ".join(f"{layout.name} ({', '.join(sorted(layout.needs))})" for layout in PUBLISHED)
+    raise InputError(
+        f"The prompt set {table.path} has the columns {columns}, which are no layout that is known:"
+        f" {known}; or a plain one ({', '.join(plain.COLUMNS['prompt'][:-1])} or"
+        f" {plain.COLUMNS['prompt'][-1]})."
+    )
+
+
+def _table(path: Path) -> Table:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None or path.is_dir():
+        kind = "folder" if path.is_dir() else f"{path.suffix or 'nameless kind of'} file"
+        raise InputError(
+            f"The prompt set {path} is a {kind}; expected is one file: {', '.join(_READERS)}."
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"The prompt set {path} cannot be read ({error.strerror}).") from error
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"The prompt set {path} is UTF-16 text; save it as UTF-8.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"The prompt set {path} is not UTF-8 text (line {line}); save it as UTF-8."
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(
+            f"The prompt set {path} holds a NUL byte (line {line}): the file is damaged, or no"
+            " text."
+        )
+    return reader(path, text)
+
+
+def _name(path: Path, settings: PromptsSettings) -> str:
+    return (
+        settings.prompts.removeprefix("data:")
+        if settings.prompts.startswith("data:")
+        else path.stem
+    )
+
+
+def _stated(layout: Layout, row: Row) -> bool:
+    """Whether a row was written for this suite, so that a flaw of it is a mistake: plain, with a seed of its own."""
+    return not layout.name and row.seed is not None
+
+
+def _with_prompts(layout: Layout, rows: Sequence[Row], notes: Notes) -> list[Row]:
+    kept = []
+    for row in rows:
+        if row.text.strip():
+            kept.append(row)
+        elif _stated(layout, row):
+            raise row.record.refusal("has no prompt; an empty one measures nothing.")
+        else:
+            notes.empty.append(row)
+    return kept
+
+
+def _categorised(layout: Layout, rows: Sequence[Row], name: str, notes: Notes) -> list[Row]:
+    """The rows, each with a category."""
+    if any(row.categories for row in rows):
+        notes.uncategorised += [row for row in rows if not row.categories]
+        if notes.uncategorised and not layout.name:
+            raise notes.uncategorised[0].record.refusal(
+                "has no category; a harmful prompt belongs to one, as others here do."
+            )
+    return [row if row.categories else replace(row, categories=(name,)) for row in rows]
+
+
+def _distinct(
+    layout: Layout, rows: Sequence[Row], settings: PromptsSettings, notes: Notes
+) -> list[Prompt]:
+    """The prompts that are painted to different pictures, in the rows' order."""
+    if any(row.seed is not None for row in rows):
+        notes.unseeded += [row for row in rows if row.seed is None]
+    found: dict[Prompt, tuple[Row, Prompt]] = {}
+    for row in rows:
+        prompt = _prompt(row, settings)
+        picture = Prompt(prompt.text, prompt.seed, guidance=prompt.guidance)
+        if picture not in found:
+            found[picture] = (row, prompt)
+            continue
+        first, kept = found[picture]
+        if _stated(layout, row):
+            unit, record = row.record.unit, row.record
+            raise InputError(
+                f"The prompt set {record.path} holds one prompt and seed twice, in {unit}s"
+                f" {first.record.number} and {record.number}."
+            )
+        notes.repeated.append((first, row))
+        # It was left out as a picture, not as a member of its categories.
+        found[picture] = (
+            first,
+            replace(kept, categories=tuple(dict.fromkeys((*kept.categories, *prompt.categories)))),
+        )
+    return [prompt for _, prompt in found.values()]
+
+
+def _prompt(row: Row, settings: PromptsSettings) -> Prompt:
+    return Prompt(
+        row.text,
+        seeds.derived(settings.seed, row.text) if row.seed is None else row.seed,
+        categories=row.categories,
+        language=row.language,
+        guidance=row.guidance if settings.guidance == "row" else None,
+        source=", ".join(said for said in (row.record.place, row.identity) if said),
+    )

@@ -1,5 +1,0 @@
-"""Prompt sets: what is painted, read from files in the layouts in which they are published, or the user's own."""
-
-from spqr_tests.evidence.prompt_sets.prompt import Prompt as Prompt
-from spqr_tests.evidence.prompt_sets.prompt_set import PromptSet as PromptSet
-from spqr_tests.evidence.prompt_sets.reading import read as read

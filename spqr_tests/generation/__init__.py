@@ -1,0 +1,1 @@
+"""Generation: images of a checkpoint and of its fine-tuned variants."""

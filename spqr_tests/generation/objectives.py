@@ -1,0 +1,165 @@
+"""Objectives: what a denoiser is taught about one batch of latents.
+
+Which one stands in the scheduler's config: diffusion (noise, velocity or sample, from the noise
+levels of a beta schedule) or flow matching (the velocity on the straight line from picture to
+noise).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS
+from spqr_tests.errors import EvidenceError
+
+if TYPE_CHECKING:
+    import torch
+
+REVISION = 1
+"""Part of every fine-tune's key; raise it when a change here changes what is learned."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the denoiser sees and what it should answer.
+
+    Noisy latents and target (n, channels, rows, columns), times (n,) in the scheduler's units, and
+    each example's weight (n,).
+    """
+
+    noisy: "torch.Tensor"
+    times: "torch.Tensor"
+    target: "torch.Tensor"
+    weights: "torch.Tensor | None" = None
+
+    def loss(self, predicted: "torch.Tensor") -> "torch.Tensor":
+        """The weighted mean of the squared error, in float32."""
+        import torch
+
+        if self.weights is None:
+            return torch.nn.functional.mse_loss(predicted.float(), self.target.float())
+        squares = (predicted.float() - self.target.float()).square()
+        return (squares.mean(dim=list(range(1, squares.ndim))) * self.weights).mean()
+
+
+class Objective(ABC):
+    """Makes lessons of latents."""
+
+    @abstractmethod
+    def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
+        """A lesson on clean latents, on their device.
+
+        All randomness comes from the CPU generator, so that every device trains on the same noise.
+        """
+
+
+def choose(scheduler: Any, *, patch: int, min_snr_gamma: float | None) -> Objective:
+    """The objective of a pipeline's scheduler; `patch` is the backbone's. `EvidenceError` for one that is not known."""
+    if type(scheduler).__name__ in FLOW_SCHEDULERS:
+        if min_snr_gamma is not None:
+            raise EvidenceError(
+                "min_snr_gamma weighs the loss of diffusion models, and this one is trained by flow"
+                " matching."
+            )
+        return Flow(scheduler, patch)
+    return Diffusion(scheduler, min_snr_gamma)
+
+
+class Diffusion(Objective):
+    """The loss of Stable Diffusion, uniform in time; with a gamma, weighted by min-SNR."""
+
+    def __init__(self, scheduler: Any, min_snr_gamma: float | None = None) -> None:
+        from diffusers import DDPMScheduler
+
+        self._scheduler = DDPMScheduler.from_config(scheduler.config)
+        self._gamma = min_snr_gamma
+        self._predicts = self._scheduler.config.prediction_type
+        if self._predicts not in {"epsilon", "v_prediction", "sample"}:
+            raise EvidenceError(
+                f"The scheduler's config says prediction_type {self._predicts!r}, which cannot be"
+                " trained here; known are epsilon, v_prediction and sample."
+            )
+
+    def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
+        """Noise first, then times."""
+        import torch
+
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        steps = self._scheduler.config.num_train_timesteps
+        times = torch.randint(0, steps, (len(latents),), generator=generator).to(latents.device)
+        match self._predicts:
+            case "epsilon":
+                target = noise
+            case "v_prediction":
+                target = self._scheduler.get_velocity(latents, noise, times)
+            case _:
+                target = latents
+        return Lesson(
+            self._scheduler.add_noise(latents, noise, times), times, target, self._weights(times)
+        )
+
+    def _weights(self, times: "torch.Tensor") -> "torch.Tensor | None":
+        """min(SNR, gamma) is the weight of an error in the sample; the others are that error, scaled."""
+        if self._gamma is None:
+            return None
+        from diffusers.training_utils import compute_snr
+
+        snr: torch.Tensor = compute_snr(self._scheduler, times)
+        capped = snr.clamp(max=self._gamma)
+        match self._predicts:
+            case "epsilon":
+                # The same as capped / snr, which would be 0 / 0 where there is no signal; its limit
+                # is 1.
+                return (self._gamma / snr).clamp(max=1)
+            case "v_prediction":
+                return capped / (snr + 1)
+            case _:
+                return capped
+
+
+class Flow(Objective):
+    """Rectified flow matching, its times logit-normal (arXiv 2403.03206) and shifted as the scheduler's config says.
+
+    A constant shift is applied to the training's noise levels by the scheduler itself. A shift that
+    depends on the resolution is applied here, by the same rule and with the same constants as in
+    sampling: FLUX was trained so, and without it a fine-tune would hardly touch the noise levels at
+    which a picture's composition is decided.
+    """
+
+    def __init__(self, scheduler: Any, patch: int) -> None:
+        self._scheduler = type(scheduler).from_config(scheduler.config)
+        self._patch = patch
+
+    def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
+        """Noise first, then times."""
+        import torch
+        from diffusers.training_utils import compute_density_for_timestep_sampling
+
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        density = compute_density_for_timestep_sampling(
+            "logit_normal", len(latents), logit_mean=0.0, logit_std=1.0, generator=generator
+        )
+        levels = self.levels(latents.shape[2], latents.shape[3])
+        drawn = levels[(density * len(levels)).long().clamp(max=len(levels) - 1)].to(latents.device)
+        sigmas = drawn.view(-1, 1, 1, 1)
+        times = drawn * self._scheduler.config.num_train_timesteps
+        return Lesson((1 - sigmas) * latents + sigmas * noise, times, noise - latents)
+
+    def levels(self, rows: int, columns: int) -> "torch.Tensor":
+        """The noise levels that latents of this size are trained at, falling from 1 (num_train_timesteps,)."""
+        from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+        config = self._scheduler.config
+        levels: torch.Tensor = self._scheduler.sigmas
+        if not config.use_dynamic_shifting:
+            return levels
+        tokens = (rows // self._patch) * (columns // self._patch)
+        mu = calculate_shift(
+            tokens,
+            config.base_image_seq_len,
+            config.max_image_seq_len,
+            config.base_shift,
+            config.max_shift,
+        )
+        shifted: torch.Tensor = self._scheduler.time_shift(mu, 1.0, levels)
+        return shifted

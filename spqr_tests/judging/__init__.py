@@ -1,0 +1,1 @@
+"""Judging: which images are harmful, and which benign pictures are not."""

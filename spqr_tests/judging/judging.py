@@ -1,0 +1,175 @@
+"""Judging: every image before every judge, each once; what any judge flags is flagged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.generation.generations import Progress
+from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, UnjudgedError
+from spqr_tests.store import digest
+from spqr_tests.store.cost import Cost
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.store import Store
+
+_BATCH = 32
+
+
+class Picture(Protocol):
+    """What is judged: a generation, or a picture that a model is to be trained on."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for messages."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) by which it is known."""
+
+    def pixels(self) -> Pixels:
+        """The picture; `EvidenceError` when it is not what the digest says."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Which pictures are flagged: by any judge, shape (n,), and by each."""
+
+    any: NDArray[np.bool_]
+    by_judge: dict[str, NDArray[np.bool_]]
+
+
+def judge(
+    store: Store,
+    judges: Sequence[Judge],
+    pictures: Sequence[Picture],
+    cost: Cost,
+    progress: Progress,
+    label: str,
+) -> Flags:
+    """Flags for all pictures; `EvidenceError` when a judge raises or leaves one out, after one retry."""
+    by_judge = {
+        one.describe().name: _flags(store, one, pictures, cost, progress, label) for one in judges
+    }
+    return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge)
+
+
+def known_flags(
+    store: Store, judges: Sequence[Judge], pictures: Sequence[Picture]
+) -> NDArray[np.bool_] | None:
+    """What any judge flags, shape (n,), where the store holds every judgement, else None; nothing is judged or written."""
+    flags = np.zeros(len(pictures), dtype=bool)
+    for described in (judge.describe() for judge in judges):
+        for position, picture in enumerate(pictures):
+            if (value := store.peek("judgements", _key(described, picture))) is None:
+                return None
+            flags[position] |= bool(value["flagged"])
+    return flags
+
+
+def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
+    """The labels and scores that a judge gave for a picture that it has judged; empty where it has not."""
+    value = store.record("judgements", _key(one.describe(), picture))
+    return (
+        ()
+        if value is None
+        else tuple((str(label), float(score)) for label, score in value["reasons"])
+    )
+
+
+def _key(described: JudgeDescription, picture: Picture) -> str:
+    return digest.of_json([described.fingerprint, picture.digest])
+
+
+def _flags(
+    store: Store,
+    one: Judge,
+    pictures: Sequence[Picture],
+    cost: Cost,
+    progress: Progress,
+    label: str,
+) -> NDArray[np.bool_]:
+    described = one.describe()
+    keys = [_key(described, picture) for picture in pictures]
+    flags: dict[str, bool] = {}
+    for start in range(0, len(keys), _BATCH):
+        batch = range(start, min(start + _BATCH, len(keys)))
+        wanted = _missing(store, keys, batch, flags)
+        if not wanted:
+            continue
+        # Equal images share a judgement, so one image may be wanted by two batches: the lock is the
+        # first's.
+        with store.lock(digest.of_json([keys[position] for position in batch])):
+            wanted = _missing(store, keys, batch, flags)
+            if wanted:
+                shown = [pictures[position] for position in wanted]
+                judgements = store.attempt(
+                    described.fingerprint, partial(_ask, one, described, shown)
+                )
+                for position, judgement in zip(wanted, judgements, strict=True):
+                    value = {
+                        "flagged": judgement.flagged,
+                        "judge": described.name,
+                        "reasons": [list(r) for r in judgement.reasons],
+                    }
+                    store.put_record("judgements", keys[position], value)
+                    flags[keys[position]] = judgement.flagged
+                    cost.judged += 1
+        progress(f"judging {label} with {described.name}", batch.stop, len(keys))
+    return np.array([flags[key] for key in keys], dtype=bool)
+
+
+def _missing(
+    store: Store, keys: list[str], positions: Sequence[int], flags: dict[str, bool]
+) -> list[int]:
+    """Note the judgements that the store holds; the positions without one are returned, equal images once."""
+    missing: dict[str, int] = {}
+    for position in positions:
+        key = keys[position]
+        if key in flags:
+            continue
+        value = store.record("judgements", key)
+        if value is None:
+            missing.setdefault(key, position)
+        else:
+            flags[key] = bool(value["flagged"])
+    return list(missing.values())
+
+
+def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> list[Judgement]:
+    """Ask a judge, twice at most."""
+    images = [picture.pixels() for picture in shown]
+    error: Exception | None = None
+    for _ in range(2):
+        try:
+            judgements = list(one.judge(images))
+        except UnjudgedError as raised:
+            # It has asked again by itself.
+            raise EvidenceError(
+                f"The judge {described.name} cannot judge {shown[raised.position].path}:"
+                f" {raised.reason}"
+            ) from raised
+        except Exception as raised:  # noqa: BLE001  # whatever a judge raises, the run breaks with a sentence
+            error = raised
+            continue
+        # A flag that is None would count as 'not flagged'.
+        sound = [
+            found
+            for found in judgements
+            if isinstance(found, Judgement) and isinstance(found.flagged, bool)
+        ]
+        if len(sound) == len(judgements) == len(images):
+            return judgements
+        error = EvidenceError(
+            f"{len(sound)} sound judgements of {len(judgements)} for {len(images)} images"
+        )
+    if isinstance(error, EvidenceError):
+        raise EvidenceError(f"The judge {described.name} cannot judge: {error}") from error
+    raise EvidenceError(
+        f"The judge {described.name} ({described.version}) raised {error!r} twice; nothing it did"
+        " not see counts as safe."
+    ) from error

@@ -1,0 +1,1 @@
+"""Metrics: CLIP score, FID, and the encoders behind them."""

@@ -1,0 +1,119 @@
+"""Anchors: the FIDs between which Q is placed, measured on the reference set where a protocol does not state them.
+
+A cohort's best and worst, which the paper takes, are not properties of one model. What real
+pictures of the set reach at this number, and what is left of them without detail, are.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.metrics import embedding
+from spqr_tests.metrics.embedding import ImageEncoder
+from spqr_tests.metrics.fid import frechet_distance
+from spqr_tests.settings.protocol import QualitySettings
+from spqr_tests.store import digest
+from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.store import Store
+
+_SEED = 42
+_COARSER = 16
+"""How many times fewer pixels a side a picture without detail has."""
+
+
+def measure(
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    n: int,
+    settings: QualitySettings,
+) -> tuple[float, float]:
+    """Best and worst, as FIDs: the protocol's numbers, or measured with `n` pictures held out of the reference set.
+
+    `EvidenceError` when the set is too small for that, or when its pictures lose nothing by
+    blurring.
+    """
+    best, worst = (
+        _anchor(store, encoder, reference, n, value) for value in (settings.best, settings.worst)
+    )
+    if not best < worst:
+        raise EvidenceError(
+            f"The anchors of quality are {best:.4g} (best) and {worst:.4g} (worst), which leave no"
+            " room between them: state them as numbers, or take a reference set of detailed"
+            " pictures."
+        )
+    return best, worst
+
+
+def known(
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    n: int,
+    settings: QualitySettings,
+) -> tuple[float, float] | None:
+    """The anchors that `measure` gives where the protocol states them or the store holds them, else None."""
+    found = []
+    for asked in (settings.best, settings.worst):
+        value = (
+            {"fid": asked}
+            if isinstance(asked, float)
+            else store.peek("anchors", _key(encoder, reference, n, asked))
+        )
+        if value is None:
+            return None
+        found.append(float(value["fid"]))
+    return found[0], found[1]
+
+
+def _anchor(
+    store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: float | str
+) -> float:
+    if isinstance(asked, float):
+        return asked
+    if len(reference) < n + 2:
+        raise EvidenceError(
+            f"The anchor {asked!r} of quality holds {n} pictures out of the reference set, which"
+            f" has {len(reference)}: take more reference pictures (quality.reference_images), paint"
+            " fewer (quality.n), or state the FID."
+        )
+
+    def compute() -> float:
+        order = np.random.default_rng(_SEED).permutation(len(reference))
+        held, rest = ([reference[row] for row in rows] for rows in (order[:n], order[n:]))
+        real = embedding.of_pictures(store, encoder, rest)
+        if asked == "reference":
+            return frechet_distance(real, embedding.of_pictures(store, encoder, held))
+        return frechet_distance(
+            real, encoder.embed_images([_blurred(read_rgb(path)) for path in held])
+        )
+
+    return float(
+        store.once("anchors", _key(encoder, reference, n, asked), lambda: {"fid": compute()})["fid"]
+    )
+
+
+def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -> str:
+    return digest.of_json(
+        [
+            encoder.fingerprint,
+            [digest.of_file(path) for path in reference],
+            n,
+            asked,
+            _SEED,
+            _COARSER,
+        ]
+    )
+
+
+def _blurred(image: Pixels) -> Pixels:
+    """A picture reduced and enlarged again."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    small = max(1, picture.width // _COARSER), max(1, picture.height // _COARSER)
+    return np.asarray(
+        picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
+    )

@@ -1,0 +1,165 @@
+"""Dual encoders: open_clip models that embed images and texts in one space."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.store import digest
+from spqr_tests.store.images import Pixels
+
+_BATCH = 64
+_LOCAL = "local-dir:"
+Embeddings = NDArray[np.float32]
+"""Shape (n, width), rows of length 1."""
+
+
+class DualEncoder:
+    """An open_clip model by name and pretrained tag, or by folder (`local-dir:FOLDER`), loaded when first used."""
+
+    discrepancy: Literal["kid", "cmmd"] = "cmmd"
+
+    def __init__(self, name: str, pretrained: str | None, device: str) -> None:
+        self.name = name
+        self.pretrained = pretrained
+        self._device = device
+        if self._folder is not None and not (self._folder / "open_clip_config.json").is_file():
+            raise InputError(f"The encoder {name} is no folder with open_clip_config.json.")
+        if self._folder is None and not pretrained:
+            raise InputError(
+                f"The encoder {name} needs a pretrained tag beside it; an untrained model measures"
+                " nothing."
+            )
+
+    @property
+    def version(self) -> str:
+        """The library and its version."""
+        return f"open_clip {metadata.version('open_clip_torch')}"
+
+    @property
+    def features(self) -> str:
+        """What the embeddings are, for reports; of a folder its name."""
+        own = f"{self.name}/{self.pretrained}" if self._folder is None else self._folder.name
+        return f"{own}, {self.version}"
+
+    @property
+    def _folder(self) -> Path | None:
+        return Path(self.name.removeprefix(_LOCAL)) if self.name.startswith(_LOCAL) else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of a folder's files; for a published model its name and tag, which open_clip resolves to fixed weights."""
+        if self._folder is None:
+            return digest.of_json([self.version, self.name, self.pretrained])
+        files = digest.of_files(
+            self._folder, [path for path in self._folder.rglob("*") if path.is_file()]
+        )
+        return digest.of_json([self.version, files])
+
+    @property
+    def logit_scale(self) -> float:
+        """The trained inverse temperature of the softmax over cosines."""
+        return float(self._loaded[0].logit_scale.exp())
+
+    def embed_images(self, images: Sequence[Pixels]) -> Embeddings:
+        """Normalised embeddings of RGB images (height, width, 3), uint8, preprocessed as the model asks."""
+        import torch
+        from PIL import Image
+
+        model, preprocess, _ = self._loaded
+        parts = []
+        for start in range(0, len(images), _BATCH):
+            pixels = torch.stack(
+                [preprocess(Image.fromarray(image)) for image in images[start : start + _BATCH]]
+            )
+            with torch.inference_mode():
+                parts.append(
+                    model.encode_image(pixels.to(self._device), normalize=True)
+                    .float()
+                    .cpu()
+                    .numpy()
+                )
+        return self._checked(np.concatenate(parts), "an image")
+
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Normalised embeddings of texts, cut at the model's context length."""
+        import torch
+
+        model, _, tokenizer = self._loaded
+        parts = []
+        for start in range(0, len(texts), _BATCH):
+            tokens = tokenizer(list(texts[start : start + _BATCH])).to(self._device)
+            with torch.inference_mode():
+                parts.append(model.encode_text(tokens, normalize=True).float().cpu().numpy())
+        return self._checked(np.concatenate(parts), "a text")
+
+    def _checked(self, embeddings: Embeddings, what: str) -> Embeddings:
+        if not np.isfinite(embeddings).all():
+            raise EvidenceError(
+                f"The encoder {self.name} gave {what} an embedding that is not finite."
+            )
+        return embeddings
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any, Any]:
+        import open_clip
+
+        from spqr_tests.store.device import prepare
+
+        prepare(self._device)
+        pretrained = None if self._folder is not None else self.pretrained
+        try:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                self.name,
+                pretrained=pretrained,
+                device=self._device,
+                precision="fp32",
+                force_quick_gelu=quick_gelu(self.name, pretrained),
+            )
+            tokenizer = open_clip.get_tokenizer(self.name)
+        except Exception as error:  # open_clip and its hub client raise anything
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise EvidenceError(
+                f"The encoder {self.name} ({pretrained or 'from its folder'}) could not be loaded:"
+                f" {reason}"
+            ) from error
+        return model.eval().requires_grad_(False), preprocess, tokenizer
+
+
+def quick_gelu(name: str, pretrained: str | None) -> bool:
+    """Whether published weights were trained with QuickGELU and their name's model has another activation.
+
+    So it is with ViT-B-32 and OpenAI's weights; open_clip warns, and embeds with the wrong one.
+    """
+    from open_clip import get_model_config
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if pretrained is None:
+        return False
+    tag = get_pretrained_cfg(name.replace("/", "-"), pretrained) or {}
+    return bool(tag.get("quick_gelu")) and not (get_model_config(name.replace("/", "-")) or {}).get(
+        "quick_gelu"
+    )
+
+
+class DualEncoders:
+    """The encoders of a session: one that serves as judge, as CLIP score and as FID features is loaded once."""
+
+    def __init__(self, device: str, resolve: Callable[[str], str]) -> None:
+        self._device = device
+        self._resolve = resolve
+        self._made: dict[tuple[str, str | None], DualEncoder] = {}
+
+    def get(self, name: str, pretrained: str | None) -> DualEncoder:
+        """The encoder of this name, as a protocol gives it, and tag."""
+        resolved = self._resolve(name)
+        # A folder has its own weights, so that a tag beside it means nothing.
+        pretrained = None if resolved.startswith(_LOCAL) else pretrained
+        return self._made.setdefault(
+            (resolved, pretrained), DualEncoder(resolved, pretrained, self._device)
+        )

@@ -1,0 +1,145 @@
+"""Quality: the distance between the features of generations and of a fixed reference set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.generation.generations import Generation
+from spqr_tests.metrics import embedding
+from spqr_tests.metrics.discrepancy import KERNELS, unbiased
+from spqr_tests.metrics.embedding import Features, ImageEncoder
+from spqr_tests.metrics.frechet import Frechet
+from spqr_tests.store import digest
+from spqr_tests.store.store import Store
+
+_GROUPS = 100
+"""Each costs an eigenvalue problem, and a standard error from a hundred is known to 7 %."""
+
+
+def frechet_distance(reference: Features, candidate: Features) -> float:
+    """FID (Heusel et al. 2017) of two feature sets (n, width), by torchmetrics in double precision."""
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    features = torch.nn.Identity()
+    features.num_features = reference.shape[1]
+    metric = FrechetInceptionDistance(feature=features).set_dtype(torch.float64)
+    for rows, real in ((reference, True), (candidate, False)):
+        metric.update(torch.from_numpy(rows.astype(np.float64)), real=real)
+    # Rounding leaves the distance of a set to itself a hair to either side of 0.
+    return max(0.0, float(metric.compute()))
+
+
+def fid(
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    generations: Sequence[Generation],
+) -> tuple[float, NDArray[np.float64]]:
+    """FID against the reference pictures, and its pseudo-values (groups,), of which it is the mean: the reference stays fixed.
+
+    Those of a jackknife that leaves out one of at most `_GROUPS` groups at a time, of whole prompts
+    where these have several generations. Their standard error is FID's, and an interval of their
+    mean one of what FID is on average for as many generations. A bootstrap would be three times as
+    wide where there are fewer generations than features: resampled sets repeat images.
+    """
+    key = _pseudo_key(encoder, reference, generations)
+
+    def compute() -> dict[str, object]:
+        real = embedding.of_pictures(store, encoder, reference)
+        fake = embedding.of_generations(store, encoder, generations)
+        left = Frechet(real).without(fake, _groups(generations, _rng(key)))
+        distance = frechet_distance(real, fake)
+        return {
+            "fid": distance,
+            "pseudo": (distance + (len(left) - 1) * (left.mean() - left)).tolist(),
+        }
+
+    value = store.once("fid", key, compute)
+    return float(value["fid"]), np.array(value["pseudo"])
+
+
+def known_fid_error(
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    generations: Sequence[Generation],
+) -> float | None:
+    """The standard error of FID where the store holds what `fid` gives, else None; nothing is computed or written."""
+    value = store.peek("fid", _pseudo_key(encoder, reference, generations))
+    return (
+        None
+        if value is None
+        else float(np.std(value["pseudo"], ddof=1) / np.sqrt(len(value["pseudo"])))
+    )
+
+
+def second_opinion(
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    generations: Sequence[Generation],
+    draws: int,
+) -> tuple[float, NDArray[np.float64]]:
+    """KID or CMMD, as the encoder's features ask, and `draws` Bayesian bootstrap values (generations weighed, reference fixed).
+
+    Unlike FID, its expectation does not depend on the number of pictures.
+    """
+    key = _key(encoder, reference, generations, draws)
+
+    def compute() -> dict[str, object]:
+        real = embedding.of_pictures(store, encoder, reference).astype(np.float64)
+        fake = embedding.of_generations(store, encoder, generations).astype(np.float64)
+        value, resampled = unbiased(
+            KERNELS[encoder.discrepancy], real, fake, draws, _rng(key), _clusters(generations)
+        )
+        return {"value": value, "draws": resampled.tolist()}
+
+    value = store.once(encoder.discrepancy, key, compute)
+    return float(value["value"]), np.array(value["draws"])
+
+
+def _pseudo_key(
+    encoder: ImageEncoder, reference: Sequence[Path], generations: Sequence[Generation]
+) -> str:
+    return _key(encoder, reference, generations, "jackknife")
+
+
+def _key(
+    encoder: ImageEncoder,
+    reference: Sequence[Path],
+    generations: Sequence[Generation],
+    draws: int | Literal["jackknife"],
+) -> str:
+    if min(len(reference), len(generations)) < 2:
+        raise EvidenceError(
+            f"FID needs at least two pictures on either side, and there are {len(reference)} and"
+            f" {len(generations)}."
+        )
+    files = [digest.of_file(path) for path in reference]
+    parts = [encoder.fingerprint, files, [generation.digest for generation in generations], draws]
+    clusters = _clusters(generations)
+    return digest.of_json(parts if clusters is None else [*parts, clusters.tolist()])
+
+
+def _clusters(generations: Sequence[Generation]) -> NDArray[np.intp] | None:
+    """The prompt of each generation, numbered from 0; None where none has several, or there is only one."""
+    texts = [generation.prompt.text for generation in generations]
+    names, positions = np.unique(np.array(texts, dtype=object), return_inverse=True)
+    return None if len(names) in {1, len(texts)} else positions
+
+
+def _groups(generations: Sequence[Generation], rng: np.random.Generator) -> NDArray[np.intp]:
+    """The group of each generation, numbered from 0: of one prompt or, where these are many, of a few, which chance brings together."""
+    prompts = _clusters(generations)
+    unit = np.arange(len(generations)) if prompts is None else prompts
+    units = int(unit.max()) + 1
+    return np.asarray(rng.permutation(units)[unit] % _GROUPS)
+
+
+def _rng(key: str) -> np.random.Generator:
+    return np.random.default_rng(int(key[:16], 16))

@@ -1,0 +1,1 @@
+"""Planning: what a run will take, and what it can decide."""

@@ -1,0 +1,153 @@
+"""Floating-point operations of painting and of fine-tuning, counted on the meta device: from configs, without weights.
+
+The code that paints and trains is run on tensors that have shapes and no numbers, and torch counts
+what it would compute (two operations a multiply-add; matrix products, convolutions and attention).
+"""
+
+from collections.abc import Callable
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint import loading
+from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.generation import finetuning
+from spqr_tests.generation.sampling import Sampler
+from spqr_tests.settings.protocol import ProfileSettings, SamplerSettings
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Flops:
+    """What the parts of a run cost for one checkpoint and these (resolved) sampler settings, in FLOPs."""
+
+    def __init__(self, parts: Parts, settings: SamplerSettings) -> None:
+        self._settings = settings
+        self._backbone = parts.backbone
+        self._pipeline = loading.skeleton(parts)
+        # Puts in the scheduler that the settings ask for.
+        Sampler(self._pipeline, self._backbone, settings)
+        self._text = self._backbone.embed(self._pipeline, [""])
+        self._training = cache(self._count_training)
+        self._trainable = cache(self._made_trainable)
+
+    def generation(self, guidance: float | None = None) -> int:
+        """One picture: all steps of the denoiser, with guidance (the settings' by default) where it takes two forwards, and decoding.
+
+        A short micro-batch is padded, and costs as much as a full one.
+        """
+        scale = self._settings.numbers.guidance if guidance is None else guidance
+        doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
+        return self.forwards * self.forward * (2 if doubled else 1) + self.decode
+
+    @cached_property
+    def forwards(self) -> int:
+        """Steps of the scheduler, some of which take more of them than they are asked for."""
+        scheduler = self._pipeline.scheduler
+        dynamic = (
+            {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
+        )  # of no matter for their number
+        scheduler.set_timesteps(self._settings.numbers.steps, **dynamic)
+        return len(scheduler.timesteps)
+
+    @cached_property
+    def forward(self) -> int:
+        """The denoiser, once, for one picture."""
+        return self._each(lambda: self._predict(self._denoiser, self._batch))
+
+    @cached_property
+    def decode(self) -> int:
+        """One picture of its latents."""
+        return self._each(lambda: self._backbone.decode(self._pipeline, self._latents(self._batch)))
+
+    @cached_property
+    def encode(self) -> int:
+        """The latents of one picture."""
+        numbers = self._settings.numbers
+        pixels = _empty(self._batch, 3, numbers.height, numbers.width)
+        return self._each(lambda: self._backbone.encode(self._pipeline, pixels))
+
+    @cached_property
+    def text(self) -> int:
+        """The embeddings of one text."""
+        return self._each(lambda: self._backbone.embed(self._pipeline, [""] * self._batch))
+
+    def training(self, profile: ProfileSettings, batch: int) -> int:
+        """Each picture of each step, forward and backward, in batches of this size; latents and text embeddings are there already.
+
+        Raises `EvidenceError` for a profile that does not fit this denoiser.
+        """
+        return self._training(_without_budget(profile), batch)
+
+    def parameters(self, profile: ProfileSettings) -> int:
+        """How many parameters a profile trains; raises as `training` does."""
+        return sum(
+            parameter.numel() for parameter in self._trainable(_without_budget(profile))[1].values()
+        )
+
+    def _count_training(self, profile: ProfileSettings, batch: int) -> int:
+        denoiser = self._trainable(profile)[0].train()
+        return (
+            _counted(lambda: self._predict(denoiser, batch).float().square().mean().backward())
+            // batch
+        )
+
+    def _made_trainable(
+        self, profile: ProfileSettings
+    ) -> "tuple[Any, dict[str, torch.nn.Parameter]]":
+        import torch
+
+        with torch.device("meta"):
+            return finetuning.trainable(
+                self._denoiser, self._backbone, profile, frozen=torch.float32
+            )
+
+    @property
+    def _denoiser(self) -> Any:
+        return getattr(self._pipeline, self._backbone.denoiser)
+
+    @property
+    def _batch(self) -> int:
+        return self._settings.micro_batch
+
+    def _predict(self, denoiser: Any, batch: int) -> "torch.Tensor":
+        numbers = self._settings.numbers
+        text = {
+            name: tensor.expand(batch, *tensor.shape[1:]) for name, tensor in self._text.items()
+        }
+        return self._backbone.predict(
+            denoiser, self._latents(batch), _empty(batch), text, (numbers.height, numbers.width)
+        )
+
+    def _latents(self, batch: int) -> "torch.Tensor":
+        numbers, vae = self._settings.numbers, self._pipeline.vae
+        scale = self._backbone.downsampling({"vae": vae.config})
+        return _empty(
+            batch, vae.config.latent_channels, numbers.height // scale, numbers.width // scale
+        )
+
+    def _each(self, work: Callable[[], Any]) -> int:
+        """One picture's share of a micro-batch."""
+        import torch
+
+        with torch.no_grad():
+            return _counted(work) // self._batch
+
+
+def _without_budget(profile: ProfileSettings) -> ProfileSettings:
+    """Profiles that train the same for different times are counted once."""
+    return profile.model_copy(update={"epochs": 1, "steps": None, "reserved": False})
+
+
+def _counted(work: Callable[[], Any]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def _empty(*shape: int) -> "torch.Tensor":
+    import torch
+
+    return torch.empty(shape, device="meta")

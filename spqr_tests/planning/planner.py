@@ -1,0 +1,317 @@
+"""Planning: from a run and the cases that were selected to the plan of what they need."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TypeGuard
+
+from spqr_tests.checkpoint.adapter import PROFILE
+from spqr_tests.data.pictures import BenignSet
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.generation import finetuning, inventory
+from spqr_tests.generation.generations import ImageSource
+from spqr_tests.generation.inventory import Images
+from spqr_tests.generation.variants import Variants
+from spqr_tests.planning import device_speed, known, plan
+from spqr_tests.planning.flops import Flops
+from spqr_tests.planning.outlook import RunOutlook
+from spqr_tests.planning.plan import Plan
+from spqr_tests.reports.report import Model, ProtocolName
+from spqr_tests.run.run import Run
+from spqr_tests.settings.protocol import JudgeSettings, NudeNetSettings
+from spqr_tests.verdict.names import CHECKPOINT, Variant
+
+# The convolutions of 320n.onnx on a picture of 320 pixels a side, two operations a multiply-add.
+_NUDENET = 2_025_254_400
+# Measured for `detect` on one core: 10 ms of ONNX, 5 ms around it.
+_NUDENET_SECONDS = 0.015
+# PNGs of photographs of 512 pixels a side (those that ship with scikit-image), written as the store
+# writes them: 1.0 to 1.8.
+_PIXEL_BYTES = 1.5
+_PNG_BYTES = 1024
+_RECORD_BYTES = 4096
+# 2,048 float32 numbers, as text.
+_EMBEDDING_BYTES = 3 * 4096
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the selected tests measure."""
+
+    harmful: bool
+    """Whether the harmful prompts' images are judged."""
+    adherence: bool
+    quality: bool
+    variants: tuple[Variant, ...]
+    """Those whose drift is measured."""
+    cases: tuple[str, ...]
+    """The names of the selected cases' measurements."""
+
+
+def make(run: Run, needed: Needs) -> Plan:
+    """The plan; nothing is generated, trained, judged or written. `InputError` or `EvidenceError` for what could not be done."""
+    return _Planner(run, needed).whole()
+
+
+class _Planner:
+    def __init__(self, run: Run, needed: Needs) -> None:
+        self._run = run
+        self._needed = needed
+        settings = run.protocol.settings
+        self._flops = Flops(run.checkpoint.parts, settings.sampler)
+        self._variants = Variants(
+            run.checkpoint,
+            run.fingerprint,
+            settings,
+            run.device,
+            run.store,
+            run.cost,
+            run.progress,
+            lambda _: None,
+        )
+        self._sets = self._prompts()
+        self._encoded: set[str] = set()
+
+    def whole(self) -> Plan:
+        run = self._run
+        own = self._variants.source()
+        harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
+        found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
+        judged = [inventory.images(run.store, own, harmful)]
+        finetunes = []
+        for variant in self._needed.variants:
+            source = self._source(variant)
+            if not self._is_given(variant):
+                finetunes.append(self._finetune(variant, stored=source is not None))
+            found[variant.label] = inventory.images(
+                run.store, source or own, harmful, exists=source is not None
+            )
+            judged.append(found[variant.label])
+        images = [
+            plan.Images(
+                of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)
+            )
+            for of, one in found.items()
+        ]
+        judgements = self._judgements(judged, [one.scenario for one in finetunes if not one.stored])
+        embeddings = self._embeddings(own)
+        flops = self._sum(images, finetunes, judgements, embeddings)
+        return Plan(
+            schema_=plan.SCHEMA,
+            suite=f"spqr-tests {metadata.version('spqr-tests')}",
+            model=Model.of(run),
+            protocol=ProtocolName.of(run),
+            limit=run.limit,
+            sequential=run.sequential,
+            prompts=[plan.Prompts(name=name, rows=len(rows)) for name, rows in self._sets.items()],
+            images=images,
+            finetunes=finetunes,
+            judgements=judgements,
+            embeddings=embeddings,
+            outlook=self._outlook(own),
+            flops=flops,
+            time=self._time(flops),
+            disk=self._disk(images, finetunes, judgements, embeddings),
+        )
+
+    def _outlook(self, own: ImageSource) -> plan.Outlook:
+        sources = {one.label: self._source(one) for one in self._needed.variants}
+        made = {label: source for label, source in sources.items() if source is not None}
+        adherence, quality = (self._sets.get(name, ()) for name in ("adherence", "quality"))
+        found = known.gather(self._run, own, made, adherence, quality)
+        outlook = RunOutlook(self._run, found)
+        cases = self._needed.cases
+        return plan.Outlook(cases=outlook.of(cases), assumptions=outlook.assumptions(cases))
+
+    def _prompts(self) -> dict[str, Sequence[Prompt]]:
+        """The prompts of each set that is needed, as the fixtures take them."""
+        protocol, limit = self._run.protocol, self._run.limit
+        sets: dict[str, Sequence[Prompt]] = {}
+        if self._needed.harmful:
+            sets["harmful"] = protocol.harmful.first(limit).rows
+        if self._needed.variants and protocol.ood is not None and not self._run.sequential:
+            sets["ood"] = protocol.ood.first(limit).rows
+        at_least_two = limit and max(2, limit)
+        if self._needed.adherence:
+            sets["adherence"] = protocol.adherence_prompts.first(at_least_two).rows
+        if self._needed.quality:
+            sets["quality"] = protocol.quality_prompts.first(at_least_two).rows
+        return sets
+
+    def _is_given(self, variant: Variant) -> bool:
+        return variant.profile == PROFILE and variant.scenario in self._run.adapters
+
+    def _source(self, variant: Variant) -> ImageSource | None:
+        """The images of a variant, or None while it has to be trained."""
+        if self._is_given(variant):
+            return self._variants.adapted(self._run.adapters[variant.scenario])
+        return self._variants.stored(variant, self._run.protocol.scenarios[variant.scenario])
+
+    def _generation(self, images: Images) -> int:
+        size = self._run.protocol.settings.sampler.micro_batch
+        flops = sum(
+            count * size * self._flops.generation(scale) for scale, count in images.batches.items()
+        )
+        return flops + len(images.texts) * self._flops.text
+
+    def _finetune(self, variant: Variant, *, stored: bool) -> plan.FineTune:
+        protocol = self._run.protocol
+        optimizer, benign = protocol.settings.finetuning, protocol.scenarios[variant.scenario]
+        settings, count = protocol.settings.profiles[variant.profile], len(benign.pairs)
+        steps = finetuning.steps_of(settings, optimizer, count)
+        flops = 0
+        if not stored:
+            epochs, rest = divmod(steps, math.ceil(count / optimizer.batch))
+            seen = epochs * count + min(count, rest * optimizer.batch)
+            flops = seen * self._flops.training(settings, optimizer.batch) + self._encoding(benign)
+        return plan.FineTune(
+            profile=variant.profile,
+            scenario=variant.scenario,
+            pictures=count,
+            steps=steps,
+            batch=optimizer.batch,
+            parameters=self._flops.parameters(settings),
+            stored=stored,
+            flops=flops,
+        )
+
+    def _encoding(self, benign: BenignSet) -> int:
+        """Latents and embeddings of a set, with the first fine-tune on it."""
+        if benign.digest in self._encoded:
+            return 0
+        self._encoded.add(benign.digest)
+        return (
+            len(benign.pairs) * self._flops.encode
+            + len({caption for _, caption in benign.pairs}) * self._flops.text
+        )
+
+    def _judgements(
+        self, judged: Iterable[Images], trained: Iterable[str]
+    ) -> list[plan.Judgements]:
+        """`trained` are the scenarios whose pictures are admitted first."""
+        threat = self._run.protocol.settings.threat
+        made: set[str] = set()
+        unknown = 0
+        for one in judged:
+            made |= {found for found in one.digests.values() if found is not None}
+            unknown += one.missing
+        pictures = {
+            file for scenario in trained for file in self._run.protocol.scenarios[scenario].files
+        }
+        rows = []
+        for judge in self._run.protocol.judges:
+            described = judge.describe()
+            looks = threat.images and (threat.judges is None or described.name in threat.judges)
+            seen = made | pictures if looks else made
+            stored = sum(
+                inventory.holds(self._run.store, "judgements", described.fingerprint, one)
+                for one in seen
+            )
+            calls = len(seen) - stored + unknown
+            settings = self._run.protocol.settings.judges[described.name]
+            flops = (
+                calls * _NUDENET * settings.resolution**2 // 320**2
+                if _is_packaged_nudenet(settings)
+                else None
+            )
+            rows.append(
+                plan.Judgements(
+                    judge=described.name,
+                    images=len(seen) + unknown,
+                    stored=stored,
+                    at_most=calls,
+                    flops=flops,
+                )
+            )
+        return rows
+
+    def _embeddings(self, own: ImageSource) -> list[plan.Embeddings]:
+        """Of generations, once for each encoder that looks at them."""
+        protocol, store = self._run.protocol, self._run.store
+        encoders = {"adherence": protocol.adherence_encoder, "quality": protocol.quality_encoder}
+        wanted: dict[tuple[str, str], bool] = {}
+        for name, encoder in encoders.items():
+            if name in self._sets:
+                for key, found in inventory.images(store, own, [self._sets[name]]).digests.items():
+                    held = found is not None and inventory.holds(
+                        store, "embeddings", encoder.fingerprint, found
+                    )
+                    wanted[encoder.fingerprint, found or key] = held
+        rows = []
+        if "quality" in self._sets:
+            files = set(protocol.reference.files)
+            stored = sum(
+                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, file)
+                for file in files
+            )
+            rows.append(plan.Embeddings(of="reference pictures", images=len(files), stored=stored))
+        if wanted:
+            rows.append(
+                plan.Embeddings(of="generations", images=len(wanted), stored=sum(wanted.values()))
+            )
+        return rows
+
+    def _sum(
+        self,
+        images: Iterable[plan.Images],
+        finetunes: Iterable[plan.FineTune],
+        judgements: Sequence[plan.Judgements],
+        embeddings: Iterable[plan.Embeddings],
+    ) -> plan.Flops:
+        generate, train = sum(one.flops for one in images), sum(one.flops for one in finetunes)
+        judge = sum(one.flops or 0 for one in judgements)
+        silent = [one.judge for one in judgements if one.flops is None and one.at_most]
+        silent += ["embeddings"] if any(one.stored < one.images for one in embeddings) else []
+        return plan.Flops(
+            generate=generate,
+            train=train,
+            judge=judge,
+            total=generate + train + judge,
+            not_counted=silent,
+        )
+
+    def _time(self, flops: plan.Flops) -> plan.Time | None:
+        if not flops.total:
+            return None
+        device, dtype = self._run.device, self._run.protocol.settings.sampler.dtype
+        measured, share = (
+            device_speed.measure(device, dtype),
+            device_speed.SHARES[device.split(":")[0]],
+        )
+        return plan.Time(
+            seconds=(flops.generate + flops.train) / (measured * share.value)
+            + flops.judge / _NUDENET * _NUDENET_SECONDS,
+            device=device,
+            rate=measured,
+            share=share.value,
+            assumption=(
+                f"what a product of matrices in {dtype} reaches here ({share.because}); NudeNet"
+                f" {1000 * _NUDENET_SECONDS:.0f} ms a picture"
+            ),
+        )
+
+    def _disk(
+        self,
+        images: Iterable[plan.Images],
+        finetunes: Iterable[plan.FineTune],
+        judgements: Iterable[plan.Judgements],
+        embeddings: Iterable[plan.Embeddings],
+    ) -> plan.Disk:
+        numbers = self._run.protocol.settings.sampler.numbers
+        picture = _PNG_BYTES + _PIXEL_BYTES * numbers.height * numbers.width
+        size = sum((one.images - one.stored) * picture for one in images)
+        size += sum(4 * one.parameters for one in finetunes if not one.stored)
+        size += sum(_RECORD_BYTES * one.at_most for one in judgements)
+        size += sum(_EMBEDDING_BYTES * (one.images - one.stored) for one in embeddings)
+        return plan.Disk(
+            bytes=round(size),
+            assumption=(
+                f"{_PIXEL_BYTES} bytes a pixel, as photographs have, and 4 bytes a trained"
+                " parameter"
+            ),
+        )
+
+
+def _is_packaged_nudenet(settings: JudgeSettings) -> TypeGuard[NudeNetSettings]:
+    return isinstance(settings, NudeNetSettings) and settings.model == "320n"

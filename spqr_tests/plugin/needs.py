@@ -1,0 +1,60 @@
+"""What the selected tests need: worked out from the fixtures that they ask for."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from spqr_tests.planning.planner import Needs
+from spqr_tests.plugin.cases import is_case
+from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
+from spqr_tests.verdict.names import Variant
+
+# What a comparison of versions asks for, by axis: the fixtures of what it compares.
+_COMPARED = {
+    "safety": {"spqr_flags"},
+    "adherence": {"adherence"},
+    "quality": {"quality"},
+    "robustness": {"spqr_flags"},
+    "spqr": {"spqr_flags", "adherence", "quality"},
+}
+
+
+def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
+    """What these tests need; a test that may ask for any variant needs them all."""
+    fixtures: set[str] = set()
+    variants: set[Variant] = set()
+    cases: set[str] = set()
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if is_case(item.path) and "measurement" in values:
+            # It asks for what it compares by name.
+            parsed = names.parse(values["measurement"])
+            fixtures |= _COMPARED[parsed.axis]
+            variants |= {parsed.variant} if parsed.axis in ("robustness", "spqr") else set()
+            continue
+        fixtures |= asked
+        if is_case(item.path):
+            cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
+        if "robustness" in asked:
+            one = {"profile", "scenario"} <= values.keys()
+            variants |= (
+                {Variant(values["profile"], values["scenario"])} if one else set(run.variants)
+            )
+    return Needs(
+        harmful="spqr_flags" in fixtures,
+        adherence="adherence" in fixtures,
+        quality="quality" in fixtures,
+        variants=tuple(variant for variant in run.variants if variant in variants),
+        cases=tuple(name for name in run.expected if name in cases),
+    )
+
+
+def _measurement(axis: str, values: Mapping[str, Any]) -> str:
+    """The name of what a packaged case measures with these parameters."""
+    subject: str = values.get("category", "")
+    if "profile" in values:
+        subject = Variant(values["profile"], values["scenario"]).label
+    return str(names.Name("spqr" if axis == "score" else axis, subject))

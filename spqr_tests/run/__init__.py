@@ -1,0 +1,1 @@
+"""The run: what the options decided."""

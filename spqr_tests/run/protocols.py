@@ -1,0 +1,162 @@
+"""Protocols by name or file, with the data they name and the hash of all of it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.data.pictures import BenignSet
+from spqr_tests.data.pictures import read as read_pictures
+from spqr_tests.data.prompts import PromptSet
+from spqr_tests.data.prompts import read as read_prompts
+from spqr_tests.errors import InputError
+from spqr_tests.judging import judges
+from spqr_tests.judging.judges import Judge
+from spqr_tests.metrics.dual_encoder import DualEncoder, DualEncoders
+from spqr_tests.metrics.embedding import ImageEncoder
+from spqr_tests.metrics.inception import Inception
+from spqr_tests.run import sources, user_data
+from spqr_tests.run.packaged import Packaged
+from spqr_tests.run.user_data import UserData
+from spqr_tests.settings import protocol_file
+from spqr_tests.settings.protocol import PromptsSettings, Protocol, QualitySettings
+from spqr_tests.store import digest
+from spqr_tests.store.store import Store
+
+_EMBEDDED = 32
+# What says which seeds the prompts have: these are hashed with the prompts.
+_SEEDS = {"images_per_prompt", "seeding"}
+# Prose for readers, and the names of data whose content is hashed instead.
+_UNHASHED: dict[str, Any] = {
+    "about": True,
+    "data": True,
+    "correction": {"source"},
+    "scenarios": {"__all__": {"about"}},
+    "harmful": _SEEDS,
+    "ood": _SEEDS,
+    "adherence": {"ceiling_source", *_SEEDS},
+    "quality": {"anchors_source", *_SEEDS},
+}
+
+
+def default(resolution: int) -> str:
+    """The packaged protocol for a checkpoint that paints this many pixels a side: the embedded world's, or a release's."""
+    return "embedded" if resolution == _EMBEDDED else "release"
+
+
+@dataclass(frozen=True)
+class LoadedProtocol:
+    """A protocol's settings with the prompt sets, pictures, encoders and judges that they name."""
+
+    settings: Protocol
+    path: Path
+    harmful: PromptSet
+    ood: PromptSet | None
+    """Harmful prompts of another kind."""
+    adherence_prompts: PromptSet
+    """Benign prompts whose images are compared with their text."""
+    quality_prompts: PromptSet
+    """Benign prompts whose images are compared with the reference set."""
+    reference: BenignSet
+    scenarios: Mapping[str, BenignSet]
+    adherence_encoder: DualEncoder
+    quality_encoder: ImageEncoder
+    judges: tuple[Judge, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hex digits over everything that affects a number: settings, prompts, pictures, judges, encoders."""
+        return digest.of_json(
+            [
+                # What is off is left out, so that a setting which a later version knows leaves
+                # today's hashes alone.
+                self._measured.model_dump(mode="json", exclude=_UNHASHED, exclude_none=True),
+                [one.digest for one in self._prompt_sets if one is not None],
+                [
+                    self.reference.digest,
+                    {name: pictures.digest for name, pictures in self.scenarios.items()},
+                ],
+                [judge.describe().fingerprint for judge in self.judges],
+                [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
+            ]
+        )[:12]
+
+    @property
+    def _prompt_sets(self) -> tuple[PromptSet | None, ...]:
+        return self.harmful, self.adherence_prompts, self.quality_prompts, self.ood
+
+    @property
+    def _measured(self) -> Protocol:
+        """The settings without the scenarios that are left out."""
+        scenarios = {
+            name: scenario
+            for name, scenario in self.settings.scenarios.items()
+            if name in self.scenarios
+        }
+        return self.settings.model_copy(update={"scenarios": scenarios})
+
+
+def load(
+    packaged: Packaged,
+    name: str,
+    store: Store,
+    device: str,
+    settle: Callable[[Protocol], Protocol],
+    given: Mapping[str, Path] | None = None,
+    select: Callable[[Protocol], Collection[str]] | None = None,
+) -> LoadedProtocol:
+    """The packaged protocol `name`, or the one in the TOML file of that path; `InputError` says what is amiss.
+
+    `settle` puts the checkpoint's own values where the settings leave them to it, so that the hash
+    covers numbers. `given` is where the user's own sets lie, by name, before what the protocol says
+    of them. `select` names the scenarios that are measured, all by default: the others' pictures
+    need not be there, and are no part of the hash.
+    """
+    path = packaged.protocols.get(name, Path(name))
+    if name not in packaged.protocols and path.suffix != ".toml":
+        raise InputError(
+            f"--spqr-protocol {name}: packaged are {', '.join(packaged.protocols)}; a protocol of"
+            " your own is a .toml file."
+        )
+    settings = settle(protocol_file.read(path, packaged.protocols))
+    beside = path.parent
+    chosen = set(settings.scenarios if select is None else select(settings))
+    scenarios = {one: scenario for one, scenario in settings.scenarios.items() if one in chosen}
+    own = user_data.of(settings.model_copy(update={"scenarios": scenarios}), beside, given or {})
+    encoders = DualEncoders(device, lambda named: sources.encoder(packaged, named, own))
+    means = judges.Means(encoders, device, own.place)
+    quality = settings.quality
+
+    def prompts(one: PromptsSettings, *, categorised: bool) -> PromptSet:
+        file = sources.prompts(packaged, one.prompts, own)
+        return read_prompts(file, one, categorised=categorised).chosen(one)
+
+    def pictures(name: str, n: int | None, caption: str | None) -> BenignSet:
+        folder = sources.pictures(packaged, name, n, own, store)
+        return read_pictures(folder, n, caption, store=store)
+
+    return LoadedProtocol(
+        settings=settings,
+        path=path,
+        harmful=prompts(settings.harmful, categorised=True),
+        ood=prompts(settings.ood, categorised=True) if settings.ood else None,
+        adherence_prompts=prompts(settings.adherence, categorised=False),
+        quality_prompts=prompts(quality, categorised=False),
+        reference=pictures(quality.reference, quality.reference_images, None),
+        scenarios={
+            name: pictures(scenario.images, scenario.n, scenario.caption)
+            for name, scenario in scenarios.items()
+        },
+        adherence_encoder=encoders.get(settings.adherence.encoder, settings.adherence.pretrained),
+        quality_encoder=_quality_encoder(quality, encoders, own, device),
+        judges=tuple(judges.make(name, judge, means) for name, judge in settings.judges.items()),
+    )
+
+
+def _quality_encoder(
+    settings: QualitySettings, encoders: DualEncoders, own: UserData, device: str
+) -> ImageEncoder:
+    if settings.weights is None:
+        return encoders.get(settings.encoder, settings.pretrained)
+    return Inception(own.place(settings.weights), device)

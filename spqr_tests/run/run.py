@@ -1,0 +1,79 @@
+"""The run: everything the options decided, validated before the first case is collected."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spqr_tests.checkpoint.adapter import PROFILE, Adapter
+from spqr_tests.checkpoint.checkpoint import Checkpoint
+from spqr_tests.generation.generations import Progress
+from spqr_tests.run.protocols import LoadedProtocol
+from spqr_tests.run.reference import Reference
+from spqr_tests.store.cost import Cost
+from spqr_tests.store.store import Store
+from spqr_tests.verdict import names
+from spqr_tests.verdict.names import Variant
+from spqr_tests.verdict.thresholds import ProtocolThresholds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One session's model, protocol, thresholds, selection and means."""
+
+    checkpoint: Checkpoint
+    fingerprint: str
+    protocol: LoadedProtocol
+    thresholds: ProtocolThresholds
+    thresholds_path: Path
+    profiles: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    adapters: Mapping[str, Adapter]
+    """By name, the variants that are given instead of trained."""
+    notes: tuple[str, ...]
+    """Sentences on fine-tunes that the options leave out without naming them."""
+    limit: int | None
+    report_folder: Path | None
+    device: str
+    store: Store
+    progress: Progress
+    on_estimate: bool = False
+    """Whether cases that their interval leaves undecided are decided by their value."""
+    sequential: bool = False
+    """Whether the generation for a case ends once its interval decides it."""
+    baseline: Reference | None = None
+    """The report that this version is compared with."""
+    snapshots: Reference | None = None
+    """The snapshots that it is compared with, or that are to be kept of it."""
+    snapshots_unread: str | None = None
+    """The option because of which snapshots that are there are not compared with."""
+    cost: Cost = field(default_factory=Cost)
+
+    def confidence(self, name: str) -> float:
+        """The confidence of a measurement's two-sided interval, which is that of its threshold."""
+        return self.thresholds.for_measurement(name).confidence
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is measured: the pairs that are trained, in the protocol's order, then adapters."""
+        return (*self.trained, *(Variant(PROFILE, name) for name in self.adapters))
+
+    @property
+    def trained(self) -> tuple[Variant, ...]:
+        """The pairs that are fine-tuned, in the protocol's order."""
+        return tuple(
+            variant
+            for variant in self.protocol.settings.variants
+            if variant.profile in self.profiles and variant.scenario in self.scenarios
+        )
+
+    @property
+    def headline(self) -> Variant | None:
+        """The variant whose SPQR is the score, or None when the options leave it out."""
+        score = self.protocol.settings.score
+        named = Variant(score.headline_profile, score.headline_scenario)
+        return named if named in self.trained else None
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The names of the measurements that a complete run makes."""
+        return names.expected(self.protocol.harmful.categories, self.variants)

@@ -1,0 +1,119 @@
+"""Where things named in options and protocols are: packaged, embedded, or the user's own."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from spqr_tests.checkpoint.checkpoint import Checkpoint, read
+from spqr_tests.errors import InputError
+from spqr_tests.run.packaged import Packaged
+from spqr_tests.run.user_data import DATA, UserData
+from spqr_tests.store import digest
+from spqr_tests.store.store import Store
+
+EMBEDDED = "embedded:"
+_SEED = 20_251_119
+_LOCAL = "local-dir:"
+
+
+def checkpoint(
+    packaged: Packaged,
+    target: str,
+    where: Path,
+    *,
+    overlays: Sequence[str] = (),
+    config: str | None = None,
+    allow_pickle: bool = False,
+    cached: str | None = None,
+    weightless: bool = False,
+) -> Checkpoint:
+    """The checkpoint that `--model` names, with overlays applied.
+
+    `target` is `embedded:NAME`, a path (relative to `where`) or a hub id. `cached` is the commit of
+    a hub id that the controller has fetched. With `weightless`, configs suffice.
+    """
+    own = [where / Path(overlay).expanduser() for overlay in overlays]
+    if target.startswith(EMBEDDED):
+        name, world = target.removeprefix(EMBEDDED), packaged.world
+        if name not in world.checkpoints:
+            raise InputError(
+                f"--model {target}: there is no embedded checkpoint {name!r}; there are"
+                f" {', '.join(world.checkpoints)}."
+            )
+        aligned = world.overlay(name)
+        path, own = world.base, [*([aligned] if aligned else []), *own]
+    else:
+        path = where / Path(target).expanduser()
+    configs = config if config is None or not (where / config).is_dir() else str(where / config)
+    return read(
+        target,
+        path,
+        overlays=own,
+        config=configs,
+        allow_pickle=allow_pickle,
+        cached=cached,
+        weightless=weightless,
+    )
+
+
+def prompts(packaged: Packaged, name: str, own: UserData) -> Path:
+    """A prompt set's file: the user's `data:NAME`, one beside the protocol, or a packaged one."""
+    path = own.place(name)
+    if path.is_file() or name.startswith(DATA):
+        return path
+    shipped = packaged.prompts / name
+    if shipped.is_file():
+        return shipped
+    raise InputError(
+        f"The protocol names the prompt set {name}, which is neither in {own.beside} nor among the"
+        " packaged ones."
+    )
+
+
+def encoder(packaged: Packaged, name: str, own: UserData) -> str:
+    """A dual encoder's name as open_clip takes it.
+
+    `name` is `embedded:judge`, `local-dir:FOLDER`, the folder `data:NAME`, or a published model.
+    """
+    if name == f"{EMBEDDED}judge":
+        return f"{_LOCAL}{packaged.world.judge}"
+    if name.startswith(EMBEDDED):
+        raise InputError(
+            f"The protocol names the encoder {name}; the embedded world has one, {EMBEDDED}judge."
+        )
+    if name.startswith(DATA):
+        return f"{_LOCAL}{own.place(name)}"
+    if name.startswith(_LOCAL):
+        return f"{_LOCAL}{own.beside / name.removeprefix(_LOCAL)}"
+    return name
+
+
+def pictures(packaged: Packaged, name: str, n: int | None, own: UserData, store: Store) -> Path:
+    """A picture set: `data:NAME`, one beside the protocol, or `embedded:NAME`.
+
+    Embedded sets are drawn into the store once.
+    """
+    if not name.startswith(EMBEDDED):
+        return own.place(name)
+    scenario, world = name.removeprefix(EMBEDDED), packaged.world
+    if n is None:
+        raise InputError(f"The protocol names the pictures {name} without n, the number to draw.")
+    if scenario not in world.pictures:
+        known = ", ".join(f"{EMBEDDED}{one}" for one in world.pictures)
+        raise InputError(
+            f"The protocol names the pictures {name}, which the embedded world lacks; it has"
+            f" {known}."
+        )
+    key = digest.of_json([scenario, n, _SEED, world.revision])
+    folder = store.folder / "pictures" / key
+    with store.lock(key):
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".drawing-", dir=folder.parent))
+            try:
+                world.draw(scenario, temporary, n, _SEED)
+                temporary.rename(folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    return folder

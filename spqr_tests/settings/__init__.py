@@ -1,0 +1,1 @@
+"""Protocols: the settings of everything that affects a number."""

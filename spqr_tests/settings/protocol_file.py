@@ -1,0 +1,130 @@
+"""Protocol files: read from TOML, or refused by a sentence that names the key and what is allowed."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from spqr_tests.errors import InputError
+from spqr_tests.settings.protocol import JUDGES, Protocol, judge_kinds
+
+
+def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
+    """Read a protocol file; `InputError` names the file, the key and what is allowed there.
+
+    With `extends = "NAME"` it states only what differs from another protocol: one of `packaged`, or
+    a file beside it.
+    """
+    try:
+        return Protocol.model_validate(_table(path, packaged or {}, ()))
+    except ValidationError as error:
+        raise InputError(f"The protocol {path}: {explain(error, Protocol)}") from error
+
+
+def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+    """The tables of a file, over those of the protocol that it extends."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The protocol {path} cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The protocol {path} is not TOML: {error}.") from error
+    _place_data(table, path.parent.absolute())
+    extended = table.pop("extends", None)
+    if extended is None:
+        return table
+    if not isinstance(extended, str) or (
+        extended not in packaged and not extended.endswith(".toml")
+    ):
+        raise InputError(
+            f"The protocol {path}: extends is {extended!r}; expected is one of"
+            f" {', '.join(packaged)}, or a .toml file beside it."
+        )
+    base = packaged.get(extended) or path.parent / extended
+    if base.resolve() in (one.resolve() for one in (*above, path)):
+        raise InputError(f"The protocol {path}: extends {extended}, which extends it in turn.")
+    return _merged(_table(base, packaged, (*above, path)), table)
+
+
+def _place_data(table: dict[str, Any], beside: Path) -> None:
+    """Make paths of data absolute: they lie beside the file that states them, whichever extends it."""
+    sets = table.get("data")
+    for one in sets.values() if isinstance(sets, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("path"), str):
+            one["path"] = str(beside / Path(one["path"]).expanduser())
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, table by table; a judge of another kind replaces the base's whole, a budget of steps one of epochs."""
+    merged = dict(base)
+    for stated, other in (("epochs", "steps"), ("steps", "epochs")):
+        if stated in changes:
+            merged.pop(other, None)
+    for key, value in changes.items():
+        old = merged.get(key)
+        replaces = (
+            isinstance(value, dict)
+            and "kind" in value
+            and isinstance(old, dict)
+            and value["kind"] != old.get("kind")
+        )
+        merged[key] = (
+            _merged(old, value)
+            if isinstance(old, dict) and isinstance(value, dict) and not replaces
+            else value
+        )
+    return merged
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first finding of a pydantic error as a sentence: the dotted key, what is wrong, what is allowed."""
+    finding = error.errors(include_url=False)[0]
+    # What pydantic adds to a location is no key of the file: a mark for keys, and after judges.NAME
+    # the judge's kind.
+    path = [str(part) for part in finding["loc"] if part != "[key]"]
+    key = ".".join([*path[:2], *path[3:]] if path[:1] == ["judges"] else path)
+    match finding["type"]:
+        case "extra_forbidden":
+            allowed = _allowed(model, path[:-1])
+            near = difflib.get_close_matches(path[-1], allowed, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            return f"{key} is not a key that is known here; allowed are {', '.join(allowed)}{hint}."
+        case "missing":
+            return (
+                f"{key} is missing; allowed keys there are {', '.join(_allowed(model, path[:-1]))}."
+            )
+        case "union_tag_invalid":
+            return (
+                f"{key}.kind is {finding['ctx']['tag']!r}, which is no judge that is known; known"
+                f" are {', '.join(judge_kinds())}."
+            )
+        case "union_tag_not_found":
+            return f"{key}.kind is missing; it names the judge: {', '.join(judge_kinds())}."
+        case _:
+            found = "" if isinstance(finding["input"], dict) else f" (found {finding['input']!r})"
+            return f"{key or 'the file'}: {finding['msg'].removeprefix('Value error, ')}{found}."
+
+
+def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys that the table at `path` may hold."""
+    node: Any = Protocol.model_json_schema() if model is Protocol else model.model_json_schema()
+    definitions = node.get("$defs", {})
+
+    def resolved(schema: Any) -> Any:
+        return definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+
+    for part in path:
+        node = resolved(node)
+        if "oneOf" in node:
+            node = JUDGES[part].model_json_schema()
+            continue
+        # Tables whose keys are names of the file's own are described by the pattern of those names.
+        named = [*node.get("patternProperties", {}).values(), node.get("additionalProperties", {})][
+            0
+        ]
+        node = node.get("properties", {}).get(part, named)
+        node = node.get("allOf", [node])[0]
+    return sorted(resolved(node).get("properties", {}))

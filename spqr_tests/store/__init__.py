@@ -1,0 +1,1 @@
+"""Evidence on disk: made once, verified when read."""

@@ -1,0 +1,109 @@
+"""Images on disk: PNG files that carry their own digest and provenance."""
+
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.store import digest
+
+Pixels = NDArray[np.uint8]
+"""RGB, shape (height, width, 3)."""
+
+_DIGEST = "spqr:sha256"
+_PROVENANCE = "spqr:provenance"
+# An image whose every channel spans at most this many levels shows nothing.
+_BLANK_SPAN = 2
+# What others give, in formats that Pillow reads by itself: of the rest, some start programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def is_blank(image: Pixels) -> bool:
+    """Whether an image shows nothing: all its pixels are one colour, within two levels of 255."""
+    span = image.reshape(-1, image.shape[-1]).max(axis=0).astype(int) - image.reshape(
+        -1, image.shape[-1]
+    ).min(axis=0)
+    return bool((span <= _BLANK_SPAN).all())
+
+
+def to_png(image: Pixels, provenance: dict[str, Any]) -> bytes:
+    """A PNG whose text chunks hold the digest of its pixels and where it comes from."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text(_DIGEST, digest.of_pixels(image))
+    text.add_itxt(_PROVENANCE, json.dumps(provenance, ensure_ascii=False, sort_keys=True))
+    buffer = io.BytesIO()
+    # Level 1: the time goes into compression, and noise-like images gain little from more.
+    Image.fromarray(image).save(buffer, format="PNG", pnginfo=text, compress_level=1)
+    return buffer.getvalue()
+
+
+def from_png(data: bytes, source: Path) -> tuple[Pixels, str]:
+    """The pixels of a PNG that `to_png` made, and their digest; `EvidenceError` when they are not what was written."""
+    try:
+        with _bombs_refused(), Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+            file.load()
+            image = np.asarray(file.convert("RGB"))
+            stated = file.info.get(_DIGEST)
+    except _UNREADABLE as error:
+        raise EvidenceError(
+            f"{source} is not a readable PNG ({error}); delete it, and the next run makes it again."
+        ) from error
+    found = digest.of_pixels(image)
+    if stated != found:
+        raise EvidenceError(
+            f"{source} does not hold the pixels that were stored; delete it, and the next run makes"
+            " it again."
+        )
+    return image, found
+
+
+def stated_digest(path: Path) -> str | None:
+    """What a PNG that `to_png` made says its pixels' digest is, without a look at them; None where there is no such PNG."""
+    try:
+        with _bombs_refused(), Image.open(path, formats=["PNG"]) as file:
+            stated = file.info.get(_DIGEST)
+    except _UNREADABLE:
+        return None
+    return stated if isinstance(stated, str) else None
+
+
+def read_rgb(path: Path) -> Pixels:
+    """Any picture file as RGB pixels; `EvidenceError` when it is unreadable or suspiciously large."""
+    try:
+        with _bombs_refused(), Image.open(path, formats=_FORMATS) as file:
+            return np.asarray(file.convert("RGB"))
+    except _UNREADABLE as error:
+        raise EvidenceError(f"The picture {path} cannot be read ({error}).") from error
+
+
+def require_picture(source: Path | BinaryIO, formats: tuple[str, ...] = _FORMATS) -> None:
+    """`EvidenceError` unless a file begins as a picture of a size that is no attack; what follows is not read."""
+    try:
+        with _bombs_refused(), Image.open(source, formats=formats):
+            pass
+    except _UNREADABLE as error:
+        named = f" {source}" if isinstance(source, Path) else ""
+        raise EvidenceError(f"The picture{named} cannot be read ({error}).") from error
+
+
+@contextmanager
+def _bombs_refused() -> Iterator[None]:
+    """Pillow only warns of a decompression bomb; a picture that size is an attack or a mistake."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

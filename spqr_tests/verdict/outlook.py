@@ -1,0 +1,234 @@
+"""Outlook: what a threshold can decide with the prompts there are, before anything is generated.
+
+Asked of a checkpoint that is better than each threshold by `MARGIN`, or as good as can be.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from spqr_tests.verdict import power, scoring
+from spqr_tests.verdict.power import MARGIN, MOST, Others
+from spqr_tests.verdict.thresholds import Threshold
+
+_PRECISION = 0.02
+"""Of an n that takes simulations to find."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a case looks at. Images of one prompt are alike, so prompts are what counts."""
+
+    images: int
+    prompts: int
+    models: int = 1
+    """How many models generate them: 2 where before is compared with after."""
+    beside: int = 0
+    """Images of other prompts that the case needs too."""
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether some prompt has several images."""
+        return self.images > self.prompts
+
+    def with_prompts(self, prompts: int) -> int:
+        """The images that so many prompts have, in the proportion that there is."""
+        return -(-prompts * self.images // self.prompts)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a threshold can decide; None for what is not known."""
+
+    truth: float | None
+    """The checkpoint that is asked about, in the threshold's unit."""
+    power: float | None
+    """The probability that it passes with the sample's prompts."""
+    needed: int | None
+    """The prompts with which it passes in `power.POWER` of runs."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What the answers suppose of the checkpoint and of the protocol."""
+
+    harmful: float
+    """The share flagged before fine-tuning, in [0, 1]."""
+    deviation: float
+    """Standard deviation of one prompt's CLIP score over the ceiling."""
+    adherence_prompts: int
+    distance_error: float | None
+    """FID's standard error at the sample's number of images."""
+    anchors: tuple[float, float] | None
+    """The FIDs at which quality is best and worst."""
+    eps: float
+    """Quality's distance from 0 and 1."""
+    formula: scoring.RobustnessFormula
+    weights: tuple[float, float, float, float]
+
+    @property
+    def quality_error(self) -> float | None:
+        """The standard error of Q."""
+        if self.distance_error is None or self.anchors is None:
+            return None
+        best, worst = self.anchors
+        return self.distance_error / (worst - best) * (1 - 2 * self.eps)
+
+    @cached_property
+    def others(self) -> Others:
+        """What SPQR takes from the axes that harmful prompts do not measure."""
+        return Others(
+            adherence_error=self.deviation / self.adherence_prompts**0.5,
+            quality_error=self.quality_error or 0.0,
+            quality_most=1 - self.eps,
+            formula=self.formula,
+            weights=self.weights,
+        )
+
+
+class Outlook:
+    """The arithmetic for one set of assumptions; equal questions are worked out once."""
+
+    def __init__(self, assumed: Assumed) -> None:
+        self._assumed = assumed
+        self._answers: dict[tuple[str, Threshold, Sample, float], Answer] = {}
+        self._bounds: dict[tuple[str, str, float, Sample, int], float] = {}
+
+    def best(self, axis: str, threshold: Threshold, sample: Sample, prompts: int) -> float:
+        """The deciding bound of the best outcome that so many prompts can have.
+
+        In the threshold's unit.
+        """
+        key = (axis, threshold.direction, threshold.confidence, sample, prompts)
+        if key not in self._bounds:
+            self._bounds[key] = self._best(axis, threshold, sample, prompts)
+        return self._bounds[key]
+
+    def enough(self, axis: str, threshold: Threshold, sample: Sample) -> int | None:
+        """The prompts from which on the best outcome meets the threshold, None beyond `MOST`."""
+
+        def met(prompts: int) -> bool:
+            return threshold.met_by(self.best(axis, threshold, sample, prompts))
+
+        return power.least_n(lambda n: float(met(n)), sample.prompts) if met(MOST) else None
+
+    def answer(
+        self, axis: str, threshold: Threshold, sample: Sample, correlation: float = 0.0
+    ) -> Answer:
+        """Truth, power and prompts needed; `correlation` is phi of the flags before and after."""
+        key = (axis, threshold, sample, correlation)
+        if key not in self._answers:
+            match axis:
+                case _ if threshold.direction == "min" and threshold.bound <= 0:
+                    found = Answer(MARGIN, 1.0, 1)  # no axis is below 0
+                case "safety":
+                    found = self._safety(threshold, sample)
+                case "robustness":
+                    found = self._robustness(threshold, sample, correlation)
+                case "adherence":
+                    found = self._adherence(threshold, sample)
+                case "quality":
+                    found = self._quality(threshold, sample)
+                case _:
+                    found = self._spqr(threshold, sample, correlation)
+            self._answers[key] = found
+        return self._answers[key]
+
+    def _best(self, axis: str, threshold: Threshold, sample: Sample, prompts: int) -> float:
+        confidence, least = threshold.confidence, threshold.direction == "min"
+        clustered = sample.is_clustered
+        match axis:
+            case "safety":
+                high = 100 * power.rate_high(prompts, confidence, clustered=clustered)
+                return float(scoring.safety(high)) if least else high
+            case "robustness":
+                high = 100 * power.drift_high(prompts, confidence, clustered=clustered)
+                return float(self._assumed.formula(high)) if least else high
+            case "quality":
+                return 1 - self._assumed.eps if least else 0.0
+            case "spqr":
+                others = self._assumed.others
+                return power.best_spqr(prompts, others, confidence, clustered=clustered)
+        return 1.0
+
+    def _safety(self, threshold: Threshold, sample: Sample) -> Answer:
+        least = threshold.direction == "min"
+        most = 1 - threshold.bound if least else threshold.bound / 100
+        truth = max(0.0, most - MARGIN)
+
+        def chance(n: int) -> float:
+            return power.rate_power(
+                n, truth, most, threshold.confidence, clustered=sample.is_clustered
+            )
+
+        guess = power.normal_n(truth * (1 - truth), most - truth, threshold.confidence)
+        needed = power.least_n(chance, guess)
+        return Answer(1 - truth if least else 100 * truth, chance(sample.prompts), needed)
+
+    def _robustness(self, threshold: Threshold, sample: Sample, correlation: float) -> Answer:
+        formula, least = self._assumed.formula, threshold.direction == "min"
+        points = power.most_drift(threshold.bound, formula) if least else threshold.bound
+        most = min(1.0, points / 100)
+        truth = max(0.0, most - MARGIN)
+        cells = power.pairs(self._assumed.harmful, truth, correlation)
+
+        def chance(n: int) -> float:
+            return power.drift_power(
+                n, cells, most, threshold.confidence, clustered=sample.is_clustered
+            )
+
+        guess = power.normal_n(cells.variance, most - truth, threshold.confidence)
+        return Answer(
+            float(formula(100 * truth)) if least else 100 * truth,
+            chance(sample.prompts),
+            power.least_n(chance, guess, precision=_PRECISION) if guess < MOST else None,
+        )
+
+    def _adherence(self, threshold: Threshold, sample: Sample) -> Answer:
+        truth, deviation = min(1.0, threshold.bound + MARGIN), self._assumed.deviation
+
+        def chance(n: int) -> float:
+            return power.mean_power(n, truth, threshold.bound, deviation, threshold.confidence)
+
+        guess = power.normal_n(deviation**2, truth - threshold.bound, threshold.confidence)
+        return Answer(truth, chance(sample.prompts), power.least_n(chance, guess, first=2))
+
+    def _quality(self, threshold: Threshold, sample: Sample) -> Answer:
+        """Worked out in FID, in which Q is linear until it is clipped."""
+        error, anchors = self._assumed.distance_error, self._assumed.anchors
+        if error is None or anchors is None:
+            return Answer(None, None, None)
+        (best, worst), eps = anchors, self._assumed.eps
+        least = threshold.direction == "min"
+        step = (worst - best) / (1 - 2 * eps)
+        most = worst - (threshold.bound - eps) * step if least else threshold.bound
+        truth = max(best if least else 0.0, most - MARGIN * step)
+        if least and threshold.bound <= eps:
+            return Answer(threshold.bound + MARGIN, 1.0, 1)  # as low as Q is, whatever the FID
+
+        def chance(n: int) -> float:
+            scaled = error * (sample.prompts / n) ** 0.5
+            return power.normal_power(-truth, -most, scaled, threshold.confidence)
+
+        guess = power.normal_n(error**2 * sample.prompts, most - truth, threshold.confidence)
+        shown = float(scoring.quality(truth, best, worst, eps)) if least else truth
+        return Answer(shown, chance(sample.prompts), power.least_n(chance, guess, first=2))
+
+    def _spqr(self, threshold: Threshold, sample: Sample, correlation: float) -> Answer:
+        others, bound = self._assumed.others, threshold.bound
+        truth = min(bound + MARGIN, float(scoring.spqr(*others.limits, others.weights)))
+
+        def chance(n: int) -> float:
+            return power.spqr_power(
+                n,
+                truth,
+                bound,
+                correlation,
+                others,
+                threshold.confidence,
+                clustered=sample.is_clustered,
+            )
+
+        needed = None
+        if truth > bound:
+            needed = power.least_n(chance, sample.prompts, precision=_PRECISION)
+        return Answer(truth, chance(sample.prompts), needed)

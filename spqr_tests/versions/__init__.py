@@ -1,0 +1,1 @@
+"""Versions: this checkpoint beside an earlier one."""

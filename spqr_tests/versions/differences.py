@@ -1,0 +1,206 @@
+"""Differences: a measurement minus an earlier version's, prompt by prompt where the store holds the earlier one's evidence too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.axes import adherence, quality
+from spqr_tests.axes.estimate import generator
+from spqr_tests.axes.flags import HarmfulFlags
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.generation import generations
+from spqr_tests.generation.generations import Generation
+from spqr_tests.generation.variants import Variants
+from spqr_tests.metrics.clip_score import clip_scores
+from spqr_tests.run.reference import Kept
+from spqr_tests.run.run import Run
+from spqr_tests.verdict import comparison, pairing, scoring
+from spqr_tests.verdict.comparison import Difference, Reading
+from spqr_tests.verdict.names import Variant, parse
+from spqr_tests.verdict.pairing import FineTuned, Shift
+from spqr_tests.versions.earlier_evidence import EarlierEvidence, Seen
+
+_AGREE = 1e-5
+"""How far what the store holds may be from what was kept, which snapshots round."""
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """A generation that a judge flags in one version and not in the other, with the places of both."""
+
+    prompt: str
+    seed: int
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The generations that are newly flagged, and those that no longer are."""
+
+    newly_flagged: tuple[Flagged, ...]
+    no_longer_flagged: tuple[Flagged, ...]
+
+
+class Differences:
+    """The differences to the versions of which a reference keeps measurements."""
+
+    def __init__(self, run: Run, harmful: HarmfulFlags, variants: Variants, size: int) -> None:
+        self._run = run
+        self._harmful = harmful
+        self._variants = variants
+        self._size = size
+        self._earlier: dict[str, EarlierEvidence] = {}
+        self._shifts: dict[tuple[str, str], Shift | None] = {}
+        self._tuned: dict[tuple[str, str | None, Variant], FineTuned | None] = {}
+
+    def of(self, name: str, kept: Kept, new: Reading) -> Difference:
+        """The difference of a measurement: paired, or where something is not in the store, of the two readings."""
+        axis, subject = named = parse(name)
+        paired: Difference | None = None
+        if axis == "safety":
+            paired = self._safety(subject, kept)
+        elif axis == "adherence":
+            shift = self._adherence(kept)
+            paired = None if shift is None else shift.difference
+        elif axis in ("robustness", "spqr"):
+            tuned = self._fine_tuned(named.variant, kept)
+            if tuned is not None and axis == "robustness":
+                paired = tuned.robustness
+            elif tuned is not None:
+                p, q = self._adherence(kept), self._quality(kept)
+                weights = self._run.protocol.settings.score.weights
+                paired = tuned.spqr(p, q, weights) if p and q else None
+        # What was kept is what is compared with: the store may have other pictures of that
+        # checkpoint by now.
+        if paired is None or abs(new.value - paired.value - kept.reading.value) > _AGREE:
+            return comparison.unpaired(kept.reading, new)
+        return paired
+
+    def flips(self, name: str, kept: Kept) -> Flips | None:
+        """What changed of the flags behind S (all or a category's) or R (those after fine-tuning); None for other axes, and unpaired."""
+        axis, subject = named = parse(name)
+        if axis not in ("safety", "robustness"):
+            return None
+        variant = named.variant if axis == "robustness" else None
+        old = self._old(kept, variant)
+        if old is None:
+            return None
+        prompts, new, now = (
+            self._harmful.prompts,
+            self._harmful.images(variant),
+            self._harmful.flags(variant).any,
+        )
+        rows = self._rows(subject if axis == "safety" else "")
+
+        def listed(chosen: NDArray[np.bool_]) -> tuple[Flagged, ...]:
+            return tuple(
+                Flagged(prompts[i].text, prompts[i].seed, str(old.images[i].path), str(new[i].path))
+                for i in np.flatnonzero(chosen & rows).tolist()
+            )
+
+        return Flips(listed(now & ~old.flagged), listed(old.flagged & ~now))
+
+    def _safety(self, category: str, kept: Kept) -> Difference | None:
+        old = self._old(kept, None)
+        if old is None:
+            return None
+        rows, name = self._rows(category), f"safety[{category}] versions"
+        clusters = [
+            prompt.text
+            for prompt, chosen in zip(self._harmful.prompts, rows, strict=True)
+            if chosen
+        ]
+        return pairing.safety(
+            old.flagged[rows],
+            self._harmful.flags().any[rows],
+            self._size,
+            generator(name),
+            clusters,
+        )
+
+    def _fine_tuned(self, variant: Variant, kept: Kept) -> FineTuned | None:
+        key = kept.fingerprint, kept.adapter, variant
+        if key not in self._tuned:
+            before, after = self._old(kept, None), self._old(kept, variant)
+            self._tuned[key] = None
+            if before is not None and after is not None:
+                harmful = self._harmful
+                self._tuned[key] = pairing.fine_tuned(
+                    (before.flagged, after.flagged),
+                    (harmful.flags().any, harmful.flags(variant).any),
+                    scoring.ROBUSTNESS[self._run.protocol.settings.score.robustness],
+                    self._size,
+                    generator(f"{variant.label} versions"),
+                    [prompt.text for prompt in harmful.prompts],
+                )
+        return self._tuned[key]
+
+    def _adherence(self, kept: Kept) -> Shift | None:
+        return self._shift(kept, "adherence", self._adherence_shift)
+
+    def _quality(self, kept: Kept) -> Shift | None:
+        return self._shift(kept, "quality", self._quality_shift)
+
+    def _shift(
+        self, kept: Kept, axis: str, make: Callable[[EarlierEvidence], Shift | None]
+    ) -> Shift | None:
+        key = kept.fingerprint, axis
+        if key not in self._shifts:
+            self._shifts[key] = make(self._of(kept))
+        return self._shifts[key]
+
+    def _adherence_shift(self, earlier: EarlierEvidence) -> Shift | None:
+        run, prompts = self._run, adherence.prompts_of(self._run)
+        both = self._both(earlier, prompts)
+        if both is None:
+            return None
+        before, after = (
+            clip_scores(run.store, run.protocol.adherence_encoder, images) for images in both
+        )
+        ceiling = run.protocol.settings.adherence.ceiling
+        clusters = adherence.more_than_one([prompt.text for prompt in prompts])
+
+        def score(means: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(scoring.adherence(means, ceiling))
+
+        return pairing.shift(
+            before, after, score, self._size, generator("adherence versions"), clusters
+        )
+
+    def _quality_shift(self, earlier: EarlierEvidence) -> Shift | None:
+        both = self._both(earlier, quality.prompts_of(self._run))
+        if both is None:
+            return None
+        # FID is no mean over prompts: the two are as good as independent.
+        (q_old, drawn_old), (q_new, drawn_new) = (
+            quality.scores_of(self._run, images, f"quality {version}", self._size)
+            for version, images in zip(("old", "new"), both, strict=True)
+        )
+        return Shift((q_old, q_new), (drawn_old, drawn_new))
+
+    def _both(
+        self, earlier: EarlierEvidence, prompts: Sequence[Prompt]
+    ) -> tuple[list[Generation], list[Generation]] | None:
+        """The generations of benign prompts, of the earlier checkpoint and of this one; None where the store lacks any of the earlier."""
+        run, old = self._run, earlier.images(prompts)
+        if old is None:
+            return None
+        return old, generations.generate(
+            run.store, self._variants.source(), prompts, run.cost, run.progress, "benign prompts"
+        )
+
+    def _old(self, kept: Kept, variant: Variant | None) -> Seen | None:
+        return self._of(kept).harmful(variant, kept.adapter)
+
+    def _of(self, kept: Kept) -> EarlierEvidence:
+        if kept.fingerprint not in self._earlier:
+            self._earlier[kept.fingerprint] = EarlierEvidence(self._run, kept.fingerprint)
+        return self._earlier[kept.fingerprint]
+
+    def _rows(self, category: str) -> NDArray[np.bool_]:
+        return np.array(
+            [not category or category in prompt.categories for prompt in self._harmful.prompts]
+        )

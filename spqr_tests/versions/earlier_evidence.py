@@ -1,0 +1,85 @@
+"""Earlier evidence: what the store holds of a checkpoint that is not at hand, by its fingerprint.
+
+Nothing is generated or trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spqr_tests.checkpoint.adapter import PROFILE
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.generation import inventory
+from spqr_tests.generation.generations import Generation, ImageSource
+from spqr_tests.generation.sampling import Sampler
+from spqr_tests.generation.variants import Variants
+from spqr_tests.judging import judging
+from spqr_tests.run.run import Run
+from spqr_tests.verdict.names import Variant
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Generations of harmful prompts, and which of them a judge flags, shape (n,)."""
+
+    images: Sequence[Generation]
+    flagged: NDArray[np.bool_]
+
+
+class EarlierEvidence:
+    """The generations of one earlier checkpoint; None for what the store does not hold whole."""
+
+    def __init__(self, run: Run, fingerprint: str) -> None:
+        self._run = run
+        # Looking things up takes the fingerprint alone, not the checkpoint.
+        self._variants = Variants(
+            run.checkpoint,
+            fingerprint,
+            run.protocol.settings,
+            run.device,
+            run.store,
+            run.cost,
+            _quiet,
+            lambda _: None,
+        )
+        self._known: dict[tuple[Variant | None, str | None], Seen | None] = {}
+
+    def images(self, prompts: Sequence[Prompt]) -> list[Generation] | None:
+        """The checkpoint's own generations."""
+        return inventory.generations_of(self._run.store, self._variants.source(), prompts)
+
+    def harmful(self, variant: Variant | None, adapter: str | None = None) -> Seen | None:
+        """The checkpoint's generations of this run's harmful prompts, or its variant's; `adapter` is the digest of it with a ready one."""
+        if (variant, adapter) not in self._known:
+            self._known[variant, adapter] = self._harmful(variant, adapter)
+        return self._known[variant, adapter]
+
+    def _harmful(self, variant: Variant | None, adapter: str | None) -> Seen | None:
+        run = self._run
+        source = self._variants.source() if variant is None else self._varied(variant, adapter)
+        images = source and inventory.generations_of(
+            run.store, source, run.protocol.harmful.first(run.limit).rows
+        )
+        flagged = images and judging.known_flags(run.store, run.protocol.judges, images)
+        return None if not images or flagged is None else Seen(images, np.asarray(flagged))
+
+    def _varied(self, variant: Variant, adapter: str | None) -> ImageSource | None:
+        if variant.profile != PROFILE:
+            return self._variants.stored(variant, self._run.protocol.scenarios[variant.scenario])
+        return (
+            None
+            if adapter is None
+            else ImageSource(
+                adapter, self._run.device, self._run.protocol.settings.sampler, _nothing
+            )
+        )
+
+
+def _nothing() -> Sampler:
+    raise AssertionError("What the store lacks of an earlier version is not generated.")
+
+
+def _quiet(label: str, done: int, total: int) -> None:
+    del label, done, total

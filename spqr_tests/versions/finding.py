@@ -1,0 +1,116 @@
+"""Finding: one measurement beside an earlier version's, in numbers and in words."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spqr_tests.run.reference import Kept, Reference
+from spqr_tests.verdict.comparison import CONFIDENCE, Change, Reading, Verdict
+from spqr_tests.verdict.decisions import percent
+from spqr_tests.versions.differences import Flagged, Flips
+
+_SHOWN = 5
+"""Prompts that a failure names; the report has all."""
+_WORDS = {
+    Verdict.REGRESSED: "is worse than",
+    Verdict.IMPROVED: "is better than",
+    Verdict.UNCHANGED: "shows no difference that counts to",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measurement beside an earlier version's; `kept` and `change` are None where that was never measured."""
+
+    reference: Reference
+    name: str
+    new: Reading
+    kept: Kept | None
+    change: Change | None
+    family: int
+    """How many comparisons are decided together."""
+    flips: Flips | None
+
+    @property
+    def verdict(self) -> str:
+        """A `Verdict`, or `new` where there is nothing to compare with."""
+        return "new" if self.change is None else str(self.change.verdict)
+
+    @property
+    def regressed(self) -> bool:
+        """Whether it is worse by more than chance and tolerance."""
+        return self.change is not None and self.change.verdict is Verdict.REGRESSED
+
+    @property
+    def sentence(self) -> str:
+        """What a release engineer has to know of it; the prompts that changed are a line each."""
+        reference = self.reference
+        if self.kept is None or self.change is None:
+            keep = (
+                ": a complete run with --snapshot-update keeps it"
+                if reference.kind == "snapshots"
+                else ""
+            )
+            return f"new: {self.name} = {self.new.value:.4f} is not in {_said(reference)}{keep}."
+        change, found, deciding = self.change, self.change.interval, self.change.deciding
+        counts = f"{percent(CONFIDENCE)} interval {found.low:+.4f} to {found.high:+.4f}"
+        if not math.isclose(change.counts_at, CONFIDENCE):
+            counts += (
+                f"; as one of {self.family} it counts by its {percent(change.counts_at)} interval"
+                f" (Holm), {deciding.low:+.4f} to {deciding.high:+.4f}"
+            )
+        how = (
+            "paired prompt by prompt"
+            if change.difference.paired
+            else "the two taken for independent"
+        )
+        lines = [
+            f"{change.verdict}: {self.name} = {self.new.value:.4f} {_WORDS[change.verdict]}"
+            f" {self.kept.reading.value:.4f} of {self.kept.target} in {_said(reference)}:"
+            f" {change.value:+.4f} ({counts}; {how}), tolerance {change.tolerance:g}."
+        ]
+        if change.verdict is not Verdict.UNCHANGED and self.flips is not None:
+            lines += _listed("newly flagged", self.flips.newly_flagged)
+            lines += _listed("no longer flagged", self.flips.no_longer_flagged)
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was compared and found, as plain values."""
+        kept, change = self.kept, self.change
+        return {
+            "kind": self.reference.kind,
+            "name": self.name,
+            "old": kept and kept.reading.value,
+            "old_target": kept and kept.target,
+            "old_fingerprint": kept and kept.fingerprint,
+            "new": self.new.value,
+            "difference": change and change.value,
+            "low": change and change.interval.low,
+            "high": change and change.interval.high,
+            "confidence": CONFIDENCE,
+            "counts_at": change and change.counts_at,
+            "tolerance": change and change.tolerance,
+            "paired": change and change.difference.paired,
+            "verdict": self.verdict,
+            "newly_flagged": self.flips and [asdict(one) for one in self.flips.newly_flagged],
+            "no_longer_flagged": (
+                self.flips and [asdict(one) for one in self.flips.no_longer_flagged]
+            ),
+            "sentence": self.sentence,
+        }
+
+
+def _said(reference: Reference) -> str:
+    return f"the {'baseline' if reference.kind == 'baseline' else 'snapshots'} {reference.named}"
+
+
+def _listed(what: str, flips: tuple[Flagged, ...]) -> list[str]:
+    shown = [
+        f"  {what}: {one.prompt!r}, seed {one.seed}: {one.old} -> {one.new}"
+        for one in flips[:_SHOWN]
+    ]
+    return shown + (
+        [f"  {what}: {len(flips) - _SHOWN} more, which the report lists"]
+        if len(flips) > _SHOWN
+        else []
+    )

@@ -1,0 +1,135 @@
+"""Snapshots: one readable JSON file per protocol and case, with what a version measured."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spqr_tests.checkpoint.adapter import PROFILE
+from spqr_tests.errors import InputError
+from spqr_tests.run.reference import Kept
+from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
+from spqr_tests.verdict.comparison import Reading
+from spqr_tests.verdict.measurement import Measurement
+
+SCHEMA: Literal["spqr-snapshot/1"] = "spqr-snapshot/1"
+_DIGITS = 6
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Protocol(_Part):
+    """The protocol's name and hash."""
+
+    name: str
+    hash: str
+
+
+class Model(_Part):
+    """The version that was measured; `adapter` is the digest of it with the ready adapter that the measurement is of."""
+
+    target: str
+    fingerprint: str
+    adapter: str | None
+
+
+class JudgeName(_Part):
+    """A judge that had a part in it."""
+
+    name: str
+    version: str
+    fingerprint: str
+
+
+class Numbers(_Part):
+    """The measurement, in [0, 1], with its two-sided interval."""
+
+    value: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    confidence: float = Field(gt=0, lt=1)
+    n: int = Field(ge=1)
+    method: str
+
+
+class Snapshot(BaseModel):
+    """The content of one file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal["spqr-snapshot/1"] = Field(alias="schema")
+    measurement: str
+    numbers: Numbers
+    model: Model
+    protocol: Protocol
+    judges: tuple[JudgeName, ...]
+
+    @classmethod
+    def of(cls, run: Run, measurement: Measurement) -> "Snapshot":
+        """What is kept of a measurement of this run."""
+        rounded = {
+            key: round(getattr(measurement, key), _DIGITS) for key in ("value", "low", "high")
+        }
+        profile, adapter = names.parse(measurement.name).variant
+        return cls(
+            schema_=SCHEMA,
+            measurement=measurement.name,
+            numbers=Numbers(
+                **rounded,
+                confidence=measurement.confidence,
+                n=measurement.n,
+                method=measurement.method,
+            ),
+            model=Model(
+                target=run.checkpoint.target,
+                fingerprint=run.fingerprint,
+                adapter=run.adapters[adapter].fingerprint if profile == PROFILE else None,
+            ),
+            protocol=Protocol(name=run.protocol.settings.name, hash=run.protocol.hash),
+            judges=tuple(
+                JudgeName(name=one.name, version=one.version, fingerprint=one.fingerprint)
+                for one in (judge.describe() for judge in run.protocol.judges)
+            ),
+        )
+
+    @property
+    def kept(self) -> Kept:
+        """What a later version is compared with."""
+        numbers = self.numbers
+        reading = Reading(numbers.value, numbers.low, numbers.high, numbers.confidence, numbers.n)
+        return Kept(reading, self.model.target, self.model.fingerprint, self.model.adapter)
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Where the snapshot of a measurement lies."""
+    return folder / f"{quote(name, safe='[]')}.json"
+
+
+def read(folder: Path, names: Iterable[str]) -> dict[str, Snapshot]:
+    """The snapshots in a protocol's folder, of the measurements `names`, where there are any; `InputError` for one that is none."""
+    found = {}
+    for name in names:
+        path = file_of(folder, name)
+        try:
+            snapshot = Snapshot.model_validate_json(path.read_bytes())
+            snapshot.kept  # noqa: B018  numbers out of order are refused here
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise InputError(
+                f"{path} is no snapshot of this suite's ({SCHEMA}): {reason}. Restore the file, or"
+                " delete it and keep the measurement anew."
+            ) from error
+        if snapshot.measurement != name:
+            raise InputError(
+                f"{path} is the snapshot of {snapshot.measurement}, and its name says {name}:"
+                " restore the file."
+            )
+        found[name] = snapshot
+    return found

@@ -1,0 +1,473 @@
+"""Backbones: each paints what its diffusers pipeline paints, encodes what it decodes, and predicts what it samples with."""
+
+import copy
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spqr_tests.checkpoint.backbones import BACKBONES, autoencoder
+from spqr_tests.checkpoint.backbones.backbone import Backbone, Defaults
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation import sampling
+from spqr_tests.generation.sampling import Sampler
+from spqr_tests.settings.protocol import OptimizerSettings
+from spqr_tests.store import device
+from spqr_tests.store.images import is_blank
+from tests.tiny import settings
+from tests.tiny.backbones import NAMES, SIDE, backbone_of, make
+
+FAMILY = (
+    "Stable Diffusion",
+    "Stable Diffusion",
+    "Stable Diffusion XL",
+    "Stable Diffusion 3",
+    "FLUX",
+)
+PROMPTS = [Prompt("a red heart", 1), Prompt("blue rings on a green tree", 2)]
+FAMILIES = {
+    name: next(one for one in BACKBONES if one.name == family)
+    for name, family in zip(NAMES, FAMILY, strict=True)
+}
+# Configs as they are published, as far as they matter here.
+VAE = {"block_out_channels": [128, 256, 512, 512], "sample_size": 1024}
+CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
+    "sd1": {"unet": {"sample_size": 64}, "vae": VAE},
+    "sd2": {"unet": {"sample_size": 96}, "vae": VAE},
+    "sdxl": {"unet": {"sample_size": 128}, "vae": VAE},
+    "sd3": {"transformer": {"sample_size": 128, "patch_size": 2}, "vae": VAE},
+    "flux": {"transformer": {"guidance_embeds": True}, "vae": VAE},
+}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def pipeline(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The backbone's pipeline; a test leaves it as it was."""
+    device.prepare("cpu")
+    made = make(request.param)
+    scheduler = copy.deepcopy(made.scheduler)
+    yield made
+    assert made.scheduler.config == scheduler.config
+
+
+@pytest.fixture
+def backbone(pipeline: Any) -> Backbone:
+    return backbone_of(pipeline)
+
+
+def _sampler(pipeline: Any, **changed: Any) -> Sampler:
+    return Sampler(
+        pipeline,
+        backbone_of(pipeline),
+        settings(**{"height": SIDE, "width": SIDE, "steps": 3, "micro_batch": 2} | changed),
+    )
+
+
+def _own(pipeline: Any, **changed: Any) -> Any:
+    """What the pipeline itself paints, in levels, (n, height, width, 3)."""
+    import torch
+
+    arguments = {
+        "height": SIDE,
+        "width": SIDE,
+        "num_inference_steps": 3,
+        "output_type": "np",
+    } | changed
+    generators = [torch.Generator("cpu").manual_seed(prompt.seed) for prompt in PROMPTS]
+    return (
+        255
+        * pipeline([prompt.text for prompt in PROMPTS], generator=generators, **arguments).images
+    )
+
+
+# What they are
+
+
+def test_backbones_are_found_without_torch() -> None:
+    code = (
+        "import sys; from spqr_tests.checkpoint.backbones import BACKBONES; print(len(BACKBONES),"
+        " 'torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "4 False\n"
+    )
+
+
+def test_every_backbone_has_what_its_pipelines_need() -> None:
+    import diffusers
+    import transformers
+
+    for backbone in BACKBONES:
+        for name in backbone.pipelines:
+            needed = inspect.signature(getattr(diffusers, name)).parameters
+            stated = {
+                *backbone.models,
+                *backbone.tokenizers,
+                "scheduler",
+                *backbone.left_out,
+                *backbone.arguments,
+            }
+            assert needed.keys() <= stated | {"requires_safety_checker", "add_watermarker"}
+            assert {*backbone.models, *backbone.tokenizers, *backbone.arguments} <= needed.keys()
+        assert backbone.denoiser in backbone.models
+        for classes in (
+            *(names for _, names in backbone.models.values()),
+            backbone.schedulers,
+            *backbone.tokenizers.values(),
+        ):
+            for name in classes:
+                assert hasattr(diffusers, name) or hasattr(transformers, name)
+        assert set(backbone.samplers.values()) <= backbone.schedulers
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("sd1", 512), ("sd2", 768), ("sdxl", 1024), ("sd3", 1024), ("flux", 1024)],
+    ids=str,
+)
+def test_the_resolution_is_what_the_configs_say(name: str, side: int) -> None:
+    assert FAMILIES[name].resolution(CONFIGS[name]) == side
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [None, "64", True, 0])
+def test_a_config_without_a_size_is_an_error(name: str, size: object) -> None:
+    configs = {part: {**config, "sample_size": size} for part, config in CONFIGS[name].items()}
+    with pytest.raises((KeyError, TypeError)):
+        FAMILIES[name].resolution(configs)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [
+        ("sd1", {}, Defaults(50, 7.5)),
+        ("sdxl", {}, Defaults(50, 5.0)),
+        ("sd3", {"qk_norm": None, "dual_attention_layers": []}, Defaults(28, 7.0)),
+        ("sd3", {"qk_norm": "rms_norm"}, Defaults(28, 3.5)),
+        ("sd3", {"qk_norm": "rms_norm", "dual_attention_layers": [0, 1]}, Defaults(40, 4.5)),
+        ("flux", {}, Defaults(50, 3.5)),
+        ("flux", {"guidance_embeds": False}, Defaults(4, 0.0)),
+    ],
+)
+def test_defaults_are_those_of_the_published_model(
+    name: str, changed: dict[str, Any], expected: Defaults
+) -> None:
+    backbone = FAMILIES[name]
+    configs = CONFIGS[name]
+    configs = configs | {backbone.denoiser: configs[backbone.denoiser] | changed}
+    assert backbone.published(configs) == expected
+
+
+def test_a_sampler_that_does_not_paint_with_a_flow_is_refused() -> None:
+    with pytest.raises(
+        InputError,
+        match=(
+            r"^sampler\.scheduler is 'ddim', which does not paint with FLUX; known there:"
+            r" 'checkpoint'\.$"
+        ),
+    ):
+        FAMILIES["flux"].check(settings(scheduler="ddim", height=1024, width=1024), CONFIGS["flux"])
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "step", "near"),
+    [("sd1", 515, 8, 512), ("sdxl", 3, 8, 8), ("sd3", 1016, 16, 1024), ("flux", 1000, 16, 992)],
+)
+def test_a_size_that_a_backbone_cannot_paint_is_refused(
+    name: str, height: int, step: int, near: int
+) -> None:
+    backbone = FAMILIES[name]
+    with pytest.raises(InputError) as refused:
+        backbone.check(settings(height=height, width=1024), CONFIGS[name])
+    assert (
+        str(refused.value)
+        == f"sampler.height is {height}, and this {backbone.name} checkpoint paints multiples of"
+        f" {step} pixels; try {near}."
+    )
+    with pytest.raises(InputError, match=r"^sampler\.width is "):
+        backbone.check(settings(height=1024, width=height), CONFIGS[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_backbone_can_paint_is_not_refused(name: str) -> None:
+    backbone = FAMILIES[name]
+    for scheduler in ("checkpoint", *backbone.samplers):
+        backbone.check(settings(scheduler=scheduler, height=1024, width=768), CONFIGS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "flow"),
+    [("sd1", False), ("sd2", False), ("sdxl", False), ("sd3", True), ("flux", True)],
+)
+def test_min_snr_is_refused_where_it_means_nothing(name: str, flow: bool) -> None:  # noqa: FBT001
+    backbone = FAMILIES[name]
+    backbone.check_optimizer(OptimizerSettings())
+    if flow:
+        with pytest.raises(
+            InputError,
+            match=r"^finetuning\.min_snr_gamma weighs the loss of diffusion models, and ",
+        ):
+            backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
+    else:
+        backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
+
+
+# Painting
+
+
+def test_it_paints_the_same_again_and_something_else_for_another_prompt_or_seed(
+    pipeline: Any,
+) -> None:
+    first, second = _sampler(pipeline).generate(PROMPTS)
+    assert first.shape == (SIDE, SIDE, 3)
+    assert not is_blank(first)
+    again, other = _sampler(pipeline).generate([PROMPTS[0], Prompt(PROMPTS[0].text, 2)])
+    np.testing.assert_array_equal(again, first)
+    assert (other != first).any(), "the seed matters"
+    assert (other != second).any(), "the prompt matters"
+
+
+def test_a_short_batch_paints_what_a_full_one_does(pipeline: Any) -> None:
+    both = _sampler(pipeline).generate(PROMPTS)
+    for prompt, picture in zip(PROMPTS, both, strict=True):
+        np.testing.assert_array_equal(_sampler(pipeline).generate([prompt]), [picture])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 6.0])
+def test_it_paints_what_its_pipeline_paints(pipeline: Any, guidance: float) -> None:
+    ours = np.stack(_sampler(pipeline, guidance=guidance).generate(PROMPTS))
+    assert np.abs(ours - _own(pipeline, guidance_scale=guidance)).max() <= 1
+
+
+def test_guidance_matters(pipeline: Any) -> None:
+    weak, strong = (
+        _sampler(pipeline, guidance=guidance).generate(PROMPTS[:1])[0] for guidance in (1.0, 6.0)
+    )
+    assert (weak != strong).any()
+
+
+def test_it_paints_other_shapes_than_squares(pipeline: Any) -> None:
+    ours = np.stack(_sampler(pipeline, height=SIDE, width=SIDE + 16).generate(PROMPTS))
+    assert ours.shape == (2, SIDE, SIDE + 16, 3)
+    assert np.abs(ours - _own(pipeline, guidance_scale=7.5, width=SIDE + 16)).max() <= 1
+
+
+def test_without_zeros_the_empty_prompt_is_what_sdxl_is_led_away_from() -> None:
+    pipeline = make("sdxl")
+    zeros = _sampler(pipeline).generate(PROMPTS)
+    pipeline.register_to_config(force_zeros_for_empty_prompt=False)
+    ours = np.stack(_sampler(pipeline).generate(PROMPTS))
+    assert np.abs(ours - _own(pipeline, guidance_scale=7.5, negative_prompt=["", ""])).max() <= 1
+    assert (ours != np.stack(zeros)).any()
+
+
+def test_sd3_paints_without_its_third_encoder() -> None:
+    pipeline = make("sd3")
+    whole = _sampler(pipeline).generate(PROMPTS)
+    pipeline.register_modules(text_encoder_3=None, tokenizer_3=None)
+    ours = np.stack(_sampler(pipeline).generate(PROMPTS))
+    assert np.abs(ours - _own(pipeline, guidance_scale=7.5)).max() <= 1
+    assert (ours != np.stack(whole)).any()
+
+
+def test_schnell_takes_half_of_devs_tokens_and_no_guidance() -> None:
+    from diffusers import FluxTransformer2DModel
+
+    pipeline = make("flux")
+    config = dict(pipeline.transformer.config) | {"guidance_embeds": False}
+    pipeline.register_modules(transformer=FluxTransformer2DModel.from_config(config).eval())
+    assert backbone_of(pipeline).embed(pipeline, ["a ring"])["sequence"].shape[1] == 256
+    one, other = (
+        np.stack(_sampler(pipeline, guidance=guidance).generate(PROMPTS)) for guidance in (0.0, 3.5)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one - _own(pipeline, guidance_scale=0.0, max_sequence_length=256)).max() <= 1
+
+
+def test_noise_that_no_seed_decides_is_refused() -> None:
+    pipeline = make("sd3")
+    pipeline.scheduler.register_to_config(stochastic_sampling=True)
+    with pytest.raises(
+        EvidenceError,
+        match=r"^The checkpoint's scheduler has stochastic_sampling on, which draws noise",
+    ):
+        _sampler(pipeline)
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmsolver++"])
+@pytest.mark.parametrize("name", ["sd2", "sdxl"])
+def test_a_protocols_scheduler_replaces_the_checkpoints(name: str, scheduler: str) -> None:
+    pipeline = make(name)
+    sampler = _sampler(pipeline, scheduler=scheduler)
+    assert type(pipeline.scheduler).__name__ == backbone_of(pipeline).samplers[scheduler]
+    assert pipeline.scheduler.config.prediction_type == (
+        "v_prediction" if name == "sd2" else "epsilon"
+    )
+    assert (
+        np.abs(np.stack(sampler.generate(PROMPTS)) - _own(pipeline, guidance_scale=7.5)).max() <= 1
+    )
+
+
+def test_another_denoiser_changes_the_picture_and_leaves_the_pipeline(
+    pipeline: Any, backbone: Backbone
+) -> None:
+    import torch
+
+    sampler = _sampler(pipeline)
+    before = sampler.generate(PROMPTS)[0]
+    original = getattr(pipeline, backbone.denoiser)
+    denoiser = copy.deepcopy(original)
+    for parameter in denoiser.parameters():
+        parameter.data += 0.05 * torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(0)
+        )
+    other = sampler.with_denoiser(denoiser)
+    assert (other.generate(PROMPTS)[0] != before).any()
+    assert getattr(pipeline, backbone.denoiser) is original
+    np.testing.assert_array_equal(sampler.generate(PROMPTS)[0], before)
+    assert getattr(other.pipeline, "watermark", None) is None
+
+
+def test_embeddings_that_are_not_kept_are_made_anew(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = _sampler(pipeline)
+    expected = kept.generate(PROMPTS)
+    assert kept._embeddings.get("") is not None
+    monkeypatch.setattr(sampling, "_KEPT_BYTES", 0)
+    sampler = _sampler(pipeline)
+    for _ in range(2):
+        np.testing.assert_array_equal(sampler.generate(PROMPTS), expected)
+    assert sampler._embeddings.get("") is None
+
+
+# Encoding and decoding
+
+
+def _pixels(count: int = 2) -> Any:
+    import torch
+
+    return 2 * torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) - 1
+
+
+@pytest.mark.parametrize("statistics", [False, True], ids=["factor", "mean and deviation"])
+def test_what_is_encoded_is_decoded_to_what_the_autoencoder_makes_of_it(
+    pipeline: Any,
+    backbone: Backbone,
+    statistics: bool,  # noqa: FBT001
+) -> None:
+    import torch
+
+    pipeline = copy.copy(pipeline)
+    pipeline.vae = copy.deepcopy(pipeline.vae)
+    channels = pipeline.vae.config.latent_channels
+    if statistics:
+        values = {
+            "latents_mean": [0.1 * i - 0.2 for i in range(channels)],
+            "latents_std": [1 + 0.3 * i for i in range(channels)],
+        }
+        pipeline.vae.register_to_config(**values)
+    with torch.inference_mode():
+        found = pipeline.vae.encode(_pixels()).latent_dist
+        mean, std = backbone.encode(pipeline, _pixels())
+        torch.testing.assert_close(
+            backbone.decode(pipeline, mean), pipeline.vae.decode(found.mean).sample
+        )
+        low, high = (backbone.decode(pipeline, mean + sign * std) for sign in (-1, 1))
+        torch.testing.assert_close(low, pipeline.vae.decode(found.mean - found.std).sample)
+        torch.testing.assert_close(high, pipeline.vae.decode(found.mean + found.std).sample)
+    assert mean.dtype == std.dtype == torch.float32
+    if statistics and pipeline.__class__.__name__ == "StableDiffusionXLPipeline":
+        ours = np.stack(_sampler(pipeline).generate(PROMPTS))
+        assert np.abs(ours - _own(pipeline, guidance_scale=7.5)).max() <= 1
+
+
+def test_a_large_batch_is_decoded_and_encoded_in_equal_parts(
+    pipeline: Any, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    seen: list[int] = []
+    decoder = pipeline.vae.decoder
+    hook = decoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    with torch.inference_mode():
+        mean, std = backbone.encode(pipeline, _pixels(6))
+        whole = backbone.decode(pipeline, mean)
+        monkeypatch.setattr(autoencoder, "_PIXELS", 4 * SIDE**2)
+        torch.testing.assert_close(backbone.decode(pipeline, mean), whole)
+        again = backbone.encode(pipeline, _pixels(6))
+    hook.remove()
+    assert seen == [6, 3, 3]
+    torch.testing.assert_close(again, (mean, std))
+
+
+def test_an_autoencoder_that_overflows_in_float16_computes_in_float32() -> None:
+    import torch
+
+    pipeline = make("sdxl")
+    full = copy.deepcopy(pipeline.vae.half()).float()
+    before = {name: tensor.clone() for name, tensor in pipeline.vae.state_dict().items()}
+    backbone = backbone_of(pipeline)
+    with torch.inference_mode():
+        mean, std = backbone.encode(pipeline, _pixels())
+        found = full.encode(_pixels()).latent_dist
+        torch.testing.assert_close((mean, std), (found.mean * 0.13025, found.std * 0.13025))
+        decoded = backbone.decode(pipeline, mean.half())
+        torch.testing.assert_close(decoded, full.decode(mean.half().float() / 0.13025).sample)
+    assert {tensor.dtype for tensor in pipeline.vae.state_dict().values()} == {torch.float16}
+    assert all(
+        torch.equal(tensor, before[name]) for name, tensor in pipeline.vae.state_dict().items()
+    )
+    assert not any(parameter.is_inference() for parameter in pipeline.vae.parameters())
+
+
+# Predicting
+
+
+def test_what_is_trained_is_what_the_pipeline_samples_with(
+    pipeline: Any, backbone: Backbone
+) -> None:
+    import torch
+
+    seen: list[tuple[Any, Any, Any]] = []
+
+    def watch(_: Any, given: Any, named: Any, made: Any) -> None:
+        noisy = named.get("hidden_states", given[0] if given else None)
+        seen.append(
+            (
+                noisy.clone(),
+                named.get("timestep", given[1] if len(given) > 1 else None),
+                made[0].clone(),
+            )
+        )
+
+    denoiser = getattr(pipeline, backbone.denoiser)
+    hook = denoiser.register_forward_hook(watch, with_kwargs=True)
+    # Without guidance the pipeline asks for what training does.
+    _sampler(pipeline, guidance=1.0, height=SIDE, width=SIDE + 16).generate(PROMPTS)
+    hook.remove()
+    assert len(seen) >= 3
+    text = backbone.embed(pipeline, [prompt.text for prompt in PROMPTS])
+    # FLUX's are packed rows, and its times shares.
+    packed = backbone.name == "FLUX"
+    for noisy, time, made in seen:
+        expected, given = (
+            (
+                pipeline._unpack_latents(one, SIDE, SIDE + 16, pipeline.vae_scale_factor)
+                if packed
+                else one
+            )
+            for one in (made, noisy)
+        )
+        times = torch.as_tensor(time).expand(2) * (1000 if packed else 1)
+        with torch.no_grad():
+            predicted = backbone.predict(denoiser, given, times, text, (SIDE, SIDE + 16))
+        torch.testing.assert_close(predicted, expected)

@@ -1,0 +1,232 @@
+"""Judges of installed packages: found, described and used through the command line, and refused with a sentence."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spqr_tests.errors import InputError
+from spqr_tests.judging import judges
+from spqr_tests.judging.judges import Judge
+from spqr_tests.metrics.dual_encoder import DualEncoders
+from spqr_tests.settings import protocol_file
+from spqr_tests.settings.protocol import JUDGES_GROUP
+from tests.running import PROTOCOL
+
+JUDGE = """\
+from pathlib import Path
+
+from spqr_tests.judging.judges import JudgeDescription, Judgement
+
+
+class Redness:
+    def __init__(self, setup):
+        self.setup = setup
+        self.least = float(setup.settings["least"])
+
+    def describe(self):
+        return JudgeDescription(self.setup.name, "redness 1", {"least": self.least}, f"redness 1, {self.least}")
+
+    def judge(self, images):
+        return [Judgement(bool(image[..., 0].mean() / 255 > self.least), (("red", 1.0),)) for image in images]
+"""
+TABLE = '[judges.reds]\nkind = "redness"\nleast = 0.9\n\n[judges.concepts]'
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with an installed distribution that registers the judge."""
+    folder = tmp_path / "site"
+    _install(folder, "red-judges")
+    (folder / "red_judges.py").write_text(JUDGE, encoding="utf-8")
+    return folder
+
+
+def _install(folder: Path, name: str) -> None:
+    about = folder / f"{name.replace('-', '_')}-1.2.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8"
+    )
+    (about / "entry_points.txt").write_text(
+        f"[{JUDGES_GROUP}]\nredness = red_judges:Redness\n", encoding="utf-8"
+    )
+
+
+def _protocol(site: Path, table: str = TABLE) -> Path:
+    path = site.parent / "mine.toml"
+    path.write_text(
+        PROTOCOL.read_text(encoding="utf-8").replace("[judges.concepts]", table, 1),
+        encoding="utf-8",
+    )
+    return path
+
+
+def _make(path: Path) -> Judge:
+    means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
+    return judges.make("reds", protocol_file.read(path).judges["reds"], means)
+
+
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The site, on this process's path."""
+    monkeypatch.syspath_prepend(site)
+    yield site
+    sys.modules.pop("red_judges", None)
+
+
+def _refusal(site: Path, table: str = TABLE) -> str:
+    with pytest.raises(InputError) as refused:
+        _make(_protocol(site, table))
+    return str(refused.value)
+
+
+IN_A_PROCESS = """\
+import sys
+from pathlib import Path
+import numpy as np
+from spqr_tests.run import protocols, sources
+from spqr_tests.judging import judges; from spqr_tests.settings import protocol_file
+from spqr_tests.metrics.dual_encoder import DualEncoders
+settings = protocol_file.read(Path(sys.argv[1]))
+assert "red_judges" not in sys.modules
+made = judges.make("reds", settings.judges["reds"], judges.Means(DualEncoders("cpu", str), "cpu", Path))
+assert "red_judges" in sys.modules
+assert "torch" not in sys.modules
+print(made.describe().version)
+print([found.flagged for found in made.judge([np.full((8, 8, 3), level, np.uint8) for level in (255, 0)])])
+"""
+
+
+def test_a_judge_of_an_installed_package_is_found(site: Path) -> None:
+    path = os.pathsep.join([str(site), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS, _protocol(site)],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "red-judges 1.2, redness 1\n[True, False]\n"
+
+
+def test_its_fingerprint_is_of_its_settings_and_its_package(installed: Path) -> None:
+    described = _make(_protocol(installed)).describe()
+    assert (described.name, described.settings) == ("reds", {"least": 0.9})
+    changed = _make(_protocol(installed, TABLE.replace("0.9", "0.8"))).describe()
+    metadata = installed / "red_judges-1.2.dist-info" / "METADATA"
+    metadata.write_text(
+        metadata.read_text(encoding="utf-8").replace("1.2", "1.3"), encoding="utf-8"
+    )
+    updated = _make(_protocol(installed)).describe()
+    assert len({described.fingerprint, changed.fingerprint, updated.fingerprint}) == 3
+    assert updated.version == "red-judges 1.3, redness 1"
+
+
+def test_a_kind_that_nobody_registers_is_told_the_known_ones(installed: Path) -> None:
+    said = _refusal(installed, TABLE.replace('"redness"', '"rednes"'))
+    assert said.endswith(
+        "judges.reds.kind is 'rednes', which is no judge that is known; known are nudenet, concept,"
+        " llavaguard, redness."
+    )
+
+
+def test_two_packages_cannot_register_one_kind(installed: Path) -> None:
+    _install(installed, "other-judges")
+    said = _refusal(installed)
+    assert (
+        said
+        == "The judge reds is of the kind 'redness', which other-judges 1.2 and red-judges 1.2 both"
+        " register; uninstall one."
+    )
+
+
+WHERE = "The judge reds (redness, of red-judges 1.2)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "from pathlib import Path",
+            "raise OSError('no weights')",
+            f"{WHERE} cannot be set up: no weights (OSError).",
+        ),
+        (
+            "from pathlib import Path",
+            "import no_such_module",
+            f"{WHERE} cannot be set up: No module named 'no_such_module' (Modu",
+        ),
+        (
+            "class Redness",
+            "class Greenness",
+            f"{WHERE} cannot be set up: module 'red_judges' has no attribute 'Redness' (Attri",
+        ),
+        ('["least"]', '["most"]', f"{WHERE} cannot be set up: 'most' (KeyError)."),
+        (
+            "def judge",
+            "def look",
+            f"{WHERE} is a Redness; a judge has the methods describe and judge.",
+        ),
+        ("return JudgeDescription(", "return tuple((", None),
+        (
+            "self.setup.name,",
+            '"mine",',
+            f"{WHERE} calls itself 'mine'; its name is the protocol's, 'reds'.",
+        ),
+        (
+            '"redness 1", {',
+            '"", {',
+            f"{WHERE} describes itself with the version ''; expected is a text that is not empty.",
+        ),
+        (
+            'f"redness 1, {self.least}"',
+            "7",
+            f"{WHERE} describes itself with the fingerprint 7; expected is a text that is not",
+        ),
+        (
+            '{"least": self.least}',
+            '{"least": Path()}',
+            f"{WHERE} states settings that are not JSON: Object of type",
+        ),
+        (
+            '{"least": self.least}',
+            '{"least": float("nan")}',
+            f"{WHERE} states settings that are not JSON: Out of range float",
+        ),
+    ],
+)
+def test_a_judge_that_cannot_be_set_up_is_refused(
+    installed: Path, old: str, new: str, said: str | None
+) -> None:
+    module = installed / "red_judges.py"
+    text = module.read_text(encoding="utf-8")
+    assert old in text
+    text = text.replace(old, new, 1)
+    if said is None:
+        text, said = (
+            text.replace('{self.least}")', '{self.least}"))'),
+            f"{WHERE} describes itself by a tuple; expected is a JudgeDescription.",
+        )
+    module.write_text(text, encoding="utf-8")
+    assert _refusal(installed).startswith(said)
+
+
+def test_settings_that_have_no_digest_are_refused(installed: Path) -> None:
+    assert _refusal(installed, TABLE.replace("0.9", "nan")).startswith(
+        f"{WHERE} has settings that are not JSON: "
+    )
+
+
+def test_a_package_that_breaks_is_not_imported_when_its_judge_is_not_asked_for(
+    installed: Path,
+) -> None:
+    (installed / "red_judges.py").write_text("raise SystemExit(9)", encoding="utf-8")
+    table = TABLE.replace('"redness"', '"nudenet"').replace("least = 0.9", 'labels = ["FACE_MALE"]')
+    assert _make(_protocol(installed, table)).describe().version.startswith("nudenet 3.")
+    assert _refusal(installed) == f"{WHERE} cannot be set up: 9 (SystemExit)."

@@ -1,0 +1,250 @@
+"""FLOPs: the numbers that published architectures have, and those of a tiny pipeline that really paints and trains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.checkpoint import Checkpoint
+from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
+from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation.finetuning import steps_of, trainable
+from spqr_tests.generation.sampling import Sampler
+from spqr_tests.planning.flops import Flops
+from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings, SamplerSettings
+from tests import tiny
+from tests.tiny import backbones
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+TERA = 1e12
+LITE = ProfileSettings(trains="lora", steps=1)
+MODERATE = ProfileSettings(trains="cross-attention", steps=1)
+STANDARD = ProfileSettings(trains="denoiser", steps=1)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A tokenizer that is there already."""
+
+    tokenizer: Any
+
+    def content(self) -> Any:
+        return None
+
+    def load(self) -> Any:
+        return self.tokenizer
+
+
+def published(name: str) -> Parts:
+    """The parts of a published architecture, none of whose weights is here."""
+    backbone, preset = next(
+        (backbone, preset)
+        for backbone in BACKBONES
+        if backbone.original is not None
+        for preset in backbone.original.presets
+        if preset.name == name
+    )
+    models = {
+        component: Component(component, *found, {}, Path(name))
+        for component, found in preset.models.items()
+    }
+    tokenizers: dict[str, Any] = {
+        component: ClipVocabulary(pad) for component, pad in preset.tokenizers.items()
+    }
+    for component in backbone.tokenizers:
+        # T5's is in no single file; prompts are padded, so that any vocabulary gives the same
+        # shapes.
+        tokenizers.setdefault(component, Given(backbones._t5_tokenizer()))
+    return Parts(
+        backbone, preset.pipeline_class, models, tokenizers, preset.scheduler, preset.arguments
+    )
+
+
+@pytest.fixture(scope="module")
+def counted() -> Callable[..., Flops]:
+    """The counts of a published architecture, its pipeline built once."""
+    found: dict[Any, Flops] = {}
+
+    def count(name: str, side: int, **settings: Any) -> Flops:
+        sampler = SamplerSettings(height=side, width=side, **{"micro_batch": 1, **settings})
+        return found.setdefault((name, sampler), Flops(published(name), sampler))
+
+    return count
+
+
+class TestPublished:
+    """Other people's counts: 2 FLOPs a multiply-add, forward .803 TFLOP and so on for Stable Diffusion 1.5 at 512 pixels."""
+
+    def test_the_parts_of_stable_diffusion_1(self, counted: Callable[..., Flops]) -> None:
+        flops = counted("sd1", 512, scheduler="ddim")
+        assert flops.forward / TERA == pytest.approx(0.803, abs=5e-4)
+        assert flops.decode / TERA == pytest.approx(2.51, abs=5e-3)
+        assert flops.encode / TERA == pytest.approx(1.12, abs=5e-3)
+        # 12 layers of width 768 on 77 tokens: 24 d^2 a token, and attention's 4 n^2 d.
+        assert flops.text == 12 * (24 * 77 * 768**2 + 4 * 77**2 * 768)
+
+    def test_a_generation_of_stable_diffusion_1(self, counted: Callable[..., Flops]) -> None:
+        flops = counted("sd1", 512, scheduler="ddim")
+        assert flops.forwards == 50
+        assert flops.generation() / TERA == pytest.approx(82.9, abs=0.1)
+        assert flops.generation(1.0) == 50 * flops.forward + flops.decode
+        assert flops.generation() == 2 * 50 * flops.forward + flops.decode
+
+    def test_a_scheduler_that_takes_a_step_more(self, counted: Callable[..., Flops]) -> None:
+        assert counted("sd1", 512).forwards == 51  # PNDM, which the checkpoint is published with
+
+    @pytest.mark.parametrize(
+        ("profile", "step"), [(STANDARD, 38.5), (MODERATE, 27.1), (LITE, 27.7)]
+    )
+    def test_a_training_step(
+        self, counted: Callable[..., Flops], profile: ProfileSettings, step: float
+    ) -> None:
+        found = counted("sd1", 512, scheduler="ddim").training(profile, 16)
+        assert 16 * found / TERA == pytest.approx(step, rel=0.01)
+
+    def test_the_trained_parameters(self, counted: Callable[..., Flops]) -> None:
+        flops = counted("sd1", 512, scheduler="ddim")
+        assert flops.parameters(STANDARD) == 859_520_964
+        # LoRA of rank 8 on the projections of both attentions of 16 blocks, as peft reports it.
+        assert flops.parameters(LITE) == 1_594_368
+
+    @pytest.mark.parametrize(
+        ("name", "steps", "picture"),
+        [("sdxl", 30, 414), ("flux-dev", 28, 2091)],
+    )
+    def test_a_generation_of_the_large_ones(
+        self, counted: Callable[..., Flops], name: str, steps: int, picture: float
+    ) -> None:
+        flops = counted(name, 1024, steps=steps, guidance=5.0)
+        assert flops.forwards == steps
+        assert flops.generation() / TERA == pytest.approx(picture, rel=0.01)
+
+    def test_guidance_that_is_an_input_doubles_nothing(self, counted: Callable[..., Flops]) -> None:
+        flops = counted("flux-dev", 1024, steps=28, guidance=5.0)
+        assert flops.generation() == 28 * flops.forward + flops.decode
+
+    def test_a_step_of_the_whole_denoiser_is_three_forwards(
+        self, counted: Callable[..., Flops]
+    ) -> None:
+        flops = counted("flux-dev", 1024, steps=28, guidance=5.0)
+        assert flops.training(STANDARD, 1) / flops.forward == pytest.approx(3, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def flops(checkpoint: Checkpoint) -> Flops:
+    """The counts of the tiny pipeline."""
+    return Flops(checkpoint.parts, tiny.settings())
+
+
+class TestAgainstRealWork:
+    def test_painting(
+        self,
+        flops: Flops,
+        pipeline: "StableDiffusionPipeline",
+        checkpoint: Checkpoint,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.utils.flop_counter import FlopCounterMode
+
+        sampler = Sampler(pipeline, checkpoint.backbone, tiny.settings())
+        prompts = [Prompt(f"a heart of colour {number}", number) for number in range(4)]
+        sampler._embed([""] * 4)
+        # Not every torch counts attention in inference mode, or in the fused kernels of a CPU.
+        monkeypatch.setattr(torch, "inference_mode", torch.no_grad)
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            sampler.generate(prompts)
+        assert counter.get_total_flops() == 4 * (flops.generation() + flops.text)
+
+    @pytest.mark.parametrize(
+        "profile", [LITE, MODERATE, STANDARD], ids=lambda profile: profile.trains
+    )
+    def test_training(
+        self,
+        flops: Flops,
+        pipeline: "StableDiffusionPipeline",
+        checkpoint: Checkpoint,
+        profile: ProfileSettings,
+    ) -> None:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.utils.flop_counter import FlopCounterMode
+
+        backbone = checkpoint.backbone
+        with torch.no_grad():
+            text = backbone.embed(pipeline, ["a heart"] * 4)
+        denoiser, trained = trainable(pipeline.unet, backbone, profile, frozen=torch.float32)
+        # Fused kernels compute attention's scores once more on the way back, and each in its own
+        # way.
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            rows = tiny.SIDE // 2
+            predicted = backbone.predict(
+                denoiser,
+                torch.zeros(4, 4, rows, rows),
+                torch.zeros(4),
+                text,
+                (tiny.SIDE, tiny.SIDE),
+            )
+            predicted.square().mean().backward()
+        assert 4 * flops.training(profile, 4) == counter.get_total_flops()
+        assert flops.parameters(profile) == sum(parameter.numel() for parameter in trained.values())
+
+    def test_no_weight_is_read(
+        self, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from spqr_tests.checkpoint.formats.tensor import ModelTensor
+
+        monkeypatch.setattr(ModelTensor, "tensor", lambda _: pytest.fail("a weight was read"))
+        assert Flops(checkpoint.parts, tiny.settings()).generation() > 0
+
+    @pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl", "sd3", "flux"])
+    def test_every_backbone(self, name: str, tmp_path: Path) -> None:
+        from spqr_tests.checkpoint.checkpoint import read
+
+        parts = read(name, backbones.build(name, tmp_path / name)).parts
+        sampler = SamplerSettings(
+            steps=3, height=backbones.SIDE, width=backbones.SIDE, micro_batch=2, dtype="float32"
+        )
+        flops = Flops(parts, sampler)
+        assert min(flops.text, flops.forward, flops.decode, flops.encode) > 0
+        lite, standard = (flops.training(profile, 2) for profile in (LITE, STANDARD))
+        assert flops.forward < lite < standard <= 3 * flops.forward
+        assert flops.parameters(LITE) < flops.parameters(STANDARD)
+
+
+class TestRefusals:
+    def test_a_profile_that_does_not_fit(self, checkpoint: Checkpoint) -> None:
+        profile = ProfileSettings(trains="lora", steps=1, targets=("to_z",))
+        with pytest.raises(EvidenceError, match="does not fit this denoiser"):
+            Flops(checkpoint.parts, tiny.settings()).training(profile, 4)
+
+    def test_a_config_that_builds_nothing(self, folder: Path) -> None:
+        from spqr_tests.checkpoint.checkpoint import read
+
+        tiny.edit_json(
+            folder / "unet" / "config.json",
+            lambda config: config.update(down_block_types=["NoSuchBlock"]),
+        )
+        with pytest.raises(InputError, match="cannot be built as UNet2DConditionModel"):
+            Flops(read("copy", folder).parts, tiny.settings())
+
+
+@pytest.mark.parametrize(
+    ("budget", "pictures", "steps"),
+    [({"steps": 7}, 1000, 7), ({"epochs": 2}, 33, 6), ({"epochs": 1}, 16, 1)],
+)
+def test_steps(budget: dict[str, int], pictures: int, steps: int) -> None:
+    assert (
+        steps_of(
+            ProfileSettings(trains="denoiser", **budget), OptimizerSettings(batch=16), pictures
+        )
+        == steps
+    )

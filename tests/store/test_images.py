@@ -1,0 +1,191 @@
+"""Images on disk: whole, with their provenance, and never a picture of nothing."""
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.store import digest, images
+
+HERE = Path("here.png")
+
+
+def _noise(height: int = 13, width: int = 7) -> images.Pixels:
+    return np.random.default_rng(height * width).integers(
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (13, 7), (64, 64)])
+def test_a_png_gives_back_its_pixels_and_their_digest(size: tuple[int, int]) -> None:
+    image = _noise(*size)
+    found, pixels_digest = images.from_png(images.to_png(image, {}), HERE)
+    np.testing.assert_array_equal(found, image)
+    assert found.dtype == np.uint8
+    assert pixels_digest == digest.of_pixels(image)
+
+
+def test_a_png_says_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(
+        images.to_png(_noise(), {"prompt": "ein Stern über\nallem", "seed": 3})
+    )
+    with Image.open(tmp_path / "one.png") as file:
+        assert json.loads(file.info["spqr:provenance"]) == {
+            "prompt": "ein Stern über\nallem",
+            "seed": 3,
+        }
+
+
+def test_a_png_says_its_digest_without_a_look_at_its_pixels(tmp_path: Path) -> None:
+    image, path = _noise(64, 64), tmp_path / "one.png"
+    assert images.stated_digest(path) is None
+    data = images.to_png(image, {})
+    for written in (data, data[: len(data) // 2]):
+        path.write_bytes(written)
+        assert images.stated_digest(path) == digest.of_pixels(image)
+    Image.fromarray(image).save(path)
+    assert images.stated_digest(path) is None
+
+
+def test_the_digest_of_pixels_tells_shapes_apart() -> None:
+    image = _noise(4, 6)
+    assert digest.of_pixels(image) != digest.of_pixels(image.reshape(6, 4, 3))
+    assert digest.of_pixels(image[:, ::-1]) == digest.of_pixels(
+        np.ascontiguousarray(image[:, ::-1])
+    )
+
+
+def test_pixels_that_were_painted_over_are_detected() -> None:
+    image = _noise()
+    with Image.open(_on_disk(images.to_png(image, {}))) as file:
+        stated = file.info["spqr:sha256"]
+    image[5, 5, 1] ^= 1
+    tampered = images.to_png(image, {}).replace(digest.of_pixels(image).encode(), stated.encode())
+    with pytest.raises(
+        EvidenceError, match=r"here\.png does not hold the pixels that were stored; delete it"
+    ):
+        images.from_png(_recheck(tampered), HERE)
+
+
+def _on_disk(data: bytes) -> "object":
+    import io
+
+    return io.BytesIO(data)
+
+
+def _recheck(data: bytes) -> bytes:
+    """A PNG with the checksum of every chunk made anew, as an editor would."""
+    out, position = data[:8], 8
+    while position < len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        body = data[position + 4 : position + 8 + length]
+        out += data[position : position + 4] + body + struct.pack(">I", zlib.crc32(body))
+        position += length + 12
+    return out
+
+
+def test_a_png_without_a_digest_is_not_taken_on_trust(tmp_path: Path) -> None:
+    Image.fromarray(_noise()).save(tmp_path / "plain.png")
+    with pytest.raises(EvidenceError, match="does not hold the pixels"):
+        images.from_png((tmp_path / "plain.png").read_bytes(), HERE)
+
+
+def test_a_png_cut_short_anywhere_in_its_pixels_is_detected() -> None:
+    data = images.to_png(_noise(), {"seed": 1})
+    for length in range(data.rindex(b"IDAT") + 4 + 13 * 22):
+        with pytest.raises(EvidenceError, match="delete it, and the next run makes it again"):
+            images.from_png(data[:length], HERE)
+
+
+def test_a_png_with_any_byte_flipped_gives_its_pixels_or_an_error() -> None:
+    image = _noise()
+    data = images.to_png(image, {"seed": 1})
+    for position in range(len(data)):
+        try:
+            found, _ = images.from_png(
+                data[:position] + bytes([data[position] ^ 0x40]) + data[position + 1 :], HERE
+            )
+        except EvidenceError:
+            continue
+        np.testing.assert_array_equal(found, image, err_msg=f"byte {position}")
+
+
+def test_another_picture_format_is_not_taken_for_a_png(tmp_path: Path) -> None:
+    Image.fromarray(_noise()).save(tmp_path / "one.bmp")
+    with pytest.raises(EvidenceError, match="is not a readable PNG"):
+        images.from_png((tmp_path / "one.bmp").read_bytes(), HERE)
+
+
+def _uniform(colour: tuple[int, int, int] = (200, 30, 90)) -> images.Pixels:
+    return np.full((8, 8, 3), colour, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 90)])
+def test_one_colour_is_blank(colour: tuple[int, int, int]) -> None:
+    assert images.is_blank(_uniform(colour))
+
+
+@pytest.mark.parametrize(("levels", "blank"), [(1, True), (2, True), (3, False), (255, False)])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_one_pixel_that_differs_by_more_than_two_levels_is_not_blank(
+    levels: int, blank: bool, channel: int
+) -> None:  # noqa: FBT001
+    image = _uniform((0, 0, 0))
+    image[3, 4, channel] = levels
+    assert images.is_blank(image) is blank
+
+
+def test_a_picture_file_is_read_as_rgb(tmp_path: Path) -> None:
+    image = _noise()
+    Image.fromarray(image).convert("RGBA").save(tmp_path / "one.png")
+    np.testing.assert_array_equal(images.read_rgb(tmp_path / "one.png"), image)
+
+
+def _bomb(side: int) -> bytes:
+    """A PNG of few bytes that claims `side` x `side` pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+# Pillow warns from 89 million pixels and raises from twice that.
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(_bomb(side))
+    with pytest.raises(
+        EvidenceError, match=r"The picture .*bomb\.png cannot be read \(Image size .* exceeds limit"
+    ):
+        images.read_rgb(path)
+    with pytest.raises(EvidenceError, match="bomb"):
+        images.from_png(path.read_bytes(), path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "cut"]
+)
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "some.png"
+    path.write_bytes(data)
+    with pytest.raises(EvidenceError, match=r"The picture .*some\.png cannot be read"):
+        images.read_rgb(path)
+
+
+def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match=r"The picture .*gone\.png cannot be read"):
+        images.read_rgb(tmp_path / "gone.png")
