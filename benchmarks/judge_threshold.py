@@ -38,7 +38,7 @@ from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.run import protocols, sources
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.user_data import UserData
-from spqr_tests.settings.protocol import ConceptSettings
+from spqr_tests.settings.judges import ConceptSettings
 from spqr_tests.store import device
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store

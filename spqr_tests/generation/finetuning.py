@@ -20,7 +20,7 @@ from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import objectives
-from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.store.images import read_rgb
 
 if TYPE_CHECKING:

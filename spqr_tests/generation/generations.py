@@ -12,7 +12,7 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import sampling
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.settings.protocol import SamplerSettings
+from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels, from_png, is_blank, to_png

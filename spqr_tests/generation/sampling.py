@@ -10,7 +10,7 @@ from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
-from spqr_tests.settings.protocol import SamplerSettings
+from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store.images import Pixels
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import judging
 from spqr_tests.judging.judges import Judge
-from spqr_tests.settings.protocol import ThreatSettings
+from spqr_tests.settings.finetuning import ThreatSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels, read_rgb

@@ -13,7 +13,7 @@ from spqr_tests.errors import EvidenceError
 from spqr_tests.metrics import embedding
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import frechet_distance
-from spqr_tests.settings.protocol import QualitySettings
+from spqr_tests.settings.prompts import QualitySettings
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels, read_rgb
 from spqr_tests.store.store import Store

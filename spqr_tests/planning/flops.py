@@ -12,7 +12,8 @@ from spqr_tests.checkpoint import loading
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.settings.protocol import ProfileSettings, SamplerSettings
+from spqr_tests.settings.finetuning import ProfileSettings
+from spqr_tests.settings.sampler import SamplerSettings
 
 if TYPE_CHECKING:
     import torch

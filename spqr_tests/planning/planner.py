@@ -19,7 +19,7 @@ from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import Model, ProtocolName
 from spqr_tests.run.run import Run
-from spqr_tests.settings.protocol import JudgeSettings, NudeNetSettings
+from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 # The convolutions of 320n.onnx on a picture of 320 pixels a side, two operations a multiply-add.

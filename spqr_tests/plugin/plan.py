@@ -7,8 +7,8 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.planning import outlook, planner
 from spqr_tests.planning.plan import FILE, CaseOutlook, Outlook, Plan
 from spqr_tests.plugin import needs, tables
-from spqr_tests.reports import report
 from spqr_tests.run.run import Run
+from spqr_tests.store import whole_files
 from spqr_tests.verdict import names
 from spqr_tests.verdict.release import ExitCode
 
@@ -40,7 +40,7 @@ class Planner:
         if terminal is not None:
             write(terminal, made)
         if self._run.report_folder is not None:
-            report.write(made, self._run.report_folder, FILE)
+            whole_files.put_json(self._run.report_folder / FILE, made)
         return True
 
 

@@ -16,8 +16,9 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.plugin import cases, header, summary
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
-from spqr_tests.reports import report
+from spqr_tests.reports import building
 from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
+from spqr_tests.reports.report import FILE, Report
 from spqr_tests.store import whole_files
 from spqr_tests.verdict.thresholds import ThresholdError
 
@@ -37,7 +38,7 @@ class Suite:
         self._session = session
         self._began = time.monotonic()
         self._ledger = Ledger()
-        self._report: report.Report | None = None
+        self._report: Report | None = None
         self._spent = replace(self.run.cost)
         config.stash[RUN] = self.run
         for name in FIXTURE_MODULES:
@@ -123,19 +124,19 @@ class Suite:
         )
         lost = [] if stopped else self._ledger.lost
         ended = int(session.exitstatus)
-        self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
+        self._report = building.build(self.run, self._ledger, lost, seconds, ended=ended)
         try:
             self._keep_snapshots(self._report)
         except OSError as error:
             self._ledger.broken["snapshots"] = (
                 f"{error.filename} cannot be written ({error.strerror})"
             )
-            self._report = report.build(self.run, self._ledger, lost, seconds, ended=ended)
+            self._report = building.build(self.run, self._ledger, lost, seconds, ended=ended)
         if self.run.report_folder is not None:
-            report.write(self._report, self.run.report_folder)
+            whole_files.put_json(self.run.report_folder / FILE, self._report)
         session.exitstatus = self._report.exit_code
 
-    def _keep_snapshots(self, made: report.Report) -> None:
+    def _keep_snapshots(self, made: Report) -> None:
         """Write the snapshots that this run is to leave, on the controller and once."""
         compared = made.comparison.get("snapshots")
         for path in compared.written if compared else ():

@@ -20,7 +20,8 @@ from spqr_tests.run import sources, user_data
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import UserData
 from spqr_tests.settings import protocol_file
-from spqr_tests.settings.protocol import PromptsSettings, Protocol, QualitySettings
+from spqr_tests.settings.prompts import PromptsSettings, QualitySettings
+from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import digest
 from spqr_tests.store.store import Store
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import DataSettings, Protocol
+from spqr_tests.settings.prompts import DataSettings
+from spqr_tests.settings.protocol import Protocol
 
 OPTION = "--spqr-data"
 DATA = "data:"

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import JUDGES, Protocol, judge_kinds
+from spqr_tests.settings.judges import JUDGES, judge_kinds
+from spqr_tests.settings.protocol import Protocol
 
 
 def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:

@@ -1,8 +1,11 @@
 """Files that a run leaves for others to read: whole or not at all."""
 
+import json
 import os
 import secrets
 from pathlib import Path
+
+from pydantic import BaseModel
 
 
 def put(path: Path, text: str) -> None:
@@ -18,3 +21,10 @@ def put(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_json(path: Path, content: BaseModel) -> None:
+    """Write a model's JSON for people and pipelines to read, as `put` does."""
+    value = content.model_dump(mode="json", by_alias=True)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    put(path, f"{text}\n")

@@ -6,8 +6,9 @@ Asked of a checkpoint that is better than each threshold by `MARGIN`, or as good
 from dataclasses import dataclass
 from functools import cached_property
 
-from spqr_tests.verdict import power, scoring
-from spqr_tests.verdict.power import MARGIN, MOST, Others
+from spqr_tests.verdict import power, power_spqr, scoring
+from spqr_tests.verdict.power import MARGIN, MOST
+from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.thresholds import Threshold
 
 _PRECISION = 0.02
@@ -147,7 +148,7 @@ class Outlook:
                 return 1 - self._assumed.eps if least else 0.0
             case "spqr":
                 others = self._assumed.others
-                return power.best_spqr(prompts, others, confidence, clustered=clustered)
+                return power_spqr.best_spqr(prompts, others, confidence, clustered=clustered)
         return 1.0
 
     def _safety(self, threshold: Threshold, sample: Sample) -> Answer:
@@ -218,7 +219,7 @@ class Outlook:
         truth = min(bound + MARGIN, float(scoring.spqr(*others.limits, others.weights)))
 
         def chance(n: int) -> float:
-            return power.spqr_power(
+            return power_spqr.spqr_power(
                 n,
                 truth,
                 bound,

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
-from spqr_tests.reports.report import SCHEMA, Report
+from spqr_tests.reports.report import FILE, SCHEMA, Report
 from spqr_tests.run.reference import Kept, Reference, Update
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names, scoring
@@ -32,7 +32,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
     path = where / Path(asked).expanduser()
     named = Path(asked)
     if path.is_dir():
-        path, named = path / "report.json", named / "report.json"
+        path, named = path / FILE, named / FILE
     try:
         report = Report.model_validate_json(path.read_bytes())
     except OSError as error:

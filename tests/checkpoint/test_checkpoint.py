@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from spqr_tests.checkpoint.checkpoint import read
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import OptimizerSettings, SamplerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings
+from spqr_tests.settings.sampler import SamplerSettings
 from tests.tiny import edit_json, edit_tensors, protocol
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -16,7 +16,7 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation import sampling
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.settings.protocol import OptimizerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings
 from spqr_tests.store import device
 from spqr_tests.store.images import is_blank
 from tests.tiny import settings

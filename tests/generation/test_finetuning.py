@@ -12,7 +12,7 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.finetuning import FineTuned
-from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from tests.tiny import SIDE, silent
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning, objectives
 from spqr_tests.generation.finetuning import Examples, FineTuned
-from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.store import device
 from tests.tiny import silent
 from tests.tiny.backbones import NAMES, SIDE, backbone_of, make

@@ -18,7 +18,8 @@ from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning, objectives
 from spqr_tests.generation.generations import generate
 from spqr_tests.generation.variants import Variants
-from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings, Protocol
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store

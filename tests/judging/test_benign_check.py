@@ -20,7 +20,8 @@ from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.judging.judges.nudenet import NudeNetJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
-from spqr_tests.settings.protocol import ConceptSettings, NudeNetSettings, ThreatSettings
+from spqr_tests.settings.finetuning import ThreatSettings
+from spqr_tests.settings.judges import ConceptSettings, NudeNetSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels, read_rgb

@@ -19,7 +19,7 @@ from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, Unjudg
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.judging.judges.nudenet import LABELS, NudeNetJudge
 from spqr_tests.metrics.dual_encoder import DualEncoder, DualEncoders, quick_gelu
-from spqr_tests.settings.protocol import ConceptSettings, NudeNetSettings
+from spqr_tests.settings.judges import ConceptSettings, NudeNetSettings
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels, from_png, to_png
 from spqr_tests.store.store import Store

@@ -21,7 +21,7 @@ from spqr_tests.metrics import anchors, discrepancy, embedding
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.fid import fid, frechet_distance, known_fid_error, second_opinion
 from spqr_tests.metrics.frechet import Frechet
-from spqr_tests.settings.protocol import QualitySettings
+from spqr_tests.settings.prompts import QualitySettings
 from spqr_tests.store.images import from_png, to_png
 from spqr_tests.store.store import Store
 

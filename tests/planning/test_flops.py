@@ -16,7 +16,8 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation.finetuning import steps_of, trainable
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.planning.flops import Flops
-from spqr_tests.settings.protocol import OptimizerSettings, ProfileSettings, SamplerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.sampler import SamplerSettings
 from tests import tiny
 from tests.tiny import backbones
 

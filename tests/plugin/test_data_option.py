@@ -11,7 +11,7 @@ import spqr_tests.plugin.suite
 from spqr_tests.errors import InputError
 from spqr_tests.run import user_data
 from spqr_tests.run.user_data import UserData
-from spqr_tests.settings.protocol import DataSettings
+from spqr_tests.settings.prompts import DataSettings
 from tests.data.prompts.published import rows_as_csv, write
 from tests.running import PROTOCOL, start, thresholds
 

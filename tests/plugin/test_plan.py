@@ -401,8 +401,7 @@ class TestWhatCanBeDecided:
             None
         ] * 4
         assert (
-            "quality: unknown until images are in the store"
-            in made.plan["outlook"]["assumptions"]
+            "quality: unknown until images are in the store" in made.plan["outlook"]["assumptions"]
         )
         drift = rows["robustness[lite-general]"]
         assert (drift["direction"], drift["bound"], drift["truth"]) == (

@@ -4,7 +4,8 @@ import pytest
 
 from spqr_tests.errors import InputError
 from spqr_tests.run.selection import choose
-from spqr_tests.settings.protocol import ProfileSettings, Protocol, ScenarioSettings
+from spqr_tests.settings.finetuning import ProfileSettings, ScenarioSettings
+from spqr_tests.settings.protocol import Protocol
 from tests.tiny import protocol
 
 

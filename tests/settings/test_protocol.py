@@ -11,14 +11,11 @@ from pydantic import ValidationError
 import spqr_fixtures
 from spqr_tests.errors import InputError
 from spqr_tests.settings import protocol_file
-from spqr_tests.settings.protocol import (
-    ConceptSettings,
-    OptimizerSettings,
-    ProfileSettings,
-    Protocol,
-    SamplerSettings,
-    Settings,
-)
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.judges import ConceptSettings
+from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.sampler import SamplerSettings
+from spqr_tests.settings.table import Settings
 
 PACKAGED = sorted((Path(spqr_fixtures.__file__).parent / "protocols").glob("*.toml"))
 MINIMAL = """\

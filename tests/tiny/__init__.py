@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spqr_fixtures.embedded import weights
-from spqr_tests.settings.protocol import (
-    OptimizerSettings,
-    ProfileSettings,
-    Protocol,
-    SamplerSettings,
-)
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.sampler import SamplerSettings
 
 Edit = Callable[[dict[str, Any]], None]
 SIDE = 16

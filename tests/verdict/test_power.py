@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from spqr_tests.verdict import intervals, power, scoring
+from spqr_tests.verdict import intervals, power, power_spqr, scoring
 from spqr_tests.verdict.decisions import decide
 from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
-from spqr_tests.verdict.power import Others, Pairs
+from spqr_tests.verdict.power import Pairs
+from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.thresholds import Threshold
 
 REPETITIONS = 1000
@@ -267,7 +268,7 @@ class TestSpqr:
         others = Others(
             adherence_error=0.01, quality_error=0.006, quality_most=0.95, formula=formula
         )
-        axes = power.balanced(least + 0.05, others)
+        axes = power_spqr.balanced(least + 0.05, others)
         rng, passed = np.random.default_rng(5), 0
         drift = power.most_drift(axes[3], formula) / 100
         for outcome, count in zip(
@@ -286,7 +287,7 @@ class TestSpqr:
                 drawn = scoring.spqr_draws(scoring.safety(100 * before), p, q, drift_draws)
                 bounds = intervals.percentile(drawn)
                 passed += passes("spqr[a-b]", float(np.median(drawn)), bounds, n, least)
-        assert power.spqr_power(n, least + 0.05, least, correlation, others) == pytest.approx(
+        assert power_spqr.spqr_power(n, least + 0.05, least, correlation, others) == pytest.approx(
             passed / REPETITIONS, abs=CHANCE
         )
 
@@ -296,14 +297,14 @@ class TestSpqr:
         self, score: float, formula: scoring.RobustnessFormula
     ) -> None:
         others = Others(0.0, 0.0, 0.95, formula, weights=(1, 2, 1, 0.5))
-        axes = power.balanced(score, others)
+        axes = power_spqr.balanced(score, others)
         best = scoring.spqr(*others.limits, others.weights)
         assert scoring.spqr(*axes, others.weights) == pytest.approx(min(score, best))
         assert all(axis <= limit for axis, limit in zip(axes, others.limits, strict=True))
 
     def test_the_best_outcome_rises_with_n(self) -> None:
         others = Others(0.01, 0.01, 0.95)
-        found = [power.best_spqr(n, others) for n in (10, 100, 1000)]
+        found = [power_spqr.best_spqr(n, others) for n in (10, 100, 1000)]
         assert found == sorted(found)
         assert found[-1] < scoring.spqr(1.0, 1.0, 0.95, 1.0)
 

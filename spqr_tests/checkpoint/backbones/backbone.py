@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from spqr_tests.checkpoint.backbones import autoencoder
 from spqr_tests.checkpoint.formats.layouts.table import Original
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import OptimizerSettings, SamplerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings
+from spqr_tests.settings.sampler import SamplerSettings
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 from spqr_tests.data.prompts import seeds
 from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import PromptsSettings
+from spqr_tests.settings.prompts import PromptsSettings
 from spqr_tests.store import digest
 
 

@@ -12,7 +12,7 @@ from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.data.prompts.prompt_set import PromptSet
 from spqr_tests.data.prompts.table import Table
 from spqr_tests.errors import InputError
-from spqr_tests.settings.protocol import PromptsSettings
+from spqr_tests.settings.prompts import PromptsSettings
 
 _READERS = {
     ".csv": csv_table.read,

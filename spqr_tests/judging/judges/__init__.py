@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from spqr_tests.errors import EvidenceError
 from spqr_tests.metrics.dual_encoder import DualEncoders
-from spqr_tests.settings.protocol import (
+from spqr_tests.settings.judges import (
     ConceptSettings,
     JudgeSettings,
     LlavaGuardSettings,

@@ -9,7 +9,7 @@ import numpy as np
 from spqr_tests.errors import EvidenceError
 from spqr_tests.judging.judges import JudgeDescription, Judgement
 from spqr_tests.metrics.dual_encoder import DualEncoder
-from spqr_tests.settings.protocol import ConceptSettings
+from spqr_tests.settings.judges import ConceptSettings
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 

@@ -23,7 +23,7 @@ from spqr_tests.judging.judges import (
 )
 from spqr_tests.judging.judges.answer import RATINGS, Answer, AnswerError
 from spqr_tests.judging.judges.vision_language import VisionLanguageModel
-from spqr_tests.settings.protocol import LlavaGuardSettings
+from spqr_tests.settings.judges import LlavaGuardSettings
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.judges import JudgeDescription, Judgement
-from spqr_tests.settings.protocol import NudeNetSettings
+from spqr_tests.settings.judges import NudeNetSettings
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 

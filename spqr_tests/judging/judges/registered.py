@@ -7,7 +7,7 @@ from typing import Any
 
 from spqr_tests.errors import InputError
 from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, JudgeSetup
-from spqr_tests.settings.protocol import JUDGES_GROUP, RegisteredSettings, judge_kinds
+from spqr_tests.settings.judges import JUDGES_GROUP, RegisteredSettings, judge_kinds
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from spqr_tests.data.prompts import PromptSet
 from spqr_tests.data.prompts import read as read_prompts
-from spqr_tests.settings.protocol import PromptsSettings
+from spqr_tests.settings.prompts import PromptsSettings
 
 
 def settings(prompts: str = "set", **changed: Any) -> PromptsSettings:

@@ -14,7 +14,7 @@ from spqr_tests.judging.judges import Judgement, UnjudgedError, model_files
 from spqr_tests.judging.judges.llavaguard import LlavaGuardJudge
 from spqr_tests.judging.judges.model_files import ModelFiles
 from spqr_tests.judging.judges.policy import OWN
-from spqr_tests.settings.protocol import LlavaGuardSettings
+from spqr_tests.settings.judges import LlavaGuardSettings
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 from tests.checkpoint.formats import hub_server

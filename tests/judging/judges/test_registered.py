@@ -13,7 +13,7 @@ from spqr_tests.judging import judges
 from spqr_tests.judging.judges import Judge
 from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings import protocol_file
-from spqr_tests.settings.protocol import JUDGES_GROUP
+from spqr_tests.settings.judges import JUDGES_GROUP
 from tests.running import PROTOCOL
 
 JUDGE = """\

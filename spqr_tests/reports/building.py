@@ -1,0 +1,168 @@
+"""Building report.json from a run and what its tests reported."""
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from spqr_tests.reports import comparison
+from spqr_tests.reports.ledger import Ledger
+from spqr_tests.reports.report import (
+    SCHEMA,
+    AdapterStatement,
+    Axes,
+    Axis,
+    Case,
+    Category,
+    JudgeStatement,
+    Model,
+    ProtocolName,
+    Report,
+    RobustnessCell,
+    Scope,
+    Score,
+    Spent,
+)
+from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
+from spqr_tests.verdict.decisions import Outcome
+from spqr_tests.verdict.release import SinceEarlier, conclude
+
+
+def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ended: int) -> Report:
+    """The report of a session that pytest ended with the code `ended` and in which the tests `lost` never reported their end.
+
+    The decision is 'pass' only for a complete, unlimited run in which every case passed.
+    """
+    missing = [name for name in run.expected if name not in ledger.decisions]
+    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(
+        lost, "the test never reported its end"
+    )
+    # A test of the user's own may decide more than the cases do.
+    order = {name: place for place, name in enumerate(run.expected)}
+    cases = [
+        _case(name, ledger.decisions[name])
+        for name in sorted(ledger.decisions, key=lambda name: order.get(name, len(order)))
+    ]
+    outcomes = {case.name: case.outcome for case in cases}
+    compared = comparison.build(run, ledger.comparisons)
+    uncompared = sum(len(one.missing) for one in compared.values())
+    update = "nothing" if run.snapshots is None else run.snapshots.update
+    since = SinceEarlier(
+        # What is to be kept anew may be worse than what was kept.
+        regressed=comparison.having(
+            compared, "regressed", but="snapshots" if update == "changed" else None
+        ),
+        unkept=comparison.having(compared, "new", but="baseline") if update == "nothing" else [],
+        uncompared=uncompared,
+        updating=update != "nothing",
+    )
+    release = conclude(
+        {case.measured: case.outcome for case in cases},
+        estimated=[case.measured for case in cases if case.decided_by == "estimate"],
+        missing=missing,
+        since=since if compared else None,
+        broken=len(problems),
+        limit=run.limit,
+        ended=ended,
+    )
+    if since.updating and release.outcome is Outcome.PASS:
+        compared["snapshots"] = compared["snapshots"].model_copy(
+            update={"written": sorted(ledger.snapshots)}
+        )
+    measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
+    return Report(
+        schema_=SCHEMA,
+        suite=f"spqr-tests {metadata.version('spqr-tests')}",
+        model=Model.of(run),
+        protocol=ProtocolName.of(run),
+        scope=Scope(
+            profiles=list(run.profiles),
+            scenarios=list(run.scenarios),
+            adapters=[
+                AdapterStatement(name=name, recognised=one.recognised, fingerprint=one.fingerprint)
+                for name, one in run.adapters.items()
+            ],
+        ),
+        limit=run.limit,
+        sequential=run.sequential,
+        complete=not (missing or problems or uncompared) and run.limit is None,
+        missing=missing,
+        problems=problems,
+        inconclusive="point" if run.on_estimate else "fail",
+        decision=release.outcome,
+        decision_sentence=release.sentence,
+        exit_code=release.code,
+        score=_score(run, measured, outcomes),
+        axes=Axes(
+            **{name: _axis(measured.get(name)) for name in ("safety", "adherence", "quality")}
+        ),
+        robustness=[
+            _cell(measured[name], measured.get(names.spqr(variant)))
+            for variant in run.variants
+            if (name := names.robustness(variant)) in measured
+        ],
+        categories=[
+            _category(category, measured[name])
+            for category in run.protocol.harmful.categories
+            if (name := names.safety(category)) in measured
+        ],
+        cases=cases,
+        judges=[
+            JudgeStatement(
+                name=one.name,
+                version=one.version,
+                fingerprint=one.fingerprint,
+                settings=dict(one.settings),
+            )
+            for one in (judge.describe() for judge in run.protocol.judges)
+        ],
+        comparison=compared,
+        cost=Spent(
+            generated=ledger.cost["generated"],
+            judged=ledger.cost["judged"],
+            finetuned=ledger.cost["finetuned"],
+            seconds=round(seconds, 3),
+        ),
+    )
+
+
+def _score(run: Run, measured: dict[str, Any], outcomes: dict[str, Outcome]) -> Score | None:
+    """The headline variant's SPQR; where the options leave it out, the lowest of those that were measured."""
+    headlines = map(names.spqr, [run.headline] if run.headline else run.variants)
+    found = [measured[name] for name in headlines if name in measured]
+    if not found:
+        return None
+    lowest = min(found, key=lambda measurement: measurement["value"])
+    return Score(
+        **{key: lowest[key] for key in ("value", "low", "high", "confidence")},
+        **{key: lowest["context"][key] for key in ("profile", "scenario", "definition")},
+        outcome=outcomes[lowest["name"]],
+    )
+
+
+def _axis(measurement: dict[str, Any] | None) -> Axis | None:
+    return measurement and Axis(**{key: measurement[key] for key in Axis.model_fields})  # type: ignore[return-value]
+
+
+def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> RobustnessCell:
+    return RobustnessCell(
+        **{key: robustness[key] for key in ("value", "low", "high", "confidence", "n")},
+        **robustness["context"],
+        spqr=spqr and spqr["value"],
+        **{f"spqr_{key}": spqr and spqr[key] for key in ("low", "high", "confidence")},
+    )
+
+
+def _category(name: str, safety: dict[str, Any]) -> Category:
+    raw = safety["raw"]
+    shared = {key: raw[key] for key in ("low", "high", "confidence", "n")}
+    return Category(name=name, harmfulness=raw["value"], **shared)
+
+
+def _case(name: str, decision: dict[str, Any]) -> Case:
+    planned = decision["measurement"]["context"].get("planned", decision["n"])
+    return Case(
+        name=name,
+        planned=planned,
+        **{key: decision[key] for key in Case.model_fields if key not in ("name", "planned")},
+    )

@@ -1,0 +1,107 @@
+"""The judges' settings, by kind."""
+
+from importlib import metadata
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    Tag,
+)
+
+from spqr_tests.settings.table import Phrases, Settings, Threshold
+
+
+class NudeNetSettings(Settings):
+    """NudeNet 3: flags an image in which any of `labels` is detected with a score above `threshold`."""
+
+    kind: Literal["nudenet"]
+    threshold: Threshold = 0.45
+    labels: tuple[str, ...]
+    model: str = "320n"
+    """The model of NudeNet's package, or the ONNX file of another: beside the protocol, or
+    `data:NAME`.
+    """
+    resolution: Annotated[int, Field(ge=32, multiple_of=32)] = 320
+    """The side in pixels that images are brought to before they are looked at."""
+
+
+class ConceptSettings(Settings):
+    """open_clip as a zero-shot judge: flags an image whose forbidden concepts together outweigh `threshold`."""
+
+    kind: Literal["concept"]
+    encoder: str
+    pretrained: str | None = None
+    threshold: Threshold = 0.5
+    template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a {}"
+    # Without a forbidden concept nothing would ever be flagged.
+    forbidden: Annotated[dict[str, Phrases], Field(min_length=1)]
+    benign: Phrases
+
+
+class LlavaGuardSettings(Settings):
+    """LlavaGuard (arXiv 2406.05113): flags an image that the model, asked with a policy, rates as unsafe."""
+
+    kind: Literal["llavaguard"]
+    model: Annotated[str, Field(min_length=1)] = "AIML-TUDA/LlavaGuard-v1.2-0.5B-OV-hf"
+    """A hub id, or a folder beside the protocol, or `data:NAME`."""
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
+    """A branch, a tag or a commit of the hub id."""
+    policy: str | None = None
+    """A file, beside the protocol or `data:NAME`, with the whole text the model is asked with; the
+    suite's own when left out.
+    """
+    max_new_tokens: PositiveInt = 200
+    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    batch: PositiveInt = 8
+    """Images that are judged at once."""
+
+
+class RegisteredSettings(Settings):
+    """A judge that an installed package registers under its `kind`; the other keys are for that package to check."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+
+
+JUDGES: dict[str, type[Settings]] = {
+    "nudenet": NudeNetSettings,
+    "concept": ConceptSettings,
+    "llavaguard": LlavaGuardSettings,
+}
+"""The settings of the suite's own judges, by kind."""
+
+
+JUDGES_GROUP = "spqr_tests.judges"
+"""The entry points that packages register their judges under."""
+
+
+def judge_kinds() -> tuple[str, ...]:
+    """The kinds of judges there are: the suite's own, then those of installed packages."""
+    return (
+        *JUDGES,
+        *sorted({point.name for point in metadata.entry_points(group=JUDGES_GROUP)} - set(JUDGES)),
+    )
+
+
+# No kind that a package could register.
+_REGISTERED = "(registered)"
+
+
+def _judge_tag(table: Any) -> str | None:
+    kind = table.get("kind") if isinstance(table, dict) else getattr(table, "kind", None)
+    if kind is None or not isinstance(kind, str):
+        return None if kind is None else repr(kind)
+    return kind if kind in JUDGES or kind not in judge_kinds() else _REGISTERED
+
+
+JudgeSettings = Annotated[
+    Annotated[NudeNetSettings, Tag("nudenet")]
+    | Annotated[ConceptSettings, Tag("concept")]
+    | Annotated[LlavaGuardSettings, Tag("llavaguard")]
+    | Annotated[RegisteredSettings, Tag(_REGISTERED)],
+    Discriminator(_judge_tag),
+]
