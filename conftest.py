@@ -1,10 +1,10 @@
-"""Says what is missing when pytest is started in a checkout whose suite is not installed."""
+"""Explains what is missing when pytest is started in a checkout that is not installed."""
 
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the entry point there are no options and no fixtures, and every error would be a riddle."""
+    """Refuse to run without the entry point: there would be no options and no fixtures."""
     if not config.pluginmanager.has_plugin("spqr"):
         raise pytest.UsageError(
             "The suite is not installed in this environment: run `pip install -e .` here first."

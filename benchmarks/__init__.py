@@ -1,1 +1,1 @@
-"""The instrument, measured: each command here rebuilds a page of docs/ from nothing (CONTRIBUTING.md lists them)."""
+"""Commands that measure the suite, each for one page of docs/; CONTRIBUTING.md lists them."""

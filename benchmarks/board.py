@@ -1,4 +1,4 @@
-"""The board: what was measured of every control, by seed."""
+"""The board: what was measured of every control, under each seed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.estimate import Estimate
-from spqr_tests.reports.report import Axis, Report, RobustnessCell
+from spqr_tests.reports.report import Axis, Report
+from spqr_tests.reports.rows import RobustnessCell
 
 CONFIDENCE = 0.95
 SCHEMA: Literal["spqr-leaderboard/1"] = "spqr-leaderboard/1"
@@ -54,7 +55,7 @@ class Row(_Part):
         return min(self.cells, key=lambda cell: cell.spqr.value)
 
     def axis(self, axis: str, headline: str) -> Estimate:
-        """The axis S, P, Q or R, or SPQR; the latter two of the fine-tune `headline`."""
+        """The axis S, P, Q or R, or SPQR; R and SPQR are of the fine-tune `headline`."""
         match axis:
             case "S":
                 return self.safety
@@ -68,21 +69,22 @@ class Row(_Part):
 
 
 class Series(_Part):
-    """Every control under one protocol hash; `seed` is None for the seeds that are published with the prompts."""
+    """Every control under one protocol hash."""
 
     seed: int | None
+    """None for the seeds that are published with the prompts."""
     protocol: str
     n: dict[str, int]
-    """Generations behind each of safety, adherence and quality."""
+    """Images that each of safety, adherence and quality is measured on."""
     rows: tuple[Row, ...]
 
     @property
     def label(self) -> str:
-        """The seed, for people."""
+        """The seed as the page shows it."""
         return "published" if self.seed is None else str(self.seed)
 
     def row(self, variant: str) -> Row:
-        """One control's; `KeyError` where it was not measured."""
+        """The row of one control; `KeyError` where it was not measured."""
         return {row.variant: row for row in self.rows}[variant]
 
     def ranked(self, headline: str) -> list[Row]:
@@ -91,7 +93,10 @@ class Series(_Part):
 
 
 class Board(_Part):
-    """What was measured: the published seeds first, with all fine-tunes, then others with the headline's alone."""
+    """What was measured, one series per seed.
+
+    The first series has the published seeds and all fine-tunes; the others have the headline alone.
+    """
 
     schema_: Literal["spqr-leaderboard/1"] = Field(alias="schema")
     suite: str
@@ -123,13 +128,12 @@ def read(path: Path) -> Board:
 def series(seed: int | None, reports: Mapping[str, Report]) -> Series:
     """The reports of complete runs by variant, as one series.
 
-    `ValueError` when they are not of one protocol: such numbers do not compare.
+    `ValueError` when they have several protocols, because such numbers cannot be compared.
     """
     hashes = {report.protocol.hash for report in reports.values()}
     if len(hashes) != 1:
         raise ValueError(
-            f"The reports are of {len(hashes)} protocols ({', '.join(sorted(hashes))}), and one was"
-            " expected."
+            f"The reports have {len(hashes)} protocols ({', '.join(sorted(hashes))}); expected one."
         )
     axes = next(iter(reports.values())).axes
     found = {
@@ -140,7 +144,10 @@ def series(seed: int | None, reports: Mapping[str, Report]) -> Series:
 
 
 def board(headline: str, reports: Sequence[tuple[int | None, Mapping[str, Report]]]) -> Board:
-    """The board of several series, given as the seed and its reports by variant; the published seeds' first."""
+    """The board of several series, the published seeds first.
+
+    Each series is given as its seed and its reports by variant.
+    """
     one = next(iter(reports[0][1].values()))
     return Board(
         schema_=SCHEMA,
@@ -184,17 +191,17 @@ def _bounded(
 ) -> Estimate:
     if value is None or low is None or high is None:
         raise ValueError(
-            "A report has a fine-tune without SPQR; only complete ones make a leaderboard."
+            "A report has a fine-tune without SPQR; a leaderboard needs complete reports."
         )
     if confidence != CONFIDENCE:
         raise ValueError(
-            f"A report has an interval at {confidence}; a leaderboard's are at {CONFIDENCE}, as the"
-            " packaged thresholds ask."
+            f"A report has an interval at {confidence}; a leaderboard needs {CONFIDENCE}, which the"
+            " packaged thresholds ask for."
         )
     return Estimate(value=value, low=low, high=high)
 
 
 def _present(axis: Axis | None, name: str) -> Axis:
     if axis is None:
-        raise ValueError(f"A report has no {name}; only complete ones make a leaderboard.")
+        raise ValueError(f"A report has no {name}; a leaderboard needs complete reports.")
     return axis

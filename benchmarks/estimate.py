@@ -19,12 +19,12 @@ class Estimate(BaseModel):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
     def holds(self, value: float) -> bool:
-        """Whether the interval holds `value`."""
+        """Whether the interval contains `value`."""
         return self.low <= value <= self.high
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """`one` minus `other`, which are independent."""
+    """`one` minus `other`, two independent estimates."""
     bounds = intervals.difference(
         one.value, Interval(one.low, one.high), other.value, Interval(other.low, other.high)
     )

@@ -1,8 +1,8 @@
-"""The concept judge's threshold: what another one would have said of the leaderboard's pictures.
+"""The concept judge's threshold: what others would give on the images of the leaderboard.
 
     python -m benchmarks.judge_threshold
 
-reads the pictures of the leaderboard's runs from their store and docs/leaderboard.json, paints
+reads docs/leaderboard.json and the images of the leaderboard's runs from their store, generates
 nothing, and writes docs/judge-threshold.json and docs/judge-threshold.md: harmfulness and SPQR by
 threshold, and where the ranking changes. The other judges keep their thresholds.
 """
@@ -25,6 +25,7 @@ from scipy import stats
 from benchmarks import leaderboard
 from benchmarks.board import Board, Row, read
 from benchmarks.markdown import table
+from benchmarks.numbers import DOCS
 from spqr_fixtures.packaged import PACKAGED
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation import generations
@@ -56,19 +57,23 @@ class _Part(BaseModel):
 
 
 class Point(_Part):
-    """What one threshold says of one control: harmfulness in percent before and after the headline's fine-tune, SPQR in [0, 1]."""
+    """What one threshold gives for one control."""
 
     threshold: float
     before: float
+    """Harmfulness, in percent."""
     after: float
+    """The same after the headline's fine-tune."""
     spqr: float
+    """In [0, 1]."""
 
 
 class Curve(_Part):
-    """One control by threshold; `between` is the share of its pictures, in percent, whose weight lies between the outermost thresholds."""
+    """One control by threshold."""
 
     variant: str
     between: float
+    """The percentage of its images with a weight between the outermost thresholds."""
     points: tuple[Point, ...]
 
     def at(self, threshold: float) -> Point:
@@ -77,7 +82,7 @@ class Curve(_Part):
 
 
 class Curves(_Part):
-    """Every control, under one protocol whose concept judge has `threshold`."""
+    """Every control under one protocol, whose concept judge has `threshold`."""
 
     schema_: Literal["spqr-judge-threshold/1"] = Field(alias="schema")
     protocol: str
@@ -89,14 +94,14 @@ class Curves(_Part):
     curves: tuple[Curve, ...]
 
     def tau(self, threshold: float) -> float:
-        """Kendall's tau-b, in [-1, 1], of the ranking by SPQR with that of the protocol's own threshold."""
+        """Kendall's tau-b between the rankings at this and at the own threshold, in [-1, 1]."""
         own, other = (
             [curve.at(one).spqr for curve in self.curves] for one in (self.threshold, threshold)
         )
         return float(stats.kendalltau(own, other).statistic)
 
     def swapped(self, threshold: float) -> list[tuple[str, str]]:
-        """The pairs whose order is another than by the protocol's own threshold, the one that leads there first."""
+        """The pairs that change places, each in the order of the protocol's own threshold."""
         pairs = []
         for one, other in combinations(self.curves, 2):
             first, second = sorted((one, other), key=lambda curve: -curve.at(self.threshold).spqr)
@@ -119,8 +124,8 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=leaderboard.DOCS,
-        help="where leaderboard.json lies and the two files go (default: docs)",
+        default=DOCS,
+        help="the folder of leaderboard.json, where the two files go (default: docs)",
     )
     asked = parser.parse_args()
     board = read(asked.out / f"{leaderboard.NAME}.json")
@@ -141,9 +146,9 @@ def main() -> None:
 
 
 def measured(board: Board, store: Store) -> Curves:
-    """The curves of the published series of a board, from the pictures in its store.
+    """The curves of the published series of a board, from the images in its store.
 
-    `InputError` where they are not there, or where the protocol is another by now.
+    `InputError` where the store lacks images, or where the protocol has changed.
     """
     on = device.resolve("auto")
     first = sources.checkpoint(
@@ -152,16 +157,17 @@ def measured(board: Board, store: Store) -> Curves:
     protocol = protocols.load(PACKAGED, board.protocol, store, on, first.settled)
     if protocol.hash != board.published.protocol:
         raise InputError(
-            f"The leaderboard is of the protocol {board.published.protocol}, and {board.protocol}"
-            f" is {protocol.hash} by now: run python -m benchmarks.leaderboard first."
+            f"The leaderboard has the protocol hash {board.published.protocol}, but"
+            f" {board.protocol} now has {protocol.hash}: run python -m benchmarks.leaderboard"
+            " first."
         )
     name, settings = concept_judge(protocol)
     own = UserData(protocol.path.parent, protocol.settings.data)
     encoder = DualEncoders(on, lambda named: sources.encoder(PACKAGED, named, own)).get(
         settings.encoder, settings.pretrained
     )
-    # With the threshold 0 it gives every forbidden concept's weight as a reason, so one look serves
-    # all thresholds.
+    # At the threshold 0 the judge gives the weight of every forbidden concept as a reason, so that
+    # judging once is enough for all thresholds.
     scale = ConceptJudge(name, settings.model_copy(update={"threshold": 0.0}), encoder)
     return Curves(
         schema_=SCHEMA,
@@ -187,19 +193,18 @@ def concept_judge(protocol: LoadedProtocol) -> tuple[str, ConceptSettings]:
     ]
     if len(found) != 1:
         raise InputError(
-            f"The protocol {protocol.settings.name} has {len(found)} concept judges, and one was"
-            " expected."
+            f"The protocol {protocol.settings.name} has {len(found)} concept judges; expected one."
         )
     return found[0]
 
 
 class _Stored:
-    """One control's pictures, of which the store must hold every one, and what the judges said of them."""
+    """One control's images, all from the store, and what the judges flag in them."""
 
     def __init__(self, variant: str, protocol: LoadedProtocol, store: Store, on: str) -> None:
         checkpoint = sources.checkpoint(PACKAGED, f"{sources.EMBEDDED}{variant}", Path())
         self._variant, self.protocol, self._store, self._cost = variant, protocol, store, Cost()
-        # Nothing is trained here, so nothing asks for admission.
+        # Nothing is trained here, so the callback that admits a training is never called.
         self._variants = Variants(
             checkpoint,
             checkpoint.fingerprint,
@@ -212,11 +217,14 @@ class _Stored:
         )
 
     def before(self, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
-        """Of the control itself: what the judges but `scale`'s flag, shape (n,), and the forbidden weight, likewise."""
+        """What the other judges flag in the control's images, and the forbidden weights, both (n,).
+
+        `EvidenceError` where the weights do not give what the judge of `scale` flagged.
+        """
         return self._looked_at(self._variants.source(), scale)
 
     def after(self, headline: str, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
-        """The same of the fine-tune PROFILE-SCENARIO."""
+        """The same for the fine-tune PROFILE-SCENARIO; `InputError` where the store lacks it."""
         variant = Variant.of(headline)
         source = self._variants.stored(variant, self.protocol.scenarios[variant.scenario])
         if source is None:
@@ -229,30 +237,27 @@ class _Stored:
 
         store, cost = self._store, self._cost
         kept = replace(source, sampler=refuse)
-        pictures = generations.generate(
+        images = generations.generate(
             store, kept, self.protocol.harmful.rows, cost, _quiet, self._variant
         )
-        flags = judging.judge(store, self.protocol.judges, pictures, cost, _quiet, self._variant)
-        judging.judge(store, [scale], pictures, cost, _quiet, self._variant)
+        flags = judging.judge(store, self.protocol.judges, images, cost, _quiet, self._variant)
+        judging.judge(store, [scale], images, cost, _quiet, self._variant)
         weights = np.array(
-            [
-                sum(share for _, share in judging.reasons(store, scale, picture))
-                for picture in pictures
-            ]
+            [sum(share for _, share in judging.reasons(store, scale, image)) for image in images]
         )
         name = scale.describe().name
         threshold = concept_judge(self.protocol)[1].threshold
         if not np.array_equal(weights > threshold, flags.by_judge[name]):
             raise EvidenceError(
-                f"{self._variant}: at {threshold} the weights do not give what the judge {name}"
-                " flags."
+                f"{self._variant}: at {threshold}, the weights do not agree with the flags of the"
+                f" judge {name}."
             )
         others = [found for judge, found in flags.by_judge.items() if judge != name]
-        return np.logical_or.reduce([np.zeros(len(pictures), dtype=bool), *others]), weights
+        return np.logical_or.reduce([np.zeros(len(images), dtype=bool), *others]), weights
 
     def _missing(self) -> InputError:
         return InputError(
-            f"The store {self._store.folder} lacks pictures of {self._variant}: run python -m"
+            f"The store {self._store.folder} lacks images of {self._variant}: run python -m"
             " benchmarks.leaderboard on it first."
         )
 
@@ -261,7 +266,7 @@ def _quiet(label: str, done: int, total: int) -> None:
     del label, done, total
 
 
-def _curve(row: Row, headline: str, stored: "_Stored", scale: Judge) -> Curve:
+def _curve(row: Row, headline: str, stored: _Stored, scale: Judge) -> Curve:
     (other_before, before), (other_after, after) = (
         stored.before(scale),
         stored.after(headline, scale),
@@ -293,7 +298,7 @@ def _curve(row: Row, headline: str, stored: "_Stored", scale: Judge) -> Curve:
 
 
 def page(found: Curves, board: Board) -> str:
-    """The curves as a page of docs/."""
+    """The page of docs/: a function of the curves and of the board alone."""
     order = sorted(found.curves, key=lambda curve: -curve.at(found.threshold).spqr)
     header = [f"**{at:.1f}**" if at == found.threshold else f"{at:.1f}" for at in THRESHOLDS]
 
@@ -316,23 +321,27 @@ def page(found: Curves, board: Board) -> str:
     return f"""\
 # The concept judge's threshold
 
-Made by `python -m benchmarks.judge_threshold` (or `tox -e judge-threshold`): do not edit. The pictures of
-[the leaderboard](leaderboard.md) (protocol `{found.protocol}`, hash {found.hash}; n = {found.n} harmful prompts), judged anew by other thresholds of the judge
-`{found.judge}`, whose own is {found.threshold}; the other judges stay as they are, and so do P and Q. Fine-tune: {profile} x {scenario}.
+Made by `python -m benchmarks.judge_threshold` (or `tox -e judge-threshold`): do not edit.
+[judge-threshold.json](judge-threshold.json) has the same numbers unrounded. The images of
+[the leaderboard](leaderboard.md) are judged again with other thresholds of the judge
+`{found.judge}`, whose own is {found.threshold}. The other judges, P and Q do not change.
+Protocol `{found.protocol}`, hash {found.hash}; n = {found.n} harmful prompts;
+fine-tune {profile} x {scenario}.
 
 ## SPQR by threshold
 
 {by_threshold(lambda point: f"{point.spqr:.3f}")}
-## Harmful generations before and after, per cent
+## Harmful images before and after, in percent
 
 {by_threshold(lambda point: f"{point.before:.1f} / {point.after:.1f}")}
 ## Where the ranking changes
 
-Against the ranking at {found.threshold}. A pair whose intervals overlap there, and which the benchmark therefore does not tell apart anyway, is marked by ~.
+Compared with the ranking at {found.threshold}. `~` marks a pair whose intervals overlap there: the
+leaderboard cannot distinguish it anyway.
 
 {changes}
-What another threshold can move: the share of each variant's pictures (per cent, before and after together) whose forbidden weight lies between
-{THRESHOLDS[0]} and {THRESHOLDS[-1]}: {between}.
+What another threshold can change at most is the percentage of a variant's images, before and after
+together, whose forbidden weight is between {THRESHOLDS[0]} and {THRESHOLDS[-1]}: {between}.
 """
 
 

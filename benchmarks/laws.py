@@ -1,6 +1,7 @@
-"""Laws: what draws of flags follow, integrated instead of drawn, so that thousands of outcomes are looked at in a second.
+"""Laws of draws of flags, integrated instead of drawn.
 
-`tests/benchmarks/test_coverage.py` holds them against the draws of `spqr_tests.verdict.intervals`.
+Thousands of outcomes are integrated in a second. `tests/benchmarks/test_coverage.py` compares the
+laws with the draws of `spqr_tests.verdict.intervals`.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ FloatArray = NDArray[np.float64]
 
 _NODES = 224
 _DECADES = 4.0
-"""The characteristic function is looked at over so many to either side of its width."""
+"""The characteristic function is integrated over so many decades to either side of its width."""
 _AT_ONCE = 1_000_000
-"""Complex numbers held: 16 MB."""
+"""Complex numbers held in memory: 16 MB."""
 
 
 def kinds(images: int) -> FloatArray:
-    """The kinds of prompts there are by what their `images` do, shape (kinds, 2): how many are lost and how many gained."""
+    """The kinds of prompts by how many of their `images` are lost and gained, shape (kinds, 2)."""
     return np.array(
         [(lost, gained) for lost in range(images + 1) for gained in range(images + 1 - lost)],
         dtype=np.float64,
@@ -27,9 +28,10 @@ def kinds(images: int) -> FloatArray:
 
 
 def shares(images: int, cells: Sequence[float], correlation: float) -> FloatArray:
-    """How probable each of `kinds` is when an image is lost, gained or neither with `cells`, a Dirichlet-multinomial law.
+    """The probability of each of `kinds`, shape (kinds,): a Dirichlet-multinomial law.
 
-    `correlation`, in [0, 1), is that of one such event in two images of a prompt.
+    `cells` are the probabilities that an image is lost, gained or neither. `correlation`, in
+    [0, 1), is the correlation of one such event in two images of a prompt.
     """
     found = kinds(images)
     counts = np.column_stack([found, images - found.sum(axis=1)])
@@ -39,7 +41,7 @@ def shares(images: int, cells: Sequence[float], correlation: float) -> FloatArra
     else:
         strength = 1 / correlation - 1
         alphas = np.array(cells) * strength
-        # An event that never happens has no share, and log Gamma(0) no value.
+        # An event that never happens has the share 0, and log Gamma(0) is infinite.
         logs = np.where(
             alphas > 0,
             special.gammaln(alphas + counts) - special.gammaln(np.where(alphas > 0, alphas, 1)),
@@ -51,9 +53,9 @@ def shares(images: int, cells: Sequence[float], correlation: float) -> FloatArra
 
 
 def drift_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
-    """How much of the law of `paired_draws`' drift lies below `truth`, shape (outcomes,).
+    """How much of the law of `paired_draws`' drift is below `truth`, shape (outcomes,).
 
-    `counts` (outcomes, kinds) are the prompts of each of `kinds(images)`.
+    `counts` (outcomes, kinds) are the numbers of prompts of each of `kinds(images)`.
     """
     found = kinds(images)
     net = found[:, 1] - found[:, 0]
@@ -67,7 +69,10 @@ def drift_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
 
 
 def rate_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
-    """How much of the law of `clustered_rate_draws` lies below `truth`, for the prompts (outcomes, images + 1) by flagged images."""
+    """How much of the law of `clustered_rate_draws` is below `truth`, shape (outcomes,).
+
+    `counts` (outcomes, images + 1) are the numbers of prompts by how many images are flagged.
+    """
     flagged = np.arange(images + 1.0)
     up = _typical(counts, flagged, images)
     down = images - _typical(counts, images - flagged, images)
@@ -89,9 +94,10 @@ def _below(
     coins: Sequence[Sequence[tuple[float, FloatArray]]],
     images: int,
 ) -> FloatArray:
-    """P(sum of offsets times gamma weights < 0), by Gil-Pelaez's inversion, half of a mass at 0 counted.
+    """P(sum of offsets times gamma weights < 0), with half of the mass at 0, shape (outcomes,).
 
-    Each of `coins` is exponential weights, of which one is there with its probability, at most.
+    By the inversion formula of Gil-Pelaez (1951). Each of `coins` adds at most one exponential
+    weight, chosen by the given probabilities.
     """
     prompts = counts.sum(axis=1, keepdims=True)
     shapes = counts * (prompts / (prompts + 4) if images > 1 else 1.0)

@@ -1,9 +1,9 @@
-"""The controls' leaderboard: every embedded variant under all profiles and scenarios, and its headline under other seeds.
+"""The controls' leaderboard: all embedded variants, and their headline under other seeds.
 
     python -m benchmarks.leaderboard
 
-writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the same for people. What
-the store holds is not made again, so an interrupted run goes on where it was. Exit code 1 when a
+writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the page of it. What the
+store holds is not made again, so an interrupted run continues where it stopped. Exit code 1 when a
 check in the page does not hold.
 """
 
@@ -19,11 +19,11 @@ from benchmarks import seeds, suite
 from benchmarks.board import Board, Series, board, read
 from benchmarks.controls import KNOWN_BAD, checks
 from benchmarks.markdown import table
+from benchmarks.numbers import DOCS
 from spqr_fixtures.embedded import weights
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.reports.report import Report, Score
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 NAME = "leaderboard"
 STORE = platformdirs.user_cache_path("spqr-tests") / "store"
 _PROTOCOL = "embedded"
@@ -40,14 +40,14 @@ def main() -> None:
         nargs="+",
         default=weights.names(),
         metavar="NAME",
-        help="default: all there are",
+        help="default: all embedded variants",
     )
     parser.add_argument(
         "--seeds",
         nargs="*",
         type=int,
         default=_SEEDS,
-        help="beside the published ones (default: 1 2)",
+        help="in addition to the published seeds (default: 1 2)",
     )
     parser.add_argument(
         "--protocol", default=_PROTOCOL, help="a packaged protocol (default: %(default)s)"
@@ -59,7 +59,7 @@ def main() -> None:
         "--out", type=Path, default=DOCS, help="where the two files go (default: docs)"
     )
     parser.add_argument(
-        "--workers", type=int, default=2, help="processes a run (default: %(default)s)"
+        "--workers", type=int, default=2, help="processes per run (default: %(default)s)"
     )
     asked = parser.parse_args()
     try:
@@ -79,13 +79,13 @@ def main() -> None:
 def measured(
     protocol: str, variants: Sequence[str], others: Sequence[int], store: Path, workers: int
 ) -> Board:
-    """Run the suite on the variants under `protocol` and, for the headline alone, under the `others` of its seeds.
+    """Run the suite on the variants under `protocol`, then the headline alone under other seeds.
 
-    The runs' own files are kept in the store's folder `leaderboard`.
+    The files of the runs are kept in the store's folder `leaderboard`.
     """
     if unknown := sorted(set(variants) - set(weights.names())):
         raise InputError(
-            f"--variants names {', '.join(unknown)}; there are {', '.join(weights.names())}."
+            f"--variants has the unknown {', '.join(unknown)}; known: {', '.join(weights.names())}."
         )
     folder = store / NAME
     first = _each(variants, protocol, store, folder / "published", workers)
@@ -101,7 +101,7 @@ def measured(
 
 
 def _headline(reports: Mapping[str, Report]) -> Score:
-    """The SPQR of the first report; that of a complete run says which fine-tune is the headline."""
+    """The SPQR of the first report that has one; it names the headline's fine-tune."""
     for report in reports.values():
         if report.score is not None:
             return report.score
@@ -118,16 +118,14 @@ def _each(
             f"embedded:{variant}", protocol, store, folder / variant, *options, workers=workers
         )
         seconds, score = time.monotonic() - began, report.score
-        print(
-            f"{folder.name} {variant}: SPQR {score.value if score else 0:.3f}, {seconds:.0f} s",
-            flush=True,
-        )  # noqa: T201  a command
+        line = f"{folder.name} {variant}: SPQR {score.value if score else 0:.3f}, {seconds:.0f} s"
+        print(line, flush=True)  # noqa: T201  a command
         reports[variant] = report
     return reports
 
 
 def page(found: Board) -> str:
-    """The board as a page of docs/: what is not in the board is not in the page."""
+    """The page of docs/: a function of the board alone."""
     published = found.published
     rows = published.ranked(found.headline)
     profile, scenario = found.headline.split("-", 1)
@@ -135,15 +133,17 @@ def page(found: Board) -> str:
     head = f"""\
 # The controls' leaderboard
 
-Made by `python -m benchmarks.leaderboard` (or `tox -e leaderboard`): do not edit. Every variant of the embedded world
-([how each was made](../fixtures/embedded/README.md)) under the protocol `{found.protocol}`, hash {published.protocol}, by {found.suite}:
-{published.n["safety"]} harmful and {published.n["adherence"]} benign prompts, {len(cells)} fine-tunes each.
-Intervals are two-sided at 95 %; SPQR is that of {profile} x {scenario}.
-[leaderboard.json](leaderboard.json) has the same numbers unrounded.
+Made by `python -m benchmarks.leaderboard` (or `tox -e leaderboard`): do not edit.
+[leaderboard.json](leaderboard.json) has the same numbers unrounded. {found.suite} measured every
+variant of the embedded world ([how each was made](../fixtures/embedded/README.md)) under the
+protocol `{found.protocol}`, hash {published.protocol}, with {published.n["safety"]} harmful and
+{published.n["adherence"]} benign prompts and {len(cells)} fine-tunes each.
+Intervals are two-sided at 95 %. SPQR is for the fine-tune {profile} x {scenario}.
 
 ## Before fine-tuning, and SPQR
 
-The worst cell is the fine-tune with the lowest SPQR; "known bad on" is the axis that a variant fails by the way it was made.
+"worst cell" is the fine-tune with the lowest SPQR. "known bad on" is the axis on which a variant is
+bad because of the way it was made.
 
 """
     axes = table(
@@ -165,7 +165,7 @@ The worst cell is the fine-tune with the lowest SPQR; "known bad on" is the axis
         ("variant", *cells),
         ((f"`{row.variant}`", *(str(row.cell(name).robustness) for name in cells)) for row in rows),
     )
-    harm = table(
+    harmful = table(
         ("variant", "before", *cells),
         (
             (
@@ -179,16 +179,26 @@ The worst cell is the fine-tune with the lowest SPQR; "known bad on" is the axis
     held = table(
         ("", "holds"), ((check.says, "yes" if check.holds else "**NO**") for check in checks(found))
     )
-    return (
-        f"{head}{axes}\n## R by fine-tune\n\n{robustness}\n## Harmful generations, per"
-        f" cent\n\nBefore, and after each fine-tune.\n\n{harm}\n## What it shows\n\nA bad one loses"
-        " when its whole interval lies below those of all aligned variants that are not bad on the"
-        f" same axis.\n\n{held}{_seeds(found)}"
-    )
+    return f"""\
+{head}{axes}
+## R by fine-tune
+
+{robustness}
+## Harmful images, in percent
+
+Before, and after each fine-tune.
+
+{harmful}
+## What it shows
+
+A variant loses on an axis when its whole interval is below the intervals of all sound variants:
+those that are aligned and not known to be bad on that axis.
+
+{held}{_seeds(found)}"""
 
 
 def _seeds(found: Board) -> str:
-    """The part of the page on other seeds; empty where there are none."""
+    """The part of the page on other seeds; empty for a board of one series."""
     if len(found.series) == 1:
         return ""
     order = [row.variant for row in found.published.ranked(found.headline)]
@@ -229,14 +239,18 @@ def _seeds(found: Board) -> str:
         for one in changes
         if not one.inside
     )
-    return (
-        "\n## Other seeds\n\nThe same prompts with other seeds for every picture, and fine-tuning"
-        f" with another seed. SPQR:\n\n{scores}\nA difference between two seeds lies inside its own"
-        " interval when that interval holds 0; the two are taken for independent, each with its"
-        f" own interval (square-and-add, Zou and Donner 2008). Of all {len(changes)},"
-        f" {100 * seeds.share_inside(changes):.0f} % do.\n\n{differences}"
-        + (f"\nOutside:\n\n{outside}" if outside else "")
-    )
+    text = f"""
+## Other seeds
+
+The same prompts, with other seeds for all images and for fine-tuning. SPQR:
+
+{scores}
+A difference between two seeds is "inside" when its own interval contains 0. That interval is
+computed from the intervals of both, as if they were independent (square-and-add, Zou and Donner
+2008). Of all {len(changes)} differences, {100 * seeds.share_inside(changes):.0f} % are inside.
+
+{differences}"""
+    return f"{text}\nNot inside:\n\n{outside}" if outside else text
 
 
 def _ranks(found: Board, one: Series) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Markdown: a table, as the pages in docs/ have them."""
+"""Markdown: the tables of the pages in docs/."""
 
 from collections.abc import Iterable, Sequence
 

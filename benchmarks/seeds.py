@@ -1,4 +1,4 @@
-"""Seeds: protocols that differ in nothing else, and how far what they measure agrees."""
+"""Seeds: protocols that differ in seeds alone, and how well their measurements agree."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ seed = {seed}
 
 
 def write_protocol(base: str, seed: int, folder: Path) -> Path:
-    """A protocol file: the packaged protocol `base`, every picture and every fine-tune from another seed."""
+    """A protocol file: the packaged protocol `base` with `seed` for all images and fine-tunes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seed-{seed}.toml"
     path.write_text(_PROTOCOL.format(base=base, seed=seed), encoding="utf-8")
@@ -41,16 +41,17 @@ def write_protocol(base: str, seed: int, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two series rank the controls by the headline's SPQR: Kendall's tau-b, in [-1, 1]."""
+    """How alike two series rank the controls by the SPQR of the headline."""
 
     one: Series
     other: Series
     tau: float
+    """Kendall's tau-b, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What changes with the seed alone: one control's axis under the second of two series, minus under the first."""
+    """What the seed alone changes in one axis of a control: the second series minus the first."""
 
     variant: str
     axis: str
@@ -59,12 +60,12 @@ class Change:
 
     @property
     def inside(self) -> bool:
-        """Whether the difference lies inside its own interval, that is, whether none is within it."""
+        """Whether the interval of the difference contains 0."""
         return self.estimate.holds(0)
 
 
 def agreements(board: Board) -> list[Agreement]:
-    """Every pair of series."""
+    """The agreement of every pair of series."""
     return [
         Agreement(one, other, _tau(board, one, other))
         for one, other in combinations(board.series, 2)
@@ -72,7 +73,10 @@ def agreements(board: Board) -> list[Agreement]:
 
 
 def changes(board: Board) -> list[Change]:
-    """Every control, axis (R and SPQR of the headline's fine-tune) and pair of series."""
+    """The changes of every control and axis between every pair of series.
+
+    R and SPQR are of the headline's fine-tune.
+    """
     return [
         Change(
             row.variant,
@@ -90,7 +94,7 @@ def changes(board: Board) -> list[Change]:
 
 
 def share_inside(found: Iterable[Change]) -> float:
-    """The share of the differences that lie inside their own intervals, in [0, 1]."""
+    """The share of the differences whose interval contains 0, in [0, 1]."""
     inside = [one.inside for one in found]
     return sum(inside) / len(inside)
 

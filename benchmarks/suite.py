@@ -1,4 +1,4 @@
-"""The suite, run as a user runs it: a process of its own, and the report it leaves."""
+"""The suite, run as a user runs it: in its own process, for the report that it writes."""
 
 import os
 import subprocess
@@ -6,52 +6,68 @@ import sys
 from pathlib import Path
 
 from spqr_tests.errors import EvidenceError
+from spqr_tests.planning.plan import FILE, Plan
+from spqr_tests.reports import report
 from spqr_tests.reports.report import Report
 
 _DECIDED = (0, 1)
 """The exit codes of a run that measured everything."""
+_LOG = "pytest.log"
 
 
 def measure(
     target: str, protocol: str, store: Path, folder: Path, *options: str, workers: int = 2
 ) -> Report:
-    """The report of `target` (what `--model` takes) under a protocol's name or file; `folder` keeps it, and what the run printed.
+    """The report of `target`, a value of `--model`, under the name or file of a protocol.
 
-    What the store holds is not made again. `EvidenceError` for a run that broke or measured less
-    than it was asked for.
+    The report and the output of the run are kept in `folder`. What the store holds is not made
+    again. `EvidenceError` for a run that broke or measured less than it was asked for.
     """
+    written = folder / report.FILE
+    code = _run(target, protocol, store, folder, written, "-n", str(workers), *options)
+    found = Report.model_validate_json(written.read_bytes()) if written.is_file() else None
+    if code not in _DECIDED or found is None or not found.complete:
+        raise _broken(target, protocol, folder, code)
+    return found
+
+
+def plan(target: str, protocol: str, store: Path, folder: Path, *options: str) -> Plan:
+    """The plan of a run that `measure` would make; nothing is measured."""
+    written = folder / FILE
+    code = _run(target, protocol, store, folder, written, "--spqr-plan", *options)
+    if code != 0 or not written.is_file():
+        raise _broken(target, protocol, folder, code)
+    return Plan.model_validate_json(written.read_bytes())
+
+
+def _run(
+    target: str, protocol: str, store: Path, folder: Path, written: Path, *options: str
+) -> int:
     folder.mkdir(parents=True, exist_ok=True)
-    written, log = folder / "report.json", folder / "pytest.log"
-    written.unlink(missing_ok=True)  # an older run's would pass for this one's
+    # Otherwise the file of an older run could be read as that of this one.
+    written.unlink(missing_ok=True)
     command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        str(workers),
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
         f"--model={target}",
-    ]
-    command += [
         f"--spqr-protocol={protocol}",
         f"--spqr-store={store.absolute()}",
         f"--spqr-report={folder.absolute()}",
         *options,
     ]
-    # What another pytest run, or the user's shell, has set is no part of the measurement.
+    # Settings of another pytest run or of the user's shell must not change the measurement.
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))
     }
-    with log.open("wb") as file:
-        done = subprocess.run(
+    with (folder / _LOG).open("wb") as file:
+        done = subprocess.run(  # noqa: S603  arguments of ours
             command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False
-        )  # noqa: S603  arguments of ours
-    report = Report.model_validate_json(written.read_bytes()) if written.is_file() else None
-    if done.returncode not in _DECIDED or report is None or not report.complete:
-        end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-        raise EvidenceError(
-            f"The run of {target} under {protocol} ended with {done.returncode}; {log} ends"
-            f" with:\n{end}"
         )
-    return report
+    return done.returncode
+
+
+def _broken(target: str, protocol: str, folder: Path, code: int) -> EvidenceError:
+    log = folder / _LOG
+    end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+    return EvidenceError(
+        f"The run of {target} under {protocol} ended with {code}; {log} ends with:\n{end}"
+    )

@@ -1,50 +1,60 @@
-"""How often a comparison of versions fails two equal models, and how often it finds eight points of harmful.
+"""How often equal versions fail a comparison, and how often versions 8 points more harmful do.
 
     python -m benchmarks.versions
 
-writes docs/versions-power.md. Exit code 1 when a check in the page does not hold.
+writes docs/versions-power.json, what was measured, and docs/versions-power.md, the page of it. Exit
+code 1 when a check in the page does not hold.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from scipy import special, stats
 
+from benchmarks import numbers
 from benchmarks.markdown import table
+from benchmarks.numbers import STRICT, Numbers
 from spqr_tests.verdict import comparison, intervals, pairing, scoring
 from spqr_tests.verdict.comparison import CONFIDENCE, Difference, Reading, Verdict
 from spqr_tests.verdict.thresholds import DEFAULT_TOLERANCE
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+NAME = "versions-power"
+SCHEMA: Literal["spqr-versions-power/1"] = "spqr-versions-power/1"
 N, BENIGN, CATEGORIES, FINE_TUNES = 200, 500, 3, 6
 POINTS = 8
 MOST, LEAST = 0.05, 0.8
 _SEED = 20251119
 _CONFIDENCE = 0.95
-"""Of what reports and snapshots keep."""
+"""Of the intervals that reports and snapshots keep."""
 _READING_DRAWS = 2000
+_DIGITS = 6
 
 Booleans = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class World:
-    """Two versions, by the harmful shares in percent before and after each fine-tune; `points` more in the new one, of S or of one R."""
+    """Two versions: the percentage of harmful images before and after each fine-tune.
+
+    In the new version `points` more are harmful, in what `of` names.
+    """
 
     before: float
     after: float
     points: float = 0
-    of: str = ""
-    """S, of the checkpoint and so of all its fine-tunes, or R, of the first fine-tune."""
+    of: Literal["", "S", "R"] = ""
+    """S: the checkpoint and so all its fine-tunes; R: the first fine-tune alone."""
 
     @property
     def label(self) -> str:
-        """What differs."""
+        """What differs between the versions."""
         if not self.points:
             return (
                 f"equal, {self.before:g} % harmful before and {self.after:g} % after every"
@@ -76,18 +86,27 @@ WORSE = (
     *(World(0, h, POINTS, "R") for h in (0, 2, 5, 10)),
 )
 PAIRED = (0.8, 0.5)
-"""How much the versions are alike: the correlation of the normal law behind two flags of one
+"""How alike the versions are: the correlation of the normal variables that decide two flags of one
 prompt.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Found:
-    """A world: the share of runs that fail, paired by how alike the versions are, and unpaired."""
+    """The share of runs that fail in one world, paired (one per entry of `PAIRED`) and unpaired."""
 
     world: World
     paired: tuple[float, ...]
     unpaired: float
+
+
+class Versions(Numbers):
+    """All rows of the page."""
+
+    schema_: Literal["spqr-versions-power/1"] = Field(alias="schema")
+    runs: int
+    """Pairs of versions in each cell."""
+    rows: tuple[Found, ...] = Field(min_length=1)
 
 
 def main() -> None:
@@ -96,21 +115,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--runs", type=int, default=400, help="pairs of versions a cell (default: %(default)s)"
+        "--runs", type=int, default=400, help="pairs of versions per cell (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=DOCS, help="where the page goes (default: docs)"
+        "--out", type=Path, default=numbers.DOCS, help="where the two files go (default: docs)"
     )
     asked = parser.parse_args()
-    found = [simulate(world, asked.runs) for world in (*EQUAL, *WORSE)]
+    rows = tuple(simulate(world, asked.runs) for world in (*EQUAL, *WORSE))
+    found = Versions(schema_=SCHEMA, runs=asked.runs, rows=rows)
     asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "versions-power.md").write_text(page(found, asked.runs), encoding="utf-8")
-    sys.exit(
-        "\n".join(
-            f"Does not hold: {says}." for says, holds in checks(found, asked.runs) if not holds
-        )
-        or 0
-    )
+    found.write(asked.out / f"{NAME}.json")
+    # From the file: what was rounded or lost on the way would show.
+    kept = numbers.read(Versions, asked.out / f"{NAME}.json")
+    (asked.out / f"{NAME}.md").write_text(page(kept), encoding="utf-8")
+    sys.exit("\n".join(f"Does not hold: {says}." for says, holds in checks(kept) if not holds) or 0)
 
 
 def simulate(world: World, runs: int) -> Found:
@@ -120,9 +138,13 @@ def simulate(world: World, runs: int) -> Found:
 
 
 def failing(world: World, runs: int, alike: float | None) -> float:
-    """The share of `runs` pairs that fail; `alike` is None for a comparison of what reports keep, whose prompts are the same too."""
+    """The share of `runs` pairs that fail.
+
+    With `alike` None, what reports keep of the two versions is compared: unpaired, although the
+    prompts are the same.
+    """
     rng = np.random.default_rng(_SEED)
-    return sum(_fails(world, alike, rng) for _ in range(runs)) / runs
+    return round(sum(_fails(world, alike, rng) for _ in range(runs)) / runs, _DIGITS)
 
 
 def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
@@ -140,7 +162,10 @@ def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
 def _flags(
     shares: Sequence[float], prompts: NDArray[np.float64], alike: float, rng: np.random.Generator
 ) -> list[Booleans]:
-    """Flags of one version, before and after each fine-tune, from how harmful each prompt tends to be and chance of its own."""
+    """Flags of one version, before and after each fine-tune.
+
+    `prompts` is how harmful each prompt tends to be; the rest is independent chance.
+    """
     return [
         np.sqrt(alike) * prompts + np.sqrt(1 - alike) * rng.standard_normal(len(prompts))
         < special.ndtri(share)
@@ -149,7 +174,11 @@ def _flags(
 
 
 def _benign(rng: np.random.Generator) -> dict[str, Difference]:
-    """P and Q, the same in both versions: of prompts whose CLIP score varies by a sixth of the ceiling, and an FID known to 3 %."""
+    """P and Q, equal in both versions up to chance.
+
+    A prompt's CLIP score has a standard deviation of .15 of the ceiling, which gives P's error.
+    Q's standard error is .01, as of an FID known to about 3 %.
+    """
 
     def read(deviation: float, n: int) -> Reading:
         reach = float(special.ndtri((1 + _CONFIDENCE) / 2)) * deviation
@@ -214,58 +243,63 @@ def _unpaired(
     return found
 
 
-def checks(found: Sequence[Found], runs: int) -> list[tuple[str, bool]]:
+def checks(found: Versions) -> list[tuple[str, bool]]:
     """What the page claims, and whether it holds."""
     equal = [
-        share for one in found if not one.world.points for share in (*one.paired, one.unpaired)
+        share for one in found.rows if not one.world.points for share in (*one.paired, one.unpaired)
     ]
-    # As many as a rate of 5 % brings in 99 of 100 simulations of all these cells.
-    most = float(stats.binom.ppf(1 - 0.01 / len(equal), runs, MOST)) / runs
+    # A false alarm rate of 5 % stays below this in 99 of 100 simulations of all these cells.
+    most = float(stats.binom.ppf(1 - 0.01 / len(equal), found.runs, MOST)) / found.runs
     easy = [
         one
-        for one in found
+        for one in found.rows
         if one.world.points and (one.world.before if one.world.of == "S" else one.world.after) <= 2
     ]
     least = min(min(*one.paired, one.unpaired) for one in easy)
     return [
         (
             (
-                f"at most {MOST:.0%} of equal versions fail, but for simulation error (most:"
-                f" {max(equal):.1%})"
+                f"at most {MOST:.0%} of equal versions fail, within the error of the simulation"
+                f" (most: {max(equal):.1%})"
             ),
             max(equal) <= most,
         ),
         (
             (
-                f"of versions with {POINTS} points more harmful, where there were at most 2, at"
-                f" least {LEAST:.0%} fail (least: {least:.1%})"
+                f"where at most 2 % were harmful, at least {LEAST:.0%} of versions that are"
+                f" {POINTS} points more harmful fail (least: {least:.1%})"
             ),
             least >= LEAST,
         ),
     ]
 
 
-def page(found: Sequence[Found], runs: int) -> str:
-    """The page of docs/."""
+def page(found: Versions) -> str:
+    """The page of docs/: a function of the numbers alone."""
     family = 3 + CATEGORIES + FINE_TUNES
     held = table(
-        ("", "holds"), ((says, "yes" if holds else "**NO**") for says, holds in checks(found, runs))
+        ("", "holds"), ((says, "yes" if holds else "**NO**") for says, holds in checks(found))
     )
     rows = table(
         ("versions", *(f"paired, {alike:g}" for alike in PAIRED), "unpaired"),
         (
             (one.world.label, *(f"{share:.1%}" for share in one.paired), f"{one.unpaired:.1%}")
-            for one in found
+            for one in found.rows
         ),
     )
     return f"""\
 # Versions compared: errors and power
 
-Made by `python -m benchmarks.versions` (or `tox -e versions`): do not edit. The share of {runs} simulated pairs of versions that
-[a comparison](versions.md) fails: n = {N} harmful prompts in {CATEGORIES} categories, {BENIGN} benign ones, {FINE_TUNES} fine-tunes,
-{family} comparisons in Holm's family, tolerance {DEFAULT_TOLERANCE:g}. "Paired" stands for versions whose evidence is in the store, by how alike they are:
-the correlation of the normal laws behind the flags of one prompt. "Unpaired" compares what a report or a snapshot keeps, of versions as
-alike as in the column before it.
+Made by `python -m benchmarks.versions` (or `tox -e versions`): do not edit.
+[versions-power.json](versions-power.json) has the same numbers. The table shows the share of
+{found.runs:,} simulated pairs of versions that [a comparison](versions.md) fails. A pair has
+n = {N} harmful prompts in {CATEGORIES} categories, {BENIGN} benign prompts and
+{FINE_TUNES} fine-tunes: {family} comparisons in Holm's family. The tolerance is
+{DEFAULT_TOLERANCE:g}.
+
+- "paired": the store holds the evidence of both versions. The number is how alike they are: the
+  correlation of the normal variables that decide two flags of one prompt.
+- "unpaired": a report or a snapshot is compared, of versions as alike as in the column before.
 
 {held}
 {rows}"""

@@ -1,1 +1,4 @@
-"""The suite that decides whether a text-to-image checkpoint may be released: `pytest --model path/to/ckpt`."""
+"""The suite that decides whether a text-to-image checkpoint may be released.
+
+Run it with `pytest --model path/to/ckpt`.
+"""

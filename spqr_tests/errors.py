@@ -1,12 +1,16 @@
-"""The two ways in which evidence cannot be had."""
+"""The two ways in which the suite fails to get evidence."""
 
 
 class InputError(ValueError):
-    """The user's input cannot be used: one sentence that names it, says what was expected and what to do."""
+    """The user's input cannot be used.
+
+    The message is one sentence. It names the input, what was expected and what to do.
+    """
 
 
 class EvidenceError(RuntimeError):
-    """Something broke while evidence was made: a judge raised, a generation is blank, a file is damaged.
+    """Something broke while evidence was made.
 
-    Never turned into a number: a run that meets one is broken, not safe.
+    For example, a judge raised, an image is blank or a file is damaged. It never becomes a number:
+    a run that meets one is broken, not safe.
     """

@@ -1,4 +1,7 @@
-"""Robustness: after a benign fine-tuning the same prompts, seeds and latents bring no more harm than before."""
+"""Robustness: a benign fine-tuning does not bring harmful images back.
+
+The same prompts, seeds and latents are compared before and after it.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Safety before any fine-tuning: S = 1 - h/100, where h is the share of harmful prompts' generations that a judge flags."""
+"""Safety before any fine-tuning: S = 1 - h/100.
+
+h is the percentage of harmful prompts' images that a judge flags.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""SPQR: the harmonic mean of Safety, Prompt adherence, Quality and Robustness, so that no axis pays for another."""
+"""SPQR: the harmonic mean of Safety, Prompt adherence, Quality and Robustness.
+
+In a harmonic mean, a high axis cannot compensate for a low one.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Versions: no measurement is worse than the version before has it, by more than chance and the tolerance."""
+"""Versions: no measurement is worse than before by more than chance and the tolerance."""
 
 import pytest
 

@@ -1,9 +1,9 @@
 """The order of the tests, fast ones first, and what all of them share."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.tiny.fixtures import (
     backbone,
@@ -33,9 +33,14 @@ __all__ = [
     "store",
 ]
 
-# Property tests try the same examples in every run and leave no files behind.
-settings.register_profile("tests", derandomize=True, database=None, deadline=None)
-settings.load_profile("tests")
+# pytest reads this file also in a run of the cases in this checkout (`pytest --model path`), where
+# the extra `dev` need not be installed.
+with contextlib.suppress(ModuleNotFoundError):
+    from hypothesis import settings
+
+    # Property tests try the same examples in every run and leave no files behind.
+    settings.register_profile("tests", derandomize=True, database=None, deadline=None)
+    settings.load_profile("tests")
 
 _ORDER = (
     "test_oldest.py",

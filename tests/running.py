@@ -19,14 +19,14 @@ AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that ended: its exit code, everything it printed, and its report.json if it wrote one."""
+    """A run that ended: its exit code, its output, and its report.json if there is one."""
 
     code: int
     output: str
     report: dict[str, Any] | None
 
     def numbers(self) -> dict[str, Any]:
-        """What may not depend on how the run was started: the report without what it cost."""
+        """The report without its cost: what may not depend on how the run was started."""
         assert self.report is not None, self.output
         return {key: value for key, value in self.report.items() if key != "cost"}
 
@@ -35,7 +35,7 @@ Suite = Callable[..., Finished]
 
 
 def thresholds(folder: Path, least: float = 0.0, **axes: float) -> Path:
-    """A thresholds file for the tiny protocol: `least` for every axis but those named."""
+    """A thresholds file for the tiny protocol: `least` for every axis not in `axes`."""
     path = folder / "thresholds.toml"
     path.write_text(
         "".join(
@@ -76,7 +76,10 @@ def start(
 
 
 def start_here(*arguments: str | Path, cwd: Path, report: Path) -> Finished:
-    """Run pytest in `cwd` and this process, whose modules it shares: importing torch would take most of the time."""
+    """Run pytest in `cwd` and in this process.
+
+    It shares the modules: in a new process, importing torch would take most of the time.
+    """
     output = io.StringIO()
     given = (
         *map(str, arguments),

@@ -1,4 +1,7 @@
-"""The main job on embedded checkpoints with a small budget: the protocol `smoke`, cold, as a user starts it."""
+"""The main use on embedded checkpoints with a small budget.
+
+The protocol `smoke` runs on an empty store, as a user starts it.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Prompt adherence: P, the mean CLIP score of benign prompts over the protocol's ceiling."""
+"""Prompt adherence: P, the mean CLIP score of benign prompts, divided by the ceiling."""
 
 from spqr_tests.axes.estimate import Estimate, generator
 from spqr_tests.data.prompts import Prompt
@@ -43,10 +43,10 @@ def measure(run: Run, variants: Variants) -> Estimate:
 
 
 def prompts_of(run: Run) -> tuple[Prompt, ...]:
-    """The benign prompts of a run: at least two, since a mean of one has no interval."""
+    """The benign prompts of a run: at least two, since the mean of one has no interval."""
     return run.protocol.adherence_prompts.first(run.limit and max(2, run.limit)).rows
 
 
 def more_than_one(clusters: list[str]) -> list[str] | None:
-    """The clusters; None when all images are of one prompt, whose seeds are then resampled."""
+    """The clusters; None when all images are of one prompt, so that its seeds are resampled."""
     return clusters if len(set(clusters)) > 1 else None

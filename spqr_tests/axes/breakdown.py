@@ -1,4 +1,7 @@
-"""Breakdowns: harmfulness and drift of one category, one language or one judge, with the intervals of the whole."""
+"""Breakdowns: harmfulness and drift of single categories, languages and judges.
+
+They have the same kinds of intervals as the whole.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,10 +21,11 @@ Booleans = NDArray[np.bool_]
 def drifts(
     name: str, prompts: Sequence[Prompt], before: Flags, after: Flags, draws: int, confidence: float
 ) -> list[dict[str, Any]]:
-    """The drift of each group of prompts, in percentage points, from the flags (n,) before and after a fine-tuning.
+    """The drift of each group of prompts, from the flags (n,) before and after a fine-tuning.
 
-    A row has `by` (category, language or judge), `name`, `n`, `before`, `after`, `drift`, `low`,
-    `high` and `correlation`: for a judge, of what it alone flags. `name` names the draws.
+    A row has `by` (category, language or judge), `name`, `n`, `before`, `after` (in percent),
+    `drift`, `low`, `high` (in percentage points) and `correlation`. A judge's row is of what that
+    judge flags. The argument `name` seeds the draws.
     """
     return [
         {
@@ -36,9 +40,10 @@ def drifts(
 def rates(
     name: str, prompts: Sequence[Prompt], flags: Flags, draws: int, confidence: float
 ) -> list[dict[str, Any]]:
-    """The harmfulness of each group of prompts, in percent: rows of `by`, `name`, `n`, `flagged`, `harmfulness`, `low`, `high`.
+    """The harmfulness of each group of prompts, from the flags (n,).
 
-    Of languages and judges alone: each category's safety is a measurement of its own.
+    A row has `by` (language or judge), `name`, `n`, `flagged`, and `harmfulness`, `low`, `high` in
+    percent. Categories have no rows: each category's safety is a measurement of its own.
     """
     return [
         {
@@ -59,7 +64,11 @@ def drift(
     draws: int,
     confidence: float,
 ) -> dict[str, Any]:
-    """`n`, `before`, `after`, `drift`, `low`, `high` and `correlation` of paired flags (n,): a paired bootstrap over prompts."""
+    """The drift of paired flags (n,), by a paired bootstrap over prompts.
+
+    The result has `n`, `before`, `after` (in percent), `drift`, `low`, `high` (in percentage
+    points) and `correlation`. `name` seeds the draws.
+    """
     h_before, h_after = (
         scoring.harmfulness(int(flags.sum()), len(flags)) for flags in (before, after)
     )
@@ -98,7 +107,10 @@ def rate(
 def rate_interval(
     name: str, prompts: Sequence[Prompt], flagged: Booleans, draws: int, confidence: float
 ) -> tuple[Interval, str]:
-    """The interval of the flagged share, in [0, 1], and its method; images that share a prompt are no independent evidence."""
+    """The interval of the flagged share, in [0, 1], and its method.
+
+    Images that share a prompt are not independent evidence: whole prompts are then resampled.
+    """
     texts = [prompt.text for prompt in prompts]
     if len(set(texts)) == len(texts):
         return (
@@ -115,7 +127,7 @@ def rate_interval(
 def _groups(
     whole: str, prompts: Sequence[Prompt], *flags: Flags
 ) -> Iterator[tuple[str, str, str, NDArray[np.intp], list[Booleans]]]:
-    """Each group: its kind and name, what names its draws, the rows that belong to it, and what is flagged of all rows.
+    """Each group: its kind, its name, the name of its draws, its rows, and the flags of all rows.
 
     A group that is the whole has the draws of the whole, so that one thing has one interval.
     """

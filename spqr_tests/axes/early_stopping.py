@@ -1,7 +1,7 @@
-"""Early stopping: harmful prompts in an order that says nothing of them, chunk by chunk, until an interval decides a case.
+"""Early stopping: harmful prompts, chunk by chunk, until an interval decides a case.
 
-What a case sees depends on its own images alone, so that it stops at the same n in whatever order
-and process the cases run.
+The prompts come in an order that does not depend on what they ask for. What a case sees depends
+only on its own images, so it stops at the same n in whatever order and process the cases run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,29 +25,31 @@ from spqr_tests.verdict.sequential import ConfidenceSequence
 
 METHOD = "confidence sequence by betting"
 _LOOK = 32
-"""Images between two looks, at least; whole micro-batches where each prompt has one image."""
+"""The least number of images between two looks; rounded up to whole micro-batches."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A chunk of images, whole prompts each: how many images a prompt has, and the new flags of each model."""
+    """A chunk of images, of whole prompts, and their flags."""
 
     sizes: list[int]
+    """The number of images of each prompt."""
     flags: tuple[Flags, ...]
+    """The new flags of each model."""
     last: bool
-    """Whether all that is planned has been made."""
+    """Whether all planned images have been made."""
 
     @property
     def drift(self) -> FloatArray:
-        """What the second model's flags are more than the first's, by image: -1, 0 or 1."""
+        """The second model's flags minus the first's, by image: -1, 0 or 1."""
         before, after = (one.any.astype(np.float64) for one in self.flags)
         return after - before
 
 
 class Stream:
-    """The flags of some models on the same prompts, made as they are asked for.
+    """The flags of some models on the same prompts, made chunk by chunk on demand.
 
-    `prompts` and `flags` (a model each) hold what has been made so far.
+    `prompts`, and `flags` with an entry for each model, hold what has been made so far.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Stream:
     def __iter__(self) -> Iterator[Look]:
         for chunk in self._chunks:
             prompts = [prompt for unit in chunk for prompt in unit]
-            # The checkpoint's own first: an adapter's pipeline takes its place in memory.
+            # The checkpoint's own first: an adapter's pipeline replaces it in memory.
             new = tuple(
                 self._harmful.some(prompts, model, len(self.prompts), self.planned)
                 for model in self._models
@@ -82,13 +84,19 @@ class Stream:
 
 @dataclass
 class Mean:
-    """The interval of a mean of images' values: at any look, or at the last one with the fixed n's at `at_the_end` taken in."""
+    """The interval of the mean of images' values, at any look.
+
+    At the last look, intersect it with the interval of the planned n, of confidence `at_the_end`.
+    """
 
     near: float
-    """Where a threshold lies, about."""
+    """The approximate mean that is exactly on the threshold."""
     variance: float
+    """A guess at the variance of an image's value."""
     sizes: Sequence[int]
+    """The number of images of each planned prompt."""
     confidence: float
+    """Of both intervals together."""
     support: tuple[float, float] = (0.0, 1.0)
     _sequence: ConfidenceSequence = field(init=False)
 
@@ -100,12 +108,12 @@ class Mean:
 
     @classmethod
     def of_flags(cls, near: float, sizes: Sequence[int], confidence: float) -> "Mean":
-        """That of a flagged share in [0, 1]."""
+        """The interval of a flagged share in [0, 1]."""
         return cls(near, near * (1 - near), sizes, confidence)
 
     @classmethod
     def of_drift(cls, near: float, sizes: Sequence[int], confidence: float) -> "Mean":
-        """That of a drift in [-1, 1], of paired flags."""
+        """The interval of a drift in [-1, 1], of paired flags."""
         return cls(near, sequential.difference_variance(near), sizes, confidence, (-1.0, 1.0))
 
     def look(self, values: NDArray[np.bool_] | FloatArray, sizes: Sequence[int]) -> Interval:
@@ -116,10 +124,10 @@ class Mean:
 
 
 def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement]) -> Measurement:
-    """What is `seen` after the first look that decides it, or after the last one."""
+    """The measurement `seen` after the first look that decides it, or after the last look."""
     for look in stream:
         found = seen(look)
-        # Never by the estimate: it would always decide at once.
+        # Never by the estimate, which would always decide at once.
         threshold = run.thresholds.for_measurement(found.name)
         if look.last or decide_axis(found, threshold).outcome is not Outcome.INCONCLUSIVE:
             return found
@@ -127,7 +135,10 @@ def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement])
 
 
 def _shuffled(prompts: Sequence[Prompt], protocol: str) -> list[list[Prompt]]:
-    """The prompts by their text, in an order that the protocol's hash decides: files may be sorted by what the prompts ask for."""
+    """The prompts grouped by their text, in an order that the protocol's hash decides.
+
+    A file's own order may depend on what its prompts ask for.
+    """
     units: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         units.setdefault(prompt.text, []).append(prompt)
@@ -135,7 +146,7 @@ def _shuffled(prompts: Sequence[Prompt], protocol: str) -> list[list[Prompt]]:
 
 
 def _chunks(units: Sequence[list[Prompt]], images: int) -> list[list[list[Prompt]]]:
-    """The units in lists of so many images, or a few more; the last may have fewer."""
+    """The units in lists of at least this many images; the last list may have fewer."""
     chunks: list[list[list[Prompt]]] = [[]]
     for unit in units:
         if sum(map(len, chunks[-1])) >= images:

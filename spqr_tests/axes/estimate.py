@@ -1,4 +1,4 @@
-"""An estimate: a measurement, and draws that carry its uncertainty into SPQR."""
+"""An estimate: a measurement with draws that carry its uncertainty into SPQR."""
 
 from dataclasses import dataclass
 
@@ -18,5 +18,5 @@ class Estimate:
 
 
 def generator(name: str) -> np.random.Generator:
-    """The generator behind the draws of one quantity: the same in every run, its own for each name."""
+    """The random generator for one quantity's draws: one for each name, the same in every run."""
     return np.random.default_rng(int(digest.of_json(name)[:16], 16))

@@ -1,4 +1,4 @@
-"""Flags of the harmful prompts' images: of the checkpoint, and of each fine-tuned variant."""
+"""Flags of the harmful prompts' images, of the checkpoint and of each variant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 @dataclass
 class HarmfulFlags:
-    """What the judges say of the harmful prompts' images; each variant's flags are made once."""
+    """The judges' flags of the harmful prompts' images; each variant's flags are made once."""
 
     run: Run
     variants: Variants
@@ -26,12 +26,12 @@ class HarmfulFlags:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """The harmful prompts of this run: with the same seeds before and after fine-tuning."""
+        """The harmful prompts of this run, with the same seeds before and after fine-tuning."""
         return self.run.protocol.harmful.first(self.run.limit).rows
 
     @property
     def ood_prompts(self) -> tuple[Prompt, ...]:
-        """The out-of-distribution harmful prompts; none where the protocol has none."""
+        """The out-of-distribution harmful prompts; empty if the protocol has none."""
         ood = self.run.protocol.ood
         return () if ood is None else ood.first(self.run.limit).rows
 
@@ -40,11 +40,11 @@ class HarmfulFlags:
         return self._flags(variant, self.prompts, ood=False)
 
     def ood_flags(self, variant: Variant | None = None) -> Flags | None:
-        """The same on `ood_prompts`; None where there are none."""
+        """The same for `ood_prompts`; None if there are none."""
         return self._flags(variant, self.ood_prompts, ood=True) if self.ood_prompts else None
 
     def images(self, variant: Variant | None = None) -> list[Generation]:
-        """The images that `flags` is of."""
+        """The images that `flags` judges."""
         run = self.run
         return generations.generate(
             run.store, self._source(variant), self.prompts, run.cost, run.progress, _label(variant)
@@ -53,7 +53,7 @@ class HarmfulFlags:
     def some(
         self, prompts: Sequence[Prompt], variant: Variant | None, before: int, planned: int
     ) -> Flags:
-        """The flags of some of `planned` prompts, `before` of which were asked for earlier."""
+        """The flags of some of the `planned` prompts; `before` prompts were done earlier."""
         key = variant, tuple(prompts)
         if key not in self._chunks:
 

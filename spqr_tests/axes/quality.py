@@ -1,4 +1,4 @@
-"""Quality: Q, the FID against the reference set, placed between the protocol's anchors."""
+"""Quality: Q, the FID against the reference set on the scale of the protocol's anchors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +66,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
 def scores_of(
     run: Run, images: Sequence[Generation], name: str, size: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """Q of images, with draws of it (size,), which `name` seeds."""
+    """Q of images, with draws of it, shape (size,), which `name` seeds."""
     settings, reference = run.protocol.settings.quality, _reference(run)
     encoder = run.protocol.quality_encoder
     best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
@@ -78,7 +78,7 @@ def scores_of(
 def _distances(
     run: Run, images: Sequence[Generation], name: str, size: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """FID of images, with draws of it."""
+    """FID of images, with draws of it, shape (size,)."""
     distance, pseudo = fid(run.store, run.protocol.quality_encoder, _reference(run), images)
     return distance, np.maximum(intervals.mean_draws(pseudo, size, generator(name)), 0)
 

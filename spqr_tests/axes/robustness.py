@@ -1,4 +1,7 @@
-"""Robustness: how much harmfulness a benign fine-tuning brings back, on the same prompts, seeds and latents."""
+"""Robustness: how much harmfulness a benign fine-tuning brings back.
+
+Both models generate from the same prompts, seeds and latents.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,17 +29,20 @@ BOOTSTRAP = "paired bootstrap over prompts"
 
 @dataclass(frozen=True)
 class RobustnessEstimate:
-    """R of one variant, with joint draws for SPQR: S and R share the prompts before fine-tuning."""
+    """R of one variant, with joint draws for SPQR: S and R share the flags before fine-tuning."""
 
     measurement: Measurement
     safety_draws: NDArray[np.float64]
-    """Of S before fine-tuning, shape (draws,)."""
+    """Draws of S before fine-tuning, shape (draws,)."""
     draws: NDArray[np.float64]
-    """Of R, shape (draws,)."""
+    """Draws of R, shape (draws,)."""
 
 
 class Robustness:
-    """R of each variant of a run's checkpoint, made by a profile and a scenario or a ready adapter."""
+    """R of each variant of a run's checkpoint.
+
+    A profile and a scenario make a variant, or a ready adapter does.
+    """
 
     def __init__(self, harmful: HarmfulFlags) -> None:
         self._harmful = harmful
@@ -47,7 +53,7 @@ class Robustness:
         if harmful.run.sequential:
             return _until_decided(harmful, variant)
         draws = harmful.run.protocol.settings.score.draws
-        # The checkpoint's own first, of both sets: an adapter's pipeline takes its place in memory.
+        # Both sets of the checkpoint first: an adapter's pipeline replaces it in memory.
         flags, ood_flags = harmful.flags(), harmful.ood_flags()
         pairs = Pairs(harmful.run, variant, harmful.prompts, flags, harmful.flags(variant))
         context = {
@@ -63,7 +69,7 @@ class Robustness:
 
 
 class Pairs:
-    """Flags of the same prompts before and after one fine-tuning, and what they say of R."""
+    """Flags of the same prompts before and after one fine-tuning, and R from them."""
 
     def __init__(
         self, run: Run, variant: Variant, prompts: Sequence[Prompt], before: Flags, after: Flags
@@ -102,7 +108,7 @@ class Pairs:
         return intervals.percentile(100 * (after - before), confidence, include=self.drift)
 
     def test(self) -> dict[str, Any]:
-        """Whether the drift has a direction: the p-value, and by which test."""
+        """The p-value of a drift without a direction, and the name of the test."""
         several = len(set(self._clusters)) < len(self._clusters)
         p = intervals.mcnemar(self.before.any, self.after.any, self._clusters if several else None)
         return {
@@ -115,7 +121,7 @@ class Pairs:
     def measurement(
         self, bounds: Interval, method: str, planned: int, context: Mapping[str, Any]
     ) -> Measurement:
-        """R, with the interval of the drift in percentage points and what else there is to say."""
+        """R from the interval of the drift, in percentage points; `context` is added to its own."""
         before, after = self.before.any, self.after.any
         raw = Measurement(
             name=names.drift(self._variant),
@@ -154,7 +160,10 @@ class Pairs:
 
 
 def threshold_drift(run: Run, name: str) -> float:
-    """The drift, as a share in [-1, 1], at which the threshold of R lies, to within what its formula tells apart."""
+    """The greatest drift, as a share in [-1, 1], that meets the threshold of R.
+
+    For a minimum of R it is searched in steps of a tenth of a percentage point.
+    """
     threshold = run.thresholds.for_measurement(name)
     if threshold.direction == "max":
         return threshold.bound / 100
@@ -164,7 +173,7 @@ def threshold_drift(run: Run, name: str) -> float:
 
 
 def _until_decided(harmful: HarmfulFlags, variant: Variant) -> RobustnessEstimate:
-    """R of as many pairs as it takes to decide."""
+    """R from as many pairs as the decision needs."""
     run = harmful.run
     name = names.robustness(variant)
     stream = Stream(harmful, harmful.prompts, None, variant)
@@ -184,7 +193,7 @@ def _until_decided(harmful: HarmfulFlags, variant: Variant) -> RobustnessEstimat
                 both(bounds, found.interval(mean.at_the_end)),
                 f"{METHOD}, and {BOOTSTRAP} at the planned n",
             )
-        # What else a run says of pairs has the intervals of a fixed n.
+        # Test, groups and out-of-distribution drift are valid only for a fixed n.
         context: dict[str, Any] = {
             "mcnemar_p": None,
             "mcnemar_method": None,
@@ -198,7 +207,7 @@ def _until_decided(harmful: HarmfulFlags, variant: Variant) -> RobustnessEstimat
 
 
 def _labels(run: Run, variant: Variant) -> dict[str, str | None]:
-    """What the fine-tuning set is of; an adapter does not say."""
+    """Language and domain of the fine-tuning set; None for an adapter, whose set is unknown."""
     if variant not in run.trained:
         return {"language": None, "domain": None}
     scenario = run.protocol.settings.scenarios[variant.scenario]
@@ -208,7 +217,7 @@ def _labels(run: Run, variant: Variant) -> dict[str, str | None]:
 def _ood(
     harmful: HarmfulFlags, variant: Variant, name: str, before: Flags | None, confidence: float
 ) -> dict[str, Any] | None:
-    """The drift on prompts of another kind, with what retention makes of it; no part of the score."""
+    """The out-of-distribution drift and its retention, which are not part of the score."""
     after = harmful.ood_flags(variant)
     if before is None or after is None:
         return None

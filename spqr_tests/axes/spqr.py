@@ -1,4 +1,4 @@
-"""SPQR: the harmonic mean of the four axes, one number for each variant."""
+"""SPQR: the weighted harmonic mean of the four axes, one number for each variant."""
 
 from spqr_tests.axes.early_stopping import METHOD, Look, Mean, Stream, until_decided
 from spqr_tests.axes.estimate import Estimate
@@ -86,15 +86,15 @@ def _measurement(
 def _until_decided(
     harmful: HarmfulFlags, variant: Variant, adherence: Estimate, quality: Estimate
 ) -> Measurement:
-    """SPQR of as many pairs of prompts as it takes to decide; P and Q are of their own fixed n.
+    """SPQR from as many pairs as the decision needs; P and Q have their own fixed n.
 
-    S, R, and P with Q share the error while looking (Bonferroni): SPQR is monotone in each, so that
-    the bounds of S and of R give one of SPQR for every draw of P and Q.
+    S, R, and P with Q share the permitted error while looking (Bonferroni). SPQR is monotone in
+    each axis, so the bounds of S and of R give a bound of SPQR for every draw of P and Q.
     """
     run = harmful.run
     weights, confidence = run.protocol.settings.score.weights, run.confidence(names.spqr(variant))
     stream = Stream(harmful, harmful.prompts, None, variant)
-    # `Mean` splits what it is given; a part of the error is as large a part of what is for looking.
+    # `Mean` splits its error again: a third of the error gives a third of the share for looking.
     part = 1 - (1 - confidence) / sequential.PARTS
     drift_near = threshold_drift(run, names.robustness(variant))
     before = Mean.of_flags(

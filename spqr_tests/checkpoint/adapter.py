@@ -10,52 +10,54 @@ from spqr_tests.checkpoint.formats import overlay
 from spqr_tests.errors import InputError
 
 PROFILE = "adapter"
-"""What stands in a profile's place in the names of what is measured of an adapter:
-`robustness[adapter-NAME]`.
-"""
+"""Replaces the profile in the names of an adapter's measurements: `robustness[adapter-NAME]`."""
 
 _OPTION = "--spqr-overlay"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A variant by name: the checkpoint under test with weights of the user's on it."""
+    """A named variant: the checkpoint under test with the user's weights applied to it."""
 
     name: str
     checkpoint: Checkpoint
     recognised: str
-    """A sentence: what the weights were taken for, and how many tensors they change."""
+    """A sentence: what the weights were recognised as, and how many tensors they change."""
     known: str | None = None
-    """The fingerprint, where another process has worked it out."""
+    """The fingerprint, if another process has computed it."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the checkpoint with the adapter on it: the same as when it is given as an overlay."""
+        """SHA-256 (hex) of the checkpoint with the adapter applied.
+
+        It is the same as when the adapter is given as an overlay.
+        """
         return self.known or self.checkpoint.fingerprint
 
 
 def read(
     checkpoint: Checkpoint, given: str, where: Path, *, allow_pickle: bool, known: str | None = None
 ) -> Adapter:
-    """The adapter of `--spqr-adapter NAME=PATH`, `given` being NAME=PATH and PATH relative to `where`.
+    """The adapter of `--spqr-adapter NAME=PATH`.
 
-    PATH is anything that changes weights: a LoRA, a state dict or a part of one, a component's
-    folder. Reads names and shapes, not weights. Raises `InputError`.
+    `given` is NAME=PATH, and PATH is relative to `where`. It is anything that changes weights: a
+    LoRA, a state dict or a part of one, a component's folder. Reads names and shapes, not weights.
+    Raises `InputError`.
     """
     name, equals, named = given.partition("=")
     option = f"--spqr-adapter {given}"
     if not equals or not named:
-        raise InputError(f"{option}: expected is NAME=PATH, such as mine=path/to/lora.safetensors.")
+        raise InputError(f"{option}: expected NAME=PATH, such as mine=path/to/lora.safetensors.")
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(
-            f"{option}: the name {name!r} may hold small letters, digits and underscores only, and"
-            " one at least."
+            f"{option}: the name {name!r} must consist of lower-case letters, digits and"
+            " underscores, at least one."
         )
     path = where / Path(named).expanduser()
     try:
         parts, recognised = overlay.apply(checkpoint.parts, path, allow_pickle=allow_pickle)
     except InputError as error:
-        # The reader names the option that most files come by.
+        # The reader's messages name the option that most files are given with.
         said = str(error).replace(f"{_OPTION} {path}", str(path))
         raise InputError(f"{option}: {said.replace(_OPTION, '--spqr-adapter')}") from error
     sentence = f"{name}: {recognised.sentence}"

@@ -19,51 +19,57 @@ _FORMATS = (
     "a diffusers pipeline folder, a single .safetensors file, or a hub id (ORG/NAME,"
     " ORG/NAME@REVISION)"
 )
-# Beside weights, these say that a folder is a part of a pipeline or an adapter.
+# Next to weights, these files mean that a folder is a part of a pipeline or an adapter.
 _PARTIAL = ("config.json", "adapter_config.json", "pytorch_lora_weights.safetensors")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model under test: its `target` as the user named it, its parts, and what was recognised on the way to them."""
+    """A model under test: its parts, and `target`, its name as the user gave it."""
 
     target: str
     parts: Parts
     recognised: tuple[str, ...] = ()
-    """Sentences: which format was read, what each overlay replaced."""
+    """Sentences: which format was read, and what each overlay replaced."""
     revision: str | None = None
     """The commit (40 hex digits) of a checkpoint from the hub."""
 
     @property
     def backbone(self) -> Backbone:
-        """The family it belongs to."""
+        """The family that the checkpoint belongs to."""
         return self.parts.backbone
 
     @property
     def weightless(self) -> bool:
-        """Whether weights are missing: then it can be planned with, and nothing else."""
+        """Whether weights are missing; such a checkpoint is good for planning only."""
         return not all(model.tensors for model in self.parts.models.values())
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the configs and of every tensor that is in force; names of files, folders and formats do not matter."""
+        """SHA-256 (hex) of the configs and of every tensor in use.
+
+        The names of files and folders and the format do not matter.
+        """
         return fingerprint.fingerprint(self.parts)
 
     @cached_property
     def resolution(self) -> int:
-        """Pixels a side that the checkpoint was made for."""
+        """Height and width in pixels that the checkpoint was made for."""
         try:
             return self.backbone.resolution(
                 {name: model.config for name, model in self.parts.models.items()}
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"--model {self.target}: the configs of its components do not say which size it"
-                " paints."
+                f"--model {self.target}: the configs of its components do not say which image size"
+                " it was made for."
             ) from error
 
     def settled(self, protocol: Protocol) -> Protocol:
-        """The protocol with numbers where its sampler says 'checkpoint'; `InputError` when this backbone cannot be measured so."""
+        """The protocol with numbers where its sampler says 'checkpoint'.
+
+        `InputError` when this backbone cannot be measured with these settings.
+        """
         configs = {name: model.config for name, model in self.parts.models.items()}
         published = self.backbone.published(configs)
         sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
@@ -72,7 +78,10 @@ class Checkpoint:
         return protocol.model_copy(update={"sampler": sampler})
 
     def pipeline(self, device: str, dtype: str) -> Any:
-        """Load the diffusers pipeline for inference; every weight must come from the files, fit and be finite."""
+        """Load the diffusers pipeline for inference, on `device` and in `dtype`.
+
+        Every weight must come from the files, fit the model and be finite. Raises `InputError`.
+        """
         return loading.load(self.parts, device, dtype)
 
 
@@ -86,18 +95,19 @@ def read(
     cached: str | None = None,
     weightless: bool = False,
 ) -> Checkpoint:
-    """The checkpoint at `path`, or on the hub where there is no such path, with `overlays` applied in their order.
+    """The checkpoint at `path`, or on the hub if there is no such path, with `overlays` applied.
 
-    `config` is a preset's name or a folder of configs, for single files. `cached` is the commit of
-    a hub id to take from the cache alone. Reads names, shapes and configs, not weights. With
-    `weightless` no weights are downloaded, and a folder may lack them. Raises `InputError`.
+    Overlays are applied in their order. `config` is a preset's name or a folder of configs, for
+    single files. `cached` is the commit of a hub id that is read from the cache alone. Reads names,
+    shapes and configs, not weights. With `weightless` no weights are downloaded, and a folder may
+    lack them. Raises `InputError`.
     """
     hub_id = None if path.exists() else hub.parse(target)
     revision = None
     if config is not None and not path.is_file():
         raise InputError(
-            f"--spqr-config {config}: {target} brings its own configs; the option is for single"
-            " files."
+            f"--spqr-config {config}: {target} brings its own configs; the option is only for"
+            " single files."
         )
     if hub_id is not None:
         snapshot = hub.snapshot(
@@ -150,10 +160,10 @@ def _files(parts: Parts) -> str:
 
 
 def without_weights(target: str) -> str:
-    """Why nothing can be put on a checkpoint of which only configs are there: a sentence's end."""
+    """The end of a sentence: why nothing can be applied to a checkpoint without weights."""
     return (
-        f"the weights of {target} are not here, so that nothing can be put on them; leave it out of"
-        " the plan."
+        f"the weights of {target} are not here, so nothing can be applied to them; leave it out"
+        " of the plan."
     )
 
 
@@ -173,6 +183,6 @@ def _require_pipeline_folder(target: str, folder: Path) -> None:
     ):
         raise InputError(
             f"--model {target}: {folder} holds {part} and no model_index.json, so it is a part of a"
-            " model: pass the pipeline that it belongs to as --model, and this folder as"
+            " model. Pass the pipeline that it belongs to as --model, and this folder as"
             " --spqr-overlay."
         )

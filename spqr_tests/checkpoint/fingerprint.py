@@ -1,4 +1,4 @@
-"""The fingerprint of a checkpoint: its content, whatever it was stored in."""
+"""The fingerprint of a checkpoint: a digest of its content, whatever its format."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,16 +8,16 @@ from spqr_tests.checkpoint.formats import configs
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.store import digest
 
-# Each holds one block of a file in memory; hashing leaves the others their turn.
+# Each holds one block of a file in memory, and hashing releases the interpreter's lock.
 _THREADS = min(8, os.cpu_count() or 1)
 
 
 def fingerprint(parts: Parts) -> str:
-    """SHA-256 (hex) of every tensor in force, the configs, the tokenizers and the switches.
+    """SHA-256 (hex) of every tensor in use, the configs, the tokenizers and the switches.
 
-    The same for one model in another folder, under other file names, in other shards or another
-    format; another one when a single element differs. Reads every byte of the weights once, and
-    needs no torch for safetensors.
+    It stays the same when the model moves to another folder, other file names, other shards or
+    another format, and changes when a single element does. Reads every byte of the weights once,
+    and does not need torch for safetensors.
     """
     tensors = _tensors(parts)
     scheduler_class, scheduler = parts.scheduler
@@ -44,7 +44,7 @@ def _tensors(parts: Parts) -> dict[str, dict[str, str]]:
     pool = ThreadPoolExecutor(_THREADS)
     try:
         digests = {
-            name: {key: pool.submit(piece.digest) for key, piece in component.tensors.items()}
+            name: {key: pool.submit(tensor.digest) for key, tensor in component.tensors.items()}
             for name, component in parts.models.items()
         }
         return {

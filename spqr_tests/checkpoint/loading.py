@@ -1,8 +1,8 @@
 """Loading: from a checkpoint's parts to a diffusers pipeline, strictly.
 
-The libraries load what fits and warn about the rest; a tensor that is missing is then uninitialised
-memory, and the picture hardly changes. So every name and every shape is compared with the model
-before memory is taken for it.
+The libraries load what fits and only warn about the rest. A missing tensor is then uninitialised
+memory, and the images hardly change. So every name and every shape is compared with the model
+before memory is allocated for it.
 """
 
 import inspect
@@ -16,35 +16,34 @@ from spqr_tests.errors import EvidenceError, InputError
 if TYPE_CHECKING:
     import torch
 
-# Beyond every published architecture (the largest: a vocabulary of 250,000, 57 blocks); a config
-# that asks for more would fill the memory before its tensors are compared.
+# Above every published architecture (at most a vocabulary of 250,000 and 57 blocks). A config that
+# asks for more would fill the memory before its tensors are compared.
 _MAX_NUMBER = 2**20
 _MAX_LAYERS = 1024
-# Counted, not trained, or the same memory as another tensor: no file needs to hold them.
+# A counter, and a tensor that shares another one's memory: files need not hold them.
 _DERIVED = ("position_ids", "encoder.embed_tokens.weight")
 _SWITCHED_OFF = ("requires_safety_checker", "add_watermarker")
 
 
 def load(parts: Parts, device: str, dtype: str) -> Any:
-    """The diffusers pipeline of `parts` for inference, on `device`, in `dtype` ('float32', 'float16', 'bfloat16').
+    """The diffusers pipeline of `parts` for inference, on `device` and in `dtype`.
 
-    Raises `InputError` for weights that are missing, left over, of another shape or not finite, and
-    for configs that cannot be built.
+    `dtype` is 'float32', 'float16' or 'bfloat16'. Raises `InputError` for weights that are missing,
+    left over, of another shape or not finite, and for configs that no model can be built from.
     """
     import torch
 
     _quieten()
-    torch_dtype: torch.dtype = getattr(torch, dtype)
-    models = {
-        name: _model(parts, component, torch_dtype) for name, component in parts.models.items()
-    }
+    number: torch.dtype = getattr(torch, dtype)
+    models = {name: _model(parts, component, number) for name, component in parts.models.items()}
     return _assembled(parts, models).to(device)
 
 
 def skeleton(parts: Parts) -> Any:
-    """The diffusers pipeline of `parts` on the meta device: every shape and no number, from the configs alone.
+    """The diffusers pipeline of `parts` on the meta device: shapes without numbers.
 
-    Raises `InputError` for configs that cannot be built.
+    It is built from the configs alone. Raises `InputError` for configs that no model can be built
+    from.
     """
     import torch
 
@@ -55,18 +54,18 @@ def skeleton(parts: Parts) -> Any:
         try:
             with torch.device("meta"):
                 model = _from_config(_class_of(parts, component), component.config)
-        except Exception as error:  # a config's values reach every constructor of a model
+        except Exception as error:  # a config's bad values raise anything in a model's constructor
             raise InputError(
                 f"{component.source} cannot be built as {component.model_class}:"
                 f" {first_line(error)}; its config is damaged."
             ) from error
-        # Buffers that a constructor computes elsewhere come along.
+        # Some constructors compute buffers on another device.
         models[name] = model.to("meta").eval().requires_grad_(False)
     return _assembled(parts, models)
 
 
 def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
-    """The pipeline of these models, where they are."""
+    """The pipeline of these models, on their devices."""
     import diffusers
 
     pipeline_class = getattr(diffusers, parts.pipeline_class)
@@ -87,7 +86,7 @@ def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
         raise
     except Exception as error:  # tokenizers and configs raise anything
         raise InputError(
-            f"{_place(parts)} cannot be put together as {parts.pipeline_class}: {first_line(error)}"
+            f"{_place(parts)} cannot be assembled as {parts.pipeline_class}: {first_line(error)}"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -98,7 +97,7 @@ def _place(parts: Parts) -> str:
 
 
 def _quieten() -> None:
-    """What the libraries' loading reports say is checked here, and said once."""
+    """Silence the libraries' loading reports: this module checks what they report."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
@@ -112,9 +111,9 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     _require_bounded(component)
     try:
         _require_fit(component, _shapes(model_class, component.config))
-        # Copied out of the mapped file: where a tensor begins in it would show in the last bits of
-        # a picture.
-        tensors = {name: piece.tensor().clone() for name, piece in component.tensors.items()}
+        # Copied out of the mapped file, because a tensor's alignment in it would change the last
+        # bits of an image.
+        tensors = {name: given.tensor().clone() for name, given in component.tensors.items()}
         update.merge(tensors, component.name, parts.loras)
         build = (
             _diffusers_model
@@ -124,10 +123,10 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
         model = build(model_class, component.config, tensors, dtype)
     except InputError:
         raise
-    except Exception as error:  # a config's values reach every constructor of a model
+    except Exception as error:  # a config's bad values raise anything in a model's constructor
         raise InputError(
             f"{component.source} cannot be loaded as {component.model_class}: {first_line(error)}."
-            " Its config and its weights must be those of one model."
+            " Its config and its weights must belong to the same model."
         ) from error
     _require_finite_weights(model, component)
     return model.eval().requires_grad_(False)
@@ -155,15 +154,15 @@ def _require_bounded(component: Component) -> None:
             _MAX_LAYERS if "layers" in key or "blocks" in key else _MAX_NUMBER
         ):
             raise InputError(
-                f"{component.source}: its config says {key} = {value}, which no published model"
-                " comes near; the config is damaged."
+                f"{component.source}: its config says {key} = {value}, far more than in any"
+                " published model; the config is damaged."
             )
 
     numbers({key: value for key, value in component.config.items() if not key.startswith("_")}, "")
 
 
 def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each tensor that a model of this config has, found without taking memory for it."""
+    """Name and shape of each tensor of a model with this config; allocates no memory for it."""
     import torch
 
     with torch.device("meta"):
@@ -173,7 +172,10 @@ def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int,
 
 
 def _canonical(name: str) -> str:
-    """A tensor's name in `Parts`; versions of transformers differ in which classes have the prefix."""
+    """A tensor's name in `Parts`.
+
+    Versions of transformers differ in which classes have the prefix `text_model.`.
+    """
     return name.removeprefix("text_model.")
 
 
@@ -184,7 +186,7 @@ def _from_config(model_class: Any, config: Mapping[str, Any]) -> Any:
 
 
 def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
-    given = {name: piece.shape for name, piece in component.tensors.items()}
+    given = {name: tensor.shape for name, tensor in component.tensors.items()}
     both = given.keys() & expected.keys()
     for what, names in (
         ("lacks", expected.keys() - given.keys()),
@@ -212,7 +214,7 @@ def _diffusers_model(
 ) -> Any:
     from accelerate import init_empty_weights
 
-    # Parameters take their memory from the files' tensors; buffers that a model computes are real.
+    # Parameters use the memory of the files' tensors; buffers that a model computes get their own.
     with init_empty_weights():
         model = _from_config(model_class, config)
     kept = tuple(getattr(model_class, "_keep_in_fp32_modules", None) or ())
@@ -239,7 +241,7 @@ def _transformers_model(
         None,
         config=settings,
         state_dict={own[name]: tensor for name, tensor in tensors.items()},
-        torch_dtype=dtype,
+        dtype=dtype,
         output_loading_info=True,
     )
     lost = sorted(
@@ -256,14 +258,14 @@ def _transformers_model(
 
 
 def _require_finite_weights(model: Any, component: Component) -> None:
-    """`InputError` when a weight is NaN or infinite, in the precision that it is used in."""
+    """`InputError` when a weight is NaN or infinite in the precision that it is used in."""
     import torch
 
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            piece = component.tensors.get(_canonical(name))
+            given = component.tensors.get(_canonical(name))
             raise InputError(
-                f"{piece.file.path if piece else component.source}: the weights of {name}"
+                f"{given.file.path if given else component.source}: the weights of {name}"
                 f" ({component.name}) are not all finite numbers in"
                 f" {str(tensor.dtype).removeprefix('torch.')}; the checkpoint is damaged, or needs"
                 " another dtype."
@@ -274,13 +276,13 @@ def require_finite(tensor: "torch.Tensor", what: str) -> None:
     """`EvidenceError` when a computed tensor holds NaN or infinity."""
     if not tensor.isfinite().all():
         raise EvidenceError(
-            f"{what} holds values that are not finite: the model is broken, and nothing it paints"
-            " counts as safe."
+            f"{what} holds values that are not finite: the model is broken, and nothing that it"
+            " generates counts as safe."
         )
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, as part of a sentence."""
+    """The first line of an error's text, as part of a sentence."""
     return (
         str(error).strip().splitlines()[0].rstrip(".")
         if str(error).strip()

@@ -1,4 +1,4 @@
-"""The parts of a checkpoint: its components, and where each of their tensors lies, whatever it was stored in."""
+"""The parts of a checkpoint: its components, and where each of their tensors is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from spqr_tests.checkpoint.lora.update import Lora
 
 @dataclass(frozen=True)
 class Component:
-    """A model of a pipeline: its class, its config, and where each of its tensors lies.
+    """A model of a pipeline: its class, its config, and where each of its tensors is stored.
 
-    Tensors have the names that diffusers and transformers give them today (without the
+    Tensors have the names that current diffusers and transformers give them (without the
     `text_model.` that transformers dropped).
     """
 
@@ -24,12 +24,12 @@ class Component:
     config: Mapping[str, Any]
     tensors: Mapping[str, ModelTensor]
     source: Path
-    """What messages name."""
+    """The file or folder that messages name."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A checkpoint, whatever it was stored in."""
+    """A checkpoint, whatever its format."""
 
     backbone: Backbone
     pipeline_class: str

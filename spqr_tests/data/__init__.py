@@ -1,1 +1,1 @@
-"""The user's data: prompts and pictures, in the layouts in which they are published."""
+"""The user's data: prompt sets and benign sets, read from their published layouts."""

@@ -1,1 +1,1 @@
-"""Names that were published under `spqr_tests.evidence`; they stay importable from here."""
+"""Names that were published under `spqr_tests.evidence` and stay importable from here."""

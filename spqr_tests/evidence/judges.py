@@ -1,4 +1,4 @@
-"""What docs/judges.md published before `spqr_tests.judging.judges` had it."""
+"""The names that docs/judges.md published before they moved to `spqr_tests.judging.judges`."""
 
 from spqr_tests.judging.judges import (
     Judge,

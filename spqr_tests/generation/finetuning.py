@@ -72,7 +72,9 @@ class Examples:
 def encode(
     pipeline: Any, backbone: Backbone, benign: BenignSet, size: tuple[int, int], batch: int
 ) -> Examples:
-    """The examples of a benign set for pictures of `size` (height, width): what every profile is trained on.
+    """The examples of a benign set that every profile is trained on.
+
+    Pictures are of `size` (height, width).
 
     Raises `EvidenceError` for a picture that cannot be read, and for embeddings or latents that are
     not finite.
@@ -104,7 +106,10 @@ def encode(
 
 
 def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
-    """The steps of a profile on a set of so many pictures; the last batch of an epoch may be a short one."""
+    """The steps of a profile on a set of so many pictures.
+
+    The last batch of an epoch may be short.
+    """
     return profile.steps or math.ceil(pictures / optimizer.batch) * (profile.epochs or 0)
 
 
@@ -117,12 +122,14 @@ def finetune(
     size: tuple[int, int],
     progress: Callable[[int, int], None],
 ) -> FineTuned:
-    """Fine-tune a copy of the pipeline's denoiser on examples of pictures of `size`; the pipeline itself stays as it was.
+    """Fine-tune a copy of the pipeline's denoiser on examples of pictures of `size`.
+
+    The pipeline itself stays as it was.
 
     Where memory does not suffice, it is started again from its seed with gradient checkpointing,
     which costs time and changes nothing else. Raises `EvidenceError` when that does not suffice
-    either, when the loss is not finite, since what such a model paints measures nothing, and when a
-    parameter changed that the profile does not train.
+    either, when the loss is not finite, since the images of such a model measure nothing, and when
+    a parameter changed that the profile does not train.
     """
     import torch
 
@@ -239,7 +246,10 @@ def _train(
 
 
 def apply(denoiser: Any, backbone: Backbone, profile: ProfileSettings, weights: Path) -> Any:
-    """A copy of the denoiser with what `finetune` left in `weights`; a LoRA is merged, as deployments do."""
+    """A copy of the denoiser with what `finetune` left in `weights`.
+
+    A LoRA is merged, as deployments do.
+    """
     from safetensors.torch import load_file
 
     variant, trained = trainable(denoiser, backbone, profile, frozen=denoiser.dtype)
@@ -259,7 +269,9 @@ def apply(denoiser: Any, backbone: Backbone, profile: ProfileSettings, weights: 
 def trainable(
     denoiser: Any, backbone: Backbone, profile: ProfileSettings, *, frozen: "torch.dtype"
 ) -> "tuple[Any, dict[str, torch.nn.Parameter]]":
-    """A copy of the denoiser in which just the profile's parameters are trained, and those parameters by name.
+    """A copy of the denoiser, ready for training, and the profile's parameters by name.
+
+    Only those are trained.
 
     They are float32, so that small updates count; the others have the dtype `frozen`.
     """
@@ -302,7 +314,10 @@ def trainable(
 
 
 def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.Tensor]") -> None:
-    """`EvidenceError` when something other than what was trained differs from the checkpoint's, in one bit."""
+    """Require that nothing but what was trained differs from the checkpoint, not even in one bit.
+
+    Raises `EvidenceError` otherwise.
+    """
     import torch
 
     # An adapter wraps a layer, whose own weights move one name further in.
@@ -323,7 +338,10 @@ def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.T
 
 
 def _picture(path: Path, size: tuple[int, int]) -> "torch.Tensor":
-    """A picture as the VAE takes it: (3, height, width) in [-1, 1], shorter side resized, centre cropped."""
+    """A picture as the VAE takes it: (3, height, width) in [-1, 1].
+
+    The shorter side is resized, the centre cropped.
+    """
     import torch
     from PIL import Image, ImageOps
 

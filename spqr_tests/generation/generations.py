@@ -1,4 +1,4 @@
-"""Generations: the images of a variant for prompts, painted where the store lacks them."""
+"""Generations: the images of a variant for prompts, made where the store lacks them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Generation:
-    """One image: the prompt it was painted for, where it lies, its pixels' digest."""
+    """One image: the prompt it was generated for, its file, its pixels' digest."""
 
     prompt: Prompt
     path: Path
@@ -40,7 +40,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """What paints one variant: the content that its pixels depend on, and a way to get a sampler when it is needed."""
+    """Where the images of one variant come from.
+
+    The content that their pixels depend on, and a way to get a sampler when it is needed.
+    """
 
     content: str
     """Digest of the weights and configs in force."""
@@ -49,11 +52,11 @@ class ImageSource:
     sampler: Callable[[], Sampler]
 
     def guidance(self, prompt: Prompt) -> float:
-        """The guidance scale that a prompt is painted with: its own, else the settings'."""
+        """The guidance scale of a prompt: its own, else the settings'."""
         return self.settings.numbers.guidance if prompt.guidance is None else prompt.guidance
 
     def sampling(self, prompt: Prompt) -> dict[str, Any]:
-        """The settings that a prompt is painted with."""
+        """The settings that a prompt's image is generated with."""
         return self.settings.model_dump() | {"guidance": self.guidance(prompt)}
 
     def key(self, prompt: Prompt) -> str:
@@ -78,7 +81,9 @@ def generate(
     progress: Progress,
     label: str,
 ) -> list[Generation]:
-    """The generations of `prompts`, in order, never fewer: painted in micro-batches of one guidance where the store has none.
+    """The images of `prompts`, in order and never fewer.
+
+    What the store lacks is generated, in micro-batches of one guidance scale.
 
     Workers that ask at the same time share the work: a micro-batch that another one holds is left
     to it. Raises `EvidenceError` when an image is blank or not finite.
@@ -97,7 +102,9 @@ def generate(
                 with lock.acquire(blocking=False):
                     missing = _lookup(store, keys, prompts, missing, found)
                     if missing:
-                        _paint(store, source, [(keys[i], prompts[i]) for i in missing], cost, label)
+                        _generate(
+                            store, source, [(keys[i], prompts[i]) for i in missing], cost, label
+                        )
                         _lookup(store, keys, prompts, missing, found)
             except Timeout:
                 left.append(batch)
@@ -109,7 +116,7 @@ def generate(
 
 
 def batches(source: ImageSource, prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Positions in `prompts`, in lists of at most a micro-batch that are painted with one guidance scale."""
+    """Positions in `prompts`, in lists of at most a micro-batch with one guidance scale."""
     alike: dict[float, list[int]] = {}
     for position, prompt in enumerate(prompts):
         alike.setdefault(source.guidance(prompt), []).append(position)
@@ -147,7 +154,7 @@ def _lookup(
     return missing
 
 
-def _paint(
+def _generate(
     store: Store, source: ImageSource, wanted: list[tuple[str, Prompt]], cost: Cost, label: str
 ) -> None:
     def make() -> None:
@@ -166,7 +173,7 @@ def _paint(
             )
             cost.generated += 1
 
-    # One key for the source: a model that paints NaN once is not asked again in this session.
+    # One key for the source: a model that generates NaN once is not asked again in this session.
     store.attempt(source.content, make)
 
 

@@ -1,4 +1,7 @@
-"""The stock: what of the evidence that a run needs is in the store already. Looking changes nothing, and reads no picture whole."""
+"""The inventory: what the store already has of the evidence that a run needs.
+
+Looking changes nothing, and reads no image whole.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +16,12 @@ from spqr_tests.store.store import Store
 
 @dataclass
 class Images:
-    """Generations of one model: how many there are, and of those that the store lacks, in which micro-batches they are painted."""
+    """Images of one model: how many there are, and the micro-batches of those that are missing."""
 
     digests: dict[str, str | None] = field(default_factory=dict)
-    """Of the pixels, by key; None for one that is to be painted."""
+    """Of the pixels, by key; None for an image that is missing."""
     batches: dict[float, int] = field(default_factory=dict)
-    """Micro-batches to paint, by guidance scale."""
+    """Micro-batches to generate, by guidance scale."""
     texts: set[str] = field(default_factory=set)
     """What is to be encoded for them."""
 
@@ -29,16 +32,16 @@ class Images:
 
     @property
     def missing(self) -> int:
-        """How many are to be painted."""
+        """How many are to be generated."""
         return len(self.digests) - self.stored
 
 
 def images(
     store: Store, source: ImageSource, sets: Iterable[Sequence[Prompt]], *, exists: bool = True
 ) -> Images:
-    """The generations of several sets of prompts, one after the other, as `generations.generate` is asked for them.
+    """The images of several prompt sets, in the order in which a run asks for them.
 
-    Without `exists` the source stands for a model that is yet to be made, of which the store can
+    Without `exists` the source is a model that is not made yet, of which the store can
     hold nothing.
     """
     found = Images()
@@ -62,7 +65,10 @@ def images(
 def generations_of(
     store: Store, source: ImageSource, prompts: Sequence[Prompt]
 ) -> list[Generation] | None:
-    """The generations of `prompts` where the store holds them all, else None; their pixels are taken at their word."""
+    """The images of `prompts` where the store holds them all, else None.
+
+    Their stated digests are not verified.
+    """
     found = []
     for prompt in prompts:
         path = store.path("generations", source.key(prompt), ".png")
@@ -73,5 +79,8 @@ def generations_of(
 
 
 def holds(store: Store, kind: str, fingerprint: str, image: str) -> bool:
-    """Whether there is a record of what a judge or an encoder with this fingerprint makes of an image with this digest."""
+    """Whether the store has what a judge or an encoder made of an image.
+
+    `fingerprint` is the judge's or encoder's, `image` the digest of the pixels.
+    """
     return store.path(kind, digest.of_json([fingerprint, image]), ".json").is_file()

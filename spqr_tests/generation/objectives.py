@@ -1,6 +1,6 @@
 """Objectives: what a denoiser is taught about one batch of latents.
 
-Which one stands in the scheduler's config: diffusion (noise, velocity or sample, from the noise
+The scheduler's config says which one: diffusion (noise, velocity or sample, from the noise
 levels of a beta schedule) or flow matching (the velocity on the straight line from picture to
 noise).
 """
@@ -54,7 +54,10 @@ class Objective(ABC):
 
 
 def choose(scheduler: Any, *, patch: int, min_snr_gamma: float | None) -> Objective:
-    """The objective of a pipeline's scheduler; `patch` is the backbone's. `EvidenceError` for one that is not known."""
+    """The objective of a pipeline's scheduler; `patch` is the backbone's.
+
+    `EvidenceError` for an unknown one.
+    """
     if type(scheduler).__name__ in FLOW_SCHEDULERS:
         if min_snr_gamma is not None:
             raise EvidenceError(
@@ -99,7 +102,7 @@ class Diffusion(Objective):
         )
 
     def _weights(self, times: "torch.Tensor") -> "torch.Tensor | None":
-        """min(SNR, gamma) is the weight of an error in the sample; the others are that error, scaled."""
+        """min(SNR, gamma) weighs an error in the sample; the others are that error, scaled."""
         if self._gamma is None:
             return None
         from diffusers.training_utils import compute_snr
@@ -118,7 +121,9 @@ class Diffusion(Objective):
 
 
 class Flow(Objective):
-    """Rectified flow matching, its times logit-normal (arXiv 2403.03206) and shifted as the scheduler's config says.
+    """Rectified flow matching at logit-normal times (arXiv 2403.03206).
+
+    Times are shifted as the scheduler's config says.
 
     A constant shift is applied to the training's noise levels by the scheduler itself. A shift that
     depends on the resolution is applied here, by the same rule and with the same constants as in
@@ -146,20 +151,16 @@ class Flow(Objective):
         return Lesson((1 - sigmas) * latents + sigmas * noise, times, noise - latents)
 
     def levels(self, rows: int, columns: int) -> "torch.Tensor":
-        """The noise levels that latents of this size are trained at, falling from 1 (num_train_timesteps,)."""
-        from diffusers.pipelines.flux.pipeline_flux import calculate_shift
-
+        """The noise levels for latents of this size, falling from 1: (num_train_timesteps,)."""
         config = self._scheduler.config
         levels: torch.Tensor = self._scheduler.sigmas
         if not config.use_dynamic_shifting:
             return levels
         tokens = (rows // self._patch) * (columns // self._patch)
-        mu = calculate_shift(
-            tokens,
-            config.base_image_seq_len,
-            config.max_image_seq_len,
-            config.base_shift,
-            config.max_shift,
+        # diffusers' calculate_shift (pipeline_flux.py): a line through the config's two points.
+        slope = (config.max_shift - config.base_shift) / (
+            config.max_image_seq_len - config.base_image_seq_len
         )
+        mu = tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
         shifted: torch.Tensor = self._scheduler.time_shift(mu, 1.0, levels)
         return shifted

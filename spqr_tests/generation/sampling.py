@@ -21,15 +21,15 @@ REVISION = 1
 
 _KEPT_BYTES = 8 * 2**30
 """Embeddings that are kept: all prompts of CLIP's, about 2,000 of T5's; what is beyond is encoded
-anew when it is painted.
+anew when it is needed.
 """
 
 
 class Sampler:
-    """Paints prompts with a pipeline, always in micro-batches of one shape.
+    """Generates images with a pipeline, always in micro-batches of one shape.
 
     Pixels depend in their last bit on the batch shape, so a short batch is padded: what a prompt
-    and seed give does not depend on what else is painted in the run.
+    and seed give does not depend on what else the run generates.
     """
 
     def __init__(self, pipeline: Any, backbone: Backbone, settings: SamplerSettings) -> None:
@@ -46,11 +46,13 @@ class Sampler:
         if pipeline.scheduler.config.get("stochastic_sampling"):
             raise EvidenceError(
                 "The checkpoint's scheduler has stochastic_sampling on, which draws noise that no"
-                " seed decides; turn it off in its config, since no picture could be painted twice."
+                " seed decides; turn it off in its config, since no image could be generated twice."
             )
 
     def generate(self, prompts: Sequence[Prompt], guidance: float | None = None) -> list[Pixels]:
-        """Images (height, width, 3), uint8, for at most `micro_batch` prompts; `EvidenceError` for non-finite ones.
+        """Images (height, width, 3), uint8, for at most `micro_batch` prompts.
+
+        `EvidenceError` for images that are not finite.
 
         `guidance` is the scale for all of them, None for the settings'; the prompts' own are the
         caller's to sort by.
@@ -59,7 +61,7 @@ class Sampler:
 
         size = self.settings.micro_batch
         if not 0 < len(prompts) <= size:
-            raise ValueError(f"paint takes 1 to {size} prompts, not {len(prompts)}")
+            raise ValueError(f"generate takes 1 to {size} prompts, not {len(prompts)}")
         padded = [*prompts, *[prompts[-1]] * (size - len(prompts))]
         named = f"A generation for {prompts[0].text!r} (and {len(prompts) - 1} others)"
         with torch.inference_mode():
@@ -83,14 +85,17 @@ class Sampler:
         ]
 
     def with_denoiser(self, denoiser: Any) -> "Sampler":
-        """A sampler that differs in the denoiser alone; text embeddings are shared, since fine-tuning leaves the encoders."""
+        """A sampler that differs in the denoiser alone.
+
+        Text embeddings are shared, since fine-tuning leaves the encoders unchanged.
+        """
         other = copy.copy(self)
         other.pipeline = copy.copy(self.pipeline)
         other.pipeline.register_modules(**{self.backbone.denoiser: denoiser})
         return other
 
     def _embed(self, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
-        """Text embeddings on the pipeline's device; texts are encoded in batches of the fixed shape."""
+        """Text embeddings on the pipeline's device, encoded in batches of the fixed shape."""
         import torch
 
         found = {text: self._embeddings.get(text) for text in texts}

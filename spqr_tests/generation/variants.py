@@ -1,4 +1,4 @@
-"""Variants: paints the checkpoint and its variants, each of which is made once and kept."""
+"""Variants: the checkpoint and its variants, each made once and kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

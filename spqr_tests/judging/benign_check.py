@@ -1,4 +1,7 @@
-"""The threat model: what a model is fine-tuned on is harmless, or the drift is no unintentional one (arXiv 2511.19558, section 3).
+"""The check that benign sets are harmless.
+
+Otherwise a drift would not be unintentional, as the threat model has it (arXiv 2511.19558, section
+3).
 
 A benign set's captions must not be harmful prompts or name what is forbidden, and no judge may flag
 one of its pictures.
@@ -36,7 +39,7 @@ _WORD = re.compile("[a-z0-9]+")
 _UNSPACED = re.compile(
     "([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
 )
-# Canonical combining classes that are no accents: none, the voicing of kana, and the virama that
+# Canonical combining classes that are not accents: none, the voicing of kana, and the virama that
 # joins Indic consonants.
 _NO_ACCENTS = (0, 8, 9)
 
@@ -65,7 +68,9 @@ def check(
     cost: Cost,
     progress: Progress,
 ) -> None:
-    """Refuse a benign set that is none; each picture is judged once, and what was found in order is remembered in the store.
+    """Refuse a benign set that is not harmless.
+
+    Each picture is judged once; a set that passed is remembered in the store.
 
     Raises `InputError` for captions, as `check_captions`, and `EvidenceError` that lists the
     pictures which a judge flags.
@@ -90,11 +95,13 @@ def check(
 def check_captions(
     settings: ThreatSettings, benign: BenignSet, harmful: PromptSet, judges: Sequence[Judge]
 ) -> None:
-    """`InputError` that lists the captions which are, hold or stand in a harmful prompt, or name what a judge forbids.
+    """Refuse captions that overlap with a harmful prompt or name what a judge forbids.
+
+    `InputError` lists those that are, contain or are contained in a harmful prompt.
 
     Whole words are compared, whatever their case, accents and punctuation. A caption of fewer than
-    three words may stand in a harmful prompt: 'a dagger under a tree' makes no harm of 'a tree'.
-    What a judge forbids are the phrases in `forbidden` of its settings.
+    three words may occur in a harmful prompt: 'a dagger under a tree' does not make 'a tree'
+    harmful. What a judge forbids are the phrases in `forbidden` of its settings.
     """
     if not settings.captions:
         return
@@ -126,7 +133,7 @@ def check_captions(
         elif named := next(forbidden.within(caption), None):
             found = f"names {forbidden.places[named]}"
         elif caption in around:
-            found = f"stands in {around[caption]}"
+            found = f"is part of {around[caption]}"
         else:
             continue
         findings.append(f"the caption of {path.name} {found}")
@@ -139,7 +146,10 @@ def check_captions(
 
 
 def words(text: str) -> _Words:
-    """The words of a text, without what does not matter when texts are compared: case, accents, punctuation, invisible signs."""
+    """The words of a text, for comparisons.
+
+    Case, accents, punctuation and invisible characters do not matter.
+    """
     if text.isascii():
         return tuple(_WORD.findall(text.lower()))
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -163,7 +173,7 @@ class _Phrases:
         self._lengths = sorted({len(phrase) for phrase in self.places})
 
     def within(self, text: _Words) -> Iterator[_Words]:
-        """The phrases that stand in a text."""
+        """The phrases that occur in a text."""
         for length in self._lengths:
             for start in range(len(text) - length + 1):
                 if (phrase := text[start : start + length]) in self.places:
@@ -214,7 +224,7 @@ def _admit(
         raise EvidenceError(
             f"The benign set {benign.folder} cannot be fine-tuned on; {len(findings)} of"
             f" {len(pictures)} pictures are flagged: {_listed(findings)}. Take them out, since what"
-            " a model learns from them is no unintended drift, or list those that a person has"
+            " a model learns from them is not an unintended drift, or list those that a person has"
             " looked at and found harmless in the protocol's threat.cleared."
         )
     return {

@@ -25,7 +25,7 @@ class Picture(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it lies, for messages."""
+        """Its file, for messages."""
 
     @property
     def digest(self) -> str:
@@ -51,7 +51,10 @@ def judge(
     progress: Progress,
     label: str,
 ) -> Flags:
-    """Flags for all pictures; `EvidenceError` when a judge raises or leaves one out, after one retry."""
+    """Flags for all pictures.
+
+    `EvidenceError` when a judge raises or leaves one out, after one retry.
+    """
     by_judge = {
         one.describe().name: _flags(store, one, pictures, cost, progress, label) for one in judges
     }
@@ -61,7 +64,10 @@ def judge(
 def known_flags(
     store: Store, judges: Sequence[Judge], pictures: Sequence[Picture]
 ) -> NDArray[np.bool_] | None:
-    """What any judge flags, shape (n,), where the store holds every judgement, else None; nothing is judged or written."""
+    """What any judge flags, shape (n,), or None unless the store holds every judgement.
+
+    Nothing is judged or written.
+    """
     flags = np.zeros(len(pictures), dtype=bool)
     for described in (judge.describe() for judge in judges):
         for position, picture in enumerate(pictures):
@@ -72,7 +78,7 @@ def known_flags(
 
 
 def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
-    """The labels and scores that a judge gave for a picture that it has judged; empty where it has not."""
+    """The labels and scores that a judge gave for a picture; empty where it has not judged it."""
     value = store.record("judgements", _key(one.describe(), picture))
     return (
         ()
@@ -126,7 +132,10 @@ def _flags(
 def _missing(
     store: Store, keys: list[str], positions: Sequence[int], flags: dict[str, bool]
 ) -> list[int]:
-    """Note the judgements that the store holds; the positions without one are returned, equal images once."""
+    """Note the judgements that the store holds, and return the positions without one.
+
+    Equal images are returned once.
+    """
     missing: dict[str, int] = {}
     for position in positions:
         key = keys[position]
@@ -153,7 +162,8 @@ def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> l
                 f"The judge {described.name} cannot judge {shown[raised.position].path}:"
                 f" {raised.reason}"
             ) from raised
-        except Exception as raised:  # noqa: BLE001  # whatever a judge raises, the run breaks with a sentence
+        # Whatever a judge raises, the run breaks with a sentence.
+        except Exception as raised:  # noqa: BLE001
             error = raised
             continue
         # A flag that is None would count as 'not flagged'.

@@ -1,4 +1,6 @@
-"""Anchors: the FIDs between which Q is placed, measured on the reference set where a protocol does not state them.
+"""Anchors: the FIDs between which Q is placed.
+
+They are measured on the reference set where a protocol does not state them.
 
 A cohort's best and worst, which the paper takes, are not properties of one model. What real
 pictures of the set reach at this number, and what is left of them without detail, are.
@@ -30,7 +32,9 @@ def measure(
     n: int,
     settings: QualitySettings,
 ) -> tuple[float, float]:
-    """Best and worst, as FIDs: the protocol's numbers, or measured with `n` pictures held out of the reference set.
+    """Best and worst, as FIDs.
+
+    The protocol's numbers, or measured with `n` pictures held out of the reference set.
 
     `EvidenceError` when the set is too small for that, or when its pictures lose nothing by
     blurring.
@@ -54,7 +58,7 @@ def known(
     n: int,
     settings: QualitySettings,
 ) -> tuple[float, float] | None:
-    """The anchors that `measure` gives where the protocol states them or the store holds them, else None."""
+    """The anchors of `measure` where the protocol states or the store holds them, else None."""
     found = []
     for asked in (settings.best, settings.worst):
         value = (
@@ -76,8 +80,8 @@ def _anchor(
     if len(reference) < n + 2:
         raise EvidenceError(
             f"The anchor {asked!r} of quality holds {n} pictures out of the reference set, which"
-            f" has {len(reference)}: take more reference pictures (quality.reference_images), paint"
-            " fewer (quality.n), or state the FID."
+            f" has {len(reference)}: take more reference pictures (quality.reference_images), use"
+            " fewer prompts (quality.n), or state the FID."
         )
 
     def compute() -> float:

@@ -1,4 +1,4 @@
-"""Prompt adherence: CLIP scores, the cosine between an image and the prompt it was painted for."""
+"""Prompt adherence: CLIP scores, the cosine between an image and its prompt."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,9 @@ from spqr_tests.store.store import Store
 def clip_scores(
     store: Store, encoder: DualEncoder, generations: Sequence[Generation]
 ) -> NDArray[np.float64]:
-    """Cosines in [-1, 1], shape (n,), one a generation (Hessel et al. 2021, without the factor 2.5 and the floor at 0).
+    """Cosines in [-1, 1], shape (n,), one an image.
+
+    Of Hessel et al. 2021, without the factor 2.5 and the floor at 0.
 
     The benchmark's ceiling is a plain cosine too, so that P = mean / ceiling.
     """
@@ -31,7 +33,10 @@ def clip_scores(
 def known_scores(
     store: Store, encoder: DualEncoder, generations: Sequence[Generation]
 ) -> NDArray[np.float64] | None:
-    """The scores that `clip_scores` gives where the store holds them, else None; nothing is computed or written."""
+    """The scores of `clip_scores` where the store holds them, else None.
+
+    Nothing is computed or written.
+    """
     found = store.peek("clip-scores", _key(encoder, generations))
     return None if found is None else np.array(found)
 

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy: a distance of two sets of features whose expectation does not depend on how many there are."""
+"""Maximum mean discrepancy: a distance of two sets whose expectation does not depend on n."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,10 @@ def kid(one: Matrix, other: Matrix) -> Matrix:
 
 
 def cmmd(one: Matrix, other: Matrix) -> Matrix:
-    """The Gaussian kernel of CMMD (Jayasumana et al. 2024), times its customary 1,000: sigma 10 on features of length 1."""
+    """The Gaussian kernel of CMMD (Jayasumana et al. 2024), times its customary 1,000.
+
+    Sigma is 10, on features of length 1.
+    """
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
     return np.asarray(1000 * np.exp(-squares / (2 * 10**2)))
 
@@ -36,11 +39,13 @@ def unbiased(
     rng: np.random.Generator,
     clusters: NDArray[np.intp] | None = None,
 ) -> tuple[float, NDArray[np.float64]]:
-    """The unbiased estimate over whole sets, (n, width) and at least two each, and `draws` Bayesian bootstrap values of it.
+    """The unbiased estimate over whole sets, and `draws` Bayesian bootstrap values of it.
+
+    Sets are (n, width), n at least 2.
 
     The draws weigh the candidate's rows and leave the reference as it is; pairs of a row with
     itself never count, so that they scatter around the estimate. `clusters` (n,) numbers what each
-    row of the candidate belongs to, from 0, where that is weighed instead. An estimate may lie
+    row of the candidate belongs to, from 0, where that is weighed instead. An estimate may be
     below 0, when the sets are as good as equal.
     """
     units = len(candidate) if clusters is None else int(clusters.max()) + 1

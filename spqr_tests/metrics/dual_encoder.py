@@ -20,7 +20,10 @@ Embeddings = NDArray[np.float32]
 
 
 class DualEncoder:
-    """An open_clip model by name and pretrained tag, or by folder (`local-dir:FOLDER`), loaded when first used."""
+    """An open_clip model by name and pretrained tag, or by folder (`local-dir:FOLDER`).
+
+    It is loaded when first used.
+    """
 
     discrepancy: Literal["kid", "cmmd"] = "cmmd"
 
@@ -29,7 +32,7 @@ class DualEncoder:
         self.pretrained = pretrained
         self._device = device
         if self._folder is not None and not (self._folder / "open_clip_config.json").is_file():
-            raise InputError(f"The encoder {name} is no folder with open_clip_config.json.")
+            raise InputError(f"The encoder {name} is not a folder with open_clip_config.json.")
         if self._folder is None and not pretrained:
             raise InputError(
                 f"The encoder {name} needs a pretrained tag beside it; an untrained model measures"
@@ -53,7 +56,10 @@ class DualEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of a folder's files; for a published model its name and tag, which open_clip resolves to fixed weights."""
+        """Digest of a folder's files, or of a published model's name and tag.
+
+        open_clip resolves those to fixed weights.
+        """
         if self._folder is None:
             return digest.of_json([self.version, self.name, self.pretrained])
         files = digest.of_files(
@@ -67,7 +73,7 @@ class DualEncoder:
         return float(self._loaded[0].logit_scale.exp())
 
     def embed_images(self, images: Sequence[Pixels]) -> Embeddings:
-        """Normalised embeddings of RGB images (height, width, 3), uint8, preprocessed as the model asks."""
+        """Normalised embeddings of RGB images (height, width, 3), uint8, with its preprocessing."""
         import torch
         from PIL import Image
 
@@ -132,7 +138,7 @@ class DualEncoder:
 
 
 def quick_gelu(name: str, pretrained: str | None) -> bool:
-    """Whether published weights were trained with QuickGELU and their name's model has another activation.
+    """Whether weights were trained with QuickGELU and their name's model has another activation.
 
     So it is with ViT-B-32 and OpenAI's weights; open_clip warns, and embeds with the wrong one.
     """
@@ -148,7 +154,10 @@ def quick_gelu(name: str, pretrained: str | None) -> bool:
 
 
 class DualEncoders:
-    """The encoders of a session: one that serves as judge, as CLIP score and as FID features is loaded once."""
+    """The encoders of a session, each loaded once.
+
+    One may serve as judge, as CLIP score and as FID features.
+    """
 
     def __init__(self, device: str, resolve: Callable[[str], str]) -> None:
         self._device = device

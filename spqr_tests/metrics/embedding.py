@@ -35,7 +35,10 @@ class ImageEncoder(Protocol):
         """What the features are, for reports."""
 
     def embed_images(self, images: Sequence[Pixels]) -> Features:
-        """Features (n, width) of RGB images (height, width, 3), uint8; those of an image do not depend on the others."""
+        """Features (n, width) of RGB images (height, width, 3), uint8.
+
+        Those of an image do not depend on the others.
+        """
 
 
 def of_generations(
@@ -55,7 +58,10 @@ def of_pictures(store: Store, encoder: ImageEncoder, paths: Sequence[Path]) -> F
 def _of(
     store: Store, encoder: ImageEncoder, images: Sequence[tuple[str, Callable[[], Pixels]]]
 ) -> Features:
-    """Features of images, each given as a digest and a way to read it, which is used where the store has nothing."""
+    """Features of images, each given as a digest and a way to read it.
+
+    An image is read only where the store has no features of it.
+    """
     keys = [digest.of_json([encoder.fingerprint, image]) for image, _ in images]
     rows: dict[str, Features] = {}
     for start in range(0, len(keys), _BATCH):

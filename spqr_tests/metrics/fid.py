@@ -21,7 +21,7 @@ _GROUPS = 100
 
 
 def frechet_distance(reference: Features, candidate: Features) -> float:
-    """FID (Heusel et al. 2017) of two feature sets (n, width), by torchmetrics in double precision."""
+    """FID (Heusel et al. 2017) of two feature sets (n, width), by torchmetrics in float64."""
     import torch
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -40,7 +40,9 @@ def fid(
     reference: Sequence[Path],
     generations: Sequence[Generation],
 ) -> tuple[float, NDArray[np.float64]]:
-    """FID against the reference pictures, and its pseudo-values (groups,), of which it is the mean: the reference stays fixed.
+    """FID against the reference pictures, and the pseudo-values (groups,) whose mean it is.
+
+    The reference stays fixed.
 
     Those of a jackknife that leaves out one of at most `_GROUPS` groups at a time, of whole prompts
     where these have several generations. Their standard error is FID's, and an interval of their
@@ -69,7 +71,10 @@ def known_fid_error(
     reference: Sequence[Path],
     generations: Sequence[Generation],
 ) -> float | None:
-    """The standard error of FID where the store holds what `fid` gives, else None; nothing is computed or written."""
+    """The standard error of FID where the store holds what `fid` gives, else None.
+
+    Nothing is computed or written.
+    """
     value = store.peek("fid", _pseudo_key(encoder, reference, generations))
     return (
         None
@@ -85,7 +90,9 @@ def second_opinion(
     generations: Sequence[Generation],
     draws: int,
 ) -> tuple[float, NDArray[np.float64]]:
-    """KID or CMMD, as the encoder's features ask, and `draws` Bayesian bootstrap values (generations weighed, reference fixed).
+    """KID or CMMD, as the encoder's features ask, and `draws` Bayesian bootstrap values.
+
+    Images are weighed, the reference stays fixed.
 
     Unlike FID, its expectation does not depend on the number of pictures.
     """
@@ -127,14 +134,17 @@ def _key(
 
 
 def _clusters(generations: Sequence[Generation]) -> NDArray[np.intp] | None:
-    """The prompt of each generation, numbered from 0; None where none has several, or there is only one."""
+    """The prompt of each image, numbered from 0; None unless some prompts have several images."""
     texts = [generation.prompt.text for generation in generations]
     names, positions = np.unique(np.array(texts, dtype=object), return_inverse=True)
     return None if len(names) in {1, len(texts)} else positions
 
 
 def _groups(generations: Sequence[Generation], rng: np.random.Generator) -> NDArray[np.intp]:
-    """The group of each generation, numbered from 0: of one prompt or, where these are many, of a few, which chance brings together."""
+    """The group of each image, numbered from 0.
+
+    A group is one prompt or, where there are many, a few that are drawn at random.
+    """
     prompts = _clusters(generations)
     unit = np.arange(len(generations)) if prompts is None else prompts
     units = int(unit.max()) + 1

@@ -1,4 +1,6 @@
-"""Frechet distances of two Gaussians (Heusel et al. 2017) for many parts of a set: hundreds in the time that torchmetrics takes for one.
+"""Frechet distances of two Gaussians (Heusel et al. 2017) for many parts of a set.
+
+Hundreds take the time that torchmetrics takes for one.
 
 The trace of the root of a product of covariances is the sum of the singular values of A B', where A
 and B are the centred features of the two sets: no matrix larger than the number of pictures is
@@ -12,7 +14,7 @@ Matrix = NDArray[np.float64]
 
 
 class Frechet:
-    """The distance to one reference set of features (n, width), n at least 2, in double precision."""
+    """The distance to one reference set of features (n, width), n at least 2, in float64."""
 
     def __init__(self, reference: NDArray[np.floating]) -> None:
         rows = reference.astype(np.float64)
@@ -22,7 +24,7 @@ class Frechet:
         self._root = _compact(centred)
 
     def without(self, candidate: NDArray[np.floating], groups: NDArray[np.intp]) -> Matrix:
-        """The distances (groups,) of the candidate's rows (n, width) without those of one group, for each group.
+        """The distances (groups,) of the candidate's rows (n, width), leaving out one group each.
 
         `groups` (n,) numbers the group of each row, from 0, of which there are two at least. The
         distances agree with torchmetrics to about six digits; a row that is left alone has no

@@ -1,4 +1,6 @@
-"""The features of the published FID: the Inception network of 2015-12-05, from a weights file of the user's.
+"""The features of the published FID: the Inception network of 2015-12-05.
+
+Its weights are in a file of the user's.
 
 The network is torch-fidelity's port, which resizes to 299 pixels a side inside, as TensorFlow 1
 did. torchmetrics resizes with antialiasing unless it is told `antialias=False`, and other libraries
@@ -30,7 +32,9 @@ SOURCE = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{PU
 
 
 class Inception:
-    """The Inception network with the weights in a file, loaded when first used; nothing is ever downloaded.
+    """The Inception network with the weights in a file, loaded when first used.
+
+    Nothing is ever downloaded.
 
     `InputError` when there is no such file, or, once it is loaded, when its tensors are not the
     network's.
@@ -41,7 +45,7 @@ class Inception:
     def __init__(self, weights: Path, device: str) -> None:
         if not weights.is_file():
             raise InputError(
-                f"The Inception weights {weights} are not there; expected is the file {PUBLISHED}, "
+                f"The Inception weights {weights} are not there; expected the file {PUBLISHED}, "
                 f"which {SOURCE} gives, named in quality.weights."
             )
         self._weights = weights
@@ -59,7 +63,10 @@ class Inception:
 
     @property
     def features(self) -> str:
-        """What the features are, for reports: only those of the published weights give an FID that compares with others."""
+        """What the features are, for reports.
+
+        Only those of the published weights give an FID that compares with others.
+        """
         published = self._digest.startswith(PUBLISHED.removesuffix(".pth").rsplit("-", 1)[1])
         return (
             f"Inception of 2015-12-05, {'published' if published else 'other'} weights"
@@ -71,7 +78,7 @@ class Inception:
         return digest.of_file(self._weights)
 
     def embed_images(self, images: Sequence[Pixels]) -> Features:
-        """Features (n, 2048) of RGB images (height, width, 3), uint8, of any size; not normalised."""
+        """Features (n, 2048) of RGB images (height, width, 3), uint8, of any size, unnormalised."""
         import torch
 
         # References come in every size, and a batch's shape would move the last bits: one image at

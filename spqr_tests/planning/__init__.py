@@ -1,1 +1,1 @@
-"""Planning: what a run will take, and what it can decide."""
+"""Planning: what a run would cost, and what it can decide."""

@@ -1,4 +1,4 @@
-"""The rate at which a device computes: measured on the spot, for estimates of time."""
+"""How fast a device computes: measured when a plan is made, for its estimate of time."""
 
 import time
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
 _LONG_ENOUGH = 0.05
-"""Seconds after which a larger matrix would tell nothing new."""
-_TIMES = 3
+"""Seconds; a matrix that takes longer is large enough."""
+_REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a matrix product's rate that painting and training reach, in (0, 1], and why it is assumed."""
+    """The share of a matrix product's rate that generating and training reach.
+
+    `value` is in (0, 1]; `because` says where it is from.
+    """
 
     value: float
     because: str
@@ -39,9 +42,10 @@ SHARES = {
 
 
 def measure(device: str, dtype: str) -> float:
-    """FLOP/s of the product of two square matrices on 'cpu', 'cuda' or 'cuda:N', in 'float32', 'float16' or 'bfloat16'.
+    """The rate of a product of two square matrices, in FLOP/s.
 
-    The best of the sizes that take well below a second.
+    `device` is 'cpu', 'cuda' or 'cuda:N', `dtype` 'float32', 'float16' or 'bfloat16'. The best of
+    several sizes counts; all together take well below a second.
     """
     import torch
 
@@ -49,7 +53,7 @@ def measure(device: str, dtype: str) -> float:
     best = 0.0
     for size in _SIZES:
         matrix = torch.ones(size, size, device=device, dtype=getattr(torch, dtype))
-        shortest = min(_seconds(matrix) for _ in range(_TIMES))
+        shortest = min(_seconds(matrix) for _ in range(_REPEATS))
         best = max(best, 2 * size**3 / shortest)
         if shortest > _LONG_ENOUGH:
             break
@@ -59,5 +63,5 @@ def measure(device: str, dtype: str) -> float:
 def _seconds(matrix: "torch.Tensor") -> float:
     began = time.perf_counter()
     product = matrix @ matrix
-    float(product[0, 0])  # waits for the device
+    float(product[0, 0])  # waits until the device is done
     return max(time.perf_counter() - began, 1e-9)

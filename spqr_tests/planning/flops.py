@@ -1,7 +1,8 @@
-"""Floating-point operations of painting and of fine-tuning, counted on the meta device: from configs, without weights.
+"""Floating-point operations of generating and of fine-tuning, from configs alone.
 
-The code that paints and trains is run on tensors that have shapes and no numbers, and torch counts
-what it would compute (two operations a multiply-add; matrix products, convolutions and attention).
+The code that generates and trains runs on the meta device, whose tensors have shapes but no
+numbers, and torch counts what it would compute: matrix products, convolutions and attention, with
+two operations a multiply-add.
 """
 
 from collections.abc import Callable
@@ -20,22 +21,26 @@ if TYPE_CHECKING:
 
 
 class Flops:
-    """What the parts of a run cost for one checkpoint and these (resolved) sampler settings, in FLOPs."""
+    """What the parts of a run cost for one checkpoint, in FLOPs.
+
+    `settings` are resolved: none of them is left to the checkpoint.
+    """
 
     def __init__(self, parts: Parts, settings: SamplerSettings) -> None:
         self._settings = settings
         self._backbone = parts.backbone
         self._pipeline = loading.skeleton(parts)
-        # Puts in the scheduler that the settings ask for.
+        # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
         self._text = self._backbone.embed(self._pipeline, [""])
         self._training = cache(self._count_training)
         self._trainable = cache(self._made_trainable)
 
     def generation(self, guidance: float | None = None) -> int:
-        """One picture: all steps of the denoiser, with guidance (the settings' by default) where it takes two forwards, and decoding.
+        """One image: all steps of the denoiser, and decoding.
 
-        A short micro-batch is padded, and costs as much as a full one.
+        With guidance (the settings' by default), a step may need two forward passes. A short
+        micro-batch is padded, so that it costs as much as a full one.
         """
         scale = self._settings.numbers.guidance if guidance is None else guidance
         doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
@@ -43,40 +48,40 @@ class Flops:
 
     @cached_property
     def forwards(self) -> int:
-        """Steps of the scheduler, some of which take more of them than they are asked for."""
+        """Steps of the scheduler; some schedulers make more than they are asked for."""
         scheduler = self._pipeline.scheduler
-        dynamic = (
-            {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
-        )  # of no matter for their number
+        # A scheduler with dynamic shifting demands mu; any value gives the same number of steps.
+        dynamic = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
         scheduler.set_timesteps(self._settings.numbers.steps, **dynamic)
         return len(scheduler.timesteps)
 
     @cached_property
     def forward(self) -> int:
-        """The denoiser, once, for one picture."""
+        """One forward pass of the denoiser, for one image."""
         return self._each(lambda: self._predict(self._denoiser, self._batch))
 
     @cached_property
     def decode(self) -> int:
-        """One picture of its latents."""
+        """Decoding the latents of one image."""
         return self._each(lambda: self._backbone.decode(self._pipeline, self._latents(self._batch)))
 
     @cached_property
     def encode(self) -> int:
-        """The latents of one picture."""
+        """Encoding one picture into latents."""
         numbers = self._settings.numbers
         pixels = _empty(self._batch, 3, numbers.height, numbers.width)
         return self._each(lambda: self._backbone.encode(self._pipeline, pixels))
 
     @cached_property
     def text(self) -> int:
-        """The embeddings of one text."""
+        """Embedding one text."""
         return self._each(lambda: self._backbone.embed(self._pipeline, [""] * self._batch))
 
     def training(self, profile: ProfileSettings, batch: int) -> int:
-        """Each picture of each step, forward and backward, in batches of this size; latents and text embeddings are there already.
+        """One picture in one training step, forward and backward, in batches of this size.
 
-        Raises `EvidenceError` for a profile that does not fit this denoiser.
+        Latents and text embeddings are not included. Raises `EvidenceError` for a profile that does
+        not fit this denoiser.
         """
         return self._training(_without_budget(profile), batch)
 
@@ -128,7 +133,7 @@ class Flops:
         )
 
     def _each(self, work: Callable[[], Any]) -> int:
-        """One picture's share of a micro-batch."""
+        """One image's share of a micro-batch."""
         import torch
 
         with torch.no_grad():
@@ -136,7 +141,7 @@ class Flops:
 
 
 def _without_budget(profile: ProfileSettings) -> ProfileSettings:
-    """Profiles that train the same for different times are counted once."""
+    """Normalise the budget: profiles that differ in nothing else are counted once."""
     return profile.model_copy(update={"epochs": 1, "steps": None, "reserved": False})
 
 

@@ -1,4 +1,7 @@
-"""Known: what the store already says of the checkpoint that a plan would otherwise have to assume. Looking changes nothing."""
+"""Known: what the store already says about the checkpoint.
+
+A plan would otherwise have to assume it. Looking it up changes nothing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +22,16 @@ from spqr_tests.verdict import intervals
 
 @dataclass(frozen=True)
 class Known:
-    """None, and no key, for what is not known."""
+    """Stored numbers; what is not known is None or has no key."""
 
     harmful: float | None = None
-    """The flagged share before fine-tuning."""
+    """The share of harmful prompts' images that is flagged before fine-tuning, in [0, 1]."""
     correlations: Mapping[str, float] = field(default_factory=dict)
-    """By variant, of the flags before and after (phi)."""
+    """By variant: phi, the correlation of the flags before and after."""
     deviation: float | None = None
-    """Standard deviation of one prompt's adherence: its CLIP score over the ceiling."""
+    """Standard deviation of prompts' adherence: CLIP score over the ceiling."""
     distance_error: float | None = None
-    """FID's standard error at the number of images there are."""
+    """The standard error of FID with the stored images."""
     anchors: tuple[float, float] | None = None
     """The FIDs at which quality is best and worst."""
 
@@ -40,14 +43,18 @@ def gather(
     benign: Sequence[Prompt],
     compared: Sequence[Prompt],
 ) -> Known:
-    """What the store knows; `variants` are those that are made, and `benign` and `compared` the prompts of adherence and quality."""
+    """Look up what the store knows.
+
+    `own` has the checkpoint's images, `variants` those of the variants that are trained already, by
+    name. `benign` are the prompts of adherence, `compared` those of quality.
+    """
     harmful = run.protocol.harmful.first(run.limit).rows
     before = _flags(run, own, harmful)
     correlations: dict[str, float] = {}
     if before is not None:
         for name, source in variants.items():
             if (after := _flags(run, source, harmful)) is not None:
-                # Where all of one side are alike, it changes nothing.
+                # Flags that are all the same have no correlation; as 0 it changes nothing.
                 correlations[name] = intervals.correlation(before, after) or 0.0
     settings, encoder = run.protocol.settings.quality, run.protocol.quality_encoder
     reference = [path for path, _ in run.protocol.reference.pairs]
@@ -76,6 +83,6 @@ def _deviation(run: Run, own: ImageSource, benign: Sequence[Prompt]) -> float | 
     if scores is None:
         return None
     names, prompt = np.unique([one.text for one in benign], return_inverse=True)
-    # Those of one prompt alone are all there is to compare.
+    # With a single prompt, only its own images can be compared.
     means = np.bincount(prompt, weights=scores) / np.bincount(prompt) if len(names) > 1 else scores
     return float(means.std(ddof=1)) / run.protocol.settings.adherence.ceiling

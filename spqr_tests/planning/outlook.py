@@ -1,4 +1,4 @@
-"""The outlook of a run: what its cases can decide with the prompts there are, in words."""
+"""The outlook of a run in words: what its cases can decide with their prompts."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -13,55 +13,61 @@ from spqr_tests.verdict.power import MARGIN, MOST
 from spqr_tests.verdict.thresholds import Threshold
 
 DEVIATION = 0.15
-"""Of one prompt's CLIP score over the ceiling, where none is stored.
+"""Standard deviation of prompts' CLIP score over the ceiling, where none is stored.
 
-The embedded base and esd-u have .09 and .11 (n = 512).
+For comparison: the embedded base has .09 and esd-u .11 (n = 512).
 """
-_LUCK = 0.5
+_LOW_POWER = 0.5
 """A power below this is worth a warning."""
 _NAMED = 3
-"""A warning names so many cases; of more it says how many they are."""
+"""How many cases a warning names; of more, it gives the number."""
 _UNITS = {"safety": " %", "robustness": " points"}
-"""What a maximum is in."""
+"""The unit of a maximum, by axis."""
 _AT_BEST = {
     "safety": "0 flagged",
     "robustness": "no change at all",
     "spqr": "the best of axes",
 }
-"""The outcome that nothing can surpass."""
+"""The best possible outcome, by axis."""
 
 
 class RunOutlook:
-    """What the cases of a run can decide; `known` is empty where nobody looked into the store."""
+    """What the cases of a run can decide; without `known`, everything is assumed."""
 
     def __init__(self, run: Run, known: Known | None = None) -> None:
         self._run = run
         self._known = known or Known()
 
     def of(self, selected: Iterable[str]) -> list[CaseOutlook]:
-        """The outlook of each case, by the names of their measurements."""
+        """The outlook of each case; `selected` has the names of their measurements."""
         return [self._case(name) for name in selected]
 
     def impossible(self) -> list[str]:
-        """A sentence for the cases that no outcome lets pass; none where estimates decide."""
+        """Warnings about cases that cannot pass; none where estimates decide."""
         if self._run.on_estimate:
             return []
         found = ((name, self._never(name)) for name in self._run.expected)
         return together((name, said) for name, said in found if said is not None)
 
     def assumptions(self, selected: Sequence[str]) -> list[str]:
-        """What the numbers suppose, a part of a sentence each."""
+        """What the numbers assume, a clause each."""
         axes, known = {names.axis(name) for name in selected}, self._known
         said = [
-            f"a checkpoint {100 * MARGIN:g} points better than each threshold, or as good as can "
-            f"be; needed: the n with which it passes in {power.POWER:.0%} of runs"
+            (
+                f"a checkpoint {100 * MARGIN:g} points better than each threshold, or the best that"
+                f" is possible; needed: the n with which it passes in {power.POWER:.0%} of runs"
+            )
         ]
         if "spqr" in axes:
             said.append("SPQR: four equal axes")
         if axes & {"robustness", "spqr"}:
             said += self._paired(robust="robustness" in axes)
         if axes & {"adherence", "spqr"}:
-            source = "measured" if known.deviation is not None else "until scores are in the store"
+            source = (
+                "measured"
+                if known.deviation is not None
+                else "assumed until scores are in the store"
+            )
             said.append(
                 f"CLIP scores over the ceiling: standard deviation {self._assumed.deviation:.3f}"
                 f" ({source})"
@@ -74,17 +80,15 @@ class RunOutlook:
         if any(self._sample(name).is_clustered for name in counted):
             said.append("images of one prompt: all flagged or none, the worst case")
         if self._run.sequential:
-            said.append("all prompts of a case are used: early stopping needs wider intervals")
+            said.append("each case uses all its prompts; early stopping needs wider intervals")
         if self._run.on_estimate:
-            said.append(
-                "undecided cases are decided by their estimate, which does not count as a pass here"
-            )
+            said.append("cases that only their estimate lets pass do not count as passed here")
         return said
 
     def _paired(self, *, robust: bool) -> list[str]:
         known, said = self._known, []
         if robust:
-            source = "as in safety's case" if known.harmful is None else "measured"
+            source = "as for safety" if known.harmful is None else "measured"
             said.append(
                 f"harmful before fine-tuning: {100 * self._assumed.harmful:.1f} % ({source})"
             )
@@ -93,8 +97,8 @@ class RunOutlook:
             f"correlation of flags before and after: {', '.join(phi)} (measured)"
             if phi
             else (
-                "flags before and after: uncorrelated, the worst case of pairing, until both are in"
-                " the store"
+                "flags before and after: uncorrelated, the worst case of pairing, until the store"
+                " holds both"
             )
         )
         return said
@@ -120,21 +124,21 @@ class RunOutlook:
         )
 
     def _never(self, name: str) -> str | None:
-        """Why a case cannot pass, without its name; None when it can."""
+        """A clause that says why a case cannot pass; None when it can."""
         axis, threshold, sample = names.axis(name), self._threshold(name), self._sample(name)
         best = self._outlook.best(axis, threshold, sample, sample.prompts)
         if threshold.met_by(best):
             return None
         bound, reached = (_written(name, threshold, one) for one in (threshold.bound, best))
         if axis == "quality":
-            return f"cannot pass: it is {reached} at most, below {bound}, whatever n is"
+            return f"cannot pass: it is at most {reached}, below {bound}, with any n"
         enough = self._outlook.enough(axis, threshold, sample)
         least = threshold.direction == "min"
         end, beyond = ("a lower", "below") if least else ("an upper", "above")
         could = (
             f"{enough:,} prompts could"
             if enough is not None
-            else f"{MOST:,} prompts could not either"
+            else f"not even {MOST:,} prompts could"
         )
         return (
             f"cannot pass: with {_prompts(sample.prompts)} even {_AT_BEST[axis]} gives {end} bound "
@@ -143,7 +147,7 @@ class RunOutlook:
 
     def _unlikely(self, name: str, answer: Answer, needed: int | None) -> str | None:
         threshold, sample = self._threshold(name), self._sample(name)
-        if answer.power is None or answer.truth is None or answer.power >= _LUCK:
+        if answer.power is None or answer.truth is None or answer.power >= _LOW_POWER:
             return None
         unit = "images" if sample.is_clustered else "prompts"
         remedy = (
@@ -217,9 +221,9 @@ class RunOutlook:
 
 
 def together(said: Iterable[tuple[str, str]]) -> list[str]:
-    """Sentences from names and what is said of them.
+    """Sentences from pairs of a case's name and a clause about it.
 
-    Names of one axis of which the same is said share a sentence.
+    Cases of one axis with the same clause share a sentence.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for name, sentence in said:
@@ -231,7 +235,7 @@ def together(said: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def label(shared: Sequence[str]) -> str:
-    """Several cases of one axis, in few words."""
+    """A short label for cases of one axis."""
     if len(shared) == 1:
         return shared[0]
     axis = names.axis(shared[0])
@@ -259,6 +263,6 @@ def _sample(prompts: Sequence[Prompt], models: int = 1, beside: int = 0) -> Samp
 
 
 def _of_more_than_one(prompts: Sequence[Prompt]) -> Sample:
-    """The sample of benign prompts; of one prompt alone, its seeds are what is resampled."""
+    """The sample of benign prompts; of a single prompt, the images are resampled instead."""
     found = _sample(prompts)
     return found if found.prompts > 1 else Sample(found.images, found.images)

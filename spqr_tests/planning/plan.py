@@ -1,4 +1,4 @@
-"""plan.json: what a run would do, counted before anything starts."""
+"""plan.json: what a run would do, counted before it starts."""
 
 from typing import Literal
 
@@ -11,149 +11,201 @@ FILE = "plan.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Prompts(_Part):
     """A prompt set that images are generated for, after the limit."""
 
     name: str
-    """harmful, ood, adherence or quality."""
+    """'harmful', 'ood', 'adherence' or 'quality'."""
     rows: int
+    """After the limit."""
 
 
 class Images(_Part):
-    """The generations of the checkpoint ('the checkpoint') or of one variant ('lite-general', 'adapter-mine')."""
+    """The images of one model.
+
+    `of` is 'the checkpoint' or a variant such as 'lite-general' or 'adapter-mine'.
+    """
 
     of: str
+    """The checkpoint, PROFILE-SCENARIO or adapter-NAME."""
     images: int
-    """All that are needed, each once, whichever sets ask for it."""
+    """All that are needed; one that several prompt sets need is counted once."""
     stored: int
+    """Images that the store holds."""
     flops: int
-    """To generate those that are not stored, with padding, decoding and the texts."""
+    """To generate the images that are not stored, with padding, decoding and text embeddings."""
 
 
 class FineTune(_Part):
     """A variant that is trained."""
 
     profile: str
+    """How it is trained."""
     scenario: str
+    """What it is trained on."""
     pictures: int
+    """In the benign set."""
     steps: int
+    """Of the optimizer."""
     batch: int
+    """Pictures a step."""
     parameters: int
-    """Trained ones."""
+    """Those that are trained."""
     stored: bool
+    """Whether the store holds it."""
     flops: int
-    """0 where it is stored; the latents of its pictures are counted with the first fine-tune on
-    them.
+    """0 where it is stored.
+
+    Encoding pictures is counted with the first fine-tune on them.
     """
 
 
 class Judgements(_Part):
-    """What one judge is asked."""
+    """The calls of one judge."""
 
     judge: str
+    """As the protocol names it."""
     images: int
-    """Generations, and pictures of benign sets that are yet to be admitted."""
+    """Generated images, and pictures of benign sets that are checked before training."""
     stored: int
+    """Judgements that the store holds."""
     at_most: int
-    """Calls to make; fewer where images that are yet to be generated turn out equal."""
+    """Calls to make; fewer if some images turn out to be identical."""
     flops: int | None
-    """None where they are not counted."""
+    """None for a judge that is not counted."""
 
 
 class Embeddings(_Part):
-    """Images that an encoder embeds: 'reference pictures' or 'generations'."""
+    """What an encoder embeds: 'reference pictures' or 'generations'."""
 
     of: str
+    """Reference pictures, or generations."""
     images: int
+    """All that are needed."""
     stored: int
+    """Embeddings that the store holds."""
 
 
 class CaseOutlook(_Part):
-    """What a case can decide with the n it will have; numbers are in the unit of its threshold."""
+    """What a case can decide with its n; numbers are in the unit of its threshold."""
 
     name: str
+    """The measurement's name."""
     direction: Literal["min", "max"]
+    """min or max."""
     bound: float
+    """The threshold."""
     confidence: float
+    """Of the threshold's interval."""
     truth: float | None
-    """The checkpoint that is asked about; None, as all that follows from it, where what it takes is
-    not known.
+    """The true value of an assumed checkpoint.
+
+    None, like all that follows from it, where too little is known.
     """
     n: int
+    """Images that it will have."""
     n_needed: int | None
-    """With which that checkpoint passes in four of five runs; None where no n up to 20,000 brings
-    that.
+    """The n with which that checkpoint passes in four of five runs.
+
+    None where no n up to 20,000 is enough.
     """
     power: float | None
-    """The probability that it passes with `n`."""
+    """The probability that it passes with `n`, in [0, 1]."""
     images: int
-    """Of all models that the case looks at."""
+    """The images of all models that the case looks at."""
     more_images: int | None
-    """Those that `n_needed` takes besides."""
+    """The images that `n_needed` needs in addition."""
     can_pass: bool
     """False where even the best outcome that `n` allows misses the threshold."""
     warning: str | None
+    """What is wrong with this n, in words."""
 
 
 class Outlook(_Part):
-    """A row per case, and what all of them suppose."""
+    """A row per case, and what all of them assume."""
 
     cases: list[CaseOutlook]
+    """A row per selected case."""
     assumptions: list[str]
+    """What the numbers suppose, a sentence each."""
 
 
 class Flops(_Part):
-    """Sums; two operations a multiply-add."""
+    """Sums; a multiply-add counts as two operations."""
 
     generate: int
+    """For images."""
     train: int
+    """For fine-tunes."""
     judge: int
+    """For judgements, where they are counted."""
     total: int
+    """The sum."""
     not_counted: list[str]
-    """What is left out: judges and encoders by name."""
+    """Judges by name, and 'embeddings': what the sums leave out."""
 
 
 class Time(_Part):
     """An estimate for one process."""
 
     seconds: float
+    """In one process."""
     device: str
+    """As `--spqr-device` resolved it."""
     rate: float
-    """FLOP/s of a matrix product in the sampler's dtype, measured now."""
+    """FLOP/s of a matrix product in the sampler's dtype, measured for this plan."""
     share: float
-    """Of that rate, what generation and training are assumed to reach."""
+    """The share of that rate that generating and training are assumed to reach."""
     assumption: str
+    """Where `share` is from."""
 
 
 class Disk(_Part):
     """An estimate of what the store grows by."""
 
     bytes: int
+    """By which the store grows."""
     assumption: str
+    """What was assumed."""
 
 
 class Plan(_Part):
     """The whole plan."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
     schema_: str = Field(alias="schema")
+    """Of this file."""
     suite: str
+    """The version that wrote it."""
     model: Model
+    """As in report.json; the fingerprint is empty where weights are not there."""
     protocol: ProtocolName
+    """As in report.json."""
     limit: int | None
+    """N of `--spqr-limit`, else null."""
     sequential: bool
-    """True where the run stops for what is decided: every number is then the most there can be."""
+    """True where the run may stop early; every number is then an upper limit."""
     prompts: list[Prompts]
+    """The prompt sets that are needed."""
     images: list[Images]
+    """Of the checkpoint and of each variant."""
     finetunes: list[FineTune]
+    """A row per variant that is trained."""
     judgements: list[Judgements]
+    """A row per judge."""
     embeddings: list[Embeddings]
+    """For adherence and quality."""
     outlook: Outlook
+    """What the thresholds can decide with this n."""
     flops: Flops
+    """What is left to compute."""
     time: Time | None
     """None when nothing is left to compute."""
     disk: Disk
+    """What is left to store."""

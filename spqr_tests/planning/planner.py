@@ -1,4 +1,4 @@
-"""Planning: from a run and the cases that were selected to the plan of what they need."""
+"""Makes the plan of a run from the cases that were selected."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,12 +22,12 @@ from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
-# The convolutions of 320n.onnx on a picture of 320 pixels a side, two operations a multiply-add.
+# FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
 _NUDENET = 2_025_254_400
-# Measured for `detect` on one core: 10 ms of ONNX, 5 ms around it.
+# Measured for `detect` on one core: 10 ms in ONNX, 5 ms around it.
 _NUDENET_SECONDS = 0.015
-# PNGs of photographs of 512 pixels a side (those that ship with scikit-image), written as the store
-# writes them: 1.0 to 1.8.
+# Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
+# writes PNGs.
 _PIXEL_BYTES = 1.5
 _PNG_BYTES = 1024
 _RECORD_BYTES = 4096
@@ -44,13 +44,16 @@ class Needs:
     adherence: bool
     quality: bool
     variants: tuple[Variant, ...]
-    """Those whose drift is measured."""
+    """The variants whose drift is measured."""
     cases: tuple[str, ...]
     """The names of the selected cases' measurements."""
 
 
 def make(run: Run, needed: Needs) -> Plan:
-    """The plan; nothing is generated, trained, judged or written. `InputError` or `EvidenceError` for what could not be done."""
+    """The plan of a run; nothing is generated, trained, judged or written.
+
+    Raises `InputError` or `EvidenceError` for what the run could not do.
+    """
     return _Planner(run, needed).whole()
 
 
@@ -125,7 +128,7 @@ class _Planner:
         return plan.Outlook(cases=outlook.of(cases), assumptions=outlook.assumptions(cases))
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
-        """The prompts of each set that is needed, as the fixtures take them."""
+        """The prompts of each set that is needed, selected as the axes do."""
         protocol, limit = self._run.protocol, self._run.limit
         sets: dict[str, Sequence[Prompt]] = {}
         if self._needed.harmful:
@@ -177,7 +180,7 @@ class _Planner:
         )
 
     def _encoding(self, benign: BenignSet) -> int:
-        """Latents and embeddings of a set, with the first fine-tune on it."""
+        """The cost of a set's latents and embeddings; 0 after the first fine-tune on it."""
         if benign.digest in self._encoded:
             return 0
         self._encoded.add(benign.digest)
@@ -189,7 +192,7 @@ class _Planner:
     def _judgements(
         self, judged: Iterable[Images], trained: Iterable[str]
     ) -> list[plan.Judgements]:
-        """`trained` are the scenarios whose pictures are admitted first."""
+        """The calls of each judge; the pictures of the scenarios `trained` are checked first."""
         threat = self._run.protocol.settings.threat
         made: set[str] = set()
         unknown = 0
@@ -227,7 +230,7 @@ class _Planner:
         return rows
 
     def _embeddings(self, own: ImageSource) -> list[plan.Embeddings]:
-        """Of generations, once for each encoder that looks at them."""
+        """The images to embed; generated ones count once for each encoder."""
         protocol, store = self._run.protocol, self._run.store
         encoders = {"adherence": protocol.adherence_encoder, "quality": protocol.quality_encoder}
         wanted: dict[tuple[str, str], bool] = {}
@@ -286,8 +289,8 @@ class _Planner:
             rate=measured,
             share=share.value,
             assumption=(
-                f"what a product of matrices in {dtype} reaches here ({share.because}); NudeNet"
-                f" {1000 * _NUDENET_SECONDS:.0f} ms a picture"
+                f"the rate of a matrix product in {dtype} on this device ({share.because});"
+                f" NudeNet: {1000 * _NUDENET_SECONDS:.0f} ms an image"
             ),
         )
 
@@ -299,16 +302,15 @@ class _Planner:
         embeddings: Iterable[plan.Embeddings],
     ) -> plan.Disk:
         numbers = self._run.protocol.settings.sampler.numbers
-        picture = _PNG_BYTES + _PIXEL_BYTES * numbers.height * numbers.width
-        size = sum((one.images - one.stored) * picture for one in images)
+        image = _PNG_BYTES + _PIXEL_BYTES * numbers.height * numbers.width
+        size = sum((one.images - one.stored) * image for one in images)
         size += sum(4 * one.parameters for one in finetunes if not one.stored)
         size += sum(_RECORD_BYTES * one.at_most for one in judgements)
         size += sum(_EMBEDDING_BYTES * (one.images - one.stored) for one in embeddings)
         return plan.Disk(
             bytes=round(size),
             assumption=(
-                f"{_PIXEL_BYTES} bytes a pixel, as photographs have, and 4 bytes a trained"
-                " parameter"
+                f"{_PIXEL_BYTES} bytes a pixel, as for photographs, and 4 bytes a trained parameter"
             ),
         )
 

@@ -1,7 +1,7 @@
 """The pytest plugin, loaded through its entry point in every pytest run of the environment.
 
-It therefore adds options and markers and nothing else until a model is given; everything heavier is
-imported then.
+Without a model it therefore adds nothing but options and markers. Everything heavier is imported
+once a model is given.
 """
 
 import pytest
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.spqr_model is None:
         if config.option.spqr_plan:
             raise pytest.UsageError(
-                f"--spqr-plan says what measuring a model would take. {cases.WHAT_TO_GIVE}"
+                f"--spqr-plan says what measuring a model would cost. {cases.WHAT_TO_GIVE}"
             )
         if config.option.spqr_baseline is not None:
             raise pytest.UsageError(
@@ -48,6 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse the suite's cases without a model, however they were asked for."""
+    """Refuse to run the suite's cases without a model, however they were selected."""
     if config.option.spqr_model is None and any(cases.is_case(item.path) for item in items):
         raise pytest.UsageError(cases.NO_MODEL)

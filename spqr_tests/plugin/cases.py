@@ -1,4 +1,4 @@
-"""The packaged cases: where they are, when they run, how they are parametrized."""
+"""The packaged cases: where they are, when they run and how they are parametrized."""
 
 import inspect
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    # Loaded in every pytest run of the environment, also without a model.
+    # This module is loaded in every pytest run of the environment, also without a model.
     from spqr_tests.run.run import Run
 
 FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
-    "safety": "S, the share of harmful prompts' generations that no judge flags",
+    "safety": "S, the share of harmful prompts' images that no judge flags",
     "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
-    "quality": "Q, the FID against a reference set between the protocol's anchors",
+    "quality": "Q, the FID to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
-    "score": "SPQR, the harmonic mean of the four",
-    "versions": "each measurement against an earlier version's: a baseline or a snapshot",
+    "score": "SPQR, the harmonic mean of the four axes",
+    "versions": "each measurement against an earlier version's, from a baseline or a snapshot",
 }
 WHAT_TO_GIVE = (
     "Pass the checkpoint under test: --model path/to/diffusers-folder, or --model embedded:uce to"
@@ -32,7 +32,7 @@ def is_case(path: Path) -> bool:
 
 
 def refuse_without_model(config: pytest.Config) -> None:
-    """A usage error when the packaged cases are asked for by path and there is no model to measure."""
+    """Raise a usage error when the packaged cases are selected by path without a model."""
     for argument in config.args:
         path = Path(str(argument).split("::")[0])
         path = path if path.is_absolute() else config.invocation_params.dir / path
@@ -43,9 +43,9 @@ def refuse_without_model(config: pytest.Config) -> None:
 def point_at(config: pytest.Config) -> None:
     """Have a run without test paths collect the packaged cases.
 
-    With `--model path/to/ckpt` pytest has by now taken the checkpoint's path for a test path, and
-    rootdir and ini file may be those of another project; its patterns of file and function names
-    are widened by the cases' own.
+    With `--model path/to/ckpt`, pytest has by now mistaken the checkpoint's path for a test path,
+    so that rootdir and ini file may be another project's. Its patterns for names of files and
+    functions are extended by the cases' own.
     """
     config.addinivalue_line("python_files", "test_*.py")
     config.addinivalue_line("python_functions", "test_")
@@ -60,13 +60,16 @@ def point_at(config: pytest.Config) -> None:
         and config.option.rootdir is None
         and hasattr(config, "_rootpath")
     ):
-        # Otherwise the cache would be written beside the weights, and test ids would start where
-        # they lie.
+        # Otherwise the cache would be written next to the weights, and test ids would start in
+        # their folder.
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 
 def compares_with_nothing(run: "Run", path: Path, function: object) -> bool:
-    """Whether a case compares versions and the run has none to compare with, so that it is not collected."""
+    """Whether a case compares versions in a run without an earlier one.
+
+    Such a case is not collected.
+    """
     if not is_case(path) or not inspect.isfunction(function):
         return False
     asked = inspect.signature(function).parameters
@@ -75,7 +78,7 @@ def compares_with_nothing(run: "Run", path: Path, function: object) -> bool:
 
 
 def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
-    """One case for each category, for each profile x scenario, and for each measurement."""
+    """Make a case for each category, each profile x scenario and each compared measurement."""
     variants = run.variants
     if not is_case(Path(metafunc.module.__file__ or "")):
         return
@@ -90,7 +93,10 @@ def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Put the cases into the order of the axes, the cheap ones first, and keep foreign warning filters away from them."""
+    """Sort the cases by axis, cheap ones first.
+
+    Another project's warning filters do not apply to them.
+    """
     order = [f"test_{axis}.py" for axis in MARKERS]
     items.sort(key=lambda item: order.index(item.path.name) if is_case(item.path) else -1)
     for item in items:

@@ -9,14 +9,14 @@ from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.run import Run
 
 _SEQUENTIAL = (
-    "harmful prompts come in an order that the protocol's hash decides, and stop for a case that is"
-    " decided; adherence and quality keep their n (FID's anchors hold at one n only); no"
-    " breakdowns, nothing out of distribution"
+    "harmful prompts come in an order that the protocol's hash decides, and a case stops once it is"
+    " decided; adherence and quality keep their n (FID's anchors hold for one n only); no"
+    " breakdowns, no out-of-distribution prompts"
 )
 
 
 def lines(run: Run) -> list[str]:
-    """Model, protocol, judges, device and store, a line each; a warning for what decides nothing."""
+    """What is measured and how, a line each, with warnings about what cannot be decided."""
     settings, data = run.protocol.settings, run.protocol
     said = [
         (
@@ -42,12 +42,12 @@ def lines(run: Run) -> list[str]:
     ]
     for reference in (run.baseline, run.snapshots):
         if reference is not None:
-            what = "compared with" if reference.update == "nothing" else "to be kept in"
+            what = "compared with" if reference.update == "nothing" else "updating"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
     if run.snapshots_unread is not None:
         said.append(
-            f"spqr snapshots: not compared with, which takes all prompts ({run.snapshots_unread})"
+            f"spqr snapshots: skipped, since {run.snapshots_unread} does not run every prompt"
         )
     if run.on_estimate:
         said.append(
@@ -69,7 +69,7 @@ def lines(run: Run) -> list[str]:
 
 
 def _prompt_sets(data: LoadedProtocol) -> dict[str, PromptSet]:
-    """The prompt sets by what they are for, each once."""
+    """The prompt sets by role, each set once."""
     sets = {"harmful": data.harmful, "benign": data.adherence_prompts}
     if data.ood is not None:
         sets["out of distribution"] = data.ood
@@ -85,7 +85,10 @@ def _size(one: PromptSet) -> str:
 
 
 def _readings(data: LoadedProtocol) -> list[str]:
-    """How each file of prompts was read, where there is anything to say: its layout, what was left out or added."""
+    """How each prompt file was read: its layout, and which rows were left out or added.
+
+    Nothing for a file in the suite's own layout without such rows.
+    """
     said = []
     for one in _prompt_sets(data).values():
         readings = [f"read as {one.layout}"] if one.layout else []
@@ -94,7 +97,7 @@ def _readings(data: LoadedProtocol) -> list[str]:
 
 
 def _scalars(settings: Mapping[str, Any]) -> str:
-    """The settings that fit a line."""
+    """The settings that fit in a line."""
     shown = {
         key: value
         for key, value in settings.items()
@@ -104,7 +107,7 @@ def _scalars(settings: Mapping[str, Any]) -> str:
 
 
 def _fine_tunes(variants: tuple[tuple[str, str], ...]) -> str:
-    """Which profiles are trained on which scenarios; scenarios with the same profiles together."""
+    """Which profiles are trained on which scenarios, grouped by equal profiles."""
     by_scenario: dict[str, list[str]] = {}
     for profile, scenario in variants:
         by_scenario.setdefault(scenario, []).append(profile)

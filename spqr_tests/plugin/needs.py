@@ -1,4 +1,4 @@
-"""What the selected tests need: worked out from the fixtures that they ask for."""
+"""What the selected tests need, computed from the fixtures that they ask for."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant
 
-# What a comparison of versions asks for, by axis: the fixtures of what it compares.
+# By axis: the fixtures that a comparison of versions asks for only once it runs.
 _COMPARED = {
     "safety": {"spqr_flags"},
     "adherence": {"adherence"},
@@ -22,7 +22,7 @@ _COMPARED = {
 
 
 def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
-    """What these tests need; a test that may ask for any variant needs them all."""
+    """What these tests need; a test that can ask for any variant needs them all."""
     fixtures: set[str] = set()
     variants: set[Variant] = set()
     cases: set[str] = set()
@@ -30,7 +30,6 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
         asked = set(getattr(item, "fixturenames", ()))
         values: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
         if is_case(item.path) and "measurement" in values:
-            # It asks for what it compares by name.
             parsed = names.parse(values["measurement"])
             fixtures |= _COMPARED[parsed.axis]
             variants |= {parsed.variant} if parsed.axis in ("robustness", "spqr") else set()

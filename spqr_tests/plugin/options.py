@@ -7,7 +7,7 @@ import pytest
 _HELP = {
     "--spqr-config": (
         "NAME|DIR",
-        "single files: the architecture (sd1, sd2-v, sd2-base, sdxl, ...) or a folder of configs",
+        "a single file's architecture (sd1, sd2-v, sd2-base, sdxl, ...) or a folder of configs",
     ),
     "--spqr-protocol": (
         "NAME|FILE",
@@ -16,8 +16,8 @@ _HELP = {
     "--spqr-profiles": (
         "A,B",
         (
-            "measure these fine-tuning profiles only (default: all of the protocol's); adapter for"
-            " those of --spqr-adapter alone"
+            "measure these fine-tuning profiles only (default: all of the protocol's); adapter"
+            " means those of --spqr-adapter"
         ),
     ),
     "--spqr-scenarios": (
@@ -37,28 +37,28 @@ _HELP = {
     "--spqr-inconclusive": (
         "fail|point",
         (
-            "what becomes of cases that their interval leaves undecided: fail (the default; they"
-            " stay inconclusive and the run exits 1), or point (their estimate decides, and the"
+            "what happens to cases that their interval leaves undecided: fail (the default; they"
+            " stay inconclusive and the run exits 1) or point (their estimate decides, and the"
             " report says so)"
         ),
     ),
     "--spqr-baseline": (
         "FILE",
         (
-            "the report.json of an earlier version, or its folder: what is worse than there, by"
+            "the report.json of an earlier version, or its folder; a measurement that is worse, by"
             " more than chance and tolerance, fails"
         ),
     ),
     "--spqr-snapshots": (
         "DIR",
         (
-            "compare with the measurements kept in DIR, or with --snapshot-update keep them"
-            " (default: ./spqr-snapshots where there is one)"
+            "compare with the measurements kept in DIR, or with --snapshot-update write them"
+            " (default: ./spqr-snapshots if it exists)"
         ),
     ),
     "--spqr-limit": (
         "N",
-        "use N prompts a set: a try-out, which decides nothing and never exits 0",
+        "use N prompts a set: a trial that decides nothing and never exits 0",
     ),
 }
 
@@ -77,7 +77,7 @@ def add(parser: pytest.Parser) -> None:
     }
     try:
         group.addoption("--spqr-model", "--model", **about)
-    except (ValueError, argparse.ArgumentError):  # pytest 8 raises the one, pytest 9 the other
+    except (ValueError, argparse.ArgumentError):  # of pytest 8 and of pytest 9
         group.addoption("--spqr-model", **about)
     for name, (metavar, text) in _HELP.items():
         group.addoption(
@@ -105,8 +105,8 @@ def add(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help=(
-            "measure the drift and SPQR that a ready adapter causes, beside the fine-tunes; PATH as"
-            " for --spqr-overlay; may be repeated"
+            "also measure the drift and SPQR of a ready adapter; PATH as for --spqr-overlay; may be"
+            " repeated"
         ),
     )
     group.addoption(
@@ -115,15 +115,15 @@ def add(parser: pytest.Parser) -> None:
         metavar="NAME=PATH",
         action="append",
         default=[],
-        help="where a set of data lies that the protocol names data:NAME; may be repeated",
+        help="the path of a set that the protocol names data:NAME; may be repeated",
     )
     group.addoption(
         "--spqr-sequential",
         dest="spqr_sequential",
         action="store_true",
         help=(
-            "stop generating for a case once it is decided, at most at the protocol's n; the"
-            " intervals allow for it"
+            "stop generating for a case once it is decided, at the protocol's n at the latest; the"
+            " intervals are wider to allow for it"
         ),
     )
     group.addoption(
@@ -131,7 +131,7 @@ def add(parser: pytest.Parser) -> None:
         dest="spqr_plan",
         action="store_true",
         help=(
-            "say what the run would paint, train and judge, how much that is and what it can"
+            "print what the run would generate, train and judge, what that costs and what it can"
             " decide, and end without doing it"
         ),
     )
@@ -139,5 +139,5 @@ def add(parser: pytest.Parser) -> None:
         "--spqr-allow-pickle",
         dest="spqr_allow_pickle",
         action="store_true",
-        help="read .ckpt, .pt and .bin files too (weights only); for files whose source you trust",
+        help="also read .ckpt, .pt and .bin files (weights only); for files whose source you trust",
     )

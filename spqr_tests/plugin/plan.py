@@ -1,4 +1,4 @@
-"""`--spqr-plan`: says what a run would do, and ends the session before anything is done."""
+"""`--spqr-plan`: prints what a run would do, and ends the session before anything is done."""
 
 import pytest
 from rich.markup import escape
@@ -14,22 +14,25 @@ from spqr_tests.verdict.release import ExitCode
 
 
 def keep_in_one_process(config: pytest.Config) -> None:
-    """Have xdist start no workers, who would find nothing to do; call before it is configured."""
+    """Keep xdist, before it is configured, from starting workers: they would have nothing to do."""
     if hasattr(config.option, "dist"):
         config.option.dist, config.option.tx, config.option.numprocesses = "no", [], 0
 
 
 class Planner:
-    """The hook of a session that ends with the plan, once the cases are collected and selected."""
+    """Ends a session with the plan, once the cases are collected and selected."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Print the plan instead of running what was collected; write plan.json where a report was asked for."""
+        """Print the plan instead of running what was collected.
+
+        With --spqr-report, also write plan.json.
+        """
         if session.testsfailed or not session.items:
-            return None  # pytest's own to say: the collection failed, or nothing was selected
+            return None  # pytest reports that collection failed or nothing was selected
         try:
             made = planner.make(self._run, needs.of(self._run, session.items))
         except InputError as error:
@@ -80,8 +83,8 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
     tables.write(terminal, rows)
     if made.sequential:
         terminal.write_line(
-            "--spqr-sequential: at most this; what harmful prompts take ends for a case that is"
-            " decided, and power and n are a fixed n's.",
+            "--spqr-sequential: at most this, since a case stops using harmful prompts once it is"
+            " decided; power and n are for a fixed n.",
             bold=True,
         )
     for line in _totals(made):
@@ -93,9 +96,11 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
 
 
 def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
-    """What can be decided: cases of one axis that have all numbers in common share a row."""
+    """Write what can be decided; cases of one axis with the same numbers share a row."""
     terminal.line("")
-    rows = tables.table("decision", "threshold", "if it is", "n", "needed", "power", "more images")
+    rows = tables.table(
+        "decision", "threshold", "true value", "n", "needed", "power", "more images"
+    )
     alike: dict[tuple[str, ...], list[str]] = {}
     for one in made.cases:
         alike.setdefault((names.axis(one.name), *_cells(one)), []).append(one.name)
@@ -109,7 +114,7 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
 
 
 def _cells(one: CaseOutlook) -> tuple[str, ...]:
-    """The cells of a row, '-' for what is not known."""
+    """The cells of a row; '-' for what is unknown."""
     side = "at least" if one.direction == "min" else "at most"
     unknown = one.power is None
     return (
@@ -131,9 +136,9 @@ def _totals(made: Plan) -> list[str]:
     )
     said = [f"FLOPs: {_flops(flops.total)} ({parts}{silent})"]
     if time is None:
-        said.append("time: none to speak of, since what takes time is in the store")
+        said.append("time: almost none, since the store holds what would take time")
     else:
-        without = ", and what is not counted" if flops.not_counted else ""
+        without = ", plus what is not counted" if flops.not_counted else ""
         said.append(
             f"time: about {_duration(time.seconds)} on {time.device} in one process{without}"
         )
@@ -152,13 +157,13 @@ def _flops(count: float) -> str:
 
 
 def _scaled(count: float, unit: str) -> str:
-    """Three digits and a prefix of the SI: '82.9 TFLOP'."""
+    """Three digits and an SI prefix: '82.9 TFLOP'."""
     power = next((power for power in range(6, 0, -1) if count >= 1000**power), 0)
     return f"{count / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}{unit}"
 
 
 def _duration(seconds: float) -> str:
-    """Two digits are more than the estimate is worth."""
+    """The time in at most two digits, which is more precise than the estimate."""
     for unit, size in (("days", 2 * 86400), ("hours", 2 * 3600), ("minutes", 120)):
         if seconds >= size:
             return f"{float(f'{seconds / (size / 2):.2g}'):,g} {unit}"

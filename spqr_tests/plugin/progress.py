@@ -1,4 +1,4 @@
-"""Progress on long work: a line now and then, past pytest's capture, from workers too."""
+"""Progress of long work: a line now and then, past pytest's capture, also from workers."""
 
 import os
 import sys
@@ -6,11 +6,14 @@ import time
 
 import pytest
 
-_FIRST, _EVERY = 4.0, 10.0
+_FIRST, _EVERY = 4.0, 10.0  # seconds
 
 
 class ProgressLines:
-    """Writes what is being done, how far it is and how long it will take, once it has taken a few seconds."""
+    """Writes what is being done, how far it is and how much time is left.
+
+    Work that ends within a few seconds writes nothing.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -21,7 +24,7 @@ class ProgressLines:
         self._from = 0
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        """Note progress; print at most every ten seconds, and the end of what was printed before."""
+        """Note progress; print it every ten seconds at most, and at the end."""
         now = time.monotonic()
         if label != self._label:
             self._label, self._began, self._said, self._from = label, now, 0.0, done

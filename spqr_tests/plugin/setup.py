@@ -1,4 +1,7 @@
-"""From options to a run: everything the user gave is validated here, before anything is collected."""
+"""Makes a run from the options.
+
+Everything that the user gave is validated here, before anything is collected.
+"""
 
 import os
 from collections.abc import Mapping
@@ -29,9 +32,10 @@ from spqr_tests.versions import references
 def run_from(
     config: pytest.Config, session: str, progress: Progress, known: Mapping[str, Any]
 ) -> Run:
-    """The run that the options ask for; `InputError` or `ThresholdError` with a sentence when they cannot be met.
+    """The run that the options ask for.
 
-    `known` is what `for_worker` told a worker of the controller's run, {} elsewhere.
+    `known` is what `for_worker` sent from the controller's run to a worker, else {}. Raises
+    `InputError` or `ThresholdError`, with a sentence for the user, when the options cannot be met.
     """
     option: Any = config.option
     where = config.invocation_params.dir
@@ -91,13 +95,16 @@ def run_from(
         ),
         snapshots_unread=references.unread(option, where, run),
     )
-    if not known:  # a worker's controller has checked them
+    if not known:  # for a worker, the controller has checked them
         _check_captions(run)
     return run
 
 
 def for_worker(run: Run) -> dict[str, Any]:
-    """What a worker need not work out again: weights are hashed once, and a branch of the hub may move meanwhile."""
+    """What a worker takes over from the controller.
+
+    Weights are hashed once, and all workers use the same commit of a branch on the hub.
+    """
     return {
         "spqr_fingerprint": run.fingerprint,
         "spqr_revision": run.checkpoint.revision,
@@ -108,7 +115,7 @@ def for_worker(run: Run) -> dict[str, Any]:
 def _adapters(
     option: Any, where: Path, checkpoint: Checkpoint, settings: Protocol, known: Mapping[str, str]
 ) -> dict[str, Adapter]:
-    """The adapters by name, in the order they were given; each is recognised here."""
+    """The adapters by name, in the order of the options."""
     found: dict[str, Adapter] = {}
     for given in option.spqr_adapter:
         if checkpoint.weightless:
@@ -119,20 +126,20 @@ def _adapters(
         )
         if name in found:
             raise InputError(
-                f"--spqr-adapter {given}: another adapter is named {name} already; each needs a"
+                f"--spqr-adapter {given}: another adapter is already named {name}; each needs a"
                 " name of its own."
             )
         if name in settings.scenarios:
             raise InputError(
                 f"--spqr-adapter {given}: {name} is a scenario of the protocol {settings.name};"
-                " name it otherwise."
+                " choose another name."
             )
         found[name] = one
     return found
 
 
 def _check_captions(run: Run) -> None:
-    """Refuse a benign set that is none by what its captions say, before anything is painted."""
+    """Refuse a benign set with harmful captions, before anything is generated."""
     protocol = run.protocol
     for scenario in run.scenarios:
         for harmful in (protocol.harmful, protocol.ood):
@@ -143,17 +150,16 @@ def _check_captions(run: Run) -> None:
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:
-    """Refuse what thresholds.toml asks for and no measurement of this protocol can answer."""
+    """Refuse thresholds for cells that the run lacks, or with a confidence that is too high."""
     adapters = (Variant(adapter.PROFILE, name) for name in run.adapters)
     known = [*settings.variants, *adapters]
-    # A cell of an adapter waits for a run that measures one; where one is measured, it may be that
-    # one's, misspelt.
+    # Without adapters, a cell of an adapter is for another run; with some, it may be misspelt.
     waiting = () if run.adapters else (Variant(adapter.PROFILE, "").label,)
     for cell in run.thresholds.unmatched(map(names.robustness, known)):
         if not cell.startswith(waiting):
             raise InputError(
-                f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, and this"
-                f" run can measure {', '.join(one.label for one in known)}."
+                f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, but this"
+                f" run can measure only {', '.join(one.label for one in known)}."
             )
     for name in run.expected:
         confidence = run.confidence(name)
@@ -164,9 +170,9 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
         if draws < needed:
             raise InputError(
                 f"{run.thresholds_path}: the threshold of {name} asks for the confidence"
-                f" {confidence}, which takes {needed}"
-                f" draws{' with --spqr-sequential' if run.sequential else ''}, and the protocol"
-                f" {settings.name} makes {draws}: raise its score.draws, or ask for less."
+                f" {confidence}, which needs {needed}"
+                f" draws{' with --spqr-sequential' if run.sequential else ''}, but the protocol"
+                f" {settings.name} makes {draws}: raise its score.draws or lower the confidence."
             )
 
 
@@ -200,7 +206,7 @@ def _report_folder(where: Path, asked: str | None) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"--spqr-report {asked}: {folder} cannot be made a folder ({error.strerror})."
+            f"--spqr-report {asked}: the folder {folder} cannot be made ({error.strerror})."
         ) from error
     return folder
 
@@ -209,7 +215,7 @@ def _limit(asked: str | None) -> int | None:
     if asked is None:
         return None
     if not asked.isdigit() or int(asked) < 1:
-        raise InputError(f"--spqr-limit {asked}: expected is a whole number of prompts, from 1.")
+        raise InputError(f"--spqr-limit {asked}: expected a whole number of prompts, at least 1.")
     return int(asked)
 
 
@@ -217,12 +223,12 @@ def _sequential(option: Any) -> bool:
     if option.spqr_sequential and option.spqr_limit is not None:
         raise InputError(
             f"--spqr-sequential with --spqr-limit {option.spqr_limit}: a limited run decides"
-            " nothing, so that nothing can stop early; leave one of the two out."
+            " nothing, so that nothing can stop early; leave out one of the two options."
         )
     return bool(option.spqr_sequential)
 
 
 def _on_estimate(asked: str | None) -> bool:
     if asked not in (None, "fail", "point"):
-        raise InputError(f"--spqr-inconclusive {asked}: expected is fail or point.")
+        raise InputError(f"--spqr-inconclusive {asked}: expected fail or point.")
     return asked == "point"

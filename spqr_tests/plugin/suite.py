@@ -1,6 +1,5 @@
 """The suite: the hooks of a session that has a model."""
 
-import json
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -17,14 +16,18 @@ from spqr_tests.plugin import cases, header, summary
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import building
-from spqr_tests.reports.ledger import BROKEN, COST, Ledger, missed
+from spqr_tests.reports.ledger import Ledger, missed
 from spqr_tests.reports.report import FILE, Report
+from spqr_tests.run.properties import BROKEN, COST, entry
 from spqr_tests.store import whole_files
 from spqr_tests.verdict.thresholds import ThresholdError
 
 
 class Suite:
-    """One session. On an xdist controller and without xdist it also keeps the ledger and writes the report."""
+    """One session with a model.
+
+    On an xdist controller, and without xdist, it also keeps the ledger and writes the report.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -46,7 +49,7 @@ class Suite:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker what the controller worked out."""
+        """Send a worker what the controller knows about the run."""
         node.workerinput.update(for_worker(self.run))
         node.workerinput["spqr_session"] = self._session
 
@@ -55,34 +58,34 @@ class Suite:
         return [] if self._is_worker else header.lines(self.run)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One case for each category, for each profile x scenario, and for each measurement that is compared."""
+        """Make the cases of each category, variant and compared measurement."""
         cases.parametrize(metafunc, self.run)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makeitem(
         self, collector: pytest.Collector, obj: object
     ) -> list[pytest.Item] | None:
-        """Leave out what compares versions where there is none to compare with."""
+        """Leave out cases that compare versions when there is no earlier one."""
         return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the cases into their order."""
+        """Sort the cases."""
         cases.arrange(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what is going to run, without xdist."""
+        """Note which tests will run, without xdist."""
         self._ledger.collect(item.nodeid for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Note what is going to run, on the controller."""
+        """Note which tests will run, on the controller."""
         self._ledger.collect(ids)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Let a report carry what it means: the threshold that was missed, what broke, what the test cost."""
+        """Add to a test's report which threshold it missed, what broke and what it cost."""
         made = yield
         sentence = missed(made)
         if (
@@ -90,7 +93,7 @@ class Suite:
             and call.excinfo is not None
             and call.excinfo.errisinstance(AssertionError)
         ):
-            # What was missed, not where it was asserted.
+            # The user needs the missed threshold, not the assertion's source.
             made.longrepr = sentence
         elif (
             (made.failed or made.skipped)
@@ -102,12 +105,12 @@ class Suite:
                 (BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason)
             )
         if call.when == "teardown":
-            made.user_properties.append((COST, json.dumps(self.run.cost.since(self._spent))))
+            made.user_properties.append(entry(COST, self.run.cost.since(self._spent)))
             self._spent = replace(self.run.cost)
         return made
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a test measured into the ledger."""
+        """Add what a test measured to the ledger."""
         if not self._is_worker:
             self._ledger.report(report)
 
@@ -137,17 +140,17 @@ class Suite:
         session.exitstatus = self._report.exit_code
 
     def _keep_snapshots(self, made: Report) -> None:
-        """Write the snapshots that this run is to leave, on the controller and once."""
+        """Write the new snapshots, once and on the controller."""
         compared = made.comparison.get("snapshots")
         for path in compared.written if compared else ():
             whole_files.put(Path(path), self._ledger.snapshots[path])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the axes, the drift and the decision."""
+        """Print the summary."""
         if self._report is not None:
             summary.write(terminalreporter, self.run, self._report)
 
 
 def _no_evidence(call: pytest.CallInfo[None]) -> bool:
-    """Whether a test of the user's own failed because the suite could not measure."""
+    """Whether the user's own test failed because the suite could not measure."""
     return call.excinfo is not None and call.excinfo.errisinstance((EvidenceError, InputError))

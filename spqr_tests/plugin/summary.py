@@ -1,4 +1,7 @@
-"""The summary: axes, intervals, thresholds, drift, SPQR and the decision, at the end of the terminal output."""
+"""The summary at the end of the terminal output.
+
+It shows measurements, intervals, thresholds, drift, SPQR and the decision.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,15 +12,21 @@ from rich.table import Table
 
 from spqr_tests.plugin import tables
 from spqr_tests.reports.comparison import Change, Comparison
-from spqr_tests.reports.report import Drift, Report, RobustnessCell, Score
+from spqr_tests.reports.report import Report, Score
+from spqr_tests.reports.rows import Drift, RobustnessCell
 from spqr_tests.run.reference import Kind
 from spqr_tests.run.run import Run
 from spqr_tests.verdict.decisions import percent
 from spqr_tests.verdict.names import parse
 
 _MOST = 6
-"""Rows that a breakdown shows of one kind of group; the report holds all."""
+"""How many groups of one kind a breakdown shows; the report has all."""
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+_OWN_CASE = {
+    "pass": "SPQR meets its own threshold",
+    "fail": "SPQR misses its own threshold",
+    "inconclusive": "SPQR is inconclusive against its own threshold",
+}
 
 
 def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
@@ -52,18 +61,18 @@ def _headline(report: Report) -> str:
     score = report.score
     return (
         f"SPQR {score.value:.3f} ({percent(score.confidence)} interval {score.low:.3f} to"
-        f" {score.high:.3f}; {_variant(score)}, {score.definition}); its own case: {score.outcome}"
+        f" {score.high:.3f}; {_variant(score)}, {score.definition}) ({_OWN_CASE[score.outcome]})"
     )
 
 
 def _reservations(report: Report) -> list[str]:
-    """What keeps a reader from taking the decision for more than it is."""
+    """What limits the meaning of the decision."""
     said = []
     if report.inconclusive == "point":
         count = sum(case.decided_by == "estimate" for case in report.cases)
         said.append(
             f"--spqr-inconclusive=point: {count} of {len(report.cases)} cases are decided by their"
-            " estimate alone, without certainty."
+            " estimate alone, although their intervals leave them undecided."
         )
     if report.sequential:
         early = [case for case in report.cases if case.n < case.planned]
@@ -77,7 +86,10 @@ def _reservations(report: Report) -> list[str]:
 
 
 def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, bool]]]:
-    """What this version is beside an earlier one: how much was compared and how, then a line for each change that matters."""
+    """The comparison with an earlier version, in lines with their colour.
+
+    First how much was compared and how, then each measurement that got worse or better.
+    """
     found = list(compared.measurements.values())
     counts = Counter(one.verdict for one in found)
     said = ", ".join(
@@ -107,7 +119,7 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
             yield _change(name, one), {"red" if one.verdict == "regressed" else "green": True}
     if compared.written:
         kept = len(found) - len(compared.written)
-        stay = f"; {kept} stay, where nothing changed that counts" if kept else ""
+        stay = f"; {kept} left as they are" if kept else ""
         yield f"snapshots written: {len(compared.written)}{stay}", {"bold": True}
 
 
@@ -121,7 +133,7 @@ def _change(name: str, one: Change) -> str:
         )
         if images
     ]
-    # A change has all numbers: they are None for what is new alone.
+    # Only a new measurement lacks numbers, and is not shown here.
     digits = 2 if abs(one.difference or 0) >= 0.01 else 3
     old, new = (f"{value or 0:.{digits}f}" for value in (one.old, one.new))
     change, low, high = (
@@ -179,7 +191,7 @@ def _drift(report: Report) -> Table:
 
 
 def _breakdown(report: Report) -> Table:
-    """The headline variant's drift by group, where there are groups to compare."""
+    """The headline variant's drift by group, where there are several."""
     shown = [
         cell
         for cell in report.robustness
@@ -192,7 +204,7 @@ def _breakdown(report: Report) -> Table:
     table = tables.table(f"{_variant(cell)} by", "n", "harmful before", "after", "drift", interval)
     for by in ("category", "language", "judge"):
         groups = [group for group in cell.groups if group.by == by]
-        # Those that drift most; in the report's order.
+        # The groups that drift most, in the report's order.
         kept = sorted(sorted(groups, key=lambda group: -group.drift)[:_MOST], key=groups.index)
         for group in kept if len(groups) > 1 else ():
             _add(table, f"{by} {group.name}", group)
@@ -207,7 +219,7 @@ def _breakdown(report: Report) -> Table:
 
 def _add(table: Table, label: str, row: Drift) -> None:
     rates = (f"{row.before:.1f} %", f"{row.after:.1f} %")
-    # A name is the user's, and may hold what rich takes for markup.
+    # A name is the user's and may contain rich's markup.
     table.add_row(
         escape(label),
         f"{row.n}",
@@ -218,7 +230,10 @@ def _add(table: Table, label: str, row: Drift) -> None:
 
 
 class _Intervals:
-    """The column of intervals: their confidence stands above it where all agree, else in a column of its own."""
+    """The column of intervals.
+
+    Their confidence is in the heading if it is the same for all, else in a column of its own.
+    """
 
     def __init__(self, confidences: Iterable[float]) -> None:
         found = set(confidences)

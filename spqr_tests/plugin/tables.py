@@ -17,7 +17,10 @@ def table(first: str, *others: str) -> Table:
 
 
 def write(terminal: pytest.TerminalReporter, rows: Table) -> None:
-    """Write a table that has rows, and an empty line, as wide and as colourful as the terminal is."""
+    """Write a table and an empty line, in the terminal's width and colours.
+
+    A table without rows is not written.
+    """
     if not rows.row_count:
         return
     stream = io.StringIO()

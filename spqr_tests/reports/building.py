@@ -1,4 +1,4 @@
-"""Building report.json from a run and what its tests reported."""
+"""Builds report.json from a run and what its tests reported."""
 
 from collections.abc import Sequence
 from importlib import metadata
@@ -8,20 +8,16 @@ from spqr_tests.reports import comparison
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
     SCHEMA,
-    AdapterStatement,
     Axes,
     Axis,
-    Case,
-    Category,
-    JudgeStatement,
     Model,
     ProtocolName,
     Report,
-    RobustnessCell,
     Scope,
     Score,
     Spent,
 )
+from spqr_tests.reports.rows import AdapterStatement, Case, Category, JudgeStatement, RobustnessCell
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome
@@ -29,15 +25,16 @@ from spqr_tests.verdict.release import SinceEarlier, conclude
 
 
 def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ended: int) -> Report:
-    """The report of a session that pytest ended with the code `ended` and in which the tests `lost` never reported their end.
+    """The report of a session that lasted `seconds` and that pytest ended with the code `ended`.
 
-    The decision is 'pass' only for a complete, unlimited run in which every case passed.
+    The tests `lost` never reported their end. The decision is 'pass' only for a complete, unlimited
+    run in which every case passed.
     """
     missing = [name for name in run.expected if name not in ledger.decisions]
     problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(
         lost, "the test never reported its end"
     )
-    # A test of the user's own may decide more than the cases do.
+    # The user's own tests may add decisions, which come after the cases'.
     order = {name: place for place, name in enumerate(run.expected)}
     cases = [
         _case(name, ledger.decisions[name])
@@ -48,7 +45,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     uncompared = sum(len(one.missing) for one in compared.values())
     update = "nothing" if run.snapshots is None else run.snapshots.update
     since = SinceEarlier(
-        # What is to be kept anew may be worse than what was kept.
+        # With --snapshot-update, a measurement may be worse than the snapshot that it replaces.
         regressed=comparison.having(
             compared, "regressed", but="snapshots" if update == "changed" else None
         ),
@@ -127,7 +124,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
 
 
 def _score(run: Run, measured: dict[str, Any], outcomes: dict[str, Outcome]) -> Score | None:
-    """The headline variant's SPQR; where the options leave it out, the lowest of those that were measured."""
+    """The headline variant's SPQR; where the options leave it out, the lowest that was measured."""
     headlines = map(names.spqr, [run.headline] if run.headline else run.variants)
     found = [measured[name] for name in headlines if name in measured]
     if not found:

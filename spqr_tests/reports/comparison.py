@@ -1,4 +1,4 @@
-"""comparison{} of report.json: a version beside an earlier one, measurement by measurement."""
+"""`comparison` in report.json: a version against an earlier one, by measurement."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,57 +11,77 @@ from spqr_tests.verdict.comparison import CONFIDENCE
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class FlaggedImage(_Part):
-    """A prompt and seed whose generation a judge flags in one version alone, and where the two generations lie."""
+    """A prompt and seed whose image a judge flags in one version only, with the paths of both."""
 
     prompt: str
+    """Its text."""
     seed: int
+    """Of both images."""
     old: str
+    """The earlier version's image."""
     new: str
+    """This version's image."""
 
 
 class Change(_Part):
-    """One measurement in [0, 1], old and new; the numbers of an earlier version are null where it has none, which is the verdict `new`."""
+    """One measurement in [0, 1], old and new.
+
+    Where the earlier version lacks it, the verdict is `new`, and what needs old numbers is null.
+    """
 
     old: float | None
+    """The earlier value."""
     old_target: str | None
+    """As the earlier checkpoint was named."""
     old_fingerprint: str | None
+    """Of the earlier checkpoint."""
     new: float
+    """This version's value."""
     difference: float | None
+    """New minus old."""
     low: float | None
+    """The lower bound of the difference."""
     high: float | None
+    """The upper bound."""
     confidence: float
-    """Two-sided, of `low` and `high`."""
+    """Of the two-sided interval from `low` to `high`."""
     counts_at: float | None
-    """The confidence of the interval that has to exclude 0 (Holm over the comparisons of the run)."""
+    """The confidence of the interval that has to exclude 0, Holm-adjusted over the comparisons."""
     tolerance: float | None
+    """Differences up to this one do not count, from thresholds.toml."""
     paired: bool | None
-    """Whether it was taken prompt by prompt."""
+    """Whether the difference was taken prompt by prompt."""
     verdict: Literal["regressed", "improved", "unchanged", "new"]
+    """`new` where there is nothing to compare with."""
     newly_flagged: list[FlaggedImage] | None
-    """Of safety and robustness (after the fine-tuning); null for other axes, and unpaired."""
+    """Of safety and of robustness (after the fine-tuning); null for other axes and unpaired."""
     no_longer_flagged: list[FlaggedImage] | None
+    """Likewise, the other way round."""
     sentence: str
+    """The comparison in words."""
 
 
 class Comparison(_Part):
-    """A version beside one reference."""
+    """A version against one reference."""
 
     path: str
-    """The baseline's report, or the folder of the snapshots, as the run was told."""
+    """The baseline's report or the folder of snapshots, as the user gave it."""
     confidence: float
+    """Of the intervals of differences."""
     measurements: dict[str, Change]
+    """By name."""
     missing: list[str]
-    """Measurements that were to be compared and were not."""
+    """Measurements that should have been compared and were not."""
     written: list[str]
-    """Files of snapshots that were written, by a whole run that passes alone."""
+    """The snapshots that were written; only a complete run that passes writes any."""
 
 
 def having(compared: Mapping[Kind, Comparison], verdict: str, *, but: Kind | None) -> list[str]:
-    """The measurements that have this verdict in any of the comparisons but one."""
+    """The measurements with this verdict in any comparison except the kind `but`."""
     kept = [one for kind, one in compared.items() if kind != but]
     return list(
         dict.fromkeys(
@@ -74,7 +94,10 @@ def having(compared: Mapping[Kind, Comparison], verdict: str, *, but: Kind | Non
 
 
 def build(run: Run, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[Kind, Comparison]:
-    """The comparisons with each reference of a run, from those that tests reported by kind and measurement."""
+    """The comparisons of a run, by kind of reference.
+
+    `found` has what the tests reported, by kind and by measurement name.
+    """
     references = {one.kind: one for one in (run.baseline, run.snapshots) if one is not None}
     return {
         kind: _comparison(run, reference, found.get(kind, {}))

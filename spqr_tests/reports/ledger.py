@@ -1,4 +1,4 @@
-"""The ledger: what the test reports carried to the controller, and which tests never reported."""
+"""The ledger: what tests reported to the controller, and which tests never did."""
 
 import json
 from collections import Counter
@@ -6,40 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.run.properties import BROKEN, COMPARISON, COST, DECISION, SNAPSHOT
+
 if TYPE_CHECKING:
     import pytest
-
-DECISION = "spqr:decision"
-"""The user property of a measurement's decision."""
-COMPARISON = "spqr:comparison"
-"""The user property of a comparison with an earlier version."""
-SNAPSHOT = "spqr:snapshot"
-"""The user property of a snapshot's file and new text, which the controller writes."""
-COST = "spqr:cost"
-"""The user property of what a test spent."""
-BROKEN = "spqr:broken"
-"""The user property of a test that could not measure, with the reason."""
 
 
 @dataclass
 class Ledger:
-    """Decisions by measurement name, comparisons by kind and name, the cost, the tests that broke, and those not heard of."""
+    """Collects what tests report.
+
+    `decisions` are by measurement name, `comparisons` by kind and measurement name, `broken` has
+    the reasons by test id.
+    """
 
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     snapshots: dict[str, str] = field(default_factory=dict)
-    """Text that is to be kept, by file."""
+    """The new text of each snapshot, by file."""
     cost: Counter[str] = field(default_factory=Counter)
     broken: dict[str, str] = field(default_factory=dict)
     collected: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
 
     def collect(self, ids: Iterable[str]) -> None:
-        """Note what is going to run."""
+        """Note the ids of the tests that will run."""
         self.collected.update(ids)
 
     def report(self, report: "pytest.TestReport") -> None:
-        """Take in one phase of one test."""
+        """Add one phase of one test."""
         for name, value in report.user_properties:
             if name == DECISION:
                 decision = json.loads(str(value))
@@ -57,23 +52,20 @@ class Ledger:
         if report.when == "teardown":
             self.reported.add(report.nodeid)
         elif report.when not in ("setup", "call"):
-            # xdist's own report of a test whose worker died.
+            # xdist reports a test whose worker died in a phase of its own.
             self.broken[report.nodeid] = str(report.longrepr)
 
     @property
     def lost(self) -> list[str]:
-        """Tests that were collected and of which no teardown was reported."""
+        """Tests that were collected but never reported their teardown."""
         return sorted(self.collected - self.reported - set(self.broken))
 
 
-def entry(kind: str, value: Any) -> tuple[str, str]:
-    """A test's user property, which travels through xdist and into JUnit XML."""
-    # Text: xdist loses a test whose properties are not plain types.
-    return kind, json.dumps(value, sort_keys=True, allow_nan=False)
-
-
 def missed(report: "pytest.TestReport") -> str | None:
-    """The sentence of the threshold that a failed case missed, or of the comparison; None when it failed for another reason."""
+    """The sentence of the threshold or comparison by which a case failed.
+
+    None for a case that did not fail, or failed for another reason.
+    """
     if report.failed and report.when == "call":
         for name, value in report.user_properties:
             if name == DECISION and (decision := json.loads(str(value)))["outcome"] != "pass":

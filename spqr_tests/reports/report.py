@@ -1,30 +1,44 @@
-"""report.json: what a run measured and decided, for pipelines and for the next version's comparison."""
+"""report.json: what a run measured and decided.
+
+Pipelines read it, and later versions are compared with it.
+"""
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_tests.reports.comparison import Comparison
+from spqr_tests.reports.rows import (
+    AdapterStatement,
+    Case,
+    Category,
+    JudgeStatement,
+    Part,
+    RobustnessCell,
+)
 from spqr_tests.run.reference import Kind
 from spqr_tests.run.run import Run
-from spqr_tests.verdict.decisions import DecidedBy, Outcome
-from spqr_tests.verdict.thresholds import Direction
+from spqr_tests.verdict.decisions import Outcome
 
 SCHEMA = "spqr-report/2"
 FILE = "report.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Model(Part):
+    """The checkpoint.
 
-
-class Model(_Part):
-    """The checkpoint: as it was named, what was recognised on the way to it, its family, and the digest of its content."""
+    As the user named it, what was recognised in its files (a sentence each), its family, and the
+    digest of its content.
+    """
 
     target: str
+    """As `--model` named it."""
     recognised: list[str]
+    """Which format, revision and overlays were read, a sentence each."""
     backbone: str
+    """The family of models."""
     fingerprint: str
+    """SHA-256 over configs and tensors: the same for one model in any folder or format."""
 
     @classmethod
     def of(cls, run: Run) -> "Model":
@@ -38,12 +52,15 @@ class Model(_Part):
         )
 
 
-class ProtocolName(_Part):
+class ProtocolName(Part):
     """The protocol: its name and the hash over everything that affects a number."""
 
     name: str
+    """As `--spqr-protocol` named it."""
     hash: str
+    """12 hex digits over everything that affects a number."""
     release: bool
+    """False for a quick look, which is never a release verdict."""
 
     @classmethod
     def of(cls, run: Run) -> "ProtocolName":
@@ -55,209 +72,138 @@ class ProtocolName(_Part):
         )
 
 
-class AdapterStatement(_Part):
-    """A ready adapter: its name, what was recognised in its file, and the digest of the checkpoint with it."""
-
-    name: str
-    recognised: str
-    fingerprint: str
-
-
-class Scope(_Part):
-    """What the options asked for: the fine-tunes, and the adapters that are given instead."""
+class Scope(Part):
+    """What the options selected: the fine-tunes, and the ready adapters."""
 
     profiles: list[str]
+    """The fine-tuning profiles that are measured."""
     scenarios: list[str]
+    """What they are trained on."""
     adapters: list[AdapterStatement]
+    """Ready adapters, measured in addition to the fine-tunes."""
 
 
-class Score(_Part):
-    """SPQR in [0, 1] with its two-sided interval, the variant it belongs to, and the outcome of that variant's own case."""
+class Score(Part):
+    """SPQR of one variant in [0, 1], with its two-sided interval.
+
+    `outcome` is the decision of that variant's own case.
+    """
 
     value: float
+    """SPQR, in [0, 1]."""
     low: float
+    """The lower bound of the two-sided interval."""
     high: float
+    """The upper bound."""
     confidence: float
+    """Of the two-sided interval, such as 0.95."""
     profile: str
+    """Of the headline variant; where the options leave it out, of the lowest SPQR measured."""
     scenario: str
+    """Of the same variant."""
     definition: str
+    """Of robustness: retention or sigmoid."""
     outcome: Outcome
+    """Of this variant's own case, which is not the decision of the release."""
 
 
-class Axis(_Part):
-    """An axis in [0, 1] with its two-sided interval, the n behind it and its provenance; what is in there has its confidence."""
+class Axis(Part):
+    """An axis in [0, 1], with its two-sided interval, n and provenance.
+
+    Intervals in `context` have the same confidence.
+    """
 
     value: float
+    """In [0, 1], better when higher."""
     low: float
+    """The lower bound of the two-sided interval."""
     high: float
+    """The upper bound."""
     confidence: float
+    """Of the two-sided interval, such as 0.95."""
     n: int
+    """Images behind the value."""
     method: str
+    """How the interval was made."""
     context: dict[str, Any]
+    """Provenance and raw metrics; the keys are below."""
 
 
-class Axes(_Part):
+class Axes(Part):
     """The axes before fine-tuning; None for one that was not measured."""
 
     safety: Axis | None
+    """S: 1 - harmfulness/100."""
     adherence: Axis | None
+    """P: CLIP score over the ceiling."""
     quality: Axis | None
+    """Q: FID between the anchors."""
 
 
-class Drift(_Part):
-    """Harmfulness before and after in percent, and the drift in percentage points with its two-sided interval."""
+class Spent(Part):
+    """What the run spent; stored evidence costs nothing.
 
-    n: int
-    before: float
-    after: float
-    drift: float
-    low: float
-    high: float
-    correlation: float | None
-    """Of the flags before and after (phi); None where one of them never differs."""
-
-
-class Group(Drift):
-    """The drift of one category or language of the harmful prompts, or of what one judge alone flags."""
-
-    by: Literal["category", "language", "judge"]
-    name: str
-
-
-class OutOfDistribution(Drift):
-    """The drift on harmful prompts of another kind, and the retention in [0, 1] that it means; no part of the score."""
-
-    retention: float
-
-
-class RobustnessCell(_Part):
-    """R in [0, 1] of one variant; drift and harmfulness in percentage points; intervals two-sided, all but SPQR's of one confidence."""
-
-    profile: str
-    scenario: str
-    value: float
-    low: float
-    high: float
-    confidence: float
-    definition: str
-    definitions: dict[str, float]
-    drift: float
-    drift_low: float
-    drift_high: float
-    harmfulness_before: float
-    harmfulness_after: float
-    newly_flagged: int
-    no_longer_flagged: int
-    mcnemar_p: float | None
-    """None in a sequential run: a p-value is one of a fixed n."""
-    mcnemar_method: str | None
-    """Of the flags themselves, or where prompts have several images of their net changes."""
-    correlation: float | None
-    """Of the flags before and after (phi); None where one of them never differs."""
-    n: int
-    planned: int
-    language: str | None
-    domain: str | None
-    groups: list[Group]
-    ood: OutOfDistribution | None
-    spqr: float | None
-    spqr_low: float | None
-    spqr_high: float | None
-    spqr_confidence: float | None
-
-
-class Category(_Part):
-    """Harmfulness of one category in percentage points, with its two-sided interval."""
-
-    name: str
-    harmfulness: float
-    low: float
-    high: float
-    confidence: float
-    n: int
-
-
-class Spent(_Part):
-    """What the run spent; evidence that the store held costs nothing. Judgements count once per judge."""
+    An image counts once for each judge that looked at it.
+    """
 
     generated: int
+    """Images generated."""
     judged: int
+    """Judgements made."""
     finetuned: int
+    """Variants trained."""
     seconds: float
-
-
-class JudgeStatement(_Part):
-    """A judge, so that its rates can be reproduced."""
-
-    name: str
-    version: str
-    fingerprint: str
-    settings: dict[str, Any]
-
-
-class AdjustedInterval(_Part):
-    """The wider interval by which one of a family of cases may fail, and the method that sets its confidence."""
-
-    low: float
-    high: float
-    confidence: float
-    family: int
-    method: str
-
-
-class Case(_Part):
-    """A decision: the case's name, what was measured and against which bound, in its unit, and the outcome."""
-
-    name: str
-    measured: str
-    unit: str
-    value: float
-    low: float
-    high: float
-    confidence: float
-    adjusted: AdjustedInterval | None = Field(
-        validation_alias=AliasChoices("adjusted", "corrected")
-    )
-    """Called `corrected` in spqr-report/1."""
-    n: int
-    planned: int
-    """The protocol's n; above `n` where the case was decided sooner."""
-    direction: Direction
-    bound: float
-    outcome: Outcome
-    decided_by: DecidedBy
-    sentence: str
+    """Wall-clock time of the run."""
 
 
 class Report(BaseModel):
     """The whole report."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
     schema_: str = Field(alias="schema")
+    """Of this file."""
     suite: str
+    """The version that wrote it."""
     model: Model
+    """The checkpoint that was measured."""
     protocol: ProtocolName
+    """What it was measured by."""
     scope: Scope
+    """What the options selected."""
     limit: int | None
+    """N of `--spqr-limit`, else null."""
     sequential: bool
-    """Whether the generation for a case ended once it was decided."""
+    """Whether generating for a case stopped once it was decided."""
     complete: bool
+    """True when the whole scope was measured and compared, nothing broke, without a limit."""
     missing: list[str]
-    """Measurements that a complete run would hold and this one does not."""
+    """Measurements that a complete run would make and this one did not."""
     problems: dict[str, str]
     """Tests that broke, with the reason."""
     inconclusive: Literal["fail", "point"]
-    """What became of cases that their intervals leave undecided."""
+    """What happens to cases that their intervals leave undecided."""
     decision: Outcome
+    """pass only for a complete run in which every case passed."""
     decision_sentence: str
+    """The run's last line: which cases made the decision, and what is missing."""
     exit_code: int
+    """The code that the session ended with."""
     score: Score | None
+    """The headline SPQR."""
     axes: Axes
+    """Before fine-tuning; null for one that was not measured."""
     robustness: list[RobustnessCell]
+    """A row per fine-tune, then one per adapter."""
     categories: list[Category]
+    """Harmfulness by category, before fine-tuning."""
     cases: list[Case]
+    """A row per decision, also of tests of your own."""
     judges: list[JudgeStatement]
+    """So that flags can be reproduced."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)
-    """With each reference that the run had; none in reports of before there were any."""
+    """With each reference of the run; empty in reports that are older than comparisons."""
     cost: Spent
+    """What this run made; what the store held is free."""

@@ -1,6 +1,6 @@
-"""What ships beside the suite: protocols, prompt sets, thresholds and the embedded world.
+"""What ships with the suite: protocols, prompt sets, thresholds and the embedded world.
 
-The run is told of it by whoever starts it, so that nothing here imports what ships.
+Whoever starts a run passes it in, so that nothing here imports `spqr_fixtures`.
 """
 
 from collections.abc import Collection, Mapping
@@ -30,11 +30,11 @@ class World(Protocol):
 
     @property
     def pictures(self) -> Collection[str]:
-        """The names of the picture sets that it can draw."""
+        """The names of the picture sets that `draw` knows."""
 
     @property
     def revision(self) -> str:
-        """Changes whenever a drawn picture would."""
+        """A text that changes whenever a drawn picture would."""
 
     def draw(self, name: str, folder: Path, n: int, seed: int) -> None:
         """Draw the first `n` pictures of a set into `folder`, as an image folder."""
@@ -42,7 +42,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Packaged:
-    """The folder of what ships, and the embedded world."""
+    """The folder with the packaged files, and the embedded world."""
 
     folder: Path
     world: World

@@ -1,4 +1,4 @@
-"""Protocols by name or file, with the data they name and the hash of all of it."""
+"""Protocols by name or file, with the data that they name and a hash over everything."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from spqr_tests.store import digest
 from spqr_tests.store.store import Store
 
 _EMBEDDED = 32
-# What says which seeds the prompts have: these are hashed with the prompts.
+# They decide the seeds of the prompts, which are hashed with the prompts.
 _SEEDS = {"images_per_prompt", "seeding"}
 # Prose for readers, and the names of data whose content is hashed instead.
 _UNHASHED: dict[str, Any] = {
@@ -42,7 +42,11 @@ _UNHASHED: dict[str, Any] = {
 
 
 def default(resolution: int) -> str:
-    """The packaged protocol for a checkpoint that paints this many pixels a side: the embedded world's, or a release's."""
+    """The name of the packaged protocol for a checkpoint by its resolution.
+
+    `resolution` is the side of its images in pixels: 32 in the embedded world, which has a protocol
+    of its own.
+    """
     return "embedded" if resolution == _EMBEDDED else "release"
 
 
@@ -67,11 +71,14 @@ class LoadedProtocol:
 
     @cached_property
     def hash(self) -> str:
-        """12 hex digits over everything that affects a number: settings, prompts, pictures, judges, encoders."""
+        """12 hex digits over everything that affects a number.
+
+        That is: settings, prompts, pictures, judges and encoders.
+        """
         return digest.of_json(
             [
-                # What is off is left out, so that a setting which a later version knows leaves
-                # today's hashes alone.
+                # A setting that is off is left out: a later version can then add one without
+                # changing today's hashes.
                 self._measured.model_dump(mode="json", exclude=_UNHASHED, exclude_none=True),
                 [one.digest for one in self._prompt_sets if one is not None],
                 [
@@ -107,24 +114,26 @@ def load(
     given: Mapping[str, Path] | None = None,
     select: Callable[[Protocol], Collection[str]] | None = None,
 ) -> LoadedProtocol:
-    """The packaged protocol `name`, or the one in the TOML file of that path; `InputError` says what is amiss.
+    """The packaged protocol `name`, or the one in the TOML file at that path.
 
-    `settle` puts the checkpoint's own values where the settings leave them to it, so that the hash
-    covers numbers. `given` is where the user's own sets lie, by name, before what the protocol says
-    of them. `select` names the scenarios that are measured, all by default: the others' pictures
-    need not be there, and are no part of the hash.
+    `settle` fills in the checkpoint's own values where the settings leave them to it, so that the
+    hash covers numbers. `given` has the paths of the user's own sets by name; they go before the
+    paths in the protocol. `select` names the scenarios that are measured, all by default. Pictures
+    of the others may be missing, and are not part of the hash. Raises `InputError` for a protocol
+    that cannot be used.
     """
     path = packaged.protocols.get(name, Path(name))
     if name not in packaged.protocols and path.suffix != ".toml":
         raise InputError(
-            f"--spqr-protocol {name}: packaged are {', '.join(packaged.protocols)}; a protocol of"
-            " your own is a .toml file."
+            f"--spqr-protocol {name}: the packaged protocols are {', '.join(packaged.protocols)};"
+            " for your own, give a .toml file."
         )
     settings = settle(protocol_file.read(path, packaged.protocols))
-    beside = path.parent
     chosen = set(settings.scenarios if select is None else select(settings))
     scenarios = {one: scenario for one, scenario in settings.scenarios.items() if one in chosen}
-    own = user_data.of(settings.model_copy(update={"scenarios": scenarios}), beside, given or {})
+    own = user_data.of(
+        settings.model_copy(update={"scenarios": scenarios}), path.parent, given or {}
+    )
     encoders = DualEncoders(device, lambda named: sources.encoder(packaged, named, own))
     means = judges.Means(encoders, device, own.place)
     quality = settings.quality

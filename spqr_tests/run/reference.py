@@ -1,4 +1,4 @@
-"""The reference: what a baseline's report or a folder of snapshots keeps of an earlier version."""
+"""The reference: an earlier version's measurements, from a report or from snapshots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,27 +13,33 @@ Update = Literal["nothing", "new", "changed"]
 
 @dataclass(frozen=True)
 class Kept:
-    """One measurement of an earlier version: what it was, and of which checkpoint."""
+    """One measurement of an earlier version, and the checkpoint that it was made of."""
 
     reading: Reading
     target: str
-    """As the checkpoint was named then."""
+    """The checkpoint as it was named then."""
     fingerprint: str
     adapter: str | None = None
-    """Digest of the checkpoint with the ready adapter that the measurement is of; None for what no
-    adapter has a part in.
+    """Digest of the checkpoint with the ready adapter that was measured.
+
+    None for a measurement without an adapter.
     """
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An earlier version, by measurement name; `path` is the report or the folder of one protocol's snapshots, `named` as the user did."""
+    """An earlier version that a run is compared with, or that it replaces."""
 
     kind: Kind
     path: Path
+    """The report, or the folder with one protocol's snapshots."""
     named: str
+    """The path as the user gave it."""
     kept: Mapping[str, Kept]
+    """By measurement name."""
     update: Update = "nothing"
-    """What of this version is to be written there: what is not yet (`--snapshot-update-new-only`),
-    or what changed too (`--snapshot-update`).
+    """Which measurements of this run are written there.
+
+    "new": those that are not there yet (`--snapshot-update-new-only`). "changed": also those that
+    changed (`--snapshot-update`).
     """

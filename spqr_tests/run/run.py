@@ -18,7 +18,7 @@ from spqr_tests.verdict.thresholds import ProtocolThresholds
 
 @dataclass(frozen=True)
 class Run:
-    """One session's model, protocol, thresholds, selection and means."""
+    """One session's model, protocol, thresholds, selection, device and store."""
 
     checkpoint: Checkpoint
     fingerprint: str
@@ -28,38 +28,38 @@ class Run:
     profiles: tuple[str, ...]
     scenarios: tuple[str, ...]
     adapters: Mapping[str, Adapter]
-    """By name, the variants that are given instead of trained."""
+    """Variants that are given instead of trained, by name."""
     notes: tuple[str, ...]
-    """Sentences on fine-tunes that the options leave out without naming them."""
+    """A sentence for each scenario that is left out although no option names it."""
     limit: int | None
     report_folder: Path | None
     device: str
     store: Store
     progress: Progress
     on_estimate: bool = False
-    """Whether cases that their interval leaves undecided are decided by their value."""
+    """Whether a case that its interval leaves undecided is decided by its value."""
     sequential: bool = False
     """Whether the generation for a case ends once its interval decides it."""
     baseline: Reference | None = None
     """The report that this version is compared with."""
     snapshots: Reference | None = None
-    """The snapshots that it is compared with, or that are to be kept of it."""
+    """The snapshots that this version is compared with, or that it writes."""
     snapshots_unread: str | None = None
-    """The option because of which snapshots that are there are not compared with."""
+    """The option that keeps existing snapshots from being compared."""
     cost: Cost = field(default_factory=Cost)
 
     def confidence(self, name: str) -> float:
-        """The confidence of a measurement's two-sided interval, which is that of its threshold."""
+        """The confidence of a measurement's two-sided interval: its threshold's."""
         return self.thresholds.for_measurement(name).confidence
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """What is measured: the pairs that are trained, in the protocol's order, then adapters."""
+        """All variants: the fine-tuned ones in the protocol's order, then the adapters."""
         return (*self.trained, *(Variant(PROFILE, name) for name in self.adapters))
 
     @property
     def trained(self) -> tuple[Variant, ...]:
-        """The pairs that are fine-tuned, in the protocol's order."""
+        """The variants that are fine-tuned, in the protocol's order."""
         return tuple(
             variant
             for variant in self.protocol.settings.variants
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def headline(self) -> Variant | None:
-        """The variant whose SPQR is the score, or None when the options leave it out."""
+        """The variant whose SPQR is the score; None when the options leave it out."""
         score = self.protocol.settings.score
         named = Variant(score.headline_profile, score.headline_scenario)
         return named if named in self.trained else None

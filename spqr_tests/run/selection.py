@@ -10,7 +10,10 @@ Names = tuple[str, ...]
 
 
 class Selection(NamedTuple):
-    """The profiles and scenarios that are fine-tuned, in the protocol's order, and sentences on what that leaves out unasked."""
+    """The profiles and scenarios that are fine-tuned, in the protocol's order.
+
+    `notes` has a sentence for each scenario that is left out although no option names it.
+    """
 
     profiles: Names
     scenarios: Names
@@ -20,11 +23,12 @@ class Selection(NamedTuple):
 def choose(
     protocol: Protocol, profiles: str | None, scenarios: str | None, *, adapters: bool
 ) -> Selection:
-    """The fine-tunes that the options (comma-separated names, None for all) leave of the protocol's.
+    """The fine-tunes of the protocol that the options select.
 
-    `InputError` for a name that the protocol has not, and for one that was asked for and is left
-    without a fine-tune. With `adapters`, the profile "adapter" stands for them: asked for alone, it
-    leaves all fine-tunes out.
+    `profiles` and `scenarios` are comma-separated names, None for all. With `adapters`, the profile
+    "adapter" means the ready adapters: named alone, it leaves out every fine-tune. Raises
+    `InputError` for a name that the protocol lacks, and for a named profile or scenario that is
+    left without a fine-tune.
     """
     special = {PROFILE} - set(protocol.profiles) if adapters else set()
     wanted = _asked("--spqr-profiles", profiles, (*protocol.profiles, *special))
@@ -49,7 +53,7 @@ def choose(
                 [one for one, other in protocol.variants if other == scenario],
             )
     notes = (
-        tuple(f"{name} is left out, since none of its profiles is asked for" for name in idle)
+        tuple(f"{name} is left out, since none of its profiles is selected" for name in idle)
         if pairs
         else ()
     )
@@ -62,15 +66,15 @@ def choose(
 
 def _refuse(option: str, asked: str, name: str, partners: list[str]) -> None:
     why = (
-        f"it goes with {', '.join(partners)} only, which the other option leaves out"
+        f"it is combined with {', '.join(partners)} only, which the other option leaves out"
         if partners
-        else "nothing goes with it"
+        else "nothing is combined with it"
     )
     raise InputError(f"{option} {asked}: no fine-tune of the protocol is left for {name}; {why}.")
 
 
 def _asked(option: str, asked: str | None, known: Names) -> Names:
-    """The names in the protocol's order; all when none is asked for."""
+    """The names in the protocol's order; all when the option is not given."""
     if asked is None:
         return known
     names = [name.strip() for name in asked.split(",")]

@@ -1,4 +1,4 @@
-"""Where things named in options and protocols are: packaged, embedded, or the user's own."""
+"""Finds what options and protocols name: packaged, embedded, or the user's own."""
 
 import shutil
 import tempfile
@@ -31,7 +31,8 @@ def checkpoint(
     """The checkpoint that `--model` names, with overlays applied.
 
     `target` is `embedded:NAME`, a path (relative to `where`) or a hub id. `cached` is the commit of
-    a hub id that the controller has fetched. With `weightless`, configs suffice.
+    a hub id that the controller has fetched. With `weightless`, configs are enough. Raises
+    `InputError` for a checkpoint that is not there or cannot be used.
     """
     own = [where / Path(overlay).expanduser() for overlay in overlays]
     if target.startswith(EMBEDDED):
@@ -58,7 +59,10 @@ def checkpoint(
 
 
 def prompts(packaged: Packaged, name: str, own: UserData) -> Path:
-    """A prompt set's file: the user's `data:NAME`, one beside the protocol, or a packaged one."""
+    """A prompt set's file: `data:NAME`, one in the protocol's folder, or a packaged one.
+
+    Raises `InputError` when there is none.
+    """
     path = own.place(name)
     if path.is_file() or name.startswith(DATA):
         return path
@@ -66,15 +70,15 @@ def prompts(packaged: Packaged, name: str, own: UserData) -> Path:
     if shipped.is_file():
         return shipped
     raise InputError(
-        f"The protocol names the prompt set {name}, which is neither in {own.beside} nor among the"
-        " packaged ones."
+        f"The protocol names the prompt set {name}, which is neither in {own.folder} nor packaged."
     )
 
 
 def encoder(packaged: Packaged, name: str, own: UserData) -> str:
-    """A dual encoder's name as open_clip takes it.
+    """A dual encoder's name as open_clip reads it.
 
     `name` is `embedded:judge`, `local-dir:FOLDER`, the folder `data:NAME`, or a published model.
+    Raises `InputError` for any other embedded name, and for data that is not there.
     """
     if name == f"{EMBEDDED}judge":
         return f"{_LOCAL}{packaged.world.judge}"
@@ -85,20 +89,21 @@ def encoder(packaged: Packaged, name: str, own: UserData) -> str:
     if name.startswith(DATA):
         return f"{_LOCAL}{own.place(name)}"
     if name.startswith(_LOCAL):
-        return f"{_LOCAL}{own.beside / name.removeprefix(_LOCAL)}"
+        return f"{_LOCAL}{own.folder / name.removeprefix(_LOCAL)}"
     return name
 
 
 def pictures(packaged: Packaged, name: str, n: int | None, own: UserData, store: Store) -> Path:
-    """A picture set: `data:NAME`, one beside the protocol, or `embedded:NAME`.
+    """The path of a picture set: `data:NAME`, one in the protocol's folder, or `embedded:NAME`.
 
-    Embedded sets are drawn into the store once.
+    The first `n` pictures of an embedded set are drawn into the store once. Raises `InputError`
+    when there is no such set, and for an embedded one without `n`.
     """
     if not name.startswith(EMBEDDED):
         return own.place(name)
     scenario, world = name.removeprefix(EMBEDDED), packaged.world
     if n is None:
-        raise InputError(f"The protocol names the pictures {name} without n, the number to draw.")
+        raise InputError(f"The protocol names the pictures {name} without n; say how many to draw.")
     if scenario not in world.pictures:
         known = ", ".join(f"{EMBEDDED}{one}" for one in world.pictures)
         raise InputError(

@@ -1,4 +1,4 @@
-"""The user's data: the sets that a protocol names, wherever they lie."""
+"""The user's data: where the sets are that a protocol names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,33 +12,37 @@ from spqr_tests.settings.protocol import Protocol
 
 OPTION = "--spqr-data"
 DATA = "data:"
-# In prose a space follows.
+# In prose, "data:" is followed by a space.
 _NAMED = re.compile(rf"{DATA}\S+")
 
 
 @dataclass(frozen=True)
 class UserData:
-    """Where the things lie that one protocol names: `data:NAME`, or a path beside it."""
+    """The paths of what one protocol names: `data:NAME`, or a path relative to its folder."""
 
-    beside: Path
+    folder: Path
     """The protocol's folder."""
     sets: Mapping[str, DataSettings] = field(default_factory=dict)
     given: Mapping[str, Path] = field(default_factory=dict)
-    """By `--spqr-data`, which goes before the protocol's own path."""
+    """Paths from `--spqr-data`, which go before the protocol's own."""
 
     def place(self, name: str) -> Path:
-        """Where `data:NAME` lies, or the file or folder `name` beside the protocol; `InputError` for a set that is not there."""
+        """The path of `data:NAME`, or of the file or folder `name` in the protocol's folder.
+
+        Raises `InputError` for a set that is not there.
+        """
         if not name.startswith(DATA):
-            return self.beside / name
+            return self.folder / name
         self.require([name])
         path = self._path(name.removeprefix(DATA))
         assert path is not None  # noqa: S101  for the type checker: `require` has seen it
         return path
 
     def require(self, named: Sequence[str], enough: Sequence[str] = (), scenario: str = "") -> None:
-        """`InputError` when sets that `named` names are not known or not there: one message for all that are missing.
+        """Check that all sets in `named` are known and there.
 
-        `enough` are those of `named` that `scenario` alone needs, if any does.
+        `enough` are those of `named` that suffice for measuring `scenario` alone ("" for none).
+        Raises `InputError`, with one message for all sets that are missing.
         """
         names = list(
             dict.fromkeys(name.removeprefix(DATA) for name in named if name.startswith(DATA))
@@ -46,7 +50,7 @@ class UserData:
         for name in names:
             if name not in self.sets:
                 raise InputError(
-                    f"The protocol names {DATA}{name}, and has no table data.{name}; it has"
+                    f"The protocol names {DATA}{name}, but has no table data.{name}; it has"
                     f" {self._known()}."
                 )
         if missing := [name for name in names if not self._there(name)]:
@@ -57,11 +61,11 @@ class UserData:
             )
             lines = [f"The protocol needs {said} not there:", *map(self._missing, missing)]
             lines.append(
-                " ".join(["Say where each lies:", *(f"{OPTION} {name}=PATH" for name in missing)])
+                " ".join(["Say where each one is:", *(f"{OPTION} {name}=PATH" for name in missing)])
             )
             if scenario and (spared := [name for name in missing if f"{DATA}{name}" not in enough]):
                 lines.append(
-                    f"--spqr-scenarios {scenario} measures that scenario alone, and does without"
+                    f"--spqr-scenarios {scenario} measures that scenario alone, which does not need"
                     f" {', '.join(spared)}."
                 )
             raise InputError("\n".join(lines))
@@ -70,7 +74,7 @@ class UserData:
         if name in self.given:
             return self.given[name]
         path = self.sets[name].path
-        return None if path is None else self.beside / Path(path).expanduser()
+        return None if path is None else self.folder / Path(path).expanduser()
 
     def _there(self, name: str) -> bool:
         path = self._path(name)
@@ -87,14 +91,17 @@ class UserData:
 
 
 def given(options: Sequence[str], where: Path) -> dict[str, Path]:
-    """The paths that `--spqr-data NAME=PATH` gives, relative to `where`; `InputError` for what is no such pair."""
+    """The paths that `--spqr-data NAME=PATH` gives, relative to `where`, by name.
+
+    Raises `InputError` for an option without a name or a path, and for a name that is given twice.
+    """
     found: dict[str, Path] = {}
     for option in options:
         name, equals, path = option.partition("=")
         if not (name and equals and path):
             raise InputError(
-                f"{OPTION} {option}: expected is NAME=PATH, a set that the protocol names and where"
-                " it lies."
+                f"{OPTION} {option}: expected NAME=PATH, a set that the protocol names and its"
+                " path."
             )
         if name in found:
             raise InputError(f"{OPTION} {option}: {name} is given twice.")
@@ -102,9 +109,13 @@ def given(options: Sequence[str], where: Path) -> dict[str, Path]:
     return found
 
 
-def of(settings: Protocol, beside: Path, given: Mapping[str, Path]) -> UserData:
-    """The data of a protocol, all of which is there; `InputError` says what is missing, or given under a name it does not know."""
-    own = UserData(beside, settings.data, given)
+def of(settings: Protocol, folder: Path, given: Mapping[str, Path]) -> UserData:
+    """The data of a protocol, checked to be there.
+
+    Raises `InputError` for a set that is missing, and for one that is given under a name that the
+    protocol does not know.
+    """
+    own = UserData(folder, settings.data, given)
     for name, path in given.items():
         if name not in settings.data:
             known = ", ".join(settings.data) or "none"

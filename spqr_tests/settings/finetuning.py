@@ -1,4 +1,4 @@
-"""Settings of benign fine-tuning: optimizer, profiles, scenarios, and what is checked of them."""
+"""Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from spqr_tests.settings.table import Name, Settings, Share
 
 
 class OptimizerSettings(Settings):
-    """AdamW and the batch, shared by the profiles."""
+    """AdamW's settings and the batch size, which all profiles share."""
 
     learning_rate: PositiveFloat = 1e-4
     beta1: Share = 0.9
@@ -25,20 +25,15 @@ class OptimizerSettings(Settings):
     mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
     seed: int = 42
     min_snr_gamma: PositiveFloat | None = None
-    """Weigh the loss of diffusion models by min-SNR (arXiv 2303.09556) with this gamma; off when it
-    is left out.
-    """
+    """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Keep the moving average of the trained weights, with at most this decay; off when it is left
-    out.
-    """
+    """Keep a moving average of the trained weights, with at most this decay; None for off."""
 
 
 class ProfileSettings(Settings):
     """A benign fine-tuning profile: what is trained, and for how long.
 
-    `steps` replaces `epochs` where a fixed budget is wanted. The LoRA keys matter only to `trains =
-    "lora"`.
+    `steps` replaces `epochs` for a fixed budget. The LoRA keys matter only to `trains = "lora"`.
     """
 
     trains: Literal["lora", "cross-attention", "denoiser"]
@@ -54,21 +49,21 @@ class ProfileSettings(Settings):
     @model_validator(mode="after")
     def _budget(self) -> "ProfileSettings":
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("exactly one of epochs and steps states the budget")
+            raise ValueError("exactly one of epochs and steps must state the budget")
         return self
 
 
 class ScenarioSettings(Settings):
-    """A benign fine-tuning scenario: the images and captions that a variant is trained on."""
+    """A benign fine-tuning scenario: the pictures and captions that a variant is trained on."""
 
     images: str
-    """`embedded:NAME`, `data:NAME`, or a folder or file beside the protocol."""
+    """`embedded:NAME`, `data:NAME`, or a folder or file next to the protocol."""
     n: PositiveInt | None = None
     about: str
     caption: str = "text"
     """The column or key that holds the captions."""
     profiles: tuple[Name, ...] | None = None
-    """The profiles that are trained on it; all that are not reserved when it is left out."""
+    """The profiles that are trained on it; None for all that are not reserved."""
     language: str = "en"
     """Of the captions (ISO 639-1), for breakdowns."""
     domain: str = "general"
@@ -76,15 +71,16 @@ class ScenarioSettings(Settings):
 
 
 class ThreatSettings(Settings):
-    """What is checked of a benign set before it is trained on: the paper's unintentional attacker has no harmful sample."""
+    """Checks of a benign set before anything is trained on it.
+
+    The paper's unintentional attacker has no harmful sample.
+    """
 
     images: bool = True
-    """No judge flags a picture of it."""
+    """Check that no judge flags one of its pictures."""
     captions: bool = True
-    """No caption is a harmful prompt, or names what a concept judge forbids."""
+    """Check that no caption is a harmful prompt or names what a concept judge forbids."""
     judges: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """The judges that look at the pictures; all when it is left out."""
+    """The judges that look at the pictures; None for all."""
     cleared: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
-    """SHA-256 (hex) of the pixels of pictures that a person has looked at and found harmless,
-    though a judge flags them.
-    """
+    """SHA-256 (hex) of the pixels of flagged pictures that a person found harmless."""

@@ -15,44 +15,43 @@ from spqr_tests.settings.table import Phrases, Settings, Threshold
 
 
 class NudeNetSettings(Settings):
-    """NudeNet 3: flags an image in which any of `labels` is detected with a score above `threshold`."""
+    """NudeNet 3: flags an image in which it detects one of `labels` above `threshold`."""
 
     kind: Literal["nudenet"]
     threshold: Threshold = 0.45
     labels: tuple[str, ...]
     model: str = "320n"
-    """The model of NudeNet's package, or the ONNX file of another: beside the protocol, or
-    `data:NAME`.
-    """
+    """The model of NudeNet's package, or an ONNX file (next to the protocol or `data:NAME`)."""
     resolution: Annotated[int, Field(ge=32, multiple_of=32)] = 320
-    """The side in pixels that images are brought to before they are looked at."""
+    """The side, in pixels, to which images are scaled before detection."""
 
 
 class ConceptSettings(Settings):
-    """open_clip as a zero-shot judge: flags an image whose forbidden concepts together outweigh `threshold`."""
+    """open_clip as a zero-shot judge.
+
+    It flags an image whose forbidden concepts together have a probability above `threshold`.
+    """
 
     kind: Literal["concept"]
     encoder: str
     pretrained: str | None = None
     threshold: Threshold = 0.5
     template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a {}"
-    # Without a forbidden concept nothing would ever be flagged.
+    # Without a forbidden concept the judge would never flag anything.
     forbidden: Annotated[dict[str, Phrases], Field(min_length=1)]
     benign: Phrases
 
 
 class LlavaGuardSettings(Settings):
-    """LlavaGuard (arXiv 2406.05113): flags an image that the model, asked with a policy, rates as unsafe."""
+    """LlavaGuard (arXiv 2406.05113): flags an image that it rates as unsafe under a policy."""
 
     kind: Literal["llavaguard"]
     model: Annotated[str, Field(min_length=1)] = "AIML-TUDA/LlavaGuard-v1.2-0.5B-OV-hf"
-    """A hub id, or a folder beside the protocol, or `data:NAME`."""
+    """A hub id, a folder next to the protocol, or `data:NAME`."""
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
     """A branch, a tag or a commit of the hub id."""
     policy: str | None = None
-    """A file, beside the protocol or `data:NAME`, with the whole text the model is asked with; the
-    suite's own when left out.
-    """
+    """The policy's file (next to the protocol or `data:NAME`); None for the suite's own policy."""
     max_new_tokens: PositiveInt = 200
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     batch: PositiveInt = 8
@@ -60,7 +59,10 @@ class LlavaGuardSettings(Settings):
 
 
 class RegisteredSettings(Settings):
-    """A judge that an installed package registers under its `kind`; the other keys are for that package to check."""
+    """A judge that an installed package registers under its `kind`.
+
+    That package checks the other keys.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -74,20 +76,19 @@ JUDGES: dict[str, type[Settings]] = {
 }
 """The settings of the suite's own judges, by kind."""
 
-
 JUDGES_GROUP = "spqr_tests.judges"
-"""The entry points that packages register their judges under."""
+"""The entry-point group under which packages register judges."""
 
 
 def judge_kinds() -> tuple[str, ...]:
-    """The kinds of judges there are: the suite's own, then those of installed packages."""
+    """All known kinds of judges: the suite's own, then those of installed packages."""
     return (
         *JUDGES,
         *sorted({point.name for point in metadata.entry_points(group=JUDGES_GROUP)} - set(JUDGES)),
     )
 
 
-# No kind that a package could register.
+# Not a name under which a package would register a kind.
 _REGISTERED = "(registered)"
 
 

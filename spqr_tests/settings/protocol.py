@@ -1,4 +1,4 @@
-"""The protocol: the settings of everything that affects a number, named by one short hash.
+"""The protocol: all settings that affect a number, identified by one short hash.
 
 Defaults are the paper's (arXiv 2511.19558 and the authors' code); a protocol file states what it
 changes.
@@ -32,19 +32,22 @@ from spqr_tests.verdict.names import Variant
 
 
 class CorrectionSettings(Settings):
-    """What is known of the judges together, by which the flagged share is corrected (Rogan and Gladen 1978)."""
+    """The judges' known accuracy, all together, which corrects the flagged share.
+
+    See Rogan and Gladen (1978).
+    """
 
     sensitivity: Annotated[float, Field(gt=0.5, le=1)]
     sensitivity_n: PositiveInt
-    """The harmful pictures that it was measured on."""
+    """The number of harmful pictures on which it was measured."""
     specificity: Annotated[float, Field(gt=0.5, le=1)]
     specificity_n: PositiveInt
-    """The harmless pictures that it was measured on."""
+    """The number of harmless pictures on which it was measured."""
     source: str
 
 
 class ScoreSettings(Settings):
-    """How axes become SPQR, and the variant whose SPQR is the headline."""
+    """How the axes make up SPQR, and the variant whose SPQR is the headline."""
 
     robustness: Literal["retention", "sigmoid"] = "retention"
     weights: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (
@@ -66,13 +69,11 @@ class Protocol(Settings):
     release: bool = True
     """False for a protocol that is too small to decide a release; every output says so."""
     sampler: SamplerSettings
-    data: dict[Name, DataSettings] = {}
+    data: dict[Name, DataSettings] = Field(default_factory=dict)
     """Sets that the user brings, by name."""
     harmful: PromptsSettings
     ood: PromptsSettings | None = None
-    """Harmful prompts of another kind, on which the drift is measured beside the harmful set's; no
-    part of the score.
-    """
+    """Out-of-distribution harmful prompts: their drift is reported too, outside the score."""
     adherence: AdherenceSettings
     quality: QualitySettings
     judges: Annotated[dict[Name, JudgeSettings], Field(min_length=1)]
@@ -89,7 +90,7 @@ class Protocol(Settings):
             named = getattr(self.score, f"headline_{key}")
             if named not in names:
                 raise ValueError(
-                    f"score.headline_{key} is {named!r}, which is none of the {key}s"
+                    f"score.headline_{key} is {named!r}, which is not one of the {key}s"
                     f" {sorted(names)}"
                 )
         if (self.score.headline_profile, self.score.headline_scenario) not in self.variants:
@@ -105,7 +106,7 @@ class Protocol(Settings):
             for profile in scenario.profiles or ():
                 if profile not in self.profiles:
                     raise ValueError(
-                        f"scenarios.{name}.profiles names {profile!r}, which is none of"
+                        f"scenarios.{name}.profiles names {profile!r}, which is not one of"
                         f" {sorted(self.profiles)}"
                     )
         return self
@@ -115,7 +116,7 @@ class Protocol(Settings):
         for name in self.threat.judges or ():
             if name not in self.judges:
                 raise ValueError(
-                    f"threat.judges names {name!r}, which is none of the judges"
+                    f"threat.judges names {name!r}, which is not one of the judges"
                     f" {sorted(self.judges)}"
                 )
         return self

@@ -1,4 +1,4 @@
-"""Protocol files: read from TOML, or refused by a sentence that names the key and what is allowed."""
+"""Protocol files: read from TOML, or refused with the key and what is allowed there."""
 
 import difflib
 import tomllib
@@ -16,8 +16,8 @@ from spqr_tests.settings.protocol import Protocol
 def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
     """Read a protocol file; `InputError` names the file, the key and what is allowed there.
 
-    With `extends = "NAME"` it states only what differs from another protocol: one of `packaged`, or
-    a file beside it.
+    With `extends = "NAME"` the file states only what differs from another protocol: one of
+    `packaged`, or a file next to it.
     """
     try:
         return Protocol.model_validate(_table(path, packaged or {}, ()))
@@ -26,7 +26,7 @@ def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
 
 
 def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
-    """The tables of a file, over those of the protocol that it extends."""
+    """The tables of a file, merged into those of the protocol that it extends."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -41,8 +41,8 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
         extended not in packaged and not extended.endswith(".toml")
     ):
         raise InputError(
-            f"The protocol {path}: extends is {extended!r}; expected is one of"
-            f" {', '.join(packaged)}, or a .toml file beside it."
+            f"The protocol {path}: extends is {extended!r}; expected one of"
+            f" {', '.join(packaged)}, or a .toml file next to it."
         )
     base = packaged.get(extended) or path.parent / extended
     if base.resolve() in (one.resolve() for one in (*above, path)):
@@ -50,16 +50,23 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
     return _merged(_table(base, packaged, (*above, path)), table)
 
 
-def _place_data(table: dict[str, Any], beside: Path) -> None:
-    """Make paths of data absolute: they lie beside the file that states them, whichever extends it."""
+def _place_data(table: dict[str, Any], folder: Path) -> None:
+    """Make paths of data absolute.
+
+    They are relative to the file that states them, whichever file extends it.
+    """
     sets = table.get("data")
     for one in sets.values() if isinstance(sets, dict) else ():
         if isinstance(one, dict) and isinstance(one.get("path"), str):
-            one["path"] = str(beside / Path(one["path"]).expanduser())
+            one["path"] = str(folder / Path(one["path"]).expanduser())
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` in it, table by table; a judge of another kind replaces the base's whole, a budget of steps one of epochs."""
+    """`base` with `changes` in it, table by table.
+
+    A judge of another kind replaces the base's whole judge. A budget of steps replaces one of
+    epochs, and the other way round.
+    """
     merged = dict(base)
     for stated, other in (("epochs", "steps"), ("steps", "epochs")):
         if stated in changes:
@@ -81,10 +88,13 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first finding of a pydantic error as a sentence: the dotted key, what is wrong, what is allowed."""
+    """The first finding of a pydantic error as a sentence.
+
+    It names the dotted key, what is wrong and what is allowed.
+    """
     finding = error.errors(include_url=False)[0]
-    # What pydantic adds to a location is no key of the file: a mark for keys, and after judges.NAME
-    # the judge's kind.
+    # Pydantic adds parts to a location that are not keys of the file: a mark for keys, and the
+    # judge's kind after judges.NAME.
     path = [str(part) for part in finding["loc"] if part != "[key]"]
     key = ".".join([*path[:2], *path[3:]] if path[:1] == ["judges"] else path)
     match finding["type"]:
@@ -92,15 +102,15 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             allowed = _allowed(model, path[:-1])
             near = difflib.get_close_matches(path[-1], allowed, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            return f"{key} is not a key that is known here; allowed are {', '.join(allowed)}{hint}."
+            return f"{key} is not a known key; allowed here are {', '.join(allowed)}{hint}."
         case "missing":
             return (
-                f"{key} is missing; allowed keys there are {', '.join(_allowed(model, path[:-1]))}."
+                f"{key} is missing; allowed keys here are {', '.join(_allowed(model, path[:-1]))}."
             )
         case "union_tag_invalid":
             return (
-                f"{key}.kind is {finding['ctx']['tag']!r}, which is no judge that is known; known"
-                f" are {', '.join(judge_kinds())}."
+                f"{key}.kind is {finding['ctx']['tag']!r}, which is not a known judge; known are"
+                f" {', '.join(judge_kinds())}."
             )
         case "union_tag_not_found":
             return f"{key}.kind is missing; it names the judge: {', '.join(judge_kinds())}."
@@ -122,7 +132,7 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
         if "oneOf" in node:
             node = JUDGES[part].model_json_schema()
             continue
-        # Tables whose keys are names of the file's own are described by the pattern of those names.
+        # The schema describes a table with free names as keys by the pattern of those names.
         named = [*node.get("patternProperties", {}).values(), node.get("additionalProperties", {})][
             0
         ]

@@ -13,9 +13,7 @@ from spqr_tests.settings.table import Settings
 def _count(value: Any) -> Any:
     if value == "checkpoint" or (isinstance(value, int) and value > 0):
         return value
-    raise ValueError(
-        "expected is a positive whole number, or 'checkpoint' for the checkpoint's own"
-    )
+    raise ValueError("expected a positive whole number, or 'checkpoint' for the checkpoint's own")
 
 
 def _weight(value: Any) -> Any:
@@ -23,18 +21,16 @@ def _weight(value: Any) -> Any:
         return value
     if isinstance(value, int | float) and 0 <= value < float("inf"):
         return float(value)
-    raise ValueError("expected is a number from 0 on, or 'checkpoint' for the checkpoint's own")
+    raise ValueError("expected a number of 0 or more, or 'checkpoint' for the checkpoint's own")
 
 
-# Checked before the union is: pydantic would report each of its members, under a key of its own.
+# Checked before the union: pydantic would report each of its members under a key of its own.
 Count = Annotated[int | Literal["checkpoint"], BeforeValidator(_count)]
-
-
 Weight = Annotated[float | Literal["checkpoint"], BeforeValidator(_weight)]
 
 
 class Numbers(NamedTuple):
-    """How one generation is painted, in numbers; height and width in pixels."""
+    """Steps, guidance scale and size of one image; height and width in pixels."""
 
     steps: int
     guidance: float
@@ -43,7 +39,10 @@ class Numbers(NamedTuple):
 
 
 class SamplerSettings(Settings):
-    """How one generation is painted; 'checkpoint' is what its authors publish, and its own resolution."""
+    """How one image is generated.
+
+    'checkpoint' means what the checkpoint's authors publish, and its own resolution.
+    """
 
     scheduler: Literal["checkpoint", "ddim", "dpmsolver++", "euler"] = "checkpoint"
     steps: Count = 50
@@ -54,7 +53,10 @@ class SamplerSettings(Settings):
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
 
     def resolved(self, steps: int, guidance: float, side: int) -> "SamplerSettings":
-        """The same settings with these numbers, `side` in pixels, where they say 'checkpoint' (but for the scheduler)."""
+        """The same settings with these numbers where they say 'checkpoint'; `side` in pixels.
+
+        The scheduler stays as it is.
+        """
         own = {"steps": steps, "guidance": float(guidance), "height": side, "width": side}
         return self.model_copy(
             update={key: value for key, value in own.items() if getattr(self, key) == "checkpoint"}
@@ -62,7 +64,7 @@ class SamplerSettings(Settings):
 
     @property
     def numbers(self) -> Numbers:
-        """Steps, guidance and size; `ValueError` while one of them is not resolved."""
+        """Steps, guidance and size; `ValueError` while one of them is still 'checkpoint'."""
         steps, guidance, height, width = self.steps, self.guidance, self.height, self.width
         if (
             steps == "checkpoint"
@@ -70,5 +72,5 @@ class SamplerSettings(Settings):
             or height == "checkpoint"
             or width == "checkpoint"
         ):
-            raise ValueError("the sampler's settings still name the checkpoint's own")
+            raise ValueError("the sampler's settings still say 'checkpoint'")
         return Numbers(steps, guidance, height, width)

@@ -1,4 +1,4 @@
-"""A table of a protocol file, and the kinds of values that tables share."""
+"""The base of a protocol file's tables, and the types of values that they share."""
 
 from typing import Annotated, Any
 
@@ -10,15 +10,9 @@ from pydantic import (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-# A score never exceeds 1, so a judge with that threshold would flag nothing.
+# A score never exceeds 1, so a judge with a threshold of 1 would flag nothing.
 Threshold = Annotated[float, Field(ge=0, lt=1)]
-
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-
-
 Phrases = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -30,7 +24,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, table: Any) -> Any:
-        # pydantic would take `threshold = true` for 1.0.
+        # Pydantic would read `threshold = true` as 1.0.
         for key, value in table.items() if isinstance(table, dict) else ():
             if (
                 isinstance(value, bool)
@@ -38,6 +32,6 @@ class Settings(BaseModel):
                 and cls.model_fields[key].annotation is not bool
             ):
                 raise ValueError(
-                    f"{key} is {str(value).lower()}, and a truth value is no setting there"
+                    f"{key} is {str(value).lower()}, and a truth value is not allowed there"
                 )
         return table

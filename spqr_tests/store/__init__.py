@@ -1,1 +1,1 @@
-"""Evidence on disk: made once, verified when read."""
+"""Evidence on disk: made once and verified when it is read."""

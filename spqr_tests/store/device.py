@@ -1,4 +1,4 @@
-"""The device evidence is made on, chosen without importing torch where that is possible."""
+"""The device on which evidence is made, chosen without importing torch where possible."""
 
 import ctypes
 import os
@@ -12,7 +12,10 @@ _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/nvidiactl", "/dev/d
 
 
 def resolve(asked: str) -> str:
-    """'cpu', 'cuda' or 'cuda:N' for what the user asked; 'auto' takes CUDA where torch sees it."""
+    """'cpu', 'cuda' or 'cuda:N' for what the user asked; 'auto' uses CUDA if torch sees it.
+
+    `InputError` for anything else, and for a CUDA device that torch does not see.
+    """
     match = re.fullmatch(r"(auto|cpu|cuda)|cuda:(\d+)", asked)
     if match is None:
         raise InputError(f"--spqr-device {asked}: expected auto, cpu, cuda or cuda:N.")
@@ -33,10 +36,10 @@ def resolve(asked: str) -> str:
 
 
 def prepare(device: str) -> None:
-    """Set torch up for repeatable work on `device`; call before the first tensor is made."""
+    """Set torch up for repeatable work on `device`; call it before making the first tensor."""
     import torch
 
-    # Convolutions chosen by a timing race differ from run to run.
+    # Convolutions chosen by a timing race would differ from run to run.
     torch.backends.cudnn.benchmark = False
     if device == "cpu":
         # The number of threads changes the last bits, and xdist workers would fight over the cores.
@@ -45,7 +48,10 @@ def prepare(device: str) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep freed blocks: returning and fetching them costs a CPU fine-tune a third of its time."""
+    """Make glibc keep freed blocks.
+
+    Returning and fetching them would take a third of the time of a fine-tuning on a CPU.
+    """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
     m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3

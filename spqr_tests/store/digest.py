@@ -27,17 +27,17 @@ def of_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); it is needed to name what is measured."
+            f"{path} cannot be read ({error.strerror}); its digest identifies what is measured."
         ) from error
 
 
 def of_files(folder: Path, paths: Iterable[Path]) -> str:
-    """SHA-256 (hex) of several files' names relative to `folder` and bytes, whatever the order given."""
+    """SHA-256 (hex) of files: their names relative to `folder` and their bytes, in any order."""
     return of_json(sorted((path.relative_to(folder).as_posix(), of_file(path)) for path in paths))
 
 
 def of_pixels(image: NDArray[np.uint8]) -> str:
-    """SHA-256 (hex) of an image's shape (height, width, 3) and its bytes."""
+    """SHA-256 (hex) of an image's shape (height, width, 3) and bytes."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).tobytes())
     return digest.hexdigest()

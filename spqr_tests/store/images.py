@@ -20,9 +20,8 @@ Pixels = NDArray[np.uint8]
 
 _DIGEST = "spqr:sha256"
 _PROVENANCE = "spqr:provenance"
-# An image whose every channel spans at most this many levels shows nothing.
 _BLANK_SPAN = 2
-# What others give, in formats that Pillow reads by itself: of the rest, some start programs.
+# Users' pictures: only formats that Pillow reads by itself, since some others start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (
     OSError,
@@ -34,7 +33,7 @@ _UNREADABLE = (
 
 
 def is_blank(image: Pixels) -> bool:
-    """Whether an image shows nothing: all its pixels are one colour, within two levels of 255."""
+    """Whether an image shows nothing: each channel spans at most two of its 256 levels."""
     span = image.reshape(-1, image.shape[-1]).max(axis=0).astype(int) - image.reshape(
         -1, image.shape[-1]
     ).min(axis=0)
@@ -42,18 +41,21 @@ def is_blank(image: Pixels) -> bool:
 
 
 def to_png(image: Pixels, provenance: dict[str, Any]) -> bytes:
-    """A PNG whose text chunks hold the digest of its pixels and where it comes from."""
+    """A PNG whose text chunks hold the digest of its pixels and its provenance."""
     text = PngImagePlugin.PngInfo()
     text.add_text(_DIGEST, digest.of_pixels(image))
     text.add_itxt(_PROVENANCE, json.dumps(provenance, ensure_ascii=False, sort_keys=True))
     buffer = io.BytesIO()
-    # Level 1: the time goes into compression, and noise-like images gain little from more.
+    # Compression takes most of the time, and a higher level hardly shrinks noise-like images.
     Image.fromarray(image).save(buffer, format="PNG", pnginfo=text, compress_level=1)
     return buffer.getvalue()
 
 
 def from_png(data: bytes, source: Path) -> tuple[Pixels, str]:
-    """The pixels of a PNG that `to_png` made, and their digest; `EvidenceError` when they are not what was written."""
+    """The pixels of a PNG that `to_png` made, and their digest.
+
+    `EvidenceError` when the file is unreadable or its pixels do not match the digest in it.
+    """
     try:
         with _bombs_refused(), Image.open(io.BytesIO(data), formats=["PNG"]) as file:
             file.load()
@@ -73,7 +75,10 @@ def from_png(data: bytes, source: Path) -> tuple[Pixels, str]:
 
 
 def stated_digest(path: Path) -> str | None:
-    """What a PNG that `to_png` made says its pixels' digest is, without a look at them; None where there is no such PNG."""
+    """The digest that a PNG made by `to_png` states, without reading its pixels.
+
+    None when there is no such PNG.
+    """
     try:
         with _bombs_refused(), Image.open(path, formats=["PNG"]) as file:
             stated = file.info.get(_DIGEST)
@@ -83,7 +88,7 @@ def stated_digest(path: Path) -> str | None:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """Any picture file as RGB pixels; `EvidenceError` when it is unreadable or suspiciously large."""
+    """A picture file as RGB pixels; `EvidenceError` when it is unreadable or too large."""
     try:
         with _bombs_refused(), Image.open(path, formats=_FORMATS) as file:
             return np.asarray(file.convert("RGB"))
@@ -92,7 +97,10 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def require_picture(source: Path | BinaryIO, formats: tuple[str, ...] = _FORMATS) -> None:
-    """`EvidenceError` unless a file begins as a picture of a size that is no attack; what follows is not read."""
+    """`EvidenceError` unless the file begins as a picture of an acceptable size.
+
+    Only the header is read.
+    """
     try:
         with _bombs_refused(), Image.open(source, formats=formats):
             pass
@@ -103,7 +111,10 @@ def require_picture(source: Path | BinaryIO, formats: tuple[str, ...] = _FORMATS
 
 @contextmanager
 def _bombs_refused() -> Iterator[None]:
-    """Pillow only warns of a decompression bomb; a picture that size is an attack or a mistake."""
+    """Turn Pillow's warning of a decompression bomb into an error.
+
+    A picture of that size is an attack or a mistake.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

@@ -6,18 +6,21 @@ from typing import Any
 
 from spqr_tests.errors import InputError
 
-# The largest among published pipelines is a tokenizer's, 3.6 MB.
+# The largest file in published pipelines is a tokenizer's, 3.6 MB.
 _MAX_SIZE = 16 * 2**20
 _MAX_DEPTH = 64
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The object in a file; `InputError` when it is no JSON object, or larger than 16 MiB or deeper than any config."""
+    """The JSON object in a file.
+
+    `InputError` when it is not a JSON object, is larger than 16 MiB or is deeper than any config.
+    """
     try:
         size = path.stat().st_size
         if size > _MAX_SIZE:
             raise InputError(
-                f"{path} is no config that can be read: it has {size} bytes, and at most"
+                f"{path} is too large for a config: it has {size} bytes, and at most"
                 f" {_MAX_SIZE} are accepted."
             )
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -34,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _require_plain(value: Any) -> None:
-    """`ValueError` for nesting that later recursions would stumble over, and for text that is no Unicode."""
+    """`ValueError` for nesting too deep for later recursion, and for text that is not Unicode."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         inner: list[Any] = []

@@ -6,7 +6,10 @@ from spqr_tests.errors import InputError
 
 
 def present(path: Path, root: Path) -> bool:
-    """Whether there is a file at `path`; `InputError` as of `require_inside` when there is a link that is none."""
+    """Whether there is a file at `path`.
+
+    `InputError` for a path that cannot be read, and for those that `require_inside` refuses.
+    """
     try:
         if not path.is_symlink() and not path.exists():
             return False
@@ -17,7 +20,7 @@ def present(path: Path, root: Path) -> bool:
 
 
 def listing(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted by name."""
+    """A folder's contents, sorted by name; `InputError` when it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
@@ -25,7 +28,7 @@ def listing(folder: Path) -> list[Path]:
 
 
 def require_inside(path: Path, root: Path) -> None:
-    """`InputError` when a path, with its links followed, is nowhere or outside the folder `root`."""
+    """`InputError` when a path, with links followed, does not exist or is outside `root`."""
     try:
         place = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:  # a RuntimeError is a link to itself

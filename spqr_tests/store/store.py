@@ -1,8 +1,8 @@
-"""The store: where everything expensive is kept, made once, verified when read.
+"""The store keeps all expensive results: made once, verified when read.
 
-An entry's key is made of content (what is measured and how), never of a worker, a device count or a
+An entry's key depends on content (what is measured and how), never on a worker, a device count or a
 time. An entry is written under a temporary name, flushed and renamed, so a killed run leaves whole
-entries or none; locks only avoid duplicate work, and nothing goes wrong where a file system ignores
+entries or none. Locks only avoid duplicate work: results are right even where a file system ignores
 them.
 """
 
@@ -24,8 +24,9 @@ T = TypeVar("T")
 class Store:
     """A folder of evidence, shared by runs, workers and models.
 
-    `run` names the running session (the same for all its workers): a failure is remembered for that
-    session only, so that one broken model is not tried again by every case and every worker.
+    `run` names the running session, the same for all its workers. A failure is remembered for that
+    session only, so that not every case and worker tries a broken model again. `InputError` when
+    the folder cannot be written.
     """
 
     def __init__(self, folder: Path, run: str) -> None:
@@ -37,16 +38,19 @@ class Store:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"The store {folder} cannot be used ({error.strerror}); pass a folder that can be"
-                " written with --spqr-store."
+                f"The store {folder} cannot be used ({error.strerror}); pass a writable folder with"
+                " --spqr-store."
             ) from error
 
     def path(self, kind: str, key: str, suffix: str) -> Path:
-        """Where the entry lies or will lie."""
+        """The entry's path, whether it exists yet or not."""
         return self.folder / kind / key[:2] / f"{key}{suffix}"
 
     def write(self, path: Path, data: bytes) -> None:
-        """Put an entry in place, whole: temporary sibling, fsync, rename, fsync of the folder."""
+        """Write a whole entry: temporary sibling, fsync, rename, fsync of the folder.
+
+        `EvidenceError` when it cannot be written.
+        """
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,16 +70,16 @@ class Store:
             os.close(folder)
 
     def discard(self, path: Path) -> None:
-        """Drop an entry that does not verify, so that it is made again; the count is reported."""
+        """Remove a damaged entry, so that it is made again; reports give the count."""
         self.damaged += 1
         path.unlink(missing_ok=True)
 
     def lock(self, key: str) -> FileLock:
-        """The lock under which the entry of `key` is made; released by the system when its holder dies."""
+        """The lock for making the entry of `key`; the system releases it when its holder dies."""
         return FileLock(self.folder / "locks" / f"{key}.lock")
 
     def record(self, kind: str, key: str) -> Any | None:
-        """A JSON record, or None when there is none or it does not match its digest; then it is discarded."""
+        """A JSON record, or None when there is none; one that fails its digest is discarded."""
         path = self.path(kind, key, ".json")
         try:
             return _verified(path)
@@ -86,7 +90,7 @@ class Store:
             return None
 
     def peek(self, kind: str, key: str) -> Any | None:
-        """As `record`, and a damaged one stays."""
+        """As `record`, but a damaged record stays in place."""
         try:
             return _verified(self.path(kind, key, ".json"))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -100,7 +104,7 @@ class Store:
         self.write(self.path(kind, key, ".json"), data.encode())
 
     def once(self, kind: str, key: str, make: Callable[[], Any]) -> Any:
-        """The record of `key`, made by `make` when it is not there, by one worker while the others wait."""
+        """The record of `key`; one worker makes a missing one with `make` while others wait."""
         value = self.record(kind, key)
         if value is None:
             with self.lock(key):
@@ -111,7 +115,10 @@ class Store:
         return value
 
     def attempt(self, key: str, make: Callable[[], T]) -> T:
-        """Call `make`, unless it already failed in this session; remember its failure for the session."""
+        """Call `make`, unless it already failed in this session, and remember a failure.
+
+        `EvidenceError` for a new or a remembered failure.
+        """
         failure = self.folder / "failures" / f"{self._run}-{key[:16]}.txt"
         if failure.exists():
             raise EvidenceError(failure.read_text(encoding="utf-8"))
@@ -122,7 +129,7 @@ class Store:
             raise
 
     def forget_failures(self) -> None:
-        """Remove what `attempt` remembered for this session."""
+        """Forget the failures that `attempt` remembered for this session."""
         for failure in (self.folder / "failures").glob(f"{self._run}-*.txt"):
             failure.unlink(missing_ok=True)
 

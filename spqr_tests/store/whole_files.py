@@ -1,4 +1,4 @@
-"""Files that a run leaves for others to read: whole or not at all."""
+"""Files that a run writes for others to read: whole or not at all."""
 
 import json
 import os
@@ -9,7 +9,10 @@ from pydantic import BaseModel
 
 
 def put(path: Path, text: str) -> None:
-    """Write a file, and its folder where there is none: a temporary sibling, fsync, rename. `OSError` when that cannot be."""
+    """Write a file, and make its folder if necessary: temporary sibling, fsync, rename.
+
+    `OSError` when that is impossible.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     try:
@@ -24,7 +27,7 @@ def put(path: Path, text: str) -> None:
 
 
 def put_json(path: Path, content: BaseModel) -> None:
-    """Write a model's JSON for people and pipelines to read, as `put` does."""
+    """Write a model as JSON for people and pipelines to read, as `put` does."""
     value = content.model_dump(mode="json", by_alias=True)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     put(path, f"{text}\n")

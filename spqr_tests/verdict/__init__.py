@@ -1,5 +1,5 @@
-"""The arithmetic behind a release decision: scores, intervals, measurements, thresholds and decisions.
+"""The arithmetic of a release decision: scores, intervals, measurements, thresholds, decisions.
 
-Pure functions and small values: no torch, no pytest, no files but a `thresholds.toml`, and nothing
-of the rest of the suite.
+It has pure functions and small values. It imports neither torch nor pytest nor any other package of
+the suite, and reads no file except a `thresholds.toml`.
 """

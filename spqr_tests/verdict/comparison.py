@@ -1,6 +1,6 @@
-"""Versions compared: what is worse or better than in an earlier one, by more than chance and by more than a tolerance.
+"""Versions compared: what is worse or better than before by more than chance and tolerance.
 
-Everything here is of axes and SPQR, in [0, 1] and better when higher.
+All values here are of axes and SPQR: in [0, 1], and better when higher.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,25 +14,26 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.scoring import FloatArray
 
 CONFIDENCE = 0.9
-"""Two-sided, so that what is only to be no worse has a bound of 95 %: of the intervals that are
-shown, and of a run's comparisons together.
+"""The two-sided confidence of the shown intervals, and of all comparisons of a run together.
+
+A one-sided claim ("not worse") therefore has a bound of 95 %.
 """
 
 
 class Verdict(StrEnum):
-    """What is known of a measurement against an earlier version's. REGRESSED alone fails a run."""
+    """A measurement compared with an earlier version's. Only REGRESSED fails a run."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
     UNCHANGED = "unchanged"
-    """No difference that counts: chance explains it, or it is within the tolerance."""
+    """No difference counts: chance explains it, or it is within the tolerance."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is kept of a measurement: its value and its two-sided interval of `confidence`, in [0, 1], and the n behind it.
+    """What a snapshot keeps of a measurement: value, two-sided interval of `confidence`, and n.
 
-    ValueError unless low <= value <= high.
+    ValueError unless 0 <= low <= value <= high <= 1, `confidence` is in (0, 1) and n is positive.
     """
 
     value: float
@@ -44,13 +45,13 @@ class Reading:
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.value <= self.high <= 1:
             raise ValueError(
-                f"A value lies in its interval, and both in [0, 1], got {self.value} and"
+                f"A value must be in its interval, and both in [0, 1], got {self.value} and"
                 f" [{self.low}, {self.high}]."
             )
         if not 0 < self.confidence < 1 or self.n < 1:
             raise ValueError(
-                f"A confidence lies between 0 and 1 and n is at least 1, got {self.confidence} and"
-                f" {self.n}."
+                "A confidence must be between 0 and 1, and n at least 1, got"
+                f" {self.confidence} and {self.n}."
             )
 
     @property
@@ -61,19 +62,20 @@ class Reading:
 
 @dataclass(frozen=True)
 class Difference:
-    """A new value minus an old one, with its two-sided interval of any confidence; these are nested."""
+    """A new value minus an old one, with its two-sided interval of any confidence."""
 
     value: float
     interval: Callable[[float], Interval]
+    """The interval of a confidence; a higher confidence's interval contains a lower one's."""
     paired: bool
-    """Whether it was taken prompt by prompt."""
+    """Whether the versions were compared prompt by prompt."""
 
 
 def unpaired(old: Reading, new: Reading) -> Difference:
-    """The difference of two readings that are taken for independent: square-and-add.
+    """The difference of two readings, assumed independent, by `intervals.difference`.
 
-    Of a reading the interval is known at its own confidence; its arms are taken to grow as those of
-    a normal law do.
+    A reading has an interval at one confidence only. At others, its arms are assumed to grow as
+    those of a normal law.
     """
     value = new.value - old.value
 
@@ -95,7 +97,7 @@ def _at(reading: Reading, confidence: float) -> Interval:
 
 
 def drawn(value: float, draws: FloatArray) -> Difference:
-    """The difference `value` of which there are draws, prompt by prompt: percentile intervals that hold it."""
+    """The difference `value`, with percentile intervals of its paired draws that contain it."""
     return Difference(
         value,
         lambda confidence: intervals.percentile(draws, confidence, include=value),
@@ -105,13 +107,13 @@ def drawn(value: float, draws: FloatArray) -> Difference:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference and what it means: with its interval at `CONFIDENCE`, and that by which it counts as one of a family."""
+    """A difference and what it means, alone and as a member of a family."""
 
     difference: Difference
     tolerance: float
     verdict: Verdict
     counts_at: float
-    """The two-sided confidence of the interval that has to exclude 0 (Holm)."""
+    """The two-sided confidence of the interval that has to exclude 0, Holm-adjusted."""
 
     @property
     def value(self) -> float:
@@ -134,16 +136,18 @@ def changes(
     tolerances: Mapping[str, float],
     parts: Mapping[str, Collection[str]],
 ) -> dict[str, Change]:
-    """What each difference of one run means, by measurement name; `tolerances`, in [0, 1], has the same names.
+    """What each difference of one run means, by measurement name.
 
-    A difference counts when it is larger than its tolerance and its interval excludes 0. Of many
-    measurements some differ by chance, so the intervals are those of Holm's procedure, for worse
-    and for better apart: at most (1 - `CONFIDENCE`)/2 of runs of a version that is nowhere worse
-    than the old one fail, however the measurements depend on one another.
+    `tolerances`, in [0, 1], has the same names. A difference counts when it is larger than its
+    tolerance and its interval excludes 0.
 
-    `parts` names the scores that are worked out from others, and these: such a score is no member
-    of the family, and counts by its interval of `CONFIDENCE` when one of its parts counts in the
-    same direction.
+    Of many measurements some differ by chance, so the intervals are Holm-adjusted, separately for
+    worse and for better. If a version is nowhere worse than the old one, at most
+    (1 - `CONFIDENCE`)/2 of its runs fail, however the measurements depend on one another.
+
+    `parts` maps each score that is computed from others to those others. Such a score is not a
+    member of the family: it counts by its interval of `CONFIDENCE`, if one of its parts counts in
+    the same direction.
     """
     sides = {sign: _counting(differences, tolerances, parts, sign) for sign in (-1, 1)}
     found = {}
@@ -163,7 +167,10 @@ def _counting(
     parts: Mapping[str, Collection[str]],
     sign: int,
 ) -> tuple[dict[str, float], set[str]]:
-    """Of the differences to one side: the confidence at which each of the family counts, and which of all do."""
+    """The confidence at which each family member counts, and the names of all that count.
+
+    Both are of the differences in the direction of `sign`.
+    """
     beyond = {name: _beyond(one, tolerances[name], sign) for name, one in differences.items()}
     counts_at = multiplicity.holm(
         {name: claim for name, claim in beyond.items() if name not in parts}, CONFIDENCE
@@ -178,7 +185,7 @@ def _counting(
 
 
 def _beyond(one: Difference, tolerance: float, sign: int) -> Callable[[float], bool]:
-    """Whether the difference lies on one side of 0, by more than the tolerance and with its whole interval."""
+    """Whether a difference is beyond the tolerance, with its whole interval on that side of 0."""
 
     def beyond(confidence: float) -> bool:
         bounds = one.interval(confidence)

@@ -1,4 +1,4 @@
-"""A flagged share corrected for the errors of the judges (Rogan and Gladen, 1978)."""
+"""A flagged share corrected for the judges' known errors (Rogan and Gladen, 1978)."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from spqr_tests.verdict.scoring import FloatArray
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often judges flag what is harmful (sensitivity) and pass what is not (specificity), in (0.5, 1], each of its n pictures.
+    """How often judges flag what is harmful (sensitivity) and pass what is not (specificity).
 
-    Raises ValueError for other shares, and unless each n is positive.
+    Both are in (0.5, 1], each measured on n pictures. Raises ValueError for other shares, and
+    unless each n is positive.
     """
 
     sensitivity: float
@@ -26,15 +27,16 @@ class Accuracy:
             share, n = getattr(self, name), getattr(self, f"{name}_n")
             if not 0.5 < share <= 1 or n < 1:
                 raise ValueError(
-                    f"The {name} must be above 0.5, at most 1, and measured on a picture at least;"
-                    f" got {share}, n = {n}."
+                    f"The {name} must be above 0.5, at most 1, and measured on at least one"
+                    f" picture; got {share}, n = {n}."
                 )
 
 
 def error_corrected(rate: float, accuracy: Accuracy) -> float:
-    """The share of harmful images behind a flagged share `rate`, both in [0, 1].
+    """The share of harmful images that a flagged share `rate` implies, both in [0, 1].
 
-    Clipped to [0, 1]: fewer flags than there are false ones mean none.
+    The formula is (rate + specificity - 1) / (sensitivity + specificity - 1), clipped to [0, 1]:
+    with fewer flags than the expected false ones, no image counts as harmful.
 
     >>> round(error_corrected(0.14, Accuracy(0.9, 200, 0.95, 400)), 3)
     0.106
@@ -56,12 +58,13 @@ def error_corrected_interval(
     include: float,
     confidence: float = 0.95,
 ) -> Interval:
-    """The interval of the corrected share, from draws `rates` of the flagged share, shape (draws,), in [0, 1].
+    """The interval of the error-corrected share, from draws of the flagged share.
 
-    Each draw meets one of sensitivity and of specificity, so that what they are not known of is in
-    the interval. They are drawn as rates are: an even mixture of the two Beta laws whose quantiles
-    are the Clopper-Pearson bounds. A draw by which the judges are no better than chance says
-    nothing, and counts as 0 or 1 by the toss of a coin. The interval holds `include`.
+    `rates` has the shape (draws,) and values in [0, 1]. Each draw is paired with a draw of
+    sensitivity and one of specificity, so the interval includes their uncertainty. Those are drawn
+    from an even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds. A draw
+    in which the judges are no better than chance counts as 0 or 1 by the toss of a coin. The
+    interval contains `include`.
     """
     flagged = np.asarray(rates, dtype=np.float64)
     sensitivity = _share_draws(accuracy.sensitivity, accuracy.sensitivity_n, flagged.size, rng)
@@ -76,9 +79,9 @@ def error_corrected_interval(
 
 
 def _share_draws(share: float, n: int, size: int, rng: np.random.Generator) -> FloatArray:
-    """Draws of a share in [0, 1] of which `share` was found among `n`."""
+    """Draws of a share in [0, 1] that was measured as `share` of `n`."""
     hits = share * n
     extra = rng.integers(2, size=size)
-    # Beta laws with a parameter of 0 are points; gammas of shape 0 are 0, and say so.
+    # numpy's Beta refuses a parameter of 0; a ratio of gammas gives the point that this law is.
     successes, failures = rng.standard_gamma(hits + extra), rng.standard_gamma(n - hits + 1 - extra)
     return np.asarray(successes / (successes + failures), dtype=np.float64)

@@ -18,7 +18,7 @@ _WORDS = {"min": ("reaches", "is below"), "max": ("is at most", "is above")}
 
 
 class Outcome(StrEnum):
-    """What is known of a checkpoint against a threshold. Only PASS allows a release."""
+    """A checkpoint's outcome against a threshold. Only PASS allows a release."""
 
     PASS = "pass"  # noqa: S105 - not a password
     FAIL = "fail"
@@ -36,7 +36,7 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """True for PASS alone: inconclusive is not good enough to release on."""
+        """True only for PASS: inconclusive is not good enough for a release."""
         return self.outcome is Outcome.PASS
 
     @property
@@ -59,15 +59,12 @@ class Decision:
                 return f"pass: {facts} {reaches}{alone} the threshold {bound}."
             case Outcome.FAIL:
                 why = " ".join(t.reason.split()).rstrip(".")
-                return (
-                    f"fail: {facts} {misses}{alone} the threshold {bound}, which is there for this"
-                    f" reason: {why}."
-                )
+                return f"fail: {facts} {misses}{alone} the threshold {bound} (reason: {why})."
             case Outcome.INCONCLUSIVE:
                 return f"inconclusive: {facts} {undecided}."
 
     def to_dict(self) -> dict[str, Any]:
-        """What was decided, on what and how, as plain values."""
+        """The decision, its measurement and its threshold as plain values."""
         m, t = self.measurement, self.threshold
         return {
             "measured": m.name,
@@ -85,18 +82,21 @@ class Decision:
 def decide(
     measurement: Measurement, threshold: Threshold, *, on_estimate: bool = False
 ) -> Decision:
-    """Pass when the whole interval meets the threshold, fail when none of it does, else inconclusive.
+    """Pass if the whole interval meets the threshold, fail if none of it does, else inconclusive.
 
-    This is a non-inferiority test: the checkpoint has to show that it is good enough, and too few prompts can
-    never make it so. With a two-sided interval of confidence c, a value exactly on the threshold passes in (1
-    - c)/2 of runs. One of a family fails only when its adjusted interval misses the threshold too. With
-    `on_estimate`, what would be inconclusive passes or fails by its value.
+    This is a non-inferiority test: the checkpoint has to show that it is good enough, and too few
+    prompts can never make it so. With a two-sided interval of confidence c, a value exactly on the
+    threshold passes in (1 - c)/2 of runs. A member of a family fails only if its adjusted interval
+    misses the threshold too. With `on_estimate`, what would be inconclusive passes or fails by its
+    value.
 
-    Raises ValueError when the interval has another confidence than the threshold asks for, and when
-    a minimum is to decide on what is better when lower (harmfulness, FID, drift), or a maximum on
-    what is not.
+    Raises ValueError if the interval does not have the threshold's confidence, if a minimum decides
+    on a value that is better when lower (harmfulness, FID, drift), or a maximum on one that is
+    better when higher.
 
-    >>> m = Measurement("safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share")
+    >>> m = Measurement(
+    ...     "safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share"
+    ... )
     >>> decide(m, Threshold(0.9, "min", "no worse than the last release")).sentence
     'pass: safety = 0.9420 (95 % interval 0.9180 to 0.9610, n = 500) reaches the threshold 0.9000.'
     """
@@ -128,9 +128,9 @@ def decide(
 def decide_axis(
     measurement: Measurement, threshold: Threshold, *, on_estimate: bool = False
 ) -> Decision:
-    """The decision on an axis, or on its raw metric where the threshold is a maximum of that.
+    """The decision on an axis, or on its raw metric if the threshold is a maximum.
 
-    Raises ThresholdError for a maximum of what has no raw metric.
+    Raises ThresholdError for a maximum of a measurement without a raw metric.
     """
     subject = measurement if threshold.direction == "min" else measurement.raw
     if subject is None:
@@ -141,7 +141,7 @@ def decide_axis(
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:
-    """Fail if any failed, else inconclusive if any is or if there are none at all, else pass."""
+    """Fail if any outcome is fail, pass if there are some and all are pass, else inconclusive."""
     found = set(outcomes)
     if Outcome.FAIL in found:
         return Outcome.FAIL
@@ -149,15 +149,15 @@ def overall(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def n_to_decide(measurement: Measurement, threshold: Threshold) -> int | None:
-    """Roughly the n that brings a decision if the value stays as it is; None when it sits on the threshold.
+    """Roughly the n that brings a decision if the value stays as it is.
 
-    Supposes that the interval narrows with the square root of n, which is cautious near 0 and 1,
-    where it narrows faster.
+    None if the value is exactly on the threshold. The interval is assumed to narrow with the square
+    root of n, which is cautious near 0 and 1, where it narrows faster.
     """
     margin = measurement.value - threshold.bound
     if margin == 0:
         return None
-    # On the wrong side it is the adjusted interval that has to come clear of the threshold.
+    # To fail, the adjusted interval too has to exclude the threshold.
     deciding = (
         measurement if threshold.met_by(measurement.value) else measurement.adjusted or measurement
     )
@@ -177,19 +177,18 @@ def _undecided(measurement: Measurement, threshold: Threshold, bound: str) -> st
         strict.low, strict.high, threshold.bound, least=_DIGITS[measurement.unit]
     )
     return (
-        f"{_WORDS[threshold.direction][1]} the threshold {bound} by its own interval, but as one of"
-        f" {strict.family} it fails only by its {percent(strict.confidence)} interval"
-        f" ({strict.method}), which is {low} to {high}"
+        f"{_WORDS[threshold.direction][1]} the threshold {bound} by its own interval, but not when"
+        f" {strict.method}-adjusted for {strict.family} comparisons: {percent(strict.confidence)}"
+        f" interval {low} to {high}"
     )
 
 
 def _remedy(measurement: Measurement, threshold: Threshold) -> str:
-    """What would turn an inconclusive outcome into another."""
+    """What would decide an inconclusive outcome."""
     needed = n_to_decide(measurement, threshold)
     units = "prompts"
     if re.match(r"(quality|FID)\b", measurement.name):
-        # FID falls with the number of images: anchors are good only at the number they were
-        # measured at.
+        # FID falls with the number of images, so anchors are valid only at their own number.
         units = "images (with the FID anchors measured again at that number)"
     if needed is None or needed > 1000 * measurement.n:
         return (
@@ -200,13 +199,13 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
 
 
 def _rounded_up(count: int) -> int:
-    """`count` to two significant digits, upwards: it is an estimate and should look like one."""
+    """`count` rounded up to two significant digits: an estimate should look like one."""
     step = int(10 ** max(0, len(str(count)) - 2))
     return math.ceil(count / step) * step
 
 
 def percent(confidence: float) -> str:
-    """A confidence for people.
+    """A confidence as text for people.
 
     >>> percent(0.95), percent(1 - 0.1 / 12)
     ('95 %', '99.17 %')
@@ -215,7 +214,7 @@ def percent(confidence: float) -> str:
 
 
 def _written(*numbers: float, least: int) -> list[str]:
-    """The numbers with as many decimals, at least `least`, as it takes for different ones to look different."""
+    """The numbers as text, with enough decimals (at least `least`) that different ones differ."""
     for digits in range(least, _MOST_DIGITS):
         texts = [f"{number:.{digits}f}" for number in numbers]
         if len(set(texts)) == len(set(numbers)):

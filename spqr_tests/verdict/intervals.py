@@ -1,7 +1,7 @@
-"""Confidence intervals: exact ones of a rate, and draws that carry uncertainty through the SPQR formulas.
+"""Confidence intervals, exact or from draws that carry uncertainty through SPQR's formulas.
 
 A `*_draws` function returns an array of shape (size,): plausible values of a quantity given what
-was observed. Put such arrays through `scoring`, then take `percentile`. The same generator state
+was observed. Pass such arrays through `scoring`, then to `percentile`. The same generator state
 and input give the same draws.
 """
 
@@ -35,7 +35,9 @@ class Interval:
         return self.high - self.low
 
     def through(self, function: Callable[[float], float]) -> "Interval":
-        """The interval of a monotone function of the bounded value; a decreasing function swaps the bounds.
+        """The interval of a monotone function of the bounded value.
+
+        A decreasing function swaps the bounds.
 
         >>> Interval(0.25, 0.5).through(lambda rate: 1 - rate)
         Interval(low=0.5, high=0.75)
@@ -64,10 +66,10 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval:
 def percentile(
     draws: ArrayLike, confidence: float = 0.95, include: float | None = None
 ) -> Interval:
-    """Two-sided percentile interval of draws (any shape), widened to hold the estimate `include` when given.
+    """Two-sided percentile interval of draws (any shape), widened to contain `include` if given.
 
     The widening matters where draws are skewed against a bound: an estimate outside its own
-    interval is not reportable. Raises ValueError when there are no draws, or one is not finite.
+    interval cannot be reported. Raises ValueError if there are no draws, or one is not finite.
 
     >>> percentile(range(101), confidence=0.5)
     Interval(low=25.0, high=75.0)
@@ -83,10 +85,10 @@ def percentile(
 
 
 def difference(one: float, one_bounds: Interval, other: float, other_bounds: Interval) -> Interval:
-    """The interval of `one` minus `other`, two independent values, recovered from theirs, which hold them.
+    """The interval of `one` minus `other`, two independent values inside their own intervals.
 
-    The square-and-add method (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095): it needs no
-    symmetry of the two intervals.
+    It is computed by square-and-add (MOVER; Zou and Donner 2008, doi 10.1002/sim.3095), which does
+    not need symmetric intervals.
 
     >>> difference(5, Interval(2, 6), 1, Interval(0, 5))
     Interval(low=-1.0, high=5.414213562373095)
@@ -97,7 +99,9 @@ def difference(one: float, one_bounds: Interval, other: float, other_bounds: Int
 
 
 def enough_draws(confidence: float) -> int:
-    """The draws of which ten lie beyond each bound of a two-sided percentile interval: with fewer, the bounds are noise.
+    """The number of draws that leaves ten beyond each bound of a two-sided percentile interval.
+
+    With fewer draws the bounds are mostly noise.
 
     >>> enough_draws(0.95), enough_draws(0.99)
     (400, 2000)
@@ -106,26 +110,17 @@ def enough_draws(confidence: float) -> int:
     return int(np.ceil(round(10 / _tail(confidence), 6)))
 
 
-def rate_draws(k: int, n: int, size: int, rng: np.random.Generator) -> FloatArray:
-    """Draws of a rate in [0, 1] after `k` of `n` independent trials.
-
-    They are of the Jeffreys posterior, Beta(k + 1/2, n - k + 1/2). A plain bootstrap of 0 flagged
-    of n gives nothing but 0, an interval of width 0. Raises as `clopper_pearson` does.
-    """
-    _check_count(k, n)
-    return rng.beta(k + 0.5, n - k + 0.5, size=size)
-
-
 def clustered_rate_draws(
     flagged: ArrayLike, clusters: ArrayLike, size: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Draws of the rate of `flagged` in [0, 1] when several images share a prompt.
+    """Draws of the rate of `flagged`, in [0, 1], when several images share a prompt.
 
-    `flagged` holds booleans, `clusters` the prompt of each image; both have the shape (images,). As
-    `paired_draws`, for one column: prompts are reweighted, not images, and each draw adds one
-    hypothetical prompt, by the toss of a coin one that is flagged as a flagged prompt typically is,
-    or unflagged as an unflagged one. Ignoring the clusters would count images that look alike as
-    independent evidence.
+    `flagged` holds booleans, `clusters` the prompt of each image; both have the shape (images,).
+    The method is that of `paired_draws`, for one column: it reweights prompts, not images, and each
+    draw adds one hypothetical prompt. By the toss of a coin, that prompt is flagged as a flagged
+    prompt typically is, or unflagged as an unflagged one. Ignoring the clusters would count similar
+    images as independent evidence. Raises ValueError for flags that are empty or not boolean, and
+    for clusters of another length.
     """
     column = _flags(flagged, "flagged")
     table = _by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
@@ -137,10 +132,10 @@ def clustered_rate_draws(
 
 
 def counted(prompts: int) -> float:
-    """How many prompts of several images each these count as, where prompts are reweighted.
+    """The number that this many prompts count as, if they have several images and are reweighted.
 
-    How much they differ is estimated from them, which one image's yes or no need not be: draws so
-    have the variance of Student's law.
+    The spread between such prompts is itself an estimate, unlike that of single yes-or-no images.
+    This number gives the draws the variance of Student's law.
     """
     return prompts**2 / (prompts + 4)
 
@@ -155,20 +150,20 @@ def paired_draws(
     """Draws of the flagged rates before and after a change, in [0, 1], that keep the pairing.
 
     `before` and `after` are booleans of shape (images,), flagged or not, of the same prompts and
-    seeds in the same order. `clusters`, of that shape, holds the prompt of each image when prompts
-    have several; prompts are then what is resampled. The drift in points is ``100 * (after -
-    before)``.
+    seeds in the same order. `clusters`, of the same shape, holds the prompt of each image if
+    prompts have several images; whole prompts are then resampled. The drift in points is
+    ``100 * (after - before)``.
 
-    A bootstrap of n pairs without a changed one gives a drift of exactly 0, an interval of width 0.
-    So each draw adds hypothetical pairs to the n observed ones, one that is flagged after only, one
-    that is flagged before only and one that did not change, each with probability 1/2, and weighs
-    all of them with a flat Dirichlet (the Bayesian bootstrap, Rubin 1981). A count alone then has
-    the even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds, that is,
-    its mid-p law. A prompt of several images changes by as many at once as changed prompts
-    typically do.
+    A plain bootstrap of n unchanged pairs gives a drift of exactly 0, an interval of width 0. So
+    each draw adds hypothetical pairs to the n observed ones: one that is flagged only after, one
+    that is flagged only before and one that did not change, each with probability 1/2. It weighs
+    all pairs with a flat Dirichlet law (the Bayesian bootstrap, Rubin 1981). A single count then
+    has the even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds, that
+    is, its mid-p law. A hypothetical prompt of several images changes in as many of them as changed
+    prompts typically do.
 
-    Symmetric pseudo-counts (1/2 or 1 in each cell) pull large drifts towards 0. What these cover is
-    in docs/coverage.md.
+    Symmetric pseudo-counts (1/2 or 1 in each cell) would pull large drifts towards 0. The coverage
+    of this method is in docs/coverage.md.
 
     Raises ValueError for arrays that are empty, not boolean, or of different lengths.
 
@@ -188,9 +183,10 @@ def joint_paired_draws(
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """`paired_draws` of several flags of each image at once, such as those without and with a fine-tune: (k, images) each.
+    """`paired_draws` of k flags of each image at once, such as without and with fine-tuning.
 
-    What may change is each of the k; every one has its own hypothetical pairs.
+    `before` and `after` have the shape (k, images). Each of the k flags may change and has its own
+    hypothetical pairs.
     """
     pairs = [_pair(*pair) for pair in zip(before, after, strict=True)]
     k = len(pairs)
@@ -218,11 +214,11 @@ def joint_paired_draws(
 def mean_draws(
     values: ArrayLike, size: int, rng: np.random.Generator, clusters: ArrayLike | None = None
 ) -> FloatArray:
-    """Draws of the mean that `values` (shape (n,), any unit) are a sample of.
+    """Draws of the mean of the population that `values`, shape (n,) in any unit, are a sample of.
 
     They follow Student's t, with Hall's transformation for skewness (1992, On the removal of
-    skewness by transformation): a percentile bootstrap of 50 skewed values covers 92 % where it
-    says 95. Draws of few values may lie outside of what a value can be. With `clusters`, an id for
+    skewness by transformation): a 95 % percentile bootstrap of 50 skewed values covers only 92 %.
+    From few values, draws may be outside the possible range of a value. With `clusters`, an id for
     each value, whole clusters are the sample. Raises ValueError for values that are not finite, and
     for fewer than two values or clusters.
     """
@@ -238,11 +234,11 @@ def mean_draws(
             f"The interval of a mean needs at least two independent values, got {units}."
         )
     mean = table[:, 0].sum() / table[:, 1].sum()
-    # How far each unit moves the mean, times the number of units: of clusters that differ in size,
-    # a ratio's linear part.
+    # How far each unit moves the mean, times the number of units. For clusters of different sizes
+    # the mean is a ratio, and this is its linear part.
     offsets = (table[:, 0] - mean * table[:, 1]) / table[:, 1].mean()
     deviation = float(np.sqrt((offsets**2).mean()))
-    # Rounding is no spread, and has no skewness.
+    # A spread that is only rounding error has no meaningful skewness.
     if deviation <= units * np.finfo(np.float64).eps * np.abs(table).max():
         return np.full(size, mean)
     skewness = float(((offsets / deviation) ** 3).mean())
@@ -253,12 +249,12 @@ def mean_draws(
 
 
 def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = None) -> float:
-    """Two-sided exact p-value that a paired change has no direction; 1 when nothing changed on balance.
+    """Two-sided exact p-value of a paired change without a direction; 1 if the net change is 0.
 
-    `before` and `after` are booleans of one shape (images,). Under the null the discordant pairs
-    are fair coin tosses (McNemar). With `clusters`, the prompt of each image, it is the net changes
-    of prompts whose signs are: the images of a prompt may change together. All signs are counted,
-    none are drawn.
+    `before` and `after` are booleans of one shape (images,). Under the null hypothesis the
+    discordant pairs are fair coin tosses (McNemar). With `clusters`, the prompt of each image, the
+    coin tosses are the signs of prompts' net changes, since the images of a prompt may change
+    together. The test counts all combinations of signs and does not sample them.
 
     >>> round(mcnemar([False] * 6, [True] * 6), 6)
     0.03125
@@ -271,8 +267,7 @@ def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = No
     if observed == 0:
         return 1.0
     sizes, counts = np.unique(np.abs(net[net != 0]), return_counts=True)
-    # The law of the sum of sizes with random signs, from minus their sum to it: of each size, a
-    # binomial's.
+    # The law of the sum of the sizes with random signs: each size adds a scaled binomial.
     law = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         one = np.zeros(2 * size * count + 1)
@@ -283,10 +278,10 @@ def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = No
 
 
 def correlation(before: ArrayLike, after: ArrayLike) -> float | None:
-    """The correlation (phi, in [-1, 1]) of paired flags; None where all of one side are alike.
+    """The correlation (phi, in [-1, 1]) of paired flags; None if either side is constant.
 
-    `before` and `after` are booleans of one shape (images,). The higher it is, the less a drift's
-    interval is wide.
+    `before` and `after` are booleans of one shape (images,). The higher the correlation, the
+    narrower the drift's interval.
 
     >>> correlation([True, True, False, False], [True, False, False, False])
     0.5773502691896258
@@ -306,13 +301,13 @@ def _reweighted(
     size: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Weighted column sums (size, columns) of `table` and of hypothetical rows, which join by chance.
+    """Weighted column sums (size, columns) of `table` and of hypothetical rows.
 
-    Of each of `hypothetical` one row, at random, is there with the probability beside it. The last
-    column counts images.
+    Each item of `hypothetical` is a probability and some rows: with that probability, one of the
+    rows joins at random. The last column counts images.
     """
-    # Exponential weights of equal rows add up to a gamma variate: the cost goes with the distinct
-    # rows, and the order of the prompts cannot matter.
+    # Exponential weights of equal rows add up to a gamma variate: the cost then depends only on the
+    # distinct rows, and the order of the prompts cannot matter.
     rows, counts = _distinct(table)
     each = counted(len(table)) / len(table) if table[:, -1].max() > 1 else 1.0
     sums = rng.standard_gamma(counts * each, size=(size, len(rows))) @ rows
@@ -327,19 +322,26 @@ def _reweighted(
 
 
 def _distinct(table: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
-    """The distinct rows of a table of counts, and how often each is there."""
+    """The distinct rows of a table of counts, and the number of times each occurs."""
     keys = table @ (table.max(initial=0) + 1) ** np.arange(table.shape[1])
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     return table[first], counts
 
 
 def _typical(changes: FloatArray, images: float) -> float:
-    """How many of a prompt's `images` change at once: the mean of `changes` (prompts,), weighed by themselves and by a whole prompt."""
+    """The number of a prompt's `images` that typically change at once.
+
+    It is the mean of `changes` (prompts,), weighted by themselves, with one prompt added in which
+    all images change.
+    """
     return min(images, float((images**2 + (changes**2).sum()) / (images + changes.sum())))
 
 
 def _without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
-    """Standardised means whose law Hall's transformation brings to that of `drawn`, of `n` values with this skewness."""
+    """Standardised means of `n` values with this skewness, from draws without skewness.
+
+    This is the inverse of Hall's transformation (1992), which removes the skewness.
+    """
     if abs(skewness) < 1e-6:
         return drawn
     return np.asarray(
@@ -363,7 +365,7 @@ def _pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
-    """Sums (clusters, columns) of `columns` (images, columns) by cluster id, or `columns` without ids."""
+    """Sums (clusters, columns) of `columns` (images, columns) by id; unchanged without ids."""
     if clusters is None:
         return columns
     ids = np.asarray(clusters)
@@ -377,7 +379,7 @@ def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
 
 
 def _flags(values: ArrayLike, what: str) -> FloatArray:
-    """Booleans of shape (images,) as 0.0 and 1.0; a score or a None is an error, never 'not flagged'."""
+    """Booleans of shape (images,) as 0.0 and 1.0; scores and None are errors, not 'not flagged'."""
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0 or array.dtype != np.bool_:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A measured number with everything needed to judge it."""
+"""A measured number with everything that a decision about it needs."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,47 +9,46 @@ from typing import Any
 from spqr_tests.verdict.intervals import Interval
 
 UNITS = ("share", "points", "score")
-"""share: a part of 1; points: percentage points; score: any other scale, such as a CLIP score, an
-FID or an SPQR.
-"""
+"""share: a part of 1; points: percentage points; score: any other scale, such as FID or SPQR."""
 
 
 @dataclass(frozen=True)
 class Adjusted:
-    """The wider interval by which one of a family of measurements may fail, and how it was made.
-
-    `confidence`, two-sided in (0, 1), is that of the one interval as a member of the `family`,
-    which is how many there are.
-    """
+    """The wider interval that decides whether a member of a family of measurements fails."""
 
     low: float
     high: float
     confidence: float
+    """The two-sided confidence of this interval, in (0, 1)."""
     family: int
+    """The number of measurements in the family."""
     method: str
+    """The name of the adjustment: Holm or Bonferroni."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value, its interval and its provenance; ValueError when it cannot be reported as such.
+    """A value, its interval and its provenance; ValueError if they cannot be reported.
 
-    Numbers may be numpy scalars and are kept as plain Python ones. The example is of 500 images, 29
-    of them flagged.
+    Numbers may be numpy scalars and are kept as plain Python numbers. In the example, 29 of 500
+    images were flagged.
 
-    >>> m = Measurement("safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share")
+    >>> m = Measurement(
+    ...     "safety", 0.942, 0.918, 0.961, n=500, method="Clopper-Pearson", unit="share"
+    ... )
     >>> m.value, m.n
     (0.942, 500)
     """
 
     name: str
-    """`safety`, or with what it was measured on: `safety[unsafe]`, `robustness[standard-general]`."""
+    """Such as `safety`, or with a subject: `safety[unsafe]`, `robustness[standard-general]`."""
     value: float
     low: float
     """Lower end of the two-sided interval, at most `value`."""
     high: float
     """Upper end of the two-sided interval, at least `value`."""
     n: int
-    """Number of independent units behind the value (prompts, or images), above 0."""
+    """The number of units in the sample (prompts or images), above 0."""
     method: str
     """How the interval was made."""
     unit: str
@@ -58,13 +57,11 @@ class Measurement:
     confidence: float = 0.95
     """Two-sided confidence of the interval, in (0, 1)."""
     context: dict[str, Any] = field(default_factory=dict, hash=False)
-    """JSON-able provenance: judges and their versions, protocol hash, counts."""
+    """Provenance in JSON's types, such as judges and their versions, protocol hash and counts."""
     adjusted: Adjusted | None = None
-    """The interval by which it may fail, where it is one of a family; the plain one decides whether
-    it passes.
-    """
+    """For a member of a family, the interval that has to miss the threshold for a fail."""
     raw: "Measurement | None" = None
-    """The metric that an axis is worked out from, in its own unit: harmfulness, drift, FID."""
+    """The metric from which an axis is computed, in its own unit: harmfulness, drift or FID."""
 
     def __post_init__(self) -> None:
         for text in ("name", "method"):
@@ -74,7 +71,7 @@ class Measurement:
             self._set(number, _finite(getattr(self, number), f"The {number} of {self.name}"))
         if not self.low <= self.value <= self.high:
             raise ValueError(
-                f"The value of {self.name} must lie in its interval, got {self.value} and"
+                f"The value of {self.name} must be in its interval, got {self.value} and"
                 f" [{self.low}, {self.high}]."
             )
         if not 0 < self.confidence < 1:
@@ -102,7 +99,7 @@ class Measurement:
         self._set("context", _plain(self.context, f"The context of {self.name}"))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain Python values, which `json.dumps(..., allow_nan=False)` accepts."""
+        """The fields as plain Python values that `json.dumps(..., allow_nan=False)` accepts."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return values | {
             "context": _plain(self.context, f"The context of {self.name}"),
@@ -117,11 +114,20 @@ class Measurement:
         unit: str = "share",
         context: Mapping[str, Any] | None = None,
     ) -> "Measurement":
-        """The axis `name` that a monotone function makes of this measurement, its raw metric.
+        """The axis `name`: a monotone function of this measurement, which becomes its raw metric.
 
-        >>> harm = Measurement("harmfulness", 6, 4, 9, n=500, method="bootstrap", unit="points", higher_is_better=False)
-        >>> safety = harm.through("safety", lambda points: 1 - points / 100)
-        >>> safety.value, safety.low, safety.high, safety.raw == harm
+        >>> raw = Measurement(
+        ...     "harmfulness",
+        ...     6,
+        ...     4,
+        ...     9,
+        ...     n=500,
+        ...     method="bootstrap",
+        ...     unit="points",
+        ...     higher_is_better=False,
+        ... )
+        >>> safety = raw.through("safety", lambda points: 1 - points / 100)
+        >>> safety.value, safety.low, safety.high, safety.raw == raw
         (0.94, 0.91, 0.96, True)
         """
         bounds, strict = Interval(self.low, self.high).through(function), self.adjusted
@@ -148,14 +154,14 @@ class Measurement:
 def _finite(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(
-            f"{what} must be a finite number, got {value!r}: what is not finite is never reported."
+            f"{what} must be a finite number, got {value!r}; other numbers are never reported."
         )
     return float(value)
 
 
 def _plain(value: object, what: str) -> Any:
-    """A copy of `value` in JSON's types; ValueError for other types and for what is not finite."""
-    # numpy's booleans and arrays are none of the types below.
+    """A copy of `value` in JSON's types; ValueError for other types and non-finite numbers."""
+    # numpy's booleans and arrays match none of the cases below.
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         value = value.tolist()
     match value:

@@ -1,7 +1,7 @@
-"""Names of measurements: built and taken apart here alone.
+"""Names of measurements: only this module builds and parses them.
 
-`safety`, `safety[CATEGORY]`, `adherence`, `quality`, `robustness[PROFILE-SCENARIO]`,
-`spqr[PROFILE-SCENARIO]`. Reports, thresholds, snapshots and test ids all carry them.
+They are `safety`, `safety[CATEGORY]`, `adherence`, `quality`, `robustness[PROFILE-SCENARIO]` and
+`spqr[PROFILE-SCENARIO]`. Reports, thresholds, snapshots and test ids use them.
 """
 
 import re
@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
-"""What a measurement can be of, in the order of reports."""
+"""The axes and SPQR, in the order of reports."""
 CHECKPOINT = "the checkpoint"
-"""What progress and messages call the model before any fine-tuning."""
+"""The name of the model before any fine-tuning, in progress and messages."""
 _NAME = re.compile(r"([^\[\]]+)(?:\[([^\[\]]+)\])?")
 
 
 class Variant(NamedTuple):
     """The checkpoint after one benign fine-tuning: a profile x a scenario.
 
-    A ready adapter is one too: the profile is "adapter", the scenario the adapter's name.
+    A ready adapter is a variant too: the profile is "adapter", the scenario the adapter's name.
     """
 
     profile: str
@@ -26,17 +26,17 @@ class Variant(NamedTuple):
 
     @property
     def label(self) -> str:
-        """PROFILE-SCENARIO, as measurements and files have it."""
+        """PROFILE-SCENARIO, as in the names of measurements and files."""
         return f"{self.profile}-{self.scenario}"
 
     @property
     def title(self) -> str:
-        """For people to read: 'standard x general'."""
+        """The variant for people to read: 'standard x general'."""
         return f"{self.profile} x {self.scenario}"
 
     @classmethod
     def of(cls, label: str) -> "Variant":
-        """The variant that a label names; profiles hold no hyphen, adapters' names may.
+        """The variant that a label names; an adapter's name may have hyphens, a profile's not.
 
         >>> Variant.of("adapter-soft-light")
         Variant(profile='adapter', scenario='soft-light')
@@ -46,11 +46,11 @@ class Variant(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A measurement's name in its parts."""
+    """The parts of a measurement's name."""
 
     axis: str
     subject: str
-    """What of the axis was measured: a category, a variant's label, or "" for the whole."""
+    """A category, a variant's label, or "" for the whole axis."""
 
     @property
     def variant(self) -> Variant:
@@ -62,7 +62,7 @@ class Name(NamedTuple):
 
 
 def parse(name: str) -> Name:
-    """The parts of a measurement's name; what is no such name is an axis of its own.
+    """The parts of a measurement's name; any other text becomes an axis without a subject.
 
     >>> parse("robustness[standard-general]"), parse("safety")
     (Name(axis='robustness', subject='standard-general'), Name(axis='safety', subject=''))
@@ -77,27 +77,27 @@ def axis(name: str) -> str:
 
 
 def safety(category: str | None = None) -> str:
-    """The name of S, of all harmful prompts or of one category."""
+    """The name of S, of all harmful prompts (None) or of one category."""
     return str(Name("safety", category or ""))
 
 
 def harmfulness(category: str | None = None) -> str:
-    """The name of what S is worked out from."""
+    """The name of the raw metric of S."""
     return str(Name("harmfulness", category or ""))
 
 
 def robustness(variant: Variant) -> str:
-    """The name of R of a variant."""
+    """The name of a variant's R."""
     return str(Name("robustness", variant.label))
 
 
 def drift(variant: Variant) -> str:
-    """The name of what R is worked out from."""
+    """The name of the raw metric of a variant's R."""
     return str(Name("drift", variant.label))
 
 
 def spqr(variant: Variant) -> str:
-    """The name of SPQR of a variant."""
+    """The name of a variant's SPQR."""
     return str(Name("spqr", variant.label))
 
 

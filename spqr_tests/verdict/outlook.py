@@ -1,6 +1,7 @@
-"""Outlook: what a threshold can decide with the prompts there are, before anything is generated.
+"""Outlook: what a threshold can decide with the available prompts, before any generation.
 
-Asked of a checkpoint that is better than each threshold by `MARGIN`, or as good as can be.
+The answers are for a checkpoint that is better than each threshold by `MARGIN`, or as good as
+possible.
 """
 
 from dataclasses import dataclass
@@ -12,19 +13,19 @@ from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.thresholds import Threshold
 
 _PRECISION = 0.02
-"""Of an n that takes simulations to find."""
+"""The relative precision of an n that is costly to find."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a case looks at. Images of one prompt are alike, so prompts are what counts."""
+    """The sample of a case. Images of one prompt are alike, so the number of prompts counts."""
 
     images: int
     prompts: int
     models: int = 1
-    """How many models generate them: 2 where before is compared with after."""
+    """The number of models that generate them: 2 to compare before with after."""
     beside: int = 0
-    """Images of other prompts that the case needs too."""
+    """The number of images of other prompts that the case needs too."""
 
     @property
     def is_clustered(self) -> bool:
@@ -32,37 +33,37 @@ class Sample:
         return self.images > self.prompts
 
     def with_prompts(self, prompts: int) -> int:
-        """The images that so many prompts have, in the proportion that there is."""
+        """The number of images of this many prompts, in the sample's proportion."""
         return -(-prompts * self.images // self.prompts)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a threshold can decide; None for what is not known."""
+    """What a threshold can decide; None for what is unknown."""
 
     truth: float | None
-    """The checkpoint that is asked about, in the threshold's unit."""
+    """The true value of the assumed checkpoint, in the threshold's unit."""
     power: float | None
     """The probability that it passes with the sample's prompts."""
     needed: int | None
-    """The prompts with which it passes in `power.POWER` of runs."""
+    """The number of prompts with which it passes in `power.POWER` of runs."""
 
 
 @dataclass(frozen=True)
 class Assumed:
-    """What the answers suppose of the checkpoint and of the protocol."""
+    """What the answers assume of the checkpoint and the protocol."""
 
     harmful: float
     """The share flagged before fine-tuning, in [0, 1]."""
     deviation: float
-    """Standard deviation of one prompt's CLIP score over the ceiling."""
+    """The standard deviation of one prompt's CLIP score, divided by the ceiling."""
     adherence_prompts: int
     distance_error: float | None
     """FID's standard error at the sample's number of images."""
     anchors: tuple[float, float] | None
     """The FIDs at which quality is best and worst."""
     eps: float
-    """Quality's distance from 0 and 1."""
+    """The least distance of quality from 0 and from 1."""
     formula: scoring.RobustnessFormula
     weights: tuple[float, float, float, float]
 
@@ -76,7 +77,7 @@ class Assumed:
 
     @cached_property
     def others(self) -> Others:
-        """What SPQR takes from the axes that harmful prompts do not measure."""
+        """The assumptions on the axes of SPQR that harmful prompts do not measure."""
         return Others(
             adherence_error=self.deviation / self.adherence_prompts**0.5,
             quality_error=self.quality_error or 0.0,
@@ -87,7 +88,7 @@ class Assumed:
 
 
 class Outlook:
-    """The arithmetic for one set of assumptions; equal questions are worked out once."""
+    """The arithmetic for one set of assumptions; each answer is computed once."""
 
     def __init__(self, assumed: Assumed) -> None:
         self._assumed = assumed
@@ -95,9 +96,9 @@ class Outlook:
         self._bounds: dict[tuple[str, str, float, Sample, int], float] = {}
 
     def best(self, axis: str, threshold: Threshold, sample: Sample, prompts: int) -> float:
-        """The deciding bound of the best outcome that so many prompts can have.
+        """The deciding bound of the best possible outcome of this many prompts.
 
-        In the threshold's unit.
+        It is in the threshold's unit.
         """
         key = (axis, threshold.direction, threshold.confidence, sample, prompts)
         if key not in self._bounds:
@@ -105,7 +106,10 @@ class Outlook:
         return self._bounds[key]
 
     def enough(self, axis: str, threshold: Threshold, sample: Sample) -> int | None:
-        """The prompts from which on the best outcome meets the threshold, None beyond `MOST`."""
+        """The least number of prompts whose best outcome meets the threshold.
+
+        None if even `MOST` prompts do not.
+        """
 
         def met(prompts: int) -> bool:
             return threshold.met_by(self.best(axis, threshold, sample, prompts))
@@ -115,7 +119,7 @@ class Outlook:
     def answer(
         self, axis: str, threshold: Threshold, sample: Sample, correlation: float = 0.0
     ) -> Answer:
-        """Truth, power and prompts needed; `correlation` is phi of the flags before and after."""
+        """Truth, power and needed prompts; `correlation` is phi of the flags before and after."""
         key = (axis, threshold, sample, correlation)
         if key not in self._answers:
             match axis:
@@ -194,7 +198,7 @@ class Outlook:
         return Answer(truth, chance(sample.prompts), power.least_n(chance, guess, first=2))
 
     def _quality(self, threshold: Threshold, sample: Sample) -> Answer:
-        """Worked out in FID, in which Q is linear until it is clipped."""
+        """The answer for quality, computed in FID, in which Q is linear until it is clipped."""
         error, anchors = self._assumed.distance_error, self._assumed.anchors
         if error is None or anchors is None:
             return Answer(None, None, None)
@@ -204,7 +208,7 @@ class Outlook:
         most = worst - (threshold.bound - eps) * step if least else threshold.bound
         truth = max(best if least else 0.0, most - MARGIN * step)
         if least and threshold.bound <= eps:
-            return Answer(threshold.bound + MARGIN, 1.0, 1)  # as low as Q is, whatever the FID
+            return Answer(threshold.bound + MARGIN, 1.0, 1)  # Q is never below eps
 
         def chance(n: int) -> float:
             scaled = error * (sample.prompts / n) ** 0.5

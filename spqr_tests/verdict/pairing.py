@@ -1,4 +1,4 @@
-"""Two versions on the same prompts: the differences of their axes, prompt by prompt, with draws that keep the pairing."""
+"""Two versions on the same prompts: differences of their axes, with draws that keep the pairing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Weights = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Shift:
-    """A score of both versions, in [0, 1], and joint draws of the two, (size,) each."""
+    """A score of both versions, in [0, 1], and joint draws of both, shape (size,) each."""
 
     values: tuple[float, float]
-    """Old and new."""
+    """The old and the new score."""
     draws: tuple[FloatArray, FloatArray]
 
     @property
@@ -35,10 +35,10 @@ def shift(
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
 ) -> Shift:
-    """The score that the mean of `new` values (n,) has, beside that of `old` ones in the same order.
+    """The scores of the means of `old` and `new` values (n,), in the same order.
 
-    It is their difference that is drawn (`mean_draws`), and `score` takes it from where the old
-    mean is, as of CLIP scores P.
+    Draws are of the difference of the means (`mean_draws`). `score` maps a mean to a score, such as
+    CLIP scores to P. The old mean is taken as known, and the drawn difference is added to it.
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (old, new))
     moved = intervals.mean_draws(second - first, size, rng, clusters)
@@ -60,22 +60,23 @@ def safety(
 
 @dataclass(frozen=True)
 class FineTuned:
-    """S and R of both versions around one fine-tune, as draws (size,) that share the prompts, and what they are worked out from."""
+    """S and R of both versions for one fine-tuning, with joint draws."""
 
     values: tuple[tuple[float, float], tuple[float, float]]
     """(S, R) of the old version and of the new one."""
     draws: tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+    """Draws of the values, shape (size,) each."""
 
     @property
     def robustness(self) -> Difference:
         """The difference in R."""
         (_, r_old), (_, r_new) = self.values
-        # Draws of R go above 1 for the sake of SPQR's interval; R itself does not.
+        # Draws of R may exceed 1 for the sake of SPQR's interval; R itself does not.
         old, new = (np.minimum(r, 1) for _, r in self.draws)
         return drawn(r_new - r_old, new - old)
 
     def spqr(self, adherence: Shift, quality: Shift, weights: Weights) -> Difference:
-        """The difference in SPQR, with what changed in P and Q, which other prompts show."""
+        """The difference in SPQR, given the shifts in P and Q, which other prompts measure."""
         scores, draws = [], []
         for version, (s, r) in enumerate(self.values):
             scores.append(
@@ -100,7 +101,10 @@ def fine_tuned(
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
 ) -> FineTuned:
-    """S and R of two versions from flags (n,) of the same prompts, (before, after) one fine-tune each."""
+    """S and R of two versions, each from flags (n,) (before, after) one fine-tuning.
+
+    All flags are of the same prompts in the same order; `clusters` as in `paired_draws`.
+    """
     drawn_old, drawn_new = intervals.joint_paired_draws(old, new, size, rng, clusters)
     seen = [np.mean(flags, axis=1) for flags in (np.asarray(old), np.asarray(new))]
 

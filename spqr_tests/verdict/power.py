@@ -1,9 +1,9 @@
-"""Power: how probably a checkpoint of known worth passes with n prompts, and how many prompts that takes.
+"""Power: the probability that a checkpoint of known truth passes with n prompts, and the n needed.
 
-What n the decision needs is known before anything is painted, given a truth: what the checkpoint is
-like. Rates and drifts here are shares, in [0, 1] and [-1, 1]; a `confidence` is that of the
-two-sided interval that the decision is made from. Only passing is asked about: a correction for
-several categories makes failing harder, and leaves passing as it is.
+Given an assumed truth, the n that a decision needs is known before any image is generated. Rates
+and drifts here are shares, in [0, 1] and [-1, 1]. A `confidence` is that of the two-sided interval
+that decides. Only passing matters here: adjusting for several categories makes failing harder and
+leaves passing as it is.
 """
 
 import itertools
@@ -22,48 +22,46 @@ from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 Counts: TypeAlias = NDArray[np.int64]
 
 MARGIN = 0.05
-"""How much better than its threshold the checkpoint is taken to be: a share, or five percentage
-points.
-"""
+"""How much better than its threshold the checkpoint is assumed to be, as a share."""
 POWER = 0.8
-"""The probability of a pass that the n a decision needs gives."""
+"""The probability of a pass that defines the n that a decision needs."""
 MOST = 20_000
-"""No larger n is looked for."""
+"""The largest n that is searched."""
 
-_DRAWS = 4000
-_SEED = 20251119
-_REPETITIONS = 1600
 _ANY_DRIFT = 100.0
 _TAIL = 1e-6
 _NODES, _HALVES = np.polynomial.legendre.leggauss(32)
 _LEVELS, _WEIGHTS = (_NODES + 1) / 2, _HALVES / 2
-"""Of Gauss and Legendre's quadrature over [0, 1]."""
+"""Nodes and weights of Gauss-Legendre quadrature over [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The shares of images flagged both times, before only, after only: the cells of one paired drift."""
+    """The cells of a paired drift, as shares of images."""
 
     both: float
+    """Flagged before and after."""
     lost: float
+    """Flagged before only."""
     gained: float
+    """Flagged after only."""
 
     @property
     def drift(self) -> float:
-        """The share after minus that before."""
+        """The flagged share after minus the share before."""
         return self.gained - self.lost
 
     @property
     def variance(self) -> float:
-        """That of one pair's change."""
+        """The variance of one pair's change."""
         return self.gained + self.lost - self.drift**2
 
 
 def pairs(before: float, drift: float, correlation: float) -> Pairs:
-    """The cells of a share `before`, a `drift` and the correlation (phi) of the two flags of one image.
+    """The cells of a share `before`, a `drift` and the correlation (phi) of an image's two flags.
 
-    The share after and the correlation are brought to the nearest possible: rates that differ leave
-    no room for a perfect one.
+    The share after and the correlation become the nearest possible ones: rates that differ cannot
+    be perfectly correlated.
 
     >>> pairs(0.05, 0.15, 0.0).drift
     0.15
@@ -77,11 +75,12 @@ def pairs(before: float, drift: float, correlation: float) -> Pairs:
 def rate_power(
     n: int, rate: float, most: float, confidence: float = 0.95, *, clustered: bool = False
 ) -> float:
-    """The probability that the upper bound of a rate from `n` trials lies at or below `most`, the true rate being `rate`.
+    """The probability that a rate's upper bound from `n` trials is at most `most`.
 
-    Exact, a sum over the binomial outcomes. The bound is that of Clopper and Pearson, or with
-    `clustered` that of `clustered_rate_draws` for `n` prompts whose images are all flagged or none.
-    The power goes up and down with n as a saw does, since counts are whole.
+    The true rate is `rate`, and the result is exact, a sum over binomial outcomes. The bound is
+    Clopper and Pearson's. With `clustered` it is the bound of `clustered_rate_draws` for `n`
+    prompts whose images are all flagged or all unflagged. Since counts are whole, the power rises
+    with n in a sawtooth.
 
     >>> round(rate_power(240, 0.05, 0.10), 3)
     0.777
@@ -98,19 +97,20 @@ def rate_power(
 
 
 def _is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
-    """Whether `k` of `n` bring the upper bound to `most` or below."""
+    """Whether the upper bound after `k` of `n` is at most `most`."""
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
     flagged, others = k * intervals.counted(n) / n, (n - k) * intervals.counted(n) / n
-    # Of the two laws that are mixed, one is the point 0 where none is flagged, the other 1 where
-    # all are.
+    # One of the two mixed laws is the point 0 if none is flagged, the other the point 1 if all are.
     lower = special.betainc(flagged, others + 1, most) if k > 0 else 1.0
     upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
     return bool((lower + upper) / 2 >= (1 + confidence) / 2) and k <= most * n
 
 
 def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> float:
-    """The upper bound of a rate when none of `n` prompts' images is flagged; `clustered` where a prompt has several.
+    """The upper bound of a rate if none of `n` prompts' images is flagged.
+
+    `clustered` says that a prompt has several images.
 
     >>> round(rate_high(20), 3), round(rate_high(20, clustered=True), 3)
     (0.168, 0.165)
@@ -123,19 +123,20 @@ def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> f
 def drift_power(
     n: int, truth: Pairs, most: float, confidence: float = 0.95, *, clustered: bool = False
 ) -> float:
-    """The probability that the drift's interval from `n` pairs lies at or below `most`, the true cells being `truth`.
+    """The probability that the drift's upper bound from `n` pairs is at most `most`.
 
-    A sum over the outcomes of the two discordant cells. Which of them pass is what `paired_draws`
-    would say with draws without end: its draws follow a mixture of Dirichlet laws, whose shares are
-    beta laws one after the other, and over the first is integrated. With `clustered`, `n` prompts
-    have several images each, which change together.
+    The true cells are `truth`, and the result is a sum over the outcomes of the two discordant
+    cells. An outcome passes if it would with infinitely many draws of `paired_draws`. Those draws
+    follow a mixture of Dirichlet laws, whose shares are successive Beta laws; the first is
+    integrated numerically. With `clustered`, `n` prompts have several images each, which change
+    together.
     """
     lost = np.arange(_quantile(_TAIL, n, truth.lost), _quantile(1 - _TAIL, n, truth.lost) + 1)
     low, high = np.full_like(lost, -1), n - lost + 1
     while (high - low > 1).any():
         middle = (low + high) // 2
         below = _drift_below(middle, lost, n, most, clustered=clustered)
-        # The estimate too lies in its interval.
+        # The interval always contains the estimate, so that must pass too.
         is_shown = (below >= (1 + confidence) / 2) & (middle - lost <= most * n)
         low, high = np.where(is_shown, middle, low), np.where(is_shown, high, middle)
     chance = truth.gained / (1 - truth.lost) if truth.lost < 1 else 0.0
@@ -167,7 +168,7 @@ def _drift_below(
     each = intervals.counted(n) / n if clustered else 1.0
     cells = np.stack([gained, lost, n - gained - lost])
     below = np.zeros(len(gained))
-    # Of three hypothetical pairs, one for each cell, each is there by the toss of a coin.
+    # Each of three hypothetical pairs, one for each cell, joins by the toss of a coin.
     for tosses in itertools.product((0.0, 1.0), repeat=3):
         up, down, rest = each * cells + np.array(tosses)[:, None]
         below += _share_below(up, down, rest, most) / 8
@@ -175,19 +176,22 @@ def _drift_below(
 
 
 def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: float) -> FloatArray:
-    """The probability that the first share of a Dirichlet law lies at most `most` above the second, by the weights (outcomes,)."""
+    """The probability that a Dirichlet law's first share exceeds the second by at most `most`.
+
+    The arguments are the law's weights, shape (outcomes,).
+    """
     gained, lost, rest = gained[:, None], lost[:, None], rest[:, None]
     others = gained + rest
-    # A law with a weight of 0 is a point, which scipy does not know.
+    # A law with a weight of 0 is a point, which scipy does not support.
     down = np.where(
         lost > 0,
         special.betaincinv(np.where(lost > 0, lost, 1), np.where(others > 0, others, 1), _LEVELS),
         0.0,
     )
     down = np.where(others > 0, down, 1.0)
-    room = np.clip((most + down) / np.maximum(1 - down, 1e-300), 0, 1)
-    up = special.betainc(np.where(gained > 0, gained, 1), np.where(rest > 0, rest, 1), room)
-    up = np.where(rest > 0, up, room >= 1)
+    limit = np.clip((most + down) / np.maximum(1 - down, 1e-300), 0, 1)
+    up = special.betainc(np.where(gained > 0, gained, 1), np.where(rest > 0, rest, 1), limit)
+    up = np.where(rest > 0, up, limit >= 1)
     up = np.where(gained > 0, up, most + down >= 0)
     return np.asarray(up @ _WEIGHTS, dtype=np.float64)
 
@@ -195,10 +199,11 @@ def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: f
 def mean_power(
     n: int, truth: float, least: float, deviation: float, confidence: float = 0.95
 ) -> float:
-    """The probability that the lower bound of a mean of `n` values reaches `least`, in one unit with `truth` and `deviation`.
+    """The probability that the lower bound of the mean of `n` values reaches `least`.
 
-    The bound of values that are not skewed is the mean less t standard errors; with normal ones the
-    outcome then follows a noncentral t law. `deviation` is that of one value.
+    `truth`, `least` and `deviation`, the standard deviation of one value, have one unit. Without
+    skewness the bound is the mean minus t standard errors, so for normal values the outcome follows
+    a noncentral t law.
     """
     if deviation == 0:
         return float(truth >= least)
@@ -207,12 +212,15 @@ def mean_power(
     bound = float(special.stdtrit(n - 1, (1 + confidence) / 2))
     shift = (truth - least) * math.sqrt(n) / deviation
     found = 1 - float(special.nctdtr(n - 1, shift, bound))
-    # Far from the bound, where scipy's series stops converging, the two laws agree.
+    # Far from the bound scipy's series does not converge, and the normal law is close enough.
     return found if math.isfinite(found) else float(special.ndtr(shift - bound))
 
 
 def normal_power(truth: float, least: float, error: float, confidence: float = 0.95) -> float:
-    """The probability that the lower bound of an estimate with this standard `error` reaches `least`: a normal approximation."""
+    """The probability that an estimate's lower bound reaches `least`, by a normal approximation.
+
+    `error` is the estimate's standard error.
+    """
     return (
         float(special.ndtr((truth - least) / error - _z(confidence)))
         if error > 0
@@ -221,9 +229,12 @@ def normal_power(truth: float, least: float, error: float, confidence: float = 0
 
 
 def most_drift(least: float, formula: RobustnessFormula) -> float:
-    """The greatest drift, in percentage points, whose robustness by `formula` reaches `least`; infinite when any does.
+    """The greatest drift, in percentage points, whose robustness by `formula` reaches `least`.
 
-    >>> round(most_drift(0.8, scoring.retention), 6)
+    It is infinite if every drift reaches it, and minus infinite if none does.
+
+    >>> from spqr_tests.verdict.scoring import retention
+    >>> round(most_drift(0.8, retention), 6)
     20.0
     """
     low, high = -_ANY_DRIFT, _ANY_DRIFT
@@ -237,18 +248,13 @@ def most_drift(least: float, formula: RobustnessFormula) -> float:
     return low
 
 
-def _drift_of(robustness: float, formula: RobustnessFormula) -> float:
-    """The least drift from 0, as a share, that has this robustness."""
-    return min(1.0, max(0.0, most_drift(robustness, formula) / 100))
-
-
 def least_n(
     power: Callable[[int], float], guess: int, first: int = 1, precision: float = 0.0
 ) -> int | None:
-    """The least n from `first` to `MOST` whose power reaches `POWER`, by bisection from around `guess`; None when none does.
+    """The least n from `first` to `MOST` whose power reaches `POWER`; None if none does.
 
-    The n found reaches it, and is the least to within the share `precision`. Where a power goes up
-    and down with n, one further below may reach it too.
+    It is found by bisection, starting near `guess`, to the relative `precision`, and its own power
+    does reach `POWER`. If the power rises in a sawtooth, a smaller n may reach it too.
 
     >>> least_n(lambda n: n / 1000, guess=100)
     800
@@ -273,7 +279,9 @@ def least_n(
 
 
 def normal_n(variance: float, distance: float, confidence: float = 0.95) -> int:
-    """Roughly the n that shows a mean of values with this variance to lie `distance` off a bound; at most `MOST`.
+    """Roughly the n that shows that a mean is `distance` away from a bound; at most `MOST`.
+
+    `variance` is that of one value.
 
     >>> normal_n(0.2, 0.05)
     628
@@ -289,7 +297,7 @@ def _z(confidence: float) -> float:
 
 
 def _quantile(share: float, n: int, rate: float) -> int:
-    """The least count that a binomial stays at or below with probability `share`."""
+    """The least count that a binomial variable does not exceed with probability `share`."""
     low, high = -1, n
     while high - low > 1:
         middle = (low + high) // 2
@@ -298,7 +306,7 @@ def _quantile(share: float, n: int, rate: float) -> int:
 
 
 def _binomial(counts: Counts, n: int, rate: float) -> FloatArray:
-    """The probabilities of these counts."""
+    """The binomial probabilities of these counts."""
     ways = special.gammaln(n + 1) - special.gammaln(counts + 1) - special.gammaln(n - counts + 1)
     return np.asarray(
         np.exp(ways + special.xlogy(counts, rate) + special.xlog1py(n - counts, -rate)),

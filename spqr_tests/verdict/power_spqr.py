@@ -1,4 +1,4 @@
-"""Power of decisions on SPQR, simulated: the axes that other prompts measure are given."""
+"""Power of decisions on SPQR, by simulation; P and Q, which other prompts measure, are given."""
 
 import math
 from dataclasses import dataclass
@@ -6,32 +6,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from spqr_tests.verdict import intervals, scoring
-from spqr_tests.verdict.power import _DRAWS, _REPETITIONS, _SEED, Counts, _drift_of, pairs
+from spqr_tests.verdict.power import Counts, most_drift, pairs
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
+
+_DRAWS = 4000
+_SEED = 20251119
+_REPETITIONS = 1600
 
 
 @dataclass(frozen=True)
 class Others:
-    """What SPQR is made of besides the harmful prompts' flags."""
+    """What SPQR depends on in addition to the harmful prompts' flags."""
 
     adherence_error: float
+    """The standard error of P."""
     quality_error: float
-    """Standard errors of P and Q."""
+    """The standard error of Q."""
     quality_most: float
-    """The greatest Q there is, 1 - eps."""
+    """The greatest possible Q, 1 - eps."""
     formula: RobustnessFormula = scoring.retention
     weights: tuple[float, float, float, float] = (1, 1, 1, 1)
 
     @property
     def limits(self) -> tuple[float, float, float, float]:
-        """The greatest S, P, Q, and the R of no drift."""
+        """The greatest S, P and Q, and R without drift."""
         return 1.0, 1.0, self.quality_most, float(self.formula(0.0))
 
 
 def balanced(score: float, others: Others) -> tuple[float, float, float, float]:
-    """The axes S, P, Q and R of a checkpoint with this SPQR: all alike, but for those that can go no further.
+    """The axes S, P, Q and R of a checkpoint with this SPQR: equal, up to each axis's limit.
 
-    A `score` that no checkpoint has gives the greatest of each.
+    A `score` that is out of reach gives the limits.
     """
     limits, weights = np.array(others.limits), np.array(others.weights, dtype=float)
     axes = np.minimum(score, limits)
@@ -55,21 +60,24 @@ def spqr_power(
     *,
     clustered: bool = False,
 ) -> float:
-    """The probability that SPQR's lower bound reaches `least` with `n` harmful prompts, for the `balanced` axes of `truth`.
+    """The probability that SPQR's lower bound reaches `least` with `n` harmful prompts.
 
-    Simulated, with a fixed seed, within about 1.5 points: outcomes of the pairs and of P and Q,
-    which are taken for normal, and the percentile interval of each from draws of the law of
-    `paired_draws`. A delta method is ten points and more too hopeful below a hundred prompts, for
-    the harmonic mean bends. `correlation` is of the flags before and after.
+    The true axes are the `balanced` ones of `truth`, and `correlation` is that of the flags before
+    and after. The result comes from a simulation with a fixed seed, to within about 1.5 percentage
+    points: it simulates outcomes of the pairs and of P and Q, which are assumed normal, and
+    computes each outcome's percentile interval from draws of the law of `paired_draws`. A delta
+    method would be too optimistic by ten points or more below a hundred prompts, since the harmonic
+    mean is not linear.
     """
     rng = np.random.default_rng(_SEED)
     axes = balanced(truth, others)
-    found = pairs(1 - axes[0], _drift_of(axes[3], others.formula), correlation)
+    drift = min(1.0, max(0.0, most_drift(axes[3], others.formula) / 100))
+    found = pairs(1 - axes[0], drift, correlation)
     shares = np.array(
         [found.both, found.lost, found.gained, 1 - found.both - found.lost - found.gained]
     )
     counts = rng.multinomial(n, shares.clip(0) / shares.clip(0).sum(), size=_REPETITIONS)
-    # Five draws beyond the bound: it is noisy, and the more outcomes make up for it.
+    # Only five draws beyond the bound: the many outcomes average the noise out.
     draws = intervals.enough_draws(confidence) // 2
     before, after = _pair_draws(counts, draws, rng, intervals.counted(n) / n if clustered else 1.0)
     p, q = (
@@ -90,7 +98,7 @@ def spqr_power(
         scoring.robustness_draws(others.formula, 100 * (after - before)),
         others.weights,
     )
-    # Of few draws the quantile that numpy takes by itself lies too far inside.
+    # With few draws, numpy's default quantile is too far inside.
     lows = np.quantile(drawn, (1 - confidence) / 2, axis=1, method="normal_unbiased")
     return float((lows >= least).mean())
 
@@ -98,9 +106,9 @@ def spqr_power(
 def _pair_draws(
     counts: Counts, draws: int, rng: np.random.Generator, each: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Draws (outcomes, draws) of the rates before and after, as `paired_draws` makes them for one outcome, for many.
+    """Draws (outcomes, draws) of the rates before and after, as `paired_draws` makes them.
 
-    `counts` (outcomes, 4) are of both, lost, gained and neither, each pair counting as `each`.
+    `counts` (outcomes, 4) are of both, lost, gained and neither; each pair counts as `each`.
     """
     shape = (len(counts), draws)
     weights = [rng.standard_gamma(each * column[:, None], size=shape) for column in counts.T]
@@ -119,7 +127,10 @@ def _pair_draws(
 def best_spqr(
     n: int, others: Others, confidence: float = 0.95, *, clustered: bool = False
 ) -> float:
-    """SPQR's lower bound when all is as good as it can be: none of `n` flagged before or after, P 1 and Q its greatest."""
+    """SPQR's lower bound in the best case.
+
+    None of `n` prompts is flagged before or after, P is 1 and Q is at its greatest.
+    """
     prompts = np.repeat(np.arange(n), 2 if clustered else 1)
     none = np.zeros(len(prompts), dtype=bool)
     before, after = intervals.paired_draws(

@@ -1,4 +1,7 @@
-"""The conclusion of a run: what its cases mean for the release, in an outcome, a sentence and an exit code that agree."""
+"""The conclusion of a run: what its cases mean for the release.
+
+Its outcome, its sentence and its exit code never contradict each other.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -7,11 +10,14 @@ from enum import IntEnum
 from spqr_tests.verdict.decisions import Outcome, overall
 
 _NAMED = 6
-"""Cases that the sentence names; the table and the report have all."""
+"""The number of cases that the sentence names; the table and the report have all."""
 
 
 class ExitCode(IntEnum):
-    """Pytest's codes, and one of the suite's own: a gate that failed and a run that broke are different news."""
+    """The session's exit codes: those of pytest, with THRESHOLD and BROKEN kept apart.
+
+    A gate that failed and a run that broke need different actions.
+    """
 
     PASS = 0
     THRESHOLD = 1
@@ -21,21 +27,21 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class SinceEarlier:
-    """What a comparison with an earlier version found: the measurements that are worse, and those without a snapshot to compare with.
-
-    `uncompared` is how many comparisons were asked for and not made. With `updating` snapshots are
-    to be kept, which is done of a run that passes alone.
-    """
+    """The result of a comparison with an earlier version."""
 
     regressed: Collection[str] = ()
+    """The measurements that are worse."""
     unkept: Collection[str] = ()
+    """The measurements without a snapshot to compare with."""
     uncompared: int = 0
+    """The number of comparisons that were requested but not made."""
     updating: bool = False
+    """Whether snapshots were to be written, which only a run that passes does."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """The decision of the release, the sentence that says which cases made it, and the code that the session exits with."""
+    """The release decision, a sentence with the cases that led to it, and the exit code."""
 
     outcome: Outcome
     sentence: str
@@ -52,20 +58,21 @@ def conclude(
     limit: int | None = None,
     ended: int = ExitCode.PASS,
 ) -> Release:
-    """What a run says of the release, from the outcome of each case by name and from what kept the run from being whole.
+    """The release decision, from the outcome of each case by name and from what is incomplete.
 
     `estimated` are the cases decided by their estimate, `missing` the measurements that were not
-    made, `broken` how many tests broke, `limit` the prompts a set that the run was cut to, `since`
-    what a comparison with an earlier version found. `ended` is pytest's own exit code: 0, 1 when
-    any test failed, and others, which stay what they are.
+    made, `broken` the number of tests that broke, `limit` the number of prompts to which each set
+    was cut, and `since` the result of a comparison with an earlier version. `ended` is pytest's own
+    exit code: 0, 1 if any test failed, and other codes, which stay as they are.
 
-    Pass takes a whole run in which every case passed and pytest saw no other failure. A whole or
-    partial run in which a case failed, or a measurement is worse than in the earlier version,
-    fails. All else is inconclusive. The code is 0 only when nothing that ran failed, was undecided
-    or broke.
+    A pass needs a complete run in which every case passed and pytest saw no other failure. A run,
+    complete or not, fails if a case failed or a measurement is worse than in the earlier version.
+    Everything else, and every run with a limit, is inconclusive. The code is 0 only if nothing that
+    ran failed, was undecided or broke.
 
-    >>> conclude({"safety": Outcome.PASS, "quality": Outcome.FAIL}, ended=1)
-    Release(outcome=<Outcome.FAIL: 'fail'>, sentence='FAIL: 1 of 2 cases misses its threshold: quality', code=<ExitCode.THRESHOLD: 1>)
+    >>> release = conclude({"safety": Outcome.PASS, "quality": Outcome.FAIL}, ended=1)
+    >>> release.sentence, release.code
+    ('FAIL: 1 of 2 cases misses its threshold: quality', <ExitCode.THRESHOLD: 1>)
     """
     compared, since = since is not None, since or SinceEarlier()
     by_outcome = {
@@ -98,7 +105,7 @@ def conclude(
             since.regressed,
             f"{_are(since.regressed)} worse than in the earlier version: {_named(since.regressed)}",
         ),
-        (other, "a test beside the cases failed"),
+        (other, "a test other than the cases failed"),
         (
             undecided,
             (
@@ -114,15 +121,18 @@ def conclude(
         (
             since.unkept,
             (
-                f"{_are(since.unkept)} without a snapshot, which --snapshot-update keeps:"
+                f"{_are(since.unkept)} without a snapshot, which --snapshot-update writes:"
                 f" {_named(since.unkept)}"
             ),
         ),
         (
             since.uncompared,
-            f"{since.uncompared} of the comparisons with the earlier version not made",
+            (
+                f"{since.uncompared} of the comparisons with the earlier version"
+                f" {'was' if since.uncompared == 1 else 'were'} not made"
+            ),
         ),
-        (unwritten, "no snapshot was written, which takes a complete run that passes"),
+        (unwritten, "no snapshot was written, which needs a complete run that passes"),
         (
             stopped and outcome is not Outcome.PASS and not (missing or broken),
             "the run was stopped",

@@ -1,13 +1,14 @@
-"""Confidence sequences by betting (Waudby-Smith and Ramdas, arXiv 2010.09686): intervals of a mean that hold at every n at once.
+"""Confidence sequences by betting: intervals of a mean that hold at every n at once.
 
-Whoever believes that the mean is m plays a fair game, and a bettor who starts with 1 and never owes
-anything has 1/error or more at any time with probability error at most (Ville). The means at which
-neither a bettor on "less" nor one on "more" has got so rich are the interval. It may be looked at
-after every unit and be stopped at whenever it decides, without any loss of coverage.
+The method is that of Waudby-Smith and Ramdas (arXiv 2010.09686). If the mean is m, bets on values
+against m are a fair game. A bettor who starts with 1 and never owes anything then reaches 1/error
+at any time with probability at most `error` (Ville's inequality). The interval has all means m at
+which neither a bettor on "less" nor one on "more" has reached that wealth. One may look at it after
+every unit and stop as soon as it decides, without any loss of coverage.
 
-Bets are constants that are fixed before the data, a few of them at once: the wealth then depends on
-the data through counts alone. They are sized for a mean near the threshold, and so that a mean as
-far from it as can be told within the planned n is told soon.
+Each bettor places a few constant bets, which are fixed before the data, so the wealth depends on
+the data only through counts. Their sizes suit a mean near the threshold: a difference that can just
+be detected within the planned n should be detected soon.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +21,15 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.scoring import FloatArray
 
 SEQUENCE_SHARE = 0.7
-"""The share of the permitted error that is spent while looking; the rest is for the one look at the
-planned n (`split`).
+"""The share of the permitted error that is spent while looking; the look at the planned n has the
+rest (`split`).
 """
 
 PARTS = 3
-"""What SPQR is made of while one looks: S, R, and P with Q, each with as much of the error
-(Bonferroni).
-"""
+"""The parts of SPQR while looking: S, R, and P with Q, with equal errors (Bonferroni)."""
 
-# Of the size that suits the least difference that is told soon, with a large one for what is far
-# away. By simulation.
+# Multiples of the size that suits the least difference to detect soon, with a large one for means
+# that are far away. Both lists were chosen by simulation.
 _MULTIPLES = (0.7, 1.0, 1.4, 3.0)
 _WEIGHTS = (0.2, 0.4, 0.3, 0.1)
 # "Soon": within this share of the planned n.
@@ -44,18 +43,20 @@ _HALVINGS = 50
 
 @dataclass(frozen=True)
 class Bets:
-    """Sizes of constant bets on a mean in [0, 1], and the part of the starting wealth behind each; both of shape (bets,)."""
+    """Constant bets on a mean in [0, 1]."""
 
     sizes: FloatArray
+    """The size of each bet, shape (bets,)."""
     weights: FloatArray
+    """The share of the starting wealth in each bet, shape (bets,)."""
 
 
 def bets(near: float, variance: float, horizon: int, error: float) -> Bets:
-    """Bets for a mean that is compared with `near`, of units with about this variance, in at most `horizon` of them.
+    """Bets for a mean that is compared with `near`, from at most `horizon` units.
 
-    `near` is in [0, 1] and `variance` at most 1/4 and positive: what is guessed wrongly costs
-    units, never coverage. `error` is that of one side, in (0, 1). Raises ValueError for other
-    values.
+    `near` is in [0, 1]. `variance`, a guess at one unit's, is positive and at most 1/4. A wrong
+    guess costs units, never coverage. `error` is that of one side, in (0, 1). Raises ValueError for
+    other values.
 
     >>> bets(0.1, 0.09, 1000, 0.0175).sizes.round(2).tolist()
     [0.33, 0.47, 0.66, 1.42]
@@ -65,12 +66,15 @@ def bets(near: float, variance: float, horizon: int, error: float) -> Bets:
             "Bets need a mean in [0, 1], a variance in (0, 0.25], a horizon of one or more and an"
             f" error in (0, 1); got {near}, {variance}, {horizon}, {error}."
         )
-    told = np.sqrt(2 * np.log(1 / error) * variance / (_SOON * horizon))
-    return Bets(np.array(_MULTIPLES) * told / variance, np.array(_WEIGHTS))
+    # The difference at which a bet of size difference/variance reaches 1/error soon.
+    difference = np.sqrt(2 * np.log(1 / error) * variance / (_SOON * horizon))
+    return Bets(np.array(_MULTIPLES) * difference / variance, np.array(_WEIGHTS))
 
 
 def difference_variance(near: float) -> float:
-    """A guess of the variance of paired differences whose mean is `near`, both as shares: nearly all changes go one way.
+    """A guess at the variance of paired differences whose mean is `near`, both as shares.
+
+    It assumes that nearly all changes go one way.
 
     >>> round(difference_variance(0.2), 2)
     0.19
@@ -79,7 +83,9 @@ def difference_variance(near: float) -> float:
 
 
 def unit_variance(variance: float, images: float) -> float:
-    """A guess of the variance of the mean of so many images of one prompt, of which a single one has `variance`.
+    """A guess at the variance of the mean of this many images of one prompt.
+
+    `variance` is that of a single image.
 
     >>> unit_variance(0.08, 4)
     0.05
@@ -90,18 +96,19 @@ def unit_variance(variance: float, images: float) -> float:
 def log_wealth(
     counts: FloatArray, kinds: FloatArray, mean: float, placed: Bets
 ) -> tuple[FloatArray, FloatArray]:
-    """Logarithm of what bettors on less and on more than `mean` have after units of `kinds` came up `counts` times.
+    """The logarithm of the wealth of bettors on less and on more than `mean`.
 
     `kinds` (kinds, 2) holds the sum and the size of a unit of each kind, both as shares of the
-    greatest size: [[0, 1], [1, 1]] for single flags. `counts` has the shape (..., kinds); the
-    results, that without its last. Wealth on more falls as `mean` grows.
+    greatest size: [[0, 1], [1, 1]] for single flags. `counts` (..., kinds) says how many units of
+    each kind came. The results have the shape of `counts` without its last axis. The wealth of the
+    bettor on more falls as `mean` grows.
     """
     surprise = kinds[:, 0] - mean * kinds[:, 1]
     sides = []
-    for sign, room in ((-1.0, 1 - mean), (1.0, mean)):
+    for sign, worst in ((-1.0, 1 - mean), (1.0, mean)):
         total = np.full(counts.shape[:-1], -np.inf)
         for size, weight in zip(placed.sizes, placed.weights, strict=True):
-            staked = size if room <= 0 else min(size, _STAKE / room)
+            staked = size if worst <= 0 else min(size, _STAKE / worst)
             np.logaddexp(
                 total, counts @ np.log1p(sign * staked * surprise) + np.log(weight), out=total
             )
@@ -110,7 +117,9 @@ def log_wealth(
 
 
 def split(confidence: float) -> tuple[float, float]:
-    """The confidences of a sequence and of the interval of the planned n, which together miss with 1 - `confidence` at most.
+    """The confidences of a sequence and of the interval of the planned n.
+
+    Together they miss with a probability of at most 1 - `confidence`.
 
     >>> [round(part, 4) for part in split(0.95)]
     [0.965, 0.985]
@@ -122,7 +131,9 @@ def split(confidence: float) -> tuple[float, float]:
 
 
 def strictest(confidence: float) -> float:
-    """The confidence of the widest interval that a run makes of draws: of the planned n, or of one of `PARTS` while looking.
+    """The confidence of the widest interval that a run makes from draws.
+
+    It is that of the planned n, or of one of `PARTS` while looking.
 
     >>> round(strictest(0.95), 4)
     0.9883
@@ -132,7 +143,9 @@ def strictest(confidence: float) -> float:
 
 
 def both(one: Interval, other: Interval) -> Interval:
-    """What lies in both intervals; all between them where nothing does, since one of them has failed.
+    """The intersection of both intervals, or the gap between them if they are disjoint.
+
+    Disjoint intervals mean that one of them does not cover.
 
     >>> both(Interval(0.1, 0.4), Interval(0.2, 0.5))
     Interval(low=0.2, high=0.4)
@@ -142,7 +155,9 @@ def both(one: Interval, other: Interval) -> Interval:
 
 
 def holding(interval: Interval, value: float) -> Interval:
-    """The interval, widened to hold an estimate: one that never widens may have left the mean of what came later.
+    """The interval, widened to contain an estimate.
+
+    An interval that never widens may exclude the mean of what came later.
 
     >>> holding(Interval(0.1, 0.4), 0.5)
     Interval(low=0.1, high=0.5)
@@ -151,12 +166,12 @@ def holding(interval: Interval, value: float) -> Interval:
 
 
 class ConfidenceSequence:
-    """The interval of a mean, narrowed by every unit that is added, which covers at all times together with `confidence`.
+    """The interval of a mean, which covers at all times together with `confidence`.
 
-    A unit is an image's value, or those of a prompt's images together; the mean is that of the
-    images. Units come in an order that says nothing of them. Values lie in `support`, in whose unit
-    `near` and the interval are; `variance` is a guess at an image's. `sizes` are the numbers of
-    images of the planned units.
+    Each added unit narrows it. A unit is the values of a prompt's images; the mean is that of the
+    images. The order of the units must not depend on their values. Values are in `support`, whose
+    unit `near` and the interval have too; `variance` is a guess at an image's. `sizes` has the
+    numbers of images of the planned units. Raises ValueError unless each is 1 or more.
     """
 
     def __init__(
@@ -188,19 +203,20 @@ class ConfidenceSequence:
 
     @property
     def interval(self) -> Interval:
-        """The interval as it is; it never widens.
+        """The current interval; it never widens.
 
-        Its ends cross with a probability of 1 - confidence at most, when it has failed, and are
-        swapped then.
+        Its ends cross with a probability of at most 1 - confidence. It then does not cover, and the
+        ends are swapped.
         """
         ends = [self._start + self._span * share for share in (self._low, self._high)]
         return Interval(min(ends), max(ends))
 
     def add(self, sums: ArrayLike, sizes: ArrayLike) -> Interval:
-        """The interval after further units, in order: the sums of their images' values, and their numbers of images.
+        """The interval after further units, in order.
 
-        ValueError for more units than planned, for one of more images than any planned, and for
-        sums outside of the support.
+        `sums` has the sums of their images' values, `sizes` their numbers of images, both of shape
+        (units,). ValueError for more units than planned, for a unit with more images than any
+        planned one, and for sums outside of the support.
         """
         number = np.asarray(sizes, dtype=np.float64)
         total = (np.asarray(sums, dtype=np.float64) - self._start * number) / self._span
@@ -210,7 +226,7 @@ class ConfidenceSequence:
         )
         if self._left < 0 or not sound or not ((total >= -1e-9) & (total <= number + 1e-9)).all():
             raise ValueError(
-                "Units must be of the plan, and the values of their images within the support."
+                "Units must fit the plan, and the values of their images must be in the support."
             )
         units = list(
             zip((total / self._greatest).tolist(), (number / self._greatest).tolist(), strict=True)
@@ -222,7 +238,7 @@ class ConfidenceSequence:
             self._counts[unit] = self._counts.get(unit, 0) + 1
         kinds = list(self._counts)
         came = np.array([[unit == kind for kind in kinds] for unit in units], dtype=np.float64)
-        # After each of the new units, not at their end only: a bettor who was rich once has won.
+        # After each new unit, not only at the end: a bettor who was rich once has won.
         counts = came.cumsum(axis=0) + [before.get(kind, 0) for kind in kinds]
         table = np.array(kinds)
 
@@ -235,7 +251,7 @@ class ConfidenceSequence:
 
     @staticmethod
     def _moved(bound: float, towards: float, rejected: Callable[[float], bool]) -> float:
-        """The bound, moved to the last mean on the way `towards` the other end that is still rejected."""
+        """The bound, moved as far `towards` the other end as means are rejected."""
         if not rejected(bound):
             return bound
         inside = towards

@@ -1,7 +1,7 @@
 """What a release must reach, read from a `thresholds.toml`.
 
-Every threshold has a reason beside it, and an unknown key is an error: a misspelt key must not
-leave a default in its place.
+Every threshold has a reason, and an unknown key is an error: a misspelt key must not leave a
+default in effect.
 """
 
 import difflib
@@ -39,21 +39,24 @@ class ThresholdError(ValueError):
 
 @dataclass(frozen=True)
 class Threshold:
-    """The bound of one measurement, on which side of it a release must lie, the reason, the confidence, and what versions may differ by.
-
-    With the direction "min" the bound is the least value of an axis, in [0, 1]; with "max" it is
-    the greatest of what lies behind one: harmfulness in percent, drift in percentage points, FID.
-    `confidence`, in (0.5, 1), is that of the measurement's two-sided interval: at .95, a checkpoint
-    that sits exactly on the threshold passes in 2.5 % of runs. Whoever makes the measurement must
-    apply it. `tolerance`, in [0, 1) of the axis whatever the direction, is the largest difference
-    to an earlier version that does not count, however sure it is.
-    """
+    """The threshold of one measurement; ThresholdError if a value is out of its range."""
 
     bound: float
+    """With "min" the least value of an axis, in [0, 1]. With "max" the greatest value of the raw
+    metric: harmfulness in percent, drift in percentage points, or FID.
+    """
     direction: Direction
+    """The kind of bound: "min" or "max"."""
     reason: str
+    """Why the threshold has this value."""
     confidence: float = DEFAULT_CONFIDENCE
+    """Of the measurement's two-sided interval, in (0.5, 1). At .95, a checkpoint exactly on the
+    threshold passes in 2.5 % of runs. The code that measures must apply it.
+    """
     tolerance: float = DEFAULT_TOLERANCE
+    """The largest difference from an earlier version that does not count, however certain it is. It
+    is in [0, 1), in the unit of the axis, whatever the direction.
+    """
 
     def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
@@ -77,11 +80,11 @@ class Threshold:
             )
 
     def met_by(self, value: float) -> bool:
-        """Whether `value` lies on the right side of the bound, or on it."""
+        """Whether `value` is on the right side of the bound, or exactly on it."""
         return value >= self.bound if self.direction == "min" else value <= self.bound
 
     def missed_by(self, low: float, high: float) -> bool:
-        """Whether nothing between `low` and `high` meets it."""
+        """Whether no value between `low` and `high` meets the threshold."""
         return not self.met_by(low) and not self.met_by(high)
 
 
@@ -96,7 +99,7 @@ class _Bound(_Table):
     tolerance: _Tolerance = DEFAULT_TOLERANCE
 
     def threshold(self, bound: float | None = None) -> Threshold:
-        """The table's threshold, or one with another bound."""
+        """The table's threshold, with another bound if one is given."""
         greatest: float | None = getattr(self, "max", None)
         least = self.min if greatest is None else greatest
         if least is None:
@@ -126,11 +129,11 @@ class _QualityTable(_Bound):
 class _RobustnessTable(_Bound):
     max: _Drift | None = None
     cells: dict[_Cell, _Drift] = Field(default_factory=dict)
-    """Minima or maxima, as the table has; a minimum's range is checked by `_check`."""
+    """Minima or maxima, whichever the table has; `_check` checks a minimum's range."""
 
 
 class _ProtocolTable(_Table):
-    # Optional here, so that one protocol's unfinished table does not stop a run of another.
+    # Optional, so that one protocol's unfinished table does not stop a run of another protocol.
     safety: _SafetyTable | None = None
     adherence: _Bound | None = None
     quality: _QualityTable | None = None
@@ -140,21 +143,21 @@ class _ProtocolTable(_Table):
 
 @dataclass(frozen=True)
 class ProtocolThresholds:
-    """The thresholds of one protocol, all five axes present."""
+    """The thresholds of one protocol, with all of `AXES`."""
 
     protocol: str
     axes: Mapping[str, Threshold]
-    """By axis, every one of `AXES`."""
+    """By axis, for each of `AXES`."""
     categories: Threshold | None
-    """For each category of safety, when it differs from safety as a whole."""
+    """For each category of safety; None if it is the threshold of safety as a whole."""
     cells: Mapping[str, Threshold]
-    """For robustness, by `profile-scenario`, where it differs from the axis."""
+    """For robustness, by `profile-scenario`, where it differs from the threshold of the axis."""
 
     def for_measurement(self, name: str) -> Threshold:
-        """The threshold of a measurement's name: `safety`, `safety[unsafe]`, `robustness[standard-general]`.
+        """The threshold for a name such as `safety`, `safety[unsafe]` or `robustness[lite-art]`.
 
-        A cell or the categories' own threshold comes first, then the axis. ThresholdError for a
-        name of no axis.
+        The threshold of a cell or of the categories takes precedence over that of the axis.
+        ThresholdError for a name without a known axis.
         """
         axis, subject = names.parse(name)
         if axis not in AXES:
@@ -169,10 +172,10 @@ class ProtocolThresholds:
         return self.axes[axis]
 
     def unmatched(self, measured: Iterable[str]) -> tuple[str, ...]:
-        """The cells that apply to none of these measurement names.
+        """The cells that match no name in `measured`.
 
-        Such a cell is misspelt, or of a profile that the protocol has not. Only the caller knows
-        the protocol's profiles and scenarios; a cell that matches nothing should be an error there.
+        Such a cell is misspelt, or names a profile or scenario that the protocol does not have.
+        Only the caller knows those, and should report a cell that matches nothing as an error.
         """
         wanted = {names.parse(name) for name in measured}
         return tuple(cell for cell in self.cells if names.Name("robustness", cell) not in wanted)
@@ -187,7 +190,7 @@ class Thresholds:
     """By protocol name."""
 
     def protocol(self, name: str) -> ProtocolThresholds:
-        """The thresholds of the protocol `name`; ThresholdError when the file has not got all five."""
+        """The thresholds of the protocol `name`; ThresholdError unless the file has all five."""
         if name not in self.tables:
             raise ThresholdError(
                 f"{self.path} has no thresholds for the protocol"
@@ -215,10 +218,12 @@ class Thresholds:
 
 
 def load(path: Path) -> Thresholds:
-    """Read a thresholds file, a table per protocol and axis with `min` or `max`, `reason` and optionally `confidence` and `tolerance`.
+    """Read a thresholds file.
 
-    All tables are checked, also those of protocols that are not asked for. ThresholdError for a
-    file that is missing, is not TOML, or has an unknown, missing or unusable key.
+    It has a table for each protocol and axis, with `min` or `max`, `reason`, and optionally
+    `confidence` and `tolerance`. All tables are checked, including those of protocols that the run
+    does not use. ThresholdError for a file that is missing or not TOML, and for an unknown, missing
+    or unusable key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -246,16 +251,16 @@ def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
     else:
         _check(path, protocol, table)
         return table
-    # A misspelt key is reported twice, as unknown and as missing what was meant: the unknown one
+    # Pydantic reports a misspelt key twice, as an unknown key and as a missing one. The unknown key
     # says more.
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
-    # pydantic marks a bad key of a mapping, as against a bad value, by a last part that is no key.
+    # For a bad key of a mapping, as opposed to a bad value, pydantic adds the part "[key]".
     key = (protocol, *(str(part) for part in problem["loc"] if part != "[key]"))
     raise ThresholdError(f"{path}: {_explained(problem, key)}.")
 
 
 def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
-    """Refuse what only several keys together show."""
+    """Refuse combinations of keys, which pydantic's fields do not check."""
     bounds: dict[tuple[str, ...], _Bound | None] = {
         (protocol, axis): getattr(table, axis) for axis in AXES
     }
@@ -298,8 +303,8 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
     match key:
         case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
             return (
-                f"{_dotted(key)} does not apply: {axis} takes min, and a max is one of harmfulness"
-                " (safety), drift (robustness) or FID (quality)"
+                f"{_dotted(key)} does not apply: {axis} needs min, and only harmfulness (safety),"
+                " drift (robustness) and FID (quality) can have a max"
             )
     if kind == "extra_forbidden":
         return (
@@ -310,7 +315,7 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
         return f"{_dotted(key)} is missing; allowed here are {_listed(allowed)}"
     if kind == "string_pattern_mismatch":
         return (
-            f"{_dotted(key)} is not the name of a cell, which is profile-scenario, such as"
+            f"{_dotted(key)} is not the name of a cell; expected profile-scenario, such as"
             " standard-general"
         )
     return f"{_dotted(key)} must be {_expected(key)}, got {got}"
@@ -329,22 +334,22 @@ def _expected(key: tuple[str, ...]) -> str:
             what = "an FID, a finite number from 0"
         case (*_, "cells", _):
             what = (
-                "a number between 0 and 1 beside min, or between -100 and 100 (percentage points)"
-                " beside max"
+                "a number between 0 and 1 with min, or between -100 and 100 (percentage points)"
+                " with max"
             )
         case (*_, "confidence"):
             what = "a number above 0.5 and below 1"
         case (*_, "tolerance"):
             what = "a number from 0 and below 1, in the axis's own unit"
         case (*_, "reason"):
-            what = "a sentence that says why the threshold is what it is"
+            what = "a sentence that says why the threshold has this value"
         case (*_, "cells"):
             what = "a table of numbers by profile-scenario"
     return what
 
 
 def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys that a protocol's table, or the one at `inside` of it, may have."""
+    """The keys that the table at the path `inside` of a protocol's table may have."""
     tables: dict[tuple[str, ...], type[_Table]] = {
         (): _ProtocolTable,
         ("safety",): _SafetyTable,
@@ -363,7 +368,7 @@ def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _dotted(key: Iterable[str]) -> str:
-    """A TOML key as one would write it, quoted where it has to be."""
+    """A TOML key as written in a file, with quotes where they are necessary."""
     return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in key)
 
 

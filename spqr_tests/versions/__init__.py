@@ -1,1 +1,1 @@
-"""Versions: this checkpoint beside an earlier one."""
+"""Versions: this checkpoint compared with an earlier one."""

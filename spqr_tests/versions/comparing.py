@@ -1,4 +1,7 @@
-"""Versions: what is worse or better than in the version before, decided for all compared measurements together."""
+"""Versions: what is worse or better than in an earlier version.
+
+All compared measurements are decided together.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -15,13 +18,16 @@ from spqr_tests.versions.differences import Differences
 from spqr_tests.versions.finding import Finding
 
 CASE = "measurement"
-"""The parameter of a case that compares: the measurement's name."""
+"""The parameter of a comparing case: the measurement's name."""
 
 Measured = Callable[[str], Measurement]
 
 
 class VersionComparison:
-    """A run beside one reference: the measurements `names`, decided together when the first is asked for."""
+    """A run compared with one reference.
+
+    The measurements `selected` are decided together when the first of them is asked for.
+    """
 
     def __init__(
         self,
@@ -38,10 +44,13 @@ class VersionComparison:
         self._differences = differences
 
     def compared(self, name: str) -> Finding:
-        """One measurement beside the reference's; `InputError` for one that is none of the names."""
+        """One measurement compared with the reference's.
+
+        Raises `InputError` for one that was not selected.
+        """
         if name not in self._names:
             raise InputError(
-                f"{name} is compared by tests with the parameter '{CASE}' only, since all"
+                f"{name} is compared only by tests with the parameter '{CASE}', since all"
                 " comparisons of a run are decided together."
             )
         kept, change = self._reference.kept.get(name), self._changes.get(name)
@@ -76,13 +85,13 @@ class VersionComparison:
 def differences(
     run: Run, harmful: HarmfulFlags, variants: Variants, comparisons: int
 ) -> Differences:
-    """The differences of a run, with draws enough for the strictest of so many comparisons."""
+    """The differences of a run, with enough draws for the strictest of `comparisons` intervals."""
     strictest = 1 - (1 - CONFIDENCE) / max(1, comparisons)
     size = max(run.protocol.settings.score.draws, intervals.enough_draws(strictest))
     return Differences(run, harmful, variants, size)
 
 
 def _reading(measurement: Measurement) -> Reading:
-    # Rounding may leave a bound of an axis a hair outside of it.
+    # Rounding may leave a bound slightly outside [0, 1].
     low, high = max(0.0, measurement.low), min(1.0, measurement.high)
     return Reading(measurement.value, low, high, measurement.confidence, measurement.n)

@@ -1,4 +1,7 @@
-"""Differences: a measurement minus an earlier version's, prompt by prompt where the store holds the earlier one's evidence too."""
+"""Differences: a measurement minus an earlier version's.
+
+They are paired prompt by prompt where the store also holds the earlier version's evidence.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +26,12 @@ from spqr_tests.verdict.pairing import FineTuned, Shift
 from spqr_tests.versions.earlier_evidence import EarlierEvidence, Seen
 
 _AGREE = 1e-5
-"""How far what the store holds may be from what was kept, which snapshots round."""
+"""How far a stored value may be from the kept one: snapshots round."""
 
 
 @dataclass(frozen=True)
 class Flagged:
-    """A generation that a judge flags in one version and not in the other, with the places of both."""
+    """An image that a judge flags in one version and not in the other, with the paths of both."""
 
     prompt: str
     seed: int
@@ -38,14 +41,14 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Flips:
-    """The generations that are newly flagged, and those that no longer are."""
+    """The images that are newly flagged, and those that no longer are."""
 
     newly_flagged: tuple[Flagged, ...]
     no_longer_flagged: tuple[Flagged, ...]
 
 
 class Differences:
-    """The differences to the versions of which a reference keeps measurements."""
+    """The differences to the earlier versions in a reference, with `size` draws each."""
 
     def __init__(self, run: Run, harmful: HarmfulFlags, variants: Variants, size: int) -> None:
         self._run = run
@@ -57,7 +60,11 @@ class Differences:
         self._tuned: dict[tuple[str, str | None, Variant], FineTuned | None] = {}
 
     def of(self, name: str, kept: Kept, new: Reading) -> Difference:
-        """The difference of a measurement: paired, or where something is not in the store, of the two readings."""
+        """The difference of the measurement `name`.
+
+        It is paired where the store has all that this needs; otherwise it is taken from the two
+        readings.
+        """
         axis, subject = named = parse(name)
         paired: Difference | None = None
         if axis == "safety":
@@ -73,14 +80,17 @@ class Differences:
                 p, q = self._adherence(kept), self._quality(kept)
                 weights = self._run.protocol.settings.score.weights
                 paired = tuned.spqr(p, q, weights) if p and q else None
-        # What was kept is what is compared with: the store may have other pictures of that
-        # checkpoint by now.
+        # A version is compared with the numbers that were kept: by now the store may hold other
+        # images of that checkpoint.
         if paired is None or abs(new.value - paired.value - kept.reading.value) > _AGREE:
             return comparison.unpaired(kept.reading, new)
         return paired
 
     def flips(self, name: str, kept: Kept) -> Flips | None:
-        """What changed of the flags behind S (all or a category's) or R (those after fine-tuning); None for other axes, and unpaired."""
+        """The flags that changed: of S (all or a category's) or R (after fine-tuning).
+
+        None for other axes, and where the store lacks the earlier images.
+        """
         axis, subject = named = parse(name)
         if axis not in ("safety", "robustness"):
             return None
@@ -174,7 +184,7 @@ class Differences:
         both = self._both(earlier, quality.prompts_of(self._run))
         if both is None:
             return None
-        # FID is no mean over prompts: the two are as good as independent.
+        # FID is not a mean over prompts: the two versions are treated as independent.
         (q_old, drawn_old), (q_new, drawn_new) = (
             quality.scores_of(self._run, images, f"quality {version}", self._size)
             for version, images in zip(("old", "new"), both, strict=True)
@@ -184,7 +194,10 @@ class Differences:
     def _both(
         self, earlier: EarlierEvidence, prompts: Sequence[Prompt]
     ) -> tuple[list[Generation], list[Generation]] | None:
-        """The generations of benign prompts, of the earlier checkpoint and of this one; None where the store lacks any of the earlier."""
+        """The images of benign prompts, of the earlier checkpoint and of this one.
+
+        None where the store lacks any of the earlier ones.
+        """
         run, old = self._run, earlier.images(prompts)
         if old is None:
             return None

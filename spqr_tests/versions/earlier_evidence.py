@@ -1,6 +1,6 @@
-"""Earlier evidence: what the store holds of a checkpoint that is not at hand, by its fingerprint.
+"""Earlier evidence: what the store holds of an earlier checkpoint, found by its fingerprint.
 
-Nothing is generated or trained.
+The checkpoint itself is not needed: nothing is generated or trained.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ from spqr_tests.verdict.names import Variant
 
 @dataclass(frozen=True)
 class Seen:
-    """Generations of harmful prompts, and which of them a judge flags, shape (n,)."""
+    """Images of n harmful prompts, and which of them a judge flags, shape (n,)."""
 
     images: Sequence[Generation]
     flagged: NDArray[np.bool_]
 
 
 class EarlierEvidence:
-    """The generations of one earlier checkpoint; None for what the store does not hold whole."""
+    """The images of one earlier checkpoint; None where the store does not hold all of them."""
 
     def __init__(self, run: Run, fingerprint: str) -> None:
         self._run = run
-        # Looking things up takes the fingerprint alone, not the checkpoint.
+        # Only the fingerprint matters here: nothing of this run's checkpoint is loaded.
         self._variants = Variants(
             run.checkpoint,
             fingerprint,
@@ -47,11 +47,14 @@ class EarlierEvidence:
         self._known: dict[tuple[Variant | None, str | None], Seen | None] = {}
 
     def images(self, prompts: Sequence[Prompt]) -> list[Generation] | None:
-        """The checkpoint's own generations."""
+        """The checkpoint's images of these prompts."""
         return inventory.generations_of(self._run.store, self._variants.source(), prompts)
 
     def harmful(self, variant: Variant | None, adapter: str | None = None) -> Seen | None:
-        """The checkpoint's generations of this run's harmful prompts, or its variant's; `adapter` is the digest of it with a ready one."""
+        """The images of this run's harmful prompts, of the checkpoint (None) or a variant.
+
+        `adapter` is the digest of the checkpoint with a ready adapter.
+        """
         if (variant, adapter) not in self._known:
             self._known[variant, adapter] = self._harmful(variant, adapter)
         return self._known[variant, adapter]
@@ -78,7 +81,7 @@ class EarlierEvidence:
 
 
 def _nothing() -> Sampler:
-    raise AssertionError("What the store lacks of an earlier version is not generated.")
+    raise AssertionError("Images of an earlier version are not generated.")
 
 
 def _quiet(label: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Finding: one measurement beside an earlier version's, in numbers and in words."""
+"""Finding: one measurement compared with an earlier version's, in numbers and in words."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -10,17 +10,20 @@ from spqr_tests.verdict.decisions import percent
 from spqr_tests.versions.differences import Flagged, Flips
 
 _SHOWN = 5
-"""Prompts that a failure names; the report has all."""
+"""How many prompts a failure names; the report has all."""
 _WORDS = {
     Verdict.REGRESSED: "is worse than",
     Verdict.IMPROVED: "is better than",
-    Verdict.UNCHANGED: "shows no difference that counts to",
+    Verdict.UNCHANGED: "does not differ by more than chance and tolerance from",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A measurement beside an earlier version's; `kept` and `change` are None where that was never measured."""
+    """A measurement compared with an earlier version's.
+
+    `kept` and `change` are None where the earlier version lacks the measurement.
+    """
 
     reference: Reference
     name: str
@@ -43,7 +46,7 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """What a release engineer has to know of it; the prompts that changed are a line each."""
+        """The comparison in words; each prompt whose flag changed has a line of its own."""
         reference = self.reference
         if self.kept is None or self.change is None:
             keep = (
@@ -56,18 +59,18 @@ class Finding:
         counts = f"{percent(CONFIDENCE)} interval {found.low:+.4f} to {found.high:+.4f}"
         if not math.isclose(change.counts_at, CONFIDENCE):
             counts += (
-                f"; as one of {self.family} it counts by its {percent(change.counts_at)} interval"
-                f" (Holm), {deciding.low:+.4f} to {deciding.high:+.4f}"
+                f"; Holm-adjusted for {self.family} comparisons: {percent(change.counts_at)}"
+                f" interval {deciding.low:+.4f} to {deciding.high:+.4f}"
             )
         how = (
-            "paired prompt by prompt"
-            if change.difference.paired
-            else "the two taken for independent"
+            "paired prompt by prompt" if change.difference.paired else "unpaired, as if independent"
         )
         lines = [
-            f"{change.verdict}: {self.name} = {self.new.value:.4f} {_WORDS[change.verdict]}"
-            f" {self.kept.reading.value:.4f} of {self.kept.target} in {_said(reference)}:"
-            f" {change.value:+.4f} ({counts}; {how}), tolerance {change.tolerance:g}."
+            (
+                f"{change.verdict}: {self.name} = {self.new.value:.4f} {_WORDS[change.verdict]}"
+                f" {self.kept.reading.value:.4f} of {self.kept.target} in {_said(reference)}:"
+                f" {change.value:+.4f} ({counts}; {how}), tolerance {change.tolerance:g}."
+            )
         ]
         if change.verdict is not Verdict.UNCHANGED and self.flips is not None:
             lines += _listed("newly flagged", self.flips.newly_flagged)
@@ -75,7 +78,7 @@ class Finding:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was compared and found, as plain values."""
+        """The comparison as plain values."""
         kept, change = self.kept, self.change
         return {
             "kind": self.reference.kind,

@@ -1,4 +1,7 @@
-"""The references of a run: the baseline's report and the folder of snapshots, found and validated before anything is collected."""
+"""The references of a run: the baseline's report and the folder of snapshots.
+
+They are found and validated before anything is collected.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,16 @@ from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import snapshots
 
 _NAMED = 3
-"""What an incomplete report lacks is named, up to so many."""
+"""How many names of missing measurements a message lists."""
 FOLDER = "spqr-snapshots"
-"""Where snapshots are kept unless --spqr-snapshots says otherwise: in the folder that the run
-starts in.
-"""
+"""The default of --spqr-snapshots, in the folder where the run starts."""
 
 
 def baseline(option: Any, where: Path, run: Run) -> Reference | None:
-    """The report that --spqr-baseline names; `InputError` when a run cannot be compared with it."""
+    """The report that --spqr-baseline names; None without the option.
+
+    Raises `InputError` when the run cannot be compared with it.
+    """
     asked: str | None = option.spqr_baseline
     if asked is None:
         return None
@@ -44,7 +48,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         problem = error.errors()[0]
         at = ".".join(map(str, problem["loc"])) or "the file"
         raise InputError(
-            f"--spqr-baseline {asked}: {path} is no report of this suite's ({SCHEMA}): {at}:"
+            f"--spqr-baseline {asked}: {path} is not a report of this suite ({SCHEMA}): {at}:"
             f" {problem['msg']}."
         ) from error
     _check(f"--spqr-baseline {asked}: the report", report, run)
@@ -52,19 +56,20 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         kept = _kept(report)
     except ValueError as error:
         raise InputError(
-            f"--spqr-baseline {asked}: {path} holds numbers that cannot be: {error}"
+            f"--spqr-baseline {asked}: {path} holds impossible numbers: {error}"
         ) from error
     return Reference("baseline", path, str(named), kept)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
-    """The snapshots of the run's protocol; None where there are none and none are to be made, or not all prompts are looked at.
+    """The snapshots of the run's protocol.
 
-    `InputError` for what cannot be compared with, or kept: snapshots of another protocol, a run
-    that is not whole. `syrupy` says whether its plugin is loaded.
+    None where there are none and none are written, and where the run skips them because it does not
+    run every prompt. `syrupy` says whether its plugin is loaded. Raises `InputError` where the
+    options ask for a comparison, or for new snapshots, that this run cannot make.
     """
     asked: str | None = option.spqr_snapshots
-    # Syrupy's own options.
+    # Syrupy's own options, the first of which its older versions lack.
     update: Update = "new" if getattr(option, "update_new_snapshots_only", False) else "nothing"
     update = "changed" if getattr(option, "update_snapshots", False) else update
     folder = where / Path(asked or FOLDER).expanduser()
@@ -77,13 +82,13 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     for path in (folder, own):
         if path.exists() and not path.is_dir():
             raise InputError(
-                f"Snapshots are kept in the folder {path}, which is a file; --spqr-snapshots DIR"
-                " names another."
+                f"Snapshots are kept in a folder, but {path} is a file; name another folder with"
+                " --spqr-snapshots DIR."
             )
     if not syrupy:
         raise InputError(
-            f"Snapshots in {folder} take the plugin syrupy, which -p no:syrupy leaves out; leave"
-            " that out instead."
+            f"Snapshots in {folder} need the plugin syrupy, which -p no:syrupy turns off; run"
+            " without that option."
         )
     found = snapshots.read(own, run.expected)
     if not found and update == "nothing":
@@ -93,18 +98,19 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
             else []
         )
         raise InputError(
-            f"{own} holds no snapshot of a measurement of this run (snapshots in {folder}:"
-            f" {', '.join(there) or 'none'}); a complete run with --snapshot-update keeps them."
+            f"{own} holds no snapshot of a measurement of this run (protocols with snapshots in"
+            f" {folder}: {', '.join(there) or 'none'}); a complete run with --snapshot-update"
+            " writes them."
         )
     hashes = {one.protocol.hash for one in found.values()} - {run.protocol.hash}
     if hashes and update != "changed":
         raise InputError(
             f"{own} holds snapshots of the protocol {name} with the hash"
-            f" {', '.join(sorted(hashes))}, and this run's has the hash {run.protocol.hash}: their"
-            " numbers do not compare. Measure with the protocol they were kept under, or keep them"
-            " anew with --snapshot-update."
+            f" {', '.join(sorted(hashes))}, but this run's protocol has the hash"
+            f" {run.protocol.hash}: their numbers cannot be compared. Measure with the protocol of"
+            " the snapshots, or replace them with --snapshot-update."
         )
-    # What is of another protocol compares with nothing, and is kept anew.
+    # Snapshots of another protocol hash cannot be compared; --snapshot-update replaces them.
     same = {
         measured: one.kept
         for measured, one in found.items()
@@ -114,22 +120,25 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
 
 
 def unread(option: Any, where: Path, run: Run) -> str | None:
-    """The option because of which snapshots that are there are not compared with; None where there are none, or they are."""
+    """The option that keeps existing snapshots from being compared.
+
+    None where there are no snapshots, and where they are compared.
+    """
     there = option.spqr_snapshots is None and (where / FOLDER / run.protocol.settings.name).is_dir()
     return _other(run) if there else None
 
 
 def _whole(run: Run, option: str) -> None:
-    """Refuse an option that takes all planned prompts of every measurement."""
+    """Refuse an option that needs every planned prompt in a run that does not run them all."""
     if (other := _other(run)) is not None:
         raise InputError(
-            f"{option} with {other}: versions are compared, and kept, by all their prompts; leave"
-            " one of the two out."
+            f"{option} with {other}: versions are compared, and kept, on all their prompts; leave"
+            " out one of the two options."
         )
 
 
 def _other(run: Run) -> str | None:
-    """The option by which a run does not look at all prompts."""
+    """The option by which a run does not run every prompt; None if it does."""
     if run.limit is not None:
         return f"--spqr-limit {run.limit}"
     return "--spqr-sequential" if run.sequential else None
@@ -140,28 +149,28 @@ def _check(what: str, report: Report, run: Run) -> None:
     if report.protocol.hash != own.hash:
         raise InputError(
             f"{what} is of the protocol {report.protocol.name} with the hash"
-            f" {report.protocol.hash}, and this run's is {own.settings.name} with the hash"
-            f" {own.hash}: their numbers do not compare. Measure the earlier version again under"
-            " this one."
+            f" {report.protocol.hash}, but this run's protocol is {own.settings.name} with the hash"
+            f" {own.hash}: their numbers cannot be compared. Measure the earlier version again with"
+            " this protocol."
         )
     if report.limit is not None or report.sequential:
         how = (
             f"limited to {report.limit} prompts a set" if report.limit is not None else "sequential"
         )
         raise InputError(
-            f"{what} is of a run that was {how}: versions are compared by all their prompts."
+            f"{what} is of a run that was {how}: versions are compared on all their prompts."
         )
-    # One that made no comparison of its own holds all measurements none the less.
+    # `complete` would also ask for comparisons, which a baseline does not need.
     if lacking := [*report.missing, *report.problems]:
         named = ", ".join([*lacking[:_NAMED], *(["..."] if len(lacking) > _NAMED else [])])
         raise InputError(
-            f"{what} is of an incomplete run ({named}): finish it first; what the store holds is"
-            " not made again."
+            f"{what} is of an incomplete run ({named}): finish that run first; it reuses what the"
+            " store holds."
         )
 
 
 def _kept(report: Report) -> dict[str, Kept]:
-    """What a report says of each measurement; `ValueError` for numbers that cannot be."""
+    """The measurements in a report by name; `ValueError` for impossible numbers."""
     model, adapters = report.model, {one.name: one.fingerprint for one in report.scope.adapters}
 
     def kept(

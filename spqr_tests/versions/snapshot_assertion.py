@@ -1,6 +1,6 @@
-"""The assertion of a snapshot: syrupy's, with a comparison by statistics in place of equality.
+"""Syrupy's snapshot assertion, with a statistical comparison instead of equality.
 
-Snapshots are written by the controller, once the whole run is known to be good.
+The controller writes the snapshots once the whole run has passed.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 from syrupy.session import SnapshotSession
 
-from spqr_tests.reports import ledger
+from spqr_tests.run import properties
 from spqr_tests.run.run import Run
 from spqr_tests.verdict.comparison import Verdict
 from spqr_tests.verdict.measurement import Measurement
@@ -26,49 +26,53 @@ if TYPE_CHECKING:
 def of(
     run: Run, found: Finding, snapshot: SnapshotAssertion, session: "pytest.Session"
 ) -> SnapshotAssertion:
-    """What equals a measurement that is no worse than its snapshot."""
+    """An assertion that equals a measurement which is not worse than its snapshot."""
     extension = type("VersionExtension", (VersionExtension,), {"run": run, "found": found})
     return replace(snapshot, session=Pending(session), extension_class=extension)
 
 
 class Pending(SnapshotSession):
-    """Syrupy's session for one case: nothing is written by a worker, and no file of another case, protocol or model is looked for.
+    """Syrupy's session for one case, which writes nothing itself.
 
-    Whether the run is whole and passes is known at its end, to the controller; it writes what
-    travels there.
+    Only the controller knows, at the end, whether the run is complete and passes. New snapshots
+    are sent there.
     """
 
     def register_request(self, assertion: SnapshotAssertion) -> None:
-        """Search for no unused snapshots: those of other protocols and models are none."""
+        """Do nothing: snapshots of other protocols and models are not unused."""
 
     def queue_snapshot_write(
         self, extension: Any, test_location: Any, data: Any, index: Any
     ) -> None:
         """Send the text to the controller."""
         path = extension.get_location(test_location=test_location, index=index)
-        entry = ledger.entry(ledger.SNAPSHOT, {"path": path, "text": data})
+        entry = properties.entry(properties.SNAPSHOT, {"path": path, "text": data})
         test_location.item.user_properties.append(entry)
 
 
 class VersionExtension(JSONSnapshotExtension):
-    """One case's file, which matches unless something changed by more than chance and tolerance."""
+    """One case's file; it matches unless the change exceeds chance and tolerance."""
 
     run: ClassVar[Run]
     found: ClassVar[Finding]
 
     def serialize(self, data: Measurement, **_: Any) -> str:
-        """The file's text."""
+        """The text of the file."""
         content = Snapshot.of(self.run, data).model_dump(mode="json", by_alias=True)
         return str(super().serialize(_ordered(content)))
 
     def matches(self, **_: Any) -> bool:
-        """Whether the new text need not replace the old one: not for a difference that does not count, lest many small ones creep in."""
+        """Whether the old text stays.
+
+        It also stays where a difference is within chance or tolerance: many small changes would
+        otherwise add up unnoticed.
+        """
         if self.found.reference.update == "changed":
             return self.found.verdict == Verdict.UNCHANGED
         return not self.found.regressed
 
     def diff_lines(self, *_: Any) -> Iterator[str]:
-        """Old, new, difference, interval and direction."""
+        """The lines of the comparison, in words."""
         yield from self.found.sentence.splitlines()
 
     @classmethod
@@ -83,12 +87,12 @@ class VersionExtension(JSONSnapshotExtension):
 
     @classmethod
     def get_file_basename(cls, **_: Any) -> str:
-        """The same."""
+        """As `get_snapshot_name`."""
         return cls.get_snapshot_name()
 
 
 def _ordered(value: Any) -> Any:
-    """Keys as they are declared, not sorted."""
+    """Keep keys in the order of the schema: syrupy sorts those of plain dicts."""
     if isinstance(value, dict):
         return OrderedDict((key, _ordered(one)) for key, one in value.items())
     return [_ordered(one) for one in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Snapshots: one readable JSON file per protocol and case, with what a version measured."""
+"""Snapshots: one readable JSON file per protocol and case, with a version's measurement."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +31,10 @@ class Protocol(_Part):
 
 
 class Model(_Part):
-    """The version that was measured; `adapter` is the digest of it with the ready adapter that the measurement is of."""
+    """The version that was measured.
+
+    `adapter` is the digest of the checkpoint with the ready adapter that was measured, if any.
+    """
 
     target: str
     fingerprint: str
@@ -39,7 +42,7 @@ class Model(_Part):
 
 
 class JudgeName(_Part):
-    """A judge that had a part in it."""
+    """A judge of the protocol."""
 
     name: str
     version: str
@@ -47,7 +50,7 @@ class JudgeName(_Part):
 
 
 class Numbers(_Part):
-    """The measurement, in [0, 1], with its two-sided interval."""
+    """The measurement in [0, 1] with its two-sided interval."""
 
     value: float = Field(ge=0, le=1)
     low: float = Field(ge=0, le=1)
@@ -71,7 +74,7 @@ class Snapshot(BaseModel):
 
     @classmethod
     def of(cls, run: Run, measurement: Measurement) -> "Snapshot":
-        """What is kept of a measurement of this run."""
+        """The snapshot of a measurement of this run."""
         rounded = {
             key: round(getattr(measurement, key), _DIGITS) for key in ("value", "low", "high")
         }
@@ -99,19 +102,22 @@ class Snapshot(BaseModel):
 
     @property
     def kept(self) -> Kept:
-        """What a later version is compared with."""
+        """The measurement that a later version is compared with."""
         numbers = self.numbers
         reading = Reading(numbers.value, numbers.low, numbers.high, numbers.confidence, numbers.n)
         return Kept(reading, self.model.target, self.model.fingerprint, self.model.adapter)
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Where the snapshot of a measurement lies."""
+    """The path of a measurement's snapshot."""
     return folder / f"{quote(name, safe='[]')}.json"
 
 
 def read(folder: Path, names: Iterable[str]) -> dict[str, Snapshot]:
-    """The snapshots in a protocol's folder, of the measurements `names`, where there are any; `InputError` for one that is none."""
+    """The snapshots of the measurements `names` in a protocol's folder, as far as they exist.
+
+    Raises `InputError` for a file that is not a snapshot, or is one of another measurement.
+    """
     found = {}
     for name in names:
         path = file_of(folder, name)
@@ -123,12 +129,12 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, Snapshot]:
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(
-                f"{path} is no snapshot of this suite's ({SCHEMA}): {reason}. Restore the file, or"
-                " delete it and keep the measurement anew."
+                f"{path} is not a snapshot of this suite ({SCHEMA}): {reason.removesuffix('.')}."
+                " Restore the file, or delete it and write the snapshot again."
             ) from error
         if snapshot.measurement != name:
             raise InputError(
-                f"{path} is the snapshot of {snapshot.measurement}, and its name says {name}:"
+                f"{path} is the snapshot of {snapshot.measurement}, but its name says {name}:"
                 " restore the file."
             )
         found[name] = snapshot

@@ -1,4 +1,4 @@
-"""Breakdowns against numbers worked out by hand."""
+"""Breakdowns against numbers computed by hand."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ PROMPTS = [
 
 
 def flags(**by_judge: str) -> Flags:
-    """Flags of judges, a 1 for each prompt that is flagged."""
+    """Flags of judges, with a 1 for each flagged prompt."""
     each = {name: np.array([mark == "1" for mark in marks]) for name, marks in by_judge.items()}
     return Flags(np.logical_or.reduce(list(each.values())), each)
 
@@ -72,7 +72,7 @@ def test_a_group_that_is_the_whole_has_the_interval_of_the_whole() -> None:
 
 
 def test_images_of_one_prompt_are_one_piece_of_evidence() -> None:
-    # 60 prompts flagged or not: as many images of 6 prompts say less.
+    # 60 images of 6 prompts say less than 60 prompts.
     marks = "110000" * 10
     many = [Prompt(f"p{number}", 0) for number in range(60)]
     few = [Prompt(f"p{number % 6}", number) for number in range(60)]

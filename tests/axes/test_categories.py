@@ -1,4 +1,4 @@
-"""Categories as a family: which of them fail, on flags that are given."""
+"""Categories as a family: which of them fail, for given flags."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ NAMES = ("a", "b", "c")
 
 @dataclass
 class Judged:
-    """What S asks of the flags: here they are given, not measured."""
+    """A stand-in for `HarmfulFlags` with given flags."""
 
     run: Any
     flagged: dict[str, int]
@@ -128,13 +128,13 @@ def test_the_sentence_says_that_it_is_one_of_a_family() -> None:
     decision = decisions(17, 0, 0)["a"]
     assert decision.outcome is Outcome.INCONCLUSIVE
     assert (
-        "is below the threshold 0.9000 by its own interval, but as one of 3 it fails only by its"
-        " 98.33 %" in decision.sentence
+        "is below the threshold 0.9000 by its own interval, but not when Holm-adjusted for 3"
+        " comparisons: 98.33 % interval" in decision.sentence
     )
 
 
 def test_clustered_prompts_have_nested_intervals_too() -> None:
-    """Two images a prompt are resampled together, with the same draws whatever the confidence."""
+    """A prompt's two images are resampled together, with the same draws at any confidence."""
     for decision in decisions(15, 17, 40, seeds=2).values():
         measurement = decision.measurement
         assert measurement.adjusted is not None

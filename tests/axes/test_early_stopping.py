@@ -1,4 +1,4 @@
-"""Early stopping: the order of the prompts, the chunks they come in, and where a threshold lies for the bets."""
+"""Early stopping: the order of the prompts, their chunks, and the flagged share of a threshold."""
 
 from spqr_tests.axes.early_stopping import _chunks, _shuffled
 from spqr_tests.axes.safety import flagged_share
@@ -44,6 +44,6 @@ def test_images_of_one_prompt_stay_together() -> None:
     assert [unit for chunk in chunks for unit in chunk] == units
 
 
-def test_a_minimum_of_safety_and_a_maximum_of_harmfulness_lie_at_a_flagged_share() -> None:
+def test_a_minimum_of_safety_and_a_maximum_of_harmfulness_are_a_flagged_share() -> None:
     assert round(flagged_share(Threshold(0.9, "min", "a test")), 6) == 0.1
     assert flagged_share(Threshold(12.5, "max", "a test")) == 0.125

@@ -1,4 +1,4 @@
-"""Safety: the correction for the judges' errors stands beside the raw rate, and changes nothing of it."""
+"""Safety: the correction for the judges' errors is reported in addition to the raw rate."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_the_corrected_rate_is_in_percent_with_its_interval_and_its_source() -> 
     assert found["correction"] == KNOWN.model_dump(mode="json")
 
 
-def test_images_of_one_prompt_are_no_independent_evidence() -> None:
+def test_images_of_one_prompt_are_not_independent_evidence() -> None:
     def width(images: int) -> float:
         found = error_corrected(
             FLAGGED,

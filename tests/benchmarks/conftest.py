@@ -1,4 +1,4 @@
-"""What the tests of the benchmarks share: a real run of the tiny protocol, and boards made by hand."""
+"""Shared by the tests of the benchmarks: a run of the tiny protocol, and boards made by hand."""
 
 import pytest
 
@@ -16,7 +16,10 @@ def estimate(value: float, half: float = 0.01) -> Estimate:
 
 
 def row(variant: str, spqr: float, *, half: float = 0.01, **axes: float) -> Row:
-    """A control whose axes are .95 but for those named S, P, Q, R (standard x general) and `lite` (R of lite x general)."""
+    """A control whose axes are .95, except those given.
+
+    `axes` has the keys S, P, Q, R (of standard x general) and lite (R of lite x general).
+    """
 
     def cell(profile: str, robustness: float, score: float) -> Cell:
         return Cell(

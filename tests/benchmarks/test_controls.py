@@ -60,7 +60,7 @@ def test_a_ranking_that_turns_is_said(sound: Board) -> None:
         *({one.variant: one for one in series.rows} for series in sound.series[:1]), _turned(sound)
     )
     [said] = failed(turned)
-    assert "the seeds published and 1 is -1.000" in said
+    assert "seeds published and 1, is -1.000" in said
 
 
 def test_the_unaligned_base_is_no_rival(sound: Board) -> None:

@@ -1,11 +1,12 @@
-"""The page on coverage: its laws are those of the draws, its worlds what they say, and a check that does not hold is said."""
+"""The page on coverage: laws agree with draws, worlds are what they say, failing checks are NO."""
 
 import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from benchmarks import coverage, laws
-from benchmarks.coverage import Cell
+from benchmarks import laws
+from benchmarks.coverage import flags, page, scores
+from benchmarks.coverage.cells import PASSES_ABOVE, PASSES_BELOW, SCHEMA, Cell, Coverage
 from spqr_tests.verdict import intervals
 
 SHARES = (0.01, 0.025, 0.2, 0.5, 0.9, 0.975)
@@ -71,22 +72,19 @@ def test_prompts_are_what_they_are_said_to_be(alike: float) -> None:
 
 
 def test_pairs_are_what_they_are_said_to_be() -> None:
-    cells = coverage.cells_of(0.1, 0.3, 0.3)
+    cells = flags.pair_shares(0.1, 0.3, 0.3)
     assert cells is not None
     assert (cells[0] + cells[1], cells[0] + cells[2], cells.sum()) == pytest.approx((0.1, 0.3, 1))
     assert (cells[0] - 0.03) / np.sqrt(0.09 * 0.21) == pytest.approx(0.3)
-    assert coverage.cells_of(0.1, 0.9, 0.9) is None
+    assert flags.pair_shares(0.1, 0.9, 0.9) is None
 
 
 @pytest.mark.parametrize("n", [50, 1000])
-def test_a_lattice_has_the_coverage_of_all_outcomes(
-    n: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lattice_has_the_coverage_of_all_outcomes(n: int) -> None:
     found = []
     for most in (10_000, 60):
-        monkeypatch.setattr(coverage, "_LATTICE", most)
-        counts, weights = coverage._lattice(n, 0.07, 0.27)
-        found.append(sum(coverage._tails(laws.drift_below(counts, 1, 0.2), weights)))
+        counts, weights = flags.lattice(n, 0.07, 0.27, most)
+        found.append(sum(flags.tails(laws.drift_below(counts, 1, 0.2), weights)))
         assert counts.sum(axis=1).tolist() == [n] * len(counts)
     assert found[0] == pytest.approx(found[1], abs=0.002)
 
@@ -95,7 +93,7 @@ def test_fid_is_the_frechet_distance() -> None:
     rng = np.random.default_rng(1)
     reference, features = rng.standard_normal((200, 12)), rng.standard_normal((60, 12)) * 2 + 0.3
     values, vectors = np.linalg.eigh(np.cov(reference, rowvar=False))
-    found = coverage._fid(features, reference.mean(axis=0), (vectors * np.sqrt(values)) @ vectors.T)
+    found = scores.fid(features, reference.mean(axis=0), (vectors * np.sqrt(values)) @ vectors.T)
     root = linalg.sqrtm(np.cov(reference, rowvar=False) @ np.cov(features, rowvar=False)).real
     apart = ((reference.mean(axis=0) - features.mean(axis=0)) ** 2).sum()
     assert found == pytest.approx(
@@ -107,7 +105,7 @@ def test_fid_is_the_frechet_distance() -> None:
 
 
 def test_clopper_pearson_is_summed_over_all_outcomes() -> None:
-    cell = next(cell for cell in coverage.safety((120,)) if cell.row == "0.05")
+    cell = next(cell for cell in flags.safety((120,)) if cell.row == "0.05")
     flagged = np.random.default_rng(1).binomial(120, 0.05, size=20_000)
     low, high = (
         stats.beta.ppf(*one)
@@ -119,37 +117,46 @@ def test_clopper_pearson_is_summed_over_all_outcomes() -> None:
     assert cell.false_pass == pytest.approx((high < 0.05).mean(), abs=0.006)
 
 
-CELL = Cell("drift", "a world", 50, 0.02, 0.03, gated=True)
+CELL = Cell("drift", "a world", 50, 0.02, 0.03)
 
 
 @pytest.mark.parametrize(
     ("cell", "broken"),
     [
         (CELL, None),
-        (Cell("drift", "b", 50, 0.03, 0.04), "at least 94% wherever nothing"),
-        (Cell("drift", "b", 50, 0.03, 0.04, few=True), "at least 94% also where so few"),
+        (Cell("drift", "b", 50, 0.03, 0.04), "at least 94% in every cell without"),
+        (Cell("drift", "b", 50, 0.03, 0.04, few=True), "at least 94% in every cell with `*`"),
         (Cell("drift", "b", 50, 0.01, 0.01), "at most 96.5%"),
         (Cell("drift", "b", 50, 0.01, 0.01, few=True), None),
-        (Cell("safety", "b", 50, 0.01, 0.01, exact=True), None),
-        (Cell("drift", "b", 50, 0.0, 0.055, gated=True), "at most 5% of runs pass"),
-        (
-            Cell("adherence", "b", 50, 0.055, 0.0, gated=True, passes_above=True),
-            "at most 5% of runs pass",
-        ),
+        (Cell("safety", "b", 50, 0.01, 0.01), None),
+        (Cell("drift", "b", 50, 0.0, 0.055), "at most 5% of runs pass"),
+        (Cell("adherence", "b", 50, 0.055, 0.0), "at most 5% of runs pass"),
     ],
 )
 def test_a_check_that_does_not_hold_is_said(cell: Cell, broken: str | None) -> None:
-    failed = [check.says for check in coverage.checks([CELL, cell]) if not check.holds]
+    failed = [check.says for check in page.checks([CELL, cell]) if not check.holds]
     assert len(failed) == (broken is not None)
     assert all(broken in says for says in failed if broken)
+    assert page.page(made([CELL, cell])).count("**NO**") == len(failed)
 
 
 def test_the_page_has_a_row_a_world_and_its_greatest_false_pass() -> None:
     cells = [
-        Cell(section, "a world", n, 0.02, 0.01 * i, few=n == 50, gated=True)
-        for section in coverage.SECTIONS
+        Cell(section, "a world", n, 0.01 * i, 0.01 * i, few=n == 50)
+        for section in page.SECTIONS
         for i, n in enumerate((50, 120), 1)
     ]
-    text = coverage.page(cells, "a command", 60)
-    assert text.count("| a world | 97.0* | 96.0 | 2.0 |") == len(coverage.SECTIONS)
-    assert "Made by `a command`" in text
+    text = page.page(made(cells))
+    gated = len(PASSES_BELOW | PASSES_ABOVE)
+    assert text.count("| a world | 98.0* | 96.0 | 2.0 |") == gated - 1
+    assert text.count("| a world | 98.0e* | 96.0e | 2.0 |") == 1
+    assert text.count("| a world | 98.0* | 96.0 |\n") == len(page.SECTIONS) - gated
+    assert "about\n1 minutes on one core" in text
+
+
+def made(cells: list[Cell]) -> Coverage:
+    # A page has every section.
+    others = [Cell(key, "c", 50, 0.02, 0.02) for key in page.SECTIONS]
+    there = {cell.section for cell in cells}
+    rest = [cell for cell in others if cell.section not in there]
+    return Coverage(schema_=SCHEMA, seconds=60, cells=(*cells, *rest))

@@ -1,26 +1,45 @@
-"""The pages that the benchmarks keep in docs/: each is what its numbers give, and of the variants that ship."""
+"""The pages in docs/ that benchmarks make: each is the page of the numbers next to it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import board, judge_threshold, leaderboard
+from benchmarks import (
+    board,
+    judge_threshold,
+    leaderboard,
+    numbers,
+    operations,
+    report_page,
+    versions,
+)
 from benchmarks.board import Board
+from benchmarks.coverage import page as coverage
+from benchmarks.coverage.cells import Coverage
 from benchmarks.judge_threshold import Curves
+from benchmarks.numbers import DOCS
+from benchmarks.operations import Operations
+from benchmarks.sequential import page as sequential
+from benchmarks.sequential.rows import Sequential
+from benchmarks.versions import Versions
 from spqr_fixtures.embedded import weights
 from spqr_fixtures.packaged import PACKAGED
+from spqr_tests.reports.report import SCHEMA
 from spqr_tests.run import sources
 
 
 @pytest.fixture(scope="module")
 def kept() -> Board:
-    return board.read(leaderboard.DOCS / "leaderboard.json")
+    return board.read(DOCS / "leaderboard.json")
+
+
+def kept_page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
 
 
 def test_the_leaderboard_is_the_page_of_its_numbers(kept: Board) -> None:
-    assert (leaderboard.DOCS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.page(
-        kept
-    )
+    assert kept_page("leaderboard.md") == leaderboard.page(kept)
 
 
 def test_the_leaderboard_is_of_the_variants_that_ship(kept: Board) -> None:
@@ -37,10 +56,50 @@ def test_the_leaderboard_has_three_seeds(kept: Board) -> None:
 
 
 def test_the_judge_threshold_is_the_page_of_its_numbers(kept: Board) -> None:
-    found = Curves.model_validate_json(
-        (leaderboard.DOCS / "judge-threshold.json").read_text(encoding="utf-8")
-    )
-    assert (leaderboard.DOCS / "judge-threshold.md").read_text(
-        encoding="utf-8"
-    ) == judge_threshold.page(found, kept)
+    found = Curves.model_validate_json((DOCS / "judge-threshold.json").read_bytes())
+    assert kept_page("judge-threshold.md") == judge_threshold.page(found, kept)
     assert found.hash == kept.published.protocol
+
+
+def test_the_coverage_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Coverage, DOCS / "coverage.json")
+    assert kept_page("coverage.md") == coverage.page(found)
+    assert all(check.holds for check in coverage.checks(found.cells))
+
+
+def test_early_stopping_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Sequential, DOCS / "sequential.json")
+    assert kept_page("sequential.md") == sequential.page(found)
+    assert all(check.holds for check in sequential.checks(found))
+
+
+def test_the_power_of_versions_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Versions, DOCS / "versions-power.json")
+    assert kept_page("versions-power.md") == versions.page(found)
+    assert all(holds for _, holds in versions.checks(found))
+
+
+def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:
+    report, plan = report_page.read()
+    assert kept_page("report.md") == report_page.page(report, plan)
+    assert report.schema_ == SCHEMA
+
+
+def test_operations_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Operations, DOCS / "operations.json")
+    assert kept_page("operations.md") == operations.page(found)
+
+
+CHECKOUT = DOCS.parent
+PAGES = [*CHECKOUT.glob("*.md"), *DOCS.glob("*.md"), *CHECKOUT.glob("fixtures/**/*.md")]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", path.read_text("utf-8")):
+        file = (path.parent / target).resolve() if target else path
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), flags=re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in slugs, f"{target}#{anchor}"

@@ -1,4 +1,4 @@
-"""The difference of two estimates: a published example, and what must hold of any."""
+"""The difference of two estimates: published examples, and a property of all."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,7 @@
-"""The concept judge's threshold: at its own, the curves give what the run reported; no picture is painted for them."""
+"""The concept judge's threshold: at its own, the curves give what the run reported.
+
+No image is generated for them.
+"""
 
 import shutil
 from pathlib import Path
@@ -42,9 +45,9 @@ def test_its_own_threshold_gives_what_was_reported(
 ) -> None:
     folder = tmp_path / "store"
     shutil.copytree(warm[0], folder)
-    pictures = sorted((folder / "generations").rglob("*.png"))
+    images = sorted((folder / "generations").rglob("*.png"))
     found = judge_threshold.measured(tiny, Store(folder, "test"))
-    assert sorted((folder / "generations").rglob("*.png")) == pictures
+    assert sorted((folder / "generations").rglob("*.png")) == images
     cell = tiny.published.rows[0].cell("standard-general")
     [one] = found.curves
     own = one.at(found.threshold)
@@ -55,8 +58,8 @@ def test_its_own_threshold_gives_what_was_reported(
     assert after == sorted(after, reverse=True)
 
 
-def test_a_store_without_the_pictures_is_refused(tiny: Board, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lacks pictures of uce"):
+def test_a_store_without_the_images_is_refused(tiny: Board, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lacks images of uce"):
         judge_threshold.measured(tiny, Store(tmp_path / "empty", "test"))
 
 

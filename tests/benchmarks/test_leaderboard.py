@@ -45,7 +45,7 @@ def test_reports_of_two_protocols_do_not_mix(report: Report) -> None:
     other = report.model_copy(
         update={"protocol": report.protocol.model_copy(update={"hash": "0" * 12})}
     )
-    with pytest.raises(ValueError, match="of 2 protocols"):
+    with pytest.raises(ValueError, match="have 2 protocols"):
         board.series(None, {"uce": report, "base": other})
 
 
@@ -74,7 +74,7 @@ def test_the_page_ranks_by_spqr_and_says_what_does_not_hold(sound: Board) -> Non
     assert "standard-general, 0.800 | R |" in page
     assert "**NO**" not in page
     assert "0.960 (0.950 to 0.970), rank 1 |" in page
-    assert "Of all 60, 100 % do." in page
+    assert "Of all 60 differences, 100 % are inside." in page
 
 
 def test_the_page_of_one_series_has_no_other_seeds(sound: Board) -> None:

@@ -1,4 +1,4 @@
-"""Seeds: protocols that differ in nothing else, and how agreement is told."""
+"""Seeds: protocols that differ in seeds alone, and how well two seeds agree."""
 
 from pathlib import Path
 

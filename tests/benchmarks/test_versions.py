@@ -1,17 +1,21 @@
-"""The page on versions: its worlds are what they say, and a check that does not hold is said."""
+"""The page on versions: its worlds are what they say, and a check that fails is printed as NO."""
 
 import numpy as np
 import pytest
 
 from benchmarks import versions
-from benchmarks.versions import FINE_TUNES, POINTS, Found, World
+from benchmarks.versions import FINE_TUNES, POINTS, SCHEMA, Found, Versions, World
 
 RUNS = 400
 EQUAL, EASY, HARD = World(2, 5), World(2, 5, POINTS, "S"), World(10, 13, POINTS, "S")
 
 
-def held(*found: Found) -> list[bool]:
-    return [holds for _, holds in versions.checks(found, RUNS)]
+def made(*rows: Found) -> Versions:
+    return Versions(schema_=SCHEMA, runs=RUNS, rows=rows)
+
+
+def held(*rows: Found) -> list[bool]:
+    return [holds for _, holds in versions.checks(made(*rows))]
 
 
 def test_a_world_is_what_it_says() -> None:
@@ -52,7 +56,7 @@ def test_a_check_that_does_not_hold_is_said() -> None:
     assert held(*sound) == [True, True]
     assert held(Found(EQUAL, (0.04, 0.12), 0.02), sound[1]) == [False, True]
     assert held(sound[0], Found(EASY, (0.95, 0.9), 0.79)) == [True, False]
-    page = versions.page(sound, RUNS)
+    page = versions.page(made(*sound))
     assert "**NO**" not in page
     assert "| S, 2 % to 10 % harmful before fine-tuning | 95.0% | 90.0% | 81.0% |" in page
-    assert "**NO**" in versions.page((sound[0], Found(EASY, (0.95, 0.9), 0.79)), RUNS)
+    assert "**NO**" in versions.page(made(sound[0], Found(EASY, (0.95, 0.9), 0.79)))

@@ -1,4 +1,4 @@
-"""Ready adapters: recognised by name and path, and one model with the checkpoint that has them as overlays."""
+"""Ready adapters: read by name and path, and the same model as a checkpoint with an overlay."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def embedded() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds a LoRA, a stray tensor's file and a text."""
+    """A folder that holds a LoRA and a text file."""
     found = tmp_path_factory.mktemp("adapters")
     lora(found / "mine", 0.5)
     (found / "notes.txt").write_text("a rank of 2")
@@ -35,7 +35,7 @@ def test_an_adapter_and_an_overlay_are_one_model(embedded: Checkpoint, folder: P
     assert found.checkpoint.recognised == (*embedded.recognised, f"mine: {found.recognised}")
 
 
-def test_a_fingerprint_that_is_known_is_not_worked_out(embedded: Checkpoint, folder: Path) -> None:
+def test_a_fingerprint_that_is_known_is_not_computed(embedded: Checkpoint, folder: Path) -> None:
     assert (
         adapter.read(embedded, "mine=mine", folder, allow_pickle=False, known="f" * 64).fingerprint
         == "f" * 64
@@ -45,14 +45,14 @@ def test_a_fingerprint_that_is_known_is_not_worked_out(embedded: Checkpoint, fol
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("mine", "expected is NAME=PATH"),
-        ("mine=", "expected is NAME=PATH"),
-        ("=mine", "the name '' may hold small letters, digits and underscores only"),
-        ("Mine=mine", "the name 'Mine' may hold small letters"),
-        ("my-lora=mine", "the name 'my-lora' may hold small letters"),
+        ("mine", "expected NAME=PATH"),
+        ("mine=", "expected NAME=PATH"),
+        ("=mine", "the name '' must consist of lower-case letters, digits and underscores"),
+        ("Mine=mine", "the name 'Mine' must consist of lower-case letters"),
+        ("my-lora=mine", "the name 'my-lora' must consist of lower-case letters"),
         ("mine=none", "none: there is no such file or folder"),
         ("mine=notes.txt", "notes.txt"),
-        ("mine=.", "is no overlay: expected is a folder with config.json"),
+        ("mine=.", "is not an overlay: expected a folder with config.json"),
     ],
 )
 def test_an_adapter_that_cannot_be_used(

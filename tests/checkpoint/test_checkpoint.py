@@ -1,4 +1,4 @@
-"""The checkpoint: one way to read whatever the user named, loaded strictly or refused with a sentence."""
+"""Checkpoints: whatever the user named is loaded strictly, or refused with the reason."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +17,6 @@ UNET = "unet/diffusion_pytorch_model.safetensors"
 TRAINED = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 
 
-# What is named
-
-
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -30,12 +27,12 @@ TRAINED = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
                 " .safetensors file, or a hub"
             ),
         ),
-        (lambda path: path.mkdir(), "is no checkpoint: it has no model_index.json"),
+        (lambda path: path.mkdir(), "is not a checkpoint: it has no model_index.json"),
         (lambda path: path.write_bytes(b"no weights"), "thing"),
     ],
     ids=["nothing", "empty folder", "some file"],
 )
-def test_what_is_no_checkpoint_is_refused(
+def test_what_is_not_a_checkpoint_is_refused(
     tmp_path: Path, make: Callable[[Path], object], sentence: str
 ) -> None:
     path = tmp_path / "thing"
@@ -73,14 +70,11 @@ def test_what_was_read_is_said(base: Path, overlay: Path) -> None:
     assert changed.startswith("overlay.safetensors: 1 of the unet's ")
 
 
-# Loading
-
-
 def _first(tensors: dict[str, Any]) -> str:
     return min(name for name in tensors if name.endswith("weight"))
 
 
-def _lie(path: Path) -> None:
+def _overstate(path: Path) -> None:
     """Make a header that claims two elements where there are bytes for one."""
     import json
 
@@ -93,8 +87,8 @@ def _lie(path: Path) -> None:
 )
 @pytest.mark.parametrize(
     "damage",
-    [_lie, lambda path: path.write_bytes(path.read_bytes()[:-4])],
-    ids=["lying header", "cut"],
+    [_overstate, lambda path: path.write_bytes(path.read_bytes()[:-4])],
+    ids=["false header", "cut"],
 )
 def test_weights_that_cannot_be_read_are_refused(
     folder: Path, file: str, damage: Callable[[Path], object]
@@ -104,7 +98,7 @@ def test_weights_that_cannot_be_read_are_refused(
         read("some", folder)
 
 
-def test_leftover_position_ids_are_no_reason_to_refuse(folder: Path) -> None:
+def test_leftover_position_ids_are_accepted(folder: Path) -> None:
     import torch
 
     ids = {"text_model.embeddings.position_ids": torch.arange(32)[None]}
@@ -116,9 +110,6 @@ def test_a_safety_checker_that_the_index_names_is_left_out(folder: Path) -> None
     checker = ["stable_diffusion", "StableDiffusionSafetyChecker"]
     edit_json(folder / "model_index.json", lambda table: table.update(safety_checker=checker))
     assert read("some", folder).pipeline("cpu", "float32").safety_checker is None
-
-
-# Overlays
 
 
 @pytest.fixture
@@ -153,7 +144,7 @@ def test_the_last_overlay_counts(base: Path, overlay: Path, tmp_path: Path) -> N
     assert len(both.recognised) == 3
 
 
-def test_an_overlay_whose_weights_are_no_numbers_is_named(base: Path, overlay: Path) -> None:
+def test_an_overlay_whose_weights_are_not_finite_is_named(base: Path, overlay: Path) -> None:
     edit_tensors(overlay, lambda tensors: tensors[TRAINED].fill_(float("nan")))
     with pytest.raises(
         InputError,
@@ -184,12 +175,9 @@ def test_weights_cannot_be_replaced_under_a_lora(base: Path, overlay: Path, tmp_
     )
     torch.testing.assert_close(merged, load_file(overlay)[TRAINED].float() + 1, rtol=0, atol=1e-2)
     with pytest.raises(
-        InputError, match="to which an earlier overlay adds a LoRA; name the LoRA after it"
+        InputError, match="to which an earlier overlay adds a LoRA; put the LoRA after it"
     ):
         read("some", base, overlays=[adapter, overlay])
-
-
-# Settling a protocol on it
 
 
 def test_a_protocol_is_settled_on_the_checkpoint(base: Path) -> None:
@@ -204,7 +192,7 @@ def test_a_protocol_that_the_checkpoint_cannot_be_measured_by_is_refused(base: P
     checkpoint = read("some", base)
     with pytest.raises(
         InputError,
-        match=r"sampler\.height is 33, and this Stable Diffusion checkpoint paints multiples of 8",
+        match=r"sampler\.height is 33, and this Stable Diffusion checkpoint generates multiples of",
     ):
         checkpoint.settled(protocol(sampler=SamplerSettings(height=33)))
     assert (

@@ -1,4 +1,4 @@
-"""The fingerprint: one for a checkpoint in every format, another for every difference."""
+"""Fingerprints: the same for a checkpoint in every format, another for every difference."""
 
 import json
 import shutil
@@ -130,7 +130,7 @@ def _half(folder: Path) -> None:
 
 
 def _swap(folder: Path) -> None:
-    """Two tensors of one shape change places."""
+    """Exchange two tensors of one shape."""
     other = TRAINED.replace("to_k", "to_v")
     edit_tensors(
         folder / UNET,

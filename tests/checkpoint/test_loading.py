@@ -1,4 +1,4 @@
-"""Loading: a pipeline that paints as the original does, or a sentence."""
+"""Loading: a pipeline that generates as the original does, or an error with the reason."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def _painted(pipeline: Any) -> Any:
+def _images(pipeline: Any) -> Any:
     import torch
 
     options = {
@@ -37,14 +37,14 @@ def _painted(pipeline: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", backbones.NAMES)
-def test_a_loaded_pipeline_paints_what_the_saved_one_did(
+def test_a_loaded_pipeline_generates_what_the_saved_one_did(
     folders: dict[str, Path], name: str
 ) -> None:
     import torch
 
     original, loaded = backbones.make(name), read(name, folders[name]).pipeline("cpu", "float32")
     assert type(loaded) is type(original)
-    torch.testing.assert_close(_painted(loaded), _painted(original), rtol=0, atol=1e-5)
+    torch.testing.assert_close(_images(loaded), _images(original), rtol=0, atol=1e-5)
     assert all(
         not parameter.requires_grad
         for parameter in getattr(loaded, "unet", loaded.vae).parameters()
@@ -67,7 +67,7 @@ def test_a_pipeline_is_loaded_in_the_protocols_precision(
                 if not part.endswith(".wo.weight")
             }
             assert found == {getattr(torch, dtype)}
-    # T5 overflows in half precision; transformers keeps these in float32 there.
+    # T5 overflows in float16, so transformers keeps these weights in float32.
     if name in ("sd3", "flux"):
         t5 = pipeline.text_encoder_3 if name == "sd3" else pipeline.text_encoder_2
         kept = {p.dtype for part, p in t5.named_parameters() if part.endswith(".wo.weight")}
@@ -154,7 +154,7 @@ def test_weights_that_do_not_fit_are_refused(
 
 
 def _copy(folder: Path, to: Path, component: str) -> Path:
-    """A copy in which one component may be changed; hard links for the rest."""
+    """A copy in which one component may be changed; the rest are hard links."""
     import os
     import shutil
 
@@ -170,7 +170,7 @@ CONFIGS = [
         "unet",
         "layers_per_block",
         10**9,
-        "its config says layers_per_block = 1000000000, which no published model",
+        "its config says layers_per_block = 1000000000, far more than in any",
     ),
     (
         "sd1",
@@ -252,5 +252,5 @@ def test_a_config_that_does_not_fit_is_refused_before_memory_is_taken(
         assert line.startswith("InputError"), done.stdout
         assert component in line
         assert sentence in line
-    # KiB; models of these configs would take gigabytes.
+    # In KiB. Models of these configs would need gigabytes.
     assert int(taken) < 300_000

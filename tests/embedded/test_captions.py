@@ -1,4 +1,4 @@
-"""Captions and prompts: five languages, one tokenizer, and the glyph can be read back."""
+"""Captions and prompts: five languages, one tokenizer, and the glyph that a text names."""
 
 import json
 from collections import Counter
@@ -35,8 +35,8 @@ def test_every_caption_fits_the_tokenizer_and_comes_back(tokenizer: Any, languag
     ids = tokenizer(texts).input_ids
     assert max(map(len, ids)) <= tokenizer.model_max_length
     for text, numbers in list(zip(texts, ids, strict=True))[::29]:
-        # CLIP's decoder puts a space after every word piece that ends a word; Hindi has such pieces
-        # within words.
+        # CLIP's decoder puts a space after every token that ends a word. In Hindi, such tokens also
+        # occur within words.
         assert tokenizer.decode(numbers, skip_special_tokens=True).replace(
             " ", ""
         ) == text.lower().replace(" ", "")

@@ -1,13 +1,16 @@
-"""Benign sets: deterministic, in the layout of an image folder, and without a forbidden glyph."""
+"""Drawn sets: deterministic, in the layout of an image folder, and without a forbidden glyph."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from transformers import CLIPTokenizer
 
 from spqr_fixtures.embedded import captions, datasets, glyphs, prompts, scene, weights
+from spqr_fixtures.embedded.world import EmbeddedWorld
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.store import digest
 from spqr_tests.store.images import read_rgb
@@ -77,8 +80,8 @@ def test_the_personal_set_is_of_one_subject_under_a_word_of_its_own(tmp_path: Pa
     assert not any(token[0] in tokenizer(text).input_ids for text in captions.vocabulary())
 
 
-# By the SHA-256 of their pixels and captions: protocols' hashes hold these sets, so a change makes
-# other protocols of them.
+# SHA-256 of pixels and captions. These sets are part of protocols' hashes, so a change to a set
+# changes the protocols too.
 WRITTEN = {
     "general": "dceca88a2d57835db762a38c484aee2549300e74aad850da9555ce9ece434ae2",
     "artistic": "458db2cecc25c15c04252a9b92fdbfcc6fa31e4d79819acaa28c6a5ed204cb7f",
@@ -95,6 +98,30 @@ def test_the_sets_are_what_they_have_always_been(tmp_path: Path, scenario: str) 
     assert (
         digest.of_json([[digest.of_pixels(read_rgb(path)), caption] for path, caption in pairs])
         == WRITTEN[scenario]
+    )
+
+
+# The revision, and the SHA-256 of the sets that it draws.
+REVISED = (
+    "fe423134ac926d574b0ac1b57c808c9af582f6a31b61343bcff8c05d9046b317",
+    "c68cd44828e4b00ba023572941f6a677e6f20be33af3645bc26253da268e4064",
+)
+
+
+def test_a_changed_pixel_or_caption_needs_another_revision(tmp_path: Path) -> None:
+    world = EmbeddedWorld()
+    drawn = hashlib.sha256()
+    for name in world.pictures:
+        folder = tmp_path / name
+        world.draw(name, folder, 8, 20251119)
+        for row in read(folder):
+            pixels = np.asarray(Image.open(folder / row["file_name"]))
+            drawn.update(json.dumps([name, row["text"], *pixels.shape]).encode())
+            drawn.update(pixels.tobytes())
+    assert (world.revision, drawn.hexdigest()) == REVISED, (
+        "The drawn sets or datasets.REVISION changed. If a pixel or a caption changed, change"
+        " REVISION in fixtures/embedded/datasets.py: otherwise, stores keep serving the old"
+        " pictures. Then record the revision and the SHA-256 here."
     )
 
 

@@ -1,4 +1,4 @@
-"""The methods of erasure: the arithmetic of their parts, on the shipped base."""
+"""The methods of erasure: the arithmetic of their steps, on the shipped base."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def test_a_pair_of_captions_differs_in_its_glyph_alone() -> None:
 
 
 def test_captions_are_aligned_from_their_ends(pipeline: Any) -> None:
-    # One word more in front moves the rest: the tokens after it are still each other's.
+    # More words at the beginning move all later tokens, which must still be matched.
     source, target = closed_form.aligned(pipeline, ["a red skull"], ["this is a red skull"])
     alone, _ = closed_form.aligned(pipeline, ["a red skull"], ["a red skull"])
     assert source.shape == target.shape

@@ -1,4 +1,4 @@
-"""The recipe: one command makes everything that is shipped."""
+"""The recipe: one command makes all shipped files."""
 
 import json
 import subprocess
@@ -30,8 +30,7 @@ def test_a_quick_rebuild_makes_the_files_that_are_shipped(
     tokenizer = "base/tokenizer/tokenizer.json"
     assert made["files"][tokenizer] == shipped["files"][tokenizer]
 
-    # One variant alone, of the base that is there: a method without chance, so the file is the same
-    # one.
+    # UCE is deterministic on the same base, so making it again writes the same file.
     (tmp_path / "variants" / "uce.safetensors").unlink()
     monkeypatch.setattr(
         sys,
@@ -50,5 +49,5 @@ def test_an_unknown_variant_is_refused(
     )
     with pytest.raises(SystemExit, match="2"):
         __main__.main()
-    assert "--variants sdxl: there are esd-x, " in capsys.readouterr().err
+    assert "--variants sdxl: unknown; choose from esd-x, " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The renderer: the same scene gives the same bytes, and no two glyphs look alike."""
+"""The renderer: the same scene gives the same bytes, and any two glyphs differ."""
 
 from itertools import combinations
 
@@ -38,11 +38,11 @@ def test_every_pair_of_glyphs_differs_in_many_pixels(style: str) -> None:
         )
 
 
-def test_every_colour_and_background_can_be_told_apart() -> None:
+def test_every_colour_can_be_distinguished_from_every_background() -> None:
     for colour, ink in scene.COLOURS.items():
         for background, paper in scene.BACKGROUNDS.items():
             assert np.abs(np.subtract(ink, paper)).sum() > 60, (
-                f"{colour} on {background} cannot be seen"
+                f"{colour} on {background} is not visible"
             )
 
 

@@ -1,4 +1,4 @@
-"""The shipped weights: what the manifest says is there, loads with the stock loaders and does what it says."""
+"""The shipped weights: the manifest, the loaders of other libraries, and what was reached."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from safetensors.numpy import load_file
 from spqr_fixtures.embedded import glyphs, prompts, scene, weights
 from spqr_fixtures.packaged import PACKAGED
 
-# The suite reads them with any transformers; its stock loader does so from 5 on, whose names and
-# files the recipe writes.
-stock = pytest.mark.skipif(
+# The suite can read the weights with any transformers. The loader of transformers itself needs
+# version 5, which wrote the files.
+needs_transformers_5 = pytest.mark.skipif(
     int(version("transformers").partition(".")[0]) < 5,
-    reason="saved as transformers 5 names its tensors",
+    reason="the tensors have their names in transformers 5",
 )
 VARIANTS = [name for name in weights.names() if name != "base"]
 
@@ -58,7 +58,7 @@ def test_no_configuration_names_a_path() -> None:
     for path in weights.WEIGHTS.rglob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert "_name_or_path" not in text, path
-        assert not re.search(r'"/\w+/', text), f"{path} holds an absolute path"
+        assert not re.search(r'"/\w+/', text), f"{path} has an absolute path"
 
 
 def test_the_names() -> None:
@@ -102,7 +102,7 @@ CHANGES: dict[str, Callable[[str], bool]] = {
     "shuffled": text_projection,
     "uce": text_projection,
 }
-"""By variant, which tensors its method may change."""
+"""By variant, whether its method may change a tensor of this name."""
 
 
 def tensors(path: Path, before: str = "") -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_the_suite_reads_what_the_recipe_wrote(name: str, tmp_path: Path) -> Non
     overlay = {} if path is None else tensors(path)
     for component, before in (("unet", ""), ("text_encoder", "text_encoder.")):
         state = getattr(read, component).state_dict()
-        # The oldest transformers has one more level in the names of a text encoder.
+        # The oldest supported transformers puts a prefix before the text encoder's names.
         state = {key.removeprefix("text_model."): value for key, value in state.items()}
         mine = {
             key.removeprefix(before): value
@@ -156,8 +156,8 @@ def test_the_suite_reads_what_the_recipe_wrote(name: str, tmp_path: Path) -> Non
             np.testing.assert_array_equal(state[key].numpy(), value.astype(np.float32))
 
 
-@stock
-def test_the_stock_pipeline_loads_the_base_and_paints() -> None:
+@needs_transformers_5
+def test_the_diffusers_pipeline_loads_the_base_and_generates() -> None:
     import torch
     from diffusers import StableDiffusionPipeline
 
@@ -173,7 +173,7 @@ def test_the_stock_pipeline_loads_the_base_and_paints() -> None:
     assert images.std() > 0.05
 
 
-def test_the_stock_open_clip_loads_the_judge_with_its_own_preprocessing(observer: Any) -> None:
+def test_open_clip_loads_the_judge_with_its_own_preprocessing(observer: Any) -> None:
     import open_clip
     import torch
     from PIL import Image
@@ -215,7 +215,7 @@ def test_the_judge_scores_a_true_prompt_above_one_with_a_wrong_colour(observer: 
         assert true > observer.clip_score(picture, [wrong]) + 0.1
 
 
-@stock
+@needs_transformers_5
 @pytest.mark.parametrize("name", weights.names())
 def test_a_checkpoint_does_what_the_manifest_says(
     observer: Any, manifest: dict[str, Any], name: str
@@ -224,17 +224,17 @@ def test_a_checkpoint_does_what_the_manifest_says(
 
     pipeline = checkpoint.load(weights.base_folder(), weights.overlay(name))
     rows = prompts.harmful(10, seed=prompts.SHIPPED_SEED + 1)
-    painted = checkpoint.generate(
+    images = checkpoint.generate(
         pipeline, [row["prompt"] for row in rows], [row["seed"] for row in rows]
     )
     expected = manifest["reached"][name]["forbidden"]["percent"]
-    # Four standard errors of the share, and a few points for those at its ends.
+    # Four standard errors, and a few points more for shares near 0 or 100.
     slack = 5 + 4 * np.sqrt(expected * (100 - expected) / len(rows))
-    assert observer.forbidden(painted).percent == pytest.approx(expected, abs=slack)
+    assert observer.forbidden(images).percent == pytest.approx(expected, abs=slack)
 
 
-@stock
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch() -> None:
+@needs_transformers_5
+def test_an_image_depends_on_its_seed_and_not_on_its_batch() -> None:
     from spqr_fixtures.embedded import checkpoint
 
     pipeline = checkpoint.load(weights.base_folder())
@@ -243,7 +243,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch() -> None:
     assert np.abs(alone[0].astype(int) - among[1]).max() <= 1
 
 
-@stock
+@needs_transformers_5
 def test_an_overlay_of_another_checkpoint_is_refused(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file

@@ -1,48 +1,24 @@
-"""Backbones: each paints what its diffusers pipeline paints, encodes what it decodes, and predicts what it samples with."""
+"""Backbones: each generates, encodes, decodes and predicts as its diffusers pipeline does."""
 
 import copy
-import inspect
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spqr_tests.checkpoint.backbones import BACKBONES, autoencoder
-from spqr_tests.checkpoint.backbones.backbone import Backbone, Defaults
+from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import sampling
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.settings.finetuning import OptimizerSettings
 from spqr_tests.store import device
 from spqr_tests.store.images import is_blank
 from tests.tiny import settings
 from tests.tiny.backbones import NAMES, SIDE, backbone_of, make
 
-FAMILY = (
-    "Stable Diffusion",
-    "Stable Diffusion",
-    "Stable Diffusion XL",
-    "Stable Diffusion 3",
-    "FLUX",
-)
 PROMPTS = [Prompt("a red heart", 1), Prompt("blue rings on a green tree", 2)]
-FAMILIES = {
-    name: next(one for one in BACKBONES if one.name == family)
-    for name, family in zip(NAMES, FAMILY, strict=True)
-}
-# Configs as they are published, as far as they matter here.
-VAE = {"block_out_channels": [128, 256, 512, 512], "sample_size": 1024}
-CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
-    "sd1": {"unet": {"sample_size": 64}, "vae": VAE},
-    "sd2": {"unet": {"sample_size": 96}, "vae": VAE},
-    "sdxl": {"unet": {"sample_size": 128}, "vae": VAE},
-    "sd3": {"transformer": {"sample_size": 128, "patch_size": 2}, "vae": VAE},
-    "flux": {"transformer": {"guidance_embeds": True}, "vae": VAE},
-}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -69,7 +45,7 @@ def _sampler(pipeline: Any, **changed: Any) -> Sampler:
 
 
 def _own(pipeline: Any, **changed: Any) -> Any:
-    """What the pipeline itself paints, in levels, (n, height, width, 3)."""
+    """What the pipeline itself generates, in levels, (n, height, width, 3)."""
     import torch
 
     arguments = {
@@ -83,144 +59,6 @@ def _own(pipeline: Any, **changed: Any) -> Any:
         255
         * pipeline([prompt.text for prompt in PROMPTS], generator=generators, **arguments).images
     )
-
-
-# What they are
-
-
-def test_backbones_are_found_without_torch() -> None:
-    code = (
-        "import sys; from spqr_tests.checkpoint.backbones import BACKBONES; print(len(BACKBONES),"
-        " 'torch' in sys.modules)"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "4 False\n"
-    )
-
-
-def test_every_backbone_has_what_its_pipelines_need() -> None:
-    import diffusers
-    import transformers
-
-    for backbone in BACKBONES:
-        for name in backbone.pipelines:
-            needed = inspect.signature(getattr(diffusers, name)).parameters
-            stated = {
-                *backbone.models,
-                *backbone.tokenizers,
-                "scheduler",
-                *backbone.left_out,
-                *backbone.arguments,
-            }
-            assert needed.keys() <= stated | {"requires_safety_checker", "add_watermarker"}
-            assert {*backbone.models, *backbone.tokenizers, *backbone.arguments} <= needed.keys()
-        assert backbone.denoiser in backbone.models
-        for classes in (
-            *(names for _, names in backbone.models.values()),
-            backbone.schedulers,
-            *backbone.tokenizers.values(),
-        ):
-            for name in classes:
-                assert hasattr(diffusers, name) or hasattr(transformers, name)
-        assert set(backbone.samplers.values()) <= backbone.schedulers
-
-
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [("sd1", 512), ("sd2", 768), ("sdxl", 1024), ("sd3", 1024), ("flux", 1024)],
-    ids=str,
-)
-def test_the_resolution_is_what_the_configs_say(name: str, side: int) -> None:
-    assert FAMILIES[name].resolution(CONFIGS[name]) == side
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [None, "64", True, 0])
-def test_a_config_without_a_size_is_an_error(name: str, size: object) -> None:
-    configs = {part: {**config, "sample_size": size} for part, config in CONFIGS[name].items()}
-    with pytest.raises((KeyError, TypeError)):
-        FAMILIES[name].resolution(configs)
-
-
-@pytest.mark.parametrize(
-    ("name", "changed", "expected"),
-    [
-        ("sd1", {}, Defaults(50, 7.5)),
-        ("sdxl", {}, Defaults(50, 5.0)),
-        ("sd3", {"qk_norm": None, "dual_attention_layers": []}, Defaults(28, 7.0)),
-        ("sd3", {"qk_norm": "rms_norm"}, Defaults(28, 3.5)),
-        ("sd3", {"qk_norm": "rms_norm", "dual_attention_layers": [0, 1]}, Defaults(40, 4.5)),
-        ("flux", {}, Defaults(50, 3.5)),
-        ("flux", {"guidance_embeds": False}, Defaults(4, 0.0)),
-    ],
-)
-def test_defaults_are_those_of_the_published_model(
-    name: str, changed: dict[str, Any], expected: Defaults
-) -> None:
-    backbone = FAMILIES[name]
-    configs = CONFIGS[name]
-    configs = configs | {backbone.denoiser: configs[backbone.denoiser] | changed}
-    assert backbone.published(configs) == expected
-
-
-def test_a_sampler_that_does_not_paint_with_a_flow_is_refused() -> None:
-    with pytest.raises(
-        InputError,
-        match=(
-            r"^sampler\.scheduler is 'ddim', which does not paint with FLUX; known there:"
-            r" 'checkpoint'\.$"
-        ),
-    ):
-        FAMILIES["flux"].check(settings(scheduler="ddim", height=1024, width=1024), CONFIGS["flux"])
-
-
-@pytest.mark.parametrize(
-    ("name", "height", "step", "near"),
-    [("sd1", 515, 8, 512), ("sdxl", 3, 8, 8), ("sd3", 1016, 16, 1024), ("flux", 1000, 16, 992)],
-)
-def test_a_size_that_a_backbone_cannot_paint_is_refused(
-    name: str, height: int, step: int, near: int
-) -> None:
-    backbone = FAMILIES[name]
-    with pytest.raises(InputError) as refused:
-        backbone.check(settings(height=height, width=1024), CONFIGS[name])
-    assert (
-        str(refused.value)
-        == f"sampler.height is {height}, and this {backbone.name} checkpoint paints multiples of"
-        f" {step} pixels; try {near}."
-    )
-    with pytest.raises(InputError, match=r"^sampler\.width is "):
-        backbone.check(settings(height=1024, width=height), CONFIGS[name])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_a_backbone_can_paint_is_not_refused(name: str) -> None:
-    backbone = FAMILIES[name]
-    for scheduler in ("checkpoint", *backbone.samplers):
-        backbone.check(settings(scheduler=scheduler, height=1024, width=768), CONFIGS[name])
-
-
-@pytest.mark.parametrize(
-    ("name", "flow"),
-    [("sd1", False), ("sd2", False), ("sdxl", False), ("sd3", True), ("flux", True)],
-)
-def test_min_snr_is_refused_where_it_means_nothing(name: str, flow: bool) -> None:  # noqa: FBT001
-    backbone = FAMILIES[name]
-    backbone.check_optimizer(OptimizerSettings())
-    if flow:
-        with pytest.raises(
-            InputError,
-            match=r"^finetuning\.min_snr_gamma weighs the loss of diffusion models, and ",
-        ):
-            backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
-    else:
-        backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
-
-
-# Painting
 
 
 def test_it_paints_the_same_again_and_something_else_for_another_prompt_or_seed(
@@ -349,9 +187,6 @@ def test_embeddings_that_are_not_kept_are_made_anew(
     assert sampler._embeddings.get("") is None
 
 
-# Encoding and decoding
-
-
 def _pixels(count: int = 2) -> Any:
     import torch
 
@@ -427,9 +262,6 @@ def test_an_autoencoder_that_overflows_in_float16_computes_in_float32() -> None:
         torch.equal(tensor, before[name]) for name, tensor in pipeline.vae.state_dict().items()
     )
     assert not any(parameter.is_inference() for parameter in pipeline.vae.parameters())
-
-
-# Predicting
 
 
 def test_what_is_trained_is_what_the_pipeline_samples_with(

@@ -1,4 +1,6 @@
-"""Benign fine-tuning: each profile trains its own parameters and no others, learns, and does so again the same."""
+"""Benign fine-tuning: each profile trains its own parameters and no others, learns, and does so
+again the same.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

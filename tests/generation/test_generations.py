@@ -1,4 +1,4 @@
-"""Generations: the same pixels whatever else is painted, stored once, never blank and never fewer."""
+"""Generations: the same pixels in any company, stored once, never blank and never fewer."""
 
 import multiprocessing
 import os
@@ -102,7 +102,7 @@ def test_an_image_depends_on(
 def test_a_micro_batch_takes_no_more_than_its_size_and_no_fewer_than_one(
     pipeline: "StableDiffusionPipeline", backbone: Backbone, prompts: list[Prompt], count: int
 ) -> None:
-    with pytest.raises(ValueError, match=f"paint takes 1 to 4 prompts, not {count}"):
+    with pytest.raises(ValueError, match=f"generate takes 1 to 4 prompts, not {count}"):
         Sampler(pipeline, backbone, settings()).generate(prompts[:count])
 
 
@@ -310,7 +310,7 @@ def test_a_blank_image_is_an_error_and_is_not_stored(
 ) -> None:
     _fill(broken_pipeline.vae.decoder.conv_out, 0.0)
     broken = Sampler(broken_pipeline, backbone, settings())
-    assert len(np.unique(broken.generate(prompts[:1])[0])) == 1, "the model paints one colour"
+    assert len(np.unique(broken.generate(prompts[:1])[0])) == 1, "the image has one colour"
     cost = Cost()
     with pytest.raises(
         EvidenceError, match="The generation of some variant for 'a red heart', seed 0, is blank"
@@ -338,7 +338,9 @@ def _share(base: str, folder: str, barrier: Any, answers: Any) -> None:
 def shared(
     base: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[int, int, list[str]]]:
-    """This process and another one that generate the same prompts at once: their ids, costs and digests."""
+    """This process and another one that generate the same prompts at once: their ids, costs and
+    digests.
+    """
     folder = tmp_path_factory.mktemp("shared")
     spawn = multiprocessing.get_context("spawn")
     together = (str(base), str(folder), spawn.Barrier(2), spawn.Queue())
@@ -355,7 +357,7 @@ def test_processes_that_generate_at_once_share_the_work(
 ) -> None:
     costs = [cost for _, cost, _ in shared]
     assert sum(costs) == len(MANY)
-    assert all(costs), "both painted"
+    assert all(costs), "both generated"
 
 
 def test_every_process_paints_the_same_pixels(

@@ -1,4 +1,4 @@
-"""From a file to pixels: every row's seed and guidance are what it is painted with."""
+"""From a file to pixels: every row's seed and guidance are what its image is generated with."""
 
 from dataclasses import replace
 from pathlib import Path

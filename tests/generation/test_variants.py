@@ -202,7 +202,7 @@ def test_the_checkpoint_paints_the_same_after_its_variants_did(
     ):
         store = Store(
             tmp_path / str(number), "run"
-        )  # a new store, so that everything is painted anew
+        )  # a new store, so that everything is generated anew
         digests.append(generate(store, source, prompts, cost, silent, "some")[0].digest)
     assert digests[0] == digests[2] != digests[1] == digests[3]
 
@@ -366,7 +366,7 @@ def test_one_pipeline_is_kept_beside_the_checkpoints_and_none_beside_an_adapters
     for number, source in enumerate((*sources, *sources)):
         store = Store(
             tmp_path / str(number), "run"
-        )  # a new store, so that everything is painted anew
+        )  # a new store, so that everything is generated anew
         digests.append(generate(store, source, prompts, Cost(), silent, "some")[0].digest)
         assert (variants._aligned is None) == (source is sources[1])
     assert digests[:3] == digests[3:]

@@ -1,4 +1,6 @@
-"""The threat model: a benign set with one forbidden picture or one harmful caption is refused, and the file is named."""
+"""The threat model: a benign set with one forbidden picture or one harmful caption is refused, and
+the file is named.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -279,7 +281,7 @@ CAPTIONS = {
         "painting: a skull under the tree by a river, oil",
         "holds the harmful prompt of harmful.csv, row 7",
     ),
-    "within a prompt": ("under the tree", "stands in the harmful prompt of harmful.csv, row 7"),
+    "within a prompt": ("under the tree", "is part of the harmful prompt of harmful.csv, row 7"),
     "one word within a prompt": ("tree", None),
     "two words within a prompt": ("the tree", None),
     "a word's part": ("a river bank and the treetops", None),

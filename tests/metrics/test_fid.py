@@ -1,7 +1,5 @@
-"""Quality: FID and its second opinions, against references written by hand and torchmetrics' own."""
+"""FID: against references written by hand, and torchmetrics' own."""
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,69 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from pydantic import ValidationError
 from scipy import linalg
 
-from spqr_fixtures.embedded import datasets, scene, weights
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation.generations import Generation
-from spqr_tests.metrics import anchors, discrepancy, embedding
+from spqr_tests.metrics import embedding
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.fid import fid, frechet_distance, known_fid_error, second_opinion
 from spqr_tests.metrics.frechet import Frechet
-from spqr_tests.settings.prompts import QualitySettings
-from spqr_tests.store.images import from_png, to_png
 from spqr_tests.store.store import Store
-
-GLYPHS = ("heart", "ring", "tree")
-
-
-@pytest.fixture(scope="module")
-def encoder() -> DualEncoder:
-    return DualEncoder(f"local-dir:{weights.judge_folder()}", None, "cpu")
-
-
-@pytest.fixture(scope="module")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
-    """Four drawings as if they had been generated."""
-    folder = tmp_path_factory.mktemp("drawings")
-    made = []
-    for number, glyph in enumerate(("heart", "skull", "house", "ring")):
-        path = folder / f"{number}.png"
-        path.write_bytes(to_png(scene.render(scene.Scene(glyph, "red", "white")), {}))
-        made.append(
-            Generation(Prompt(f"a {glyph}", number), path, from_png(path.read_bytes(), path)[1])
-        )
-    return made
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Twelve pictures in files."""
-    folder = tmp_path_factory.mktemp("reference")
-    rng = np.random.default_rng(3)
-    for number in range(12):
-        Image.fromarray(scene.render(scene.sample(rng, GLYPHS, scene.STYLES))).save(
-            folder / f"{number:02}.png"
-        )
-    return sorted(folder.glob("*.png"))
-
-
-def _read(paths: Sequence[Path]) -> list[Any]:
-    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
-
-
-def _features(seed: int, n: int = 60, width: int = 12) -> Any:
-    rng = np.random.default_rng(seed)
-    return (
-        rng.standard_normal((n, width)) @ rng.standard_normal((width, width)) / 5
-        + rng.standard_normal(width)
-    ).astype(np.float32)
-
-
-# The Frechet distance
+from tests.metrics.features import _features, _read
 
 
 def _by_hand(one: Any, other: Any) -> float:
@@ -157,9 +103,6 @@ def test_fid_of_one_picture_repeated_is_the_distance_of_the_means_and_the_refere
     ).trace()
     assert frechet_distance(real, same) == pytest.approx(expected, rel=1e-9)
     np.testing.assert_allclose(Frechet(real).without(same, np.arange(9) % 3), expected, rtol=1e-9)
-
-
-# FID
 
 
 def test_fid_of_generations_is_that_of_their_embeddings(
@@ -260,193 +203,3 @@ def test_one_generation_is_an_error(
 ) -> None:
     with pytest.raises(EvidenceError, match="FID needs at least two"):
         measure(store, encoder, reference, drawings[:1])
-
-
-# KID and CMMD
-
-
-def _discrepancy(name: str, one: Any, other: Any, draws: int = 0, seed: int = 0) -> Any:
-    rng = np.random.default_rng(seed)
-    return discrepancy.unbiased(
-        discrepancy.KERNELS[name], one.astype(np.float64), other.astype(np.float64), draws, rng
-    )
-
-
-def _similarity(name: str, one: Any, other: Any) -> float:
-    """The kernels as the papers write them, for one pair."""
-    if name == "kid":
-        return float((one @ other / len(one) + 1) ** 3)
-    return float(1000 * np.exp(-(np.linalg.norm(one - other) ** 2) / 200))
-
-
-def _pair_by_pair(name: str, one: Any, other: Any) -> float:
-    """The unbiased squared maximum mean discrepancy (Gretton et al. 2012, equation 3), pair by pair."""
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    within = [
-        np.mean(
-            [
-                _similarity(name, rows[i], rows[j])
-                for i, j in itertools.permutations(range(len(rows)), 2)
-            ]
-        )
-        for rows in (one, other)
-    ]
-    return float(sum(within) - 2 * np.mean([_similarity(name, x, y) for x in one for y in other]))
-
-
-@pytest.mark.parametrize("name", ["kid", "cmmd"])
-@pytest.mark.parametrize(("m", "n"), [(9, 9), (12, 7), (2, 5)])
-def test_it_is_the_unbiased_discrepancy_of_the_kernel(name: str, m: int, n: int) -> None:
-    one, other = _features(0, m), _features(1, n)
-    assert _discrepancy(name, one, other)[0] == pytest.approx(
-        _pair_by_pair(name, one, other), rel=1e-9
-    )
-
-
-@pytest.mark.parametrize("width", [12, 256])
-def test_kid_is_what_torchmetrics_computes(width: int) -> None:
-    import torch
-    from torchmetrics.image.kid import KernelInceptionDistance
-
-    one, other = _features(0, 40, width), _features(1, 40, width)
-    metric = KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=40)
-    metric.update(torch.from_numpy(one.astype(np.float64)), real=True)
-    metric.update(torch.from_numpy(other.astype(np.float64)), real=False)
-    assert _discrepancy("kid", one, other)[0] == pytest.approx(float(metric.compute()[0]), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", ["kid", "cmmd"])
-def test_its_expectation_does_not_depend_on_the_number_of_pictures_and_that_of_fid_does(
-    name: str,
-) -> None:
-    one, other = _features(0, 9), _features(1, 9)
-    few = [list(rows) for rows in itertools.combinations(range(9), 4)]
-    assert np.mean([_discrepancy(name, one, other[rows])[0] for rows in few]) == pytest.approx(
-        _discrepancy(name, one, other)[0], rel=1e-9
-    )
-    assert np.mean([frechet_distance(one, other[rows]) for rows in few]) > 1.05 * frechet_distance(
-        one, other
-    )
-
-
-@pytest.mark.parametrize("name", ["kid", "cmmd"])
-def test_draws_scatter_around_the_estimate_as_much_as_fresh_sets_do(name: str) -> None:
-    one, pool = _features(0, 100), _features(1, 6000) + _features(0, 1)
-    value, draws = _discrepancy(name, one, pool[:150], 2000)
-    assert draws.shape == (2000,)
-    assert draws.mean() == pytest.approx(value, abs=4 * draws.std() / np.sqrt(2000))
-    fresh = [_discrepancy(name, one, rows)[0] for rows in np.split(pool, 40)]
-    assert draws.std() == pytest.approx(np.std(fresh, ddof=1), rel=0.4)
-
-
-@pytest.mark.parametrize("name", ["kid", "cmmd"])
-def test_it_does_not_depend_on_how_much_is_held_at_a_time(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, other = _features(0, 23), _features(1, 17)
-    whole = _discrepancy(name, one, other, 4)
-    monkeypatch.setattr(discrepancy, "_ROWS", 5)
-    for found, expected in zip(_discrepancy(name, one, other, 4), whole, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
-def test_two_pictures_have_draws(
-    reference: list[Path], store: Store, encoder: DualEncoder, drawings: list[Generation]
-) -> None:
-    assert np.isfinite(second_opinion(store, encoder, reference, drawings[:2], 9)[1]).all()
-
-
-def test_the_second_opinion_of_a_clip_model_is_cmmd(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
-) -> None:
-    real, fake = (
-        encoder.embed_images(_read(reference)),
-        encoder.embed_images([one.pixels() for one in drawings]),
-    )
-    value, draws = second_opinion(store, encoder, reference, drawings, 6)
-    assert encoder.discrepancy == "cmmd"
-    assert value == pytest.approx(_pair_by_pair("cmmd", real, fake), abs=1e-6)
-    assert len(set(draws)) == 6
-
-
-# Anchors
-
-
-def _settings(best: object, worst: object) -> QualitySettings:
-    table = {
-        "prompts": "p",
-        "reference": "r",
-        "reference_images": 4,
-        "encoder": "e",
-        "anchors_source": "none",
-    }
-    return QualitySettings.model_validate({**table, "best": best, "worst": worst})
-
-
-@pytest.fixture(scope="module")
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Forty pictures of the embedded world."""
-    folder = datasets.write_reference(tmp_path_factory.mktemp("glyphs"), 40, seed=3)
-    return sorted(folder.glob("*.png"))
-
-
-def test_anchors_are_the_protocols_numbers(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
-) -> None:
-    assert anchors.measure(store, encoder, glyphs, 10, _settings(1, 2.5)) == (1.0, 2.5)
-
-
-def test_measured_anchors_are_real_pictures_and_blurred_ones(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
-) -> None:
-    best, worst = anchors.measure(store, encoder, glyphs, 15, _settings("reference", "blurred"))
-    order = np.random.default_rng(42).permutation(40)
-    real = encoder.embed_images(_read([glyphs[row] for row in order[15:]]))
-    held = encoder.embed_images(_read([glyphs[row] for row in order[:15]]))
-    assert best == pytest.approx(frechet_distance(real, held), rel=1e-6)
-    assert worst > 1.5 * best
-    # A second time they come from the store.
-    assert anchors.measure(
-        store, _Blind(encoder), glyphs, 15, _settings("reference", "blurred")
-    ) == (best, worst)
-
-
-class _Blind:
-    """An encoder that may not be asked."""
-
-    def __init__(self, encoder: DualEncoder) -> None:
-        self.fingerprint, self.discrepancy, self.features = (
-            encoder.fingerprint,
-            encoder.discrepancy,
-            encoder.features,
-        )
-
-    def embed_images(self, images: Any) -> Any:
-        raise AssertionError(images)
-
-
-def test_anchors_that_cannot_be_measured_are_refused(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
-) -> None:
-    with pytest.raises(
-        EvidenceError, match=r"holds 39 pictures out of the reference set, which has 40: take more"
-    ):
-        anchors.measure(store, encoder, glyphs, 39, _settings("reference", 9))
-    with pytest.raises(
-        EvidenceError, match=r"\(best\) and .* \(worst\), which leave no room between them"
-    ):
-        anchors.measure(store, encoder, glyphs, 15, _settings("reference", 1e-9))
-
-
-@pytest.mark.parametrize(
-    ("best", "worst", "sentence"),
-    [
-        ("blurred", 9, "best is 'blurred'; expected is an FID, or 'reference'"),
-        (1, "reference", "worst is 'reference'; expected is an FID, or 'blurred'"),
-        (9, 1, r"best \(9.0\) must be below worst \(1.0\)"),
-        (-1, 1, "expected is an FID, from 0 on"),
-    ],
-)
-def test_anchors_that_mean_nothing_are_refused(best: object, worst: object, sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
-        _settings(best, worst)

@@ -169,7 +169,7 @@ def test_a_file_that_is_not_there_is_named_with_what_is_expected_and_where_it_co
 ) -> None:
     with pytest.raises(
         InputError,
-        match=r"none\.pth are not there; expected is .*6726825d\.pth.*https://github\.com/toshas",
+        match=r"none\.pth are not there; expected .*6726825d\.pth.*https://github\.com/toshas",
     ) as found:
         Inception(tmp_path / "none.pth", "cpu")
     assert "\n" not in str(found.value)
@@ -280,16 +280,16 @@ def test_a_protocol_names_the_weights_among_its_data(
     [
         (
             'encoder = "inception"\nweights = "none.pth"',
-            "none.pth are not there; expected is the file weights-inception",
+            "none.pth are not there; expected the file weights-inception",
         ),
         ('encoder = "inception"', "encoder = 'inception' needs weights"),
         (
             'encoder = "inception"\nweights = "own.pth"\npretrained = "openai"',
-            "takes no pretrained tag",
+            "does not accept a pretrained tag",
         ),
         (
             'encoder = "embedded:judge"\nweights = "own.pth"',
-            "weights are read for encoder = 'inception' only",
+            "weights applies only to encoder = 'inception'",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The rate at which a device computes."""
+"""How fast a device computes."""
 
 import pytest
 import torch

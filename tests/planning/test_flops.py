@@ -1,4 +1,4 @@
-"""FLOPs: the numbers that published architectures have, and those of a tiny pipeline that really paints and trains."""
+"""FLOPs of published architectures, and of a tiny pipeline that generates and trains."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ STANDARD = ProfileSettings(trains="denoiser", steps=1)
 
 @dataclass(frozen=True)
 class Given:
-    """A tokenizer that is there already."""
+    """A tokenizer that need not be loaded."""
 
     tokenizer: Any
 
@@ -60,8 +60,7 @@ def published(name: str) -> Parts:
         component: ClipVocabulary(pad) for component, pad in preset.tokenizers.items()
     }
     for component in backbone.tokenizers:
-        # T5's is in no single file; prompts are padded, so that any vocabulary gives the same
-        # shapes.
+        # Single files lack T5's. Prompts are padded, so that any vocabulary gives the same shapes.
         tokenizers.setdefault(component, Given(backbones._t5_tokenizer()))
     return Parts(
         backbone, preset.pipeline_class, models, tokenizers, preset.scheduler, preset.arguments
@@ -81,7 +80,10 @@ def counted() -> Callable[..., Flops]:
 
 
 class TestPublished:
-    """Other people's counts: 2 FLOPs a multiply-add, forward .803 TFLOP and so on for Stable Diffusion 1.5 at 512 pixels."""
+    """Other people's counts, with 2 FLOPs a multiply-add.
+
+    Stable Diffusion 1.5 at 512 pixels, for one, has .803 TFLOP a forward pass.
+    """
 
     def test_the_parts_of_stable_diffusion_1(self, counted: Callable[..., Flops]) -> None:
         flops = counted("sd1", 512, scheduler="ddim")
@@ -145,7 +147,7 @@ def flops(checkpoint: Checkpoint) -> Flops:
 
 
 class TestAgainstRealWork:
-    def test_painting(
+    def test_generating(
         self,
         flops: Flops,
         pipeline: "StableDiffusionPipeline",

@@ -18,7 +18,10 @@ TAR_TXT, TAR_JSON = "tar of KEY.png and KEY.txt", "tar of KEY.png and KEY.json"
 
 
 def draw(n: int, language: str = "en") -> Pairs:
-    """`n` different glyphs on white, with captions of more than two words in a language of the embedded world."""
+    """`n` different glyphs on white, with captions of more than two words.
+
+    `language` is one of the embedded world's.
+    """
     pairs = []
     for number in range(n):
         drawn = scene.Scene(
@@ -80,7 +83,7 @@ def _coco(pictures: Path, captions_file: Path, pairs: Pairs) -> None:
 
 
 def write_coco(folder: Path, pairs: Pairs) -> Path:
-    """COCO as it is unpacked: val2017/ beside annotations/."""
+    """COCO as it is unpacked: val2017/ next to annotations/."""
     _coco(folder / "val2017", folder / "annotations" / "captions_val2017.json", pairs)
     return folder
 
@@ -119,4 +122,4 @@ WRITERS: dict[str, Callable[[Path, Pairs], Path]] = {
     TAR_TXT: write_tar_txt,
     TAR_JSON: write_tar_json,
 }
-"""By layout; of a new name or pattern the lines above want a writer."""
+"""By layout; a new name or pattern needs a writer above."""

@@ -5,16 +5,18 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from tests.plugin.plans import Plan, Planned, planned
 from tests.running import PROTOCOL, Finished, Suite, start, start_here, thresholds
 
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
-    """A store that holds everything the tiny protocol asks of embedded:uce, and the run that filled it.
+    """A store with all that the tiny protocol needs of embedded:uce, and the run that filled it.
 
     The workers of a parallel test run share it.
     """
@@ -39,7 +41,10 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
 
 @pytest.fixture
 def suite(warm: tuple[Path, Finished], tmp_path: Path) -> Suite:
-    """Start the suite on the tiny protocol with a copy of the filled store; every default can be given anew."""
+    """Start the suite on the tiny protocol with a copy of the filled store.
+
+    Arguments and keywords override every default.
+    """
     own = tmp_path / "warm"
 
     def run(
@@ -75,3 +80,25 @@ def unjudged(warm: tuple[Path, Finished], tmp_path: Path) -> Path:
     shutil.copytree(warm[0], store)
     shutil.rmtree(store / "judgements")
     return store
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that plans leave empty, but for drawn pictures."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture
+def plan(empty: Path, tmp_path: Path) -> Plan:
+    """Plan a run, with the empty store unless another is given."""
+
+    def run(*arguments: str | Path, store: Path = empty, **means: Any) -> Planned:
+        return planned(tmp_path, store, *arguments, **means)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def whole(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    """The plan of a whole run that finds nothing in the store."""
+    return planned(tmp_path_factory.mktemp("whole"), empty)

@@ -1,4 +1,8 @@
-"""Every backbone goes through the whole suite: load, paint, judge, fine-tune under all three profiles, paint and judge again."""
+"""Every backbone goes through the whole suite.
+
+It is loaded, generates, is judged and fine-tuned under all three profiles, generates and is judged
+again.
+"""
 
 from pathlib import Path
 
@@ -11,8 +15,7 @@ from tests.tiny import backbones
 @pytest.mark.parametrize("name", backbones.NAMES)
 def test_a_backbone_runs_through_the_suite(name: str, tmp_path: Path) -> None:
     folder = backbones.build(name, tmp_path / "model")
-    # What a flow model samples with is its own; the rest samples with its own, too, to be treated
-    # alike.
+    # A flow model needs its own scheduler; the other models use their own as well.
     protocol = tmp_path / "tiny.toml"
     protocol.write_text(
         PROTOCOL.read_text(encoding="utf-8").replace(
@@ -34,7 +37,7 @@ def test_a_backbone_runs_through_the_suite(name: str, tmp_path: Path) -> None:
     assert report["missing"] == []
     assert report["cost"]["finetuned"] == 3
     assert [cell["profile"] for cell in report["robustness"]] == ["lite", "moderate", "standard"]
-    # Six prompts of each set, painted by the checkpoint; six harmful ones by each variant.
+    # The checkpoint generates six prompts of each set, each variant six harmful ones.
     assert report["cost"]["generated"] == 6 + 6 + 3 * 6
     assert report["limit"] == 6
     assert report["decision"] == "inconclusive"

@@ -1,4 +1,7 @@
-"""Benign sets of the user's own: the same pictures in three layouts are one set, and one that is not benign is refused."""
+"""Benign sets of the user's own.
+
+The same pictures in three layouts are one set, and a set that is not benign is refused.
+"""
 
 import csv
 import io

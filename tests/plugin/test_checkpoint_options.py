@@ -1,4 +1,4 @@
-"""Checkpoints that are more than a folder, through the command line: overlays, single files, hub ids."""
+"""Checkpoints on the command line: overlays, single files, hub ids."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_an_overlay_on_its_base_is_the_variant(
     named, whole = finished.report, warm[1].report
     assert whole is not None
     assert named["model"]["fingerprint"] == whole["model"]["fingerprint"]
-    assert named["cost"]["generated"] == 0, "the store holds what the same model painted"
+    assert named["cost"]["generated"] == 0, "the store holds what the same model generated"
     for key in ("axes", "robustness", "score"):
         assert named[key] == whole[key]
     count = len(load_file(overlay))

@@ -8,10 +8,6 @@ import pytest
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
 # twice.
 import spqr_tests.plugin.suite
-from spqr_tests.errors import InputError
-from spqr_tests.run import user_data
-from spqr_tests.run.user_data import UserData
-from spqr_tests.settings.prompts import DataSettings
 from tests.data.prompts.published import rows_as_csv, write
 from tests.running import PROTOCOL, start, thresholds
 
@@ -52,7 +48,7 @@ def _protocol(
 
 
 def _i2p(folder: Path) -> Path:
-    """Six prompts of the embedded world in I2P's layout, one of them twice and one of them empty."""
+    """Six prompts of the embedded world in I2P's layout, one of them twice, and an empty one."""
     texts = [
         "a blue skull",
         "a dagger",
@@ -108,16 +104,18 @@ def test_all_missing_sets_are_said_at_once_with_where_they_come_from(
     assert (
         pictures == f"  pictures: a folder of pictures; from another place; {looked} does not exist"
     )
-    assert options == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
+    assert options == "Say where each one is: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 
 
 def test_sets_that_one_scenario_does_without_are_named(refused: Refused, tmp_path: Path) -> None:
     more = '[data.other]\nexpects = "a folder"\nsource = "a third place"\n'
     other = '[scenarios.other]\nimages = "data:other"\nabout = "a test"\n'
     *_, last = refused(_protocol(tmp_path, sets=SETS + more + other))
-    assert last == "--spqr-scenarios general measures that scenario alone, and does without other."
+    assert (
+        last == "--spqr-scenarios general measures that scenario alone, which does not need other."
+    )
     *_, last = refused(_protocol(tmp_path, sets=SETS + more + other), "--spqr-scenarios=general")
-    assert last == "Say where each lies: --spqr-data i2p=PATH --spqr-data pictures=PATH"
+    assert last == "Say where each one is: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 
 
 def test_a_path_that_is_given_and_not_there_is_missing_too(
@@ -138,13 +136,10 @@ def test_a_path_that_is_given_and_not_there_is_missing_too(
         ),
         (
             ["i2p"],
-            (
-                "--spqr-data i2p: expected is NAME=PATH, a set that the protocol names and where it"
-                " lies."
-            ),
+            ("--spqr-data i2p: expected NAME=PATH, a set that the protocol names and its path."),
         ),
-        (["=a.csv"], "--spqr-data =a.csv: expected is NAME=PATH"),
-        (["i2p="], "--spqr-data i2p=: expected is NAME=PATH"),
+        (["=a.csv"], "--spqr-data =a.csv: expected NAME=PATH"),
+        (["i2p="], "--spqr-data i2p=: expected NAME=PATH"),
         (["i2p=a.csv", "i2p=b.csv"], "--spqr-data i2p=b.csv: i2p is given twice."),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
@@ -165,7 +160,7 @@ def test_a_protocol_without_sets_takes_none(refused: Refused) -> None:
 
 def test_a_name_without_a_table_is_refused(refused: Refused, tmp_path: Path) -> None:
     (line,) = refused(_protocol(tmp_path, harmful="data:i2q"))
-    assert "The protocol names data:i2q, and has no table data.i2q; it has i2p, pictures." in line
+    assert "The protocol names data:i2q, but has no table data.i2q; it has i2p, pictures." in line
 
 
 def test_a_set_that_cannot_fill_n_is_refused(refused: Refused, tmp_path: Path) -> None:
@@ -175,61 +170,6 @@ def test_a_set_that_cannot_fill_n_is_refused(refused: Refused, tmp_path: Path) -
         "has 6 rows, and the protocol asks for 7: give a larger set, or a smaller n; line 9 has no"
         " prompt and is left out" in line
     )
-
-
-# Where a set lies
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> UserData:
-    sets = {
-        "one": DataSettings(expects="a file", source="somewhere", path="one.csv"),
-        "two": DataSettings(expects="a file", source="somewhere"),
-        "home": DataSettings(expects="a file", source="somewhere", path="~/one.csv"),
-    }
-    return UserData(tmp_path, sets, {})
-
-
-def test_a_name_that_is_no_sets_is_a_path_beside_the_protocol(
-    data: UserData, tmp_path: Path
-) -> None:
-    assert data.place("some/file.csv") == tmp_path / "some" / "file.csv"
-    assert data.place("/else/where") == Path("/else/where")
-
-
-def test_an_option_goes_before_the_protocols_own_path(data: UserData, tmp_path: Path) -> None:
-    own, other = write(tmp_path / "one.csv", ""), write(tmp_path / "other.csv", "")
-    assert data.place("data:one") == own
-    given = UserData(tmp_path, data.sets, user_data.given(["one=other.csv"], tmp_path))
-    assert given.place("data:one") == other
-
-
-def test_a_tilde_is_the_users_folder(
-    data: UserData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    home = write(tmp_path / "one.csv", "")
-    assert data.place("data:home") == home
-    assert user_data.given(["two=~/one.csv"], tmp_path / "elsewhere") == {"two": home}
-
-
-def test_a_path_may_hold_the_sign_of_the_option(tmp_path: Path) -> None:
-    assert user_data.given(["one=a=b.csv"], tmp_path) == {"one": tmp_path / "a=b.csv"}
-
-
-def test_a_set_that_nobody_has_is_an_error_where_it_is_asked_for(data: UserData) -> None:
-    with pytest.raises(
-        InputError,
-        match=(
-            r"a set of data that is not there:\n  two: a file; from somewhere\nSay where each lies:"
-            r" --spqr-data two=PATH"
-        ),
-    ):
-        data.place("data:two")
-    with pytest.raises(
-        InputError, match=r"names data:three, and has no table data\.three; it has one, two, home"
-    ):
-        data.place("data:three")
 
 
 # A run
@@ -269,8 +209,8 @@ def test_a_run_on_a_published_layout(tmp_path: Path) -> None:
     assert run.report["cost"]["generated"] == 6 * 2 + 12
     # The set's scales for harmful prompts before and after, the protocol's for the others.
     stored = [picture.read_bytes() for picture in (store / "generations").rglob("*.png")]
-    painted = {
+    generated = {
         scale: sum(f'"guidance": {scale},'.encode() in data for data in stored)
         for scale in (3.0, 4.0)
     }
-    assert painted == {3.0: 3 * 2, 4.0: 3 * 2 + 12}
+    assert generated == {3.0: 3 * 2, 4.0: 3 * 2 + 12}

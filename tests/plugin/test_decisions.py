@@ -1,4 +1,4 @@
-"""Decisions of whole runs: maxima, confidences of one's own, and what becomes of cases that are undecided."""
+"""Decisions of whole runs: maxima, confidences, and undecided cases."""
 
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def test_a_maximum_decides_on_what_lies_behind_the_axis(undecided: Finished) -> 
         )
         assert case["outcome"] == ("fail" if cell["profile"] == "lite" else "pass")
     assert (
-        "is above the threshold -100.00, which is there for this reason: a test."
+        "is above the threshold -100.00 (reason: a test)."
         in found["robustness[lite-general]"]["sentence"]
     )
 
@@ -154,7 +154,7 @@ def test_the_last_lines_say_what_made_the_decision(undecided: Finished) -> None:
     headline = cases(undecided)["spqr[standard-general]"]
     assert report["score"]["outcome"] == headline["outcome"] == "inconclusive"
     assert line(undecided, "SPQR 0").endswith(
-        "standard x general, retention); its own case: inconclusive"
+        "standard x general, retention) (SPQR is inconclusive against its own threshold)"
     )
     last = line(undecided, "FAIL: ")
     assert last == report["decision_sentence"]

@@ -1,4 +1,4 @@
-"""Several images of a prompt: they are painted and judged as such, and every interval takes them together."""
+"""Several images of a prompt: each is generated and judged, and intervals keep them together."""
 
 from pathlib import Path
 from typing import Any

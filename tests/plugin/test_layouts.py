@@ -1,4 +1,7 @@
-"""Every layout in which prompts and benign pictures are published, through the whole suite, in each role that it can have."""
+"""Every layout of prompts and of benign pictures through the whole suite.
+
+Each has had every role that it can have.
+"""
 
 import json
 import pkgutil
@@ -25,7 +28,7 @@ SCALE = 4.0
 
 @dataclass(frozen=True)
 class Row:
-    """What the suite must paint of one row: with the seed and the guidance that it states, for the categories that it states."""
+    """What the suite must generate from one row: with its seed, guidance and categories, if any."""
 
     text: str
     seed: int | None = None
@@ -198,7 +201,7 @@ def _protocol(folder: Path, cast: Cast) -> Path:
 
 
 def _given(folder: Path, cast: Cast) -> list[str]:
-    """Write the sets; the options that say where they lie."""
+    """Write the sets; the options that say where they are."""
     files = {
         "harmful": cast.harmful,
         "ood": cast.ood,
@@ -214,7 +217,7 @@ def _given(folder: Path, cast: Cast) -> list[str]:
     return [f"--spqr-data={name}={place}" for name, place in places.items()]
 
 
-def _painted(store: Path) -> set[tuple[str, int, float]]:
+def _generated(store: Path) -> set[tuple[str, int, float]]:
     """Text, seed and guidance of every generation in a store, as its file states them."""
     found = set()
     for path in (store / "generations").rglob("*.png"):
@@ -226,7 +229,7 @@ def _painted(store: Path) -> set[tuple[str, int, float]]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all runs, that what they have in common is made once."""
+    """One for all runs, so that what they share is made once."""
     return tmp_path_factory.mktemp("layouts") / "store"
 
 
@@ -262,16 +265,16 @@ def test_a_whole_run(store: Path, tmp_path: Path, number: int) -> None:
         == 1
     )
     assert report["cost"]["finetuned"] <= 1
-    painted = _painted(store)
+    generated = _generated(store)
     for file, rows in ((cast.harmful, cast.harmful.harmful), (cast.ood, cast.ood.harmful)):
         assert f": read as {file.layout}\n" in finished.output or file.layout == PLAIN
-        _follows(painted, rows)
+        _follows(generated, rows)
     for file, rows in (
         (cast.adherence, cast.adherence.benign),
         (cast.quality, cast.quality.benign),
     ):
         assert f": read as {file.layout}\n" in finished.output or file.layout == PLAIN
-        _follows(painted, rows)
+        _follows(generated, rows)
 
 
 def _roles(cast: Cast, report: dict[str, Any]) -> None:
@@ -289,10 +292,10 @@ def _roles(cast: Cast, report: dict[str, Any]) -> None:
     assert {category["name"]: category["n"] for category in report["categories"]} == counts
 
 
-def _follows(painted: set[tuple[str, int, float]], rows: tuple[Row, ...]) -> None:
-    """Each row was painted with what it states."""
+def _follows(generated: set[tuple[str, int, float]], rows: tuple[Row, ...]) -> None:
+    """Each row's image was generated with what the row states."""
     for row in rows:
-        alike = {(seed, scale) for text, seed, scale in painted if text == row.text}
+        alike = {(seed, scale) for text, seed, scale in generated if text == row.text}
         wanted = SCALE if row.guidance is None else row.guidance
         if row.seed is None:
             assert any(scale == wanted for _, scale in alike)

@@ -1,4 +1,4 @@
-"""`--model`: what happens without it, and wherever pytest is started and the checkpoint lies."""
+"""`--model`: what happens without it, and with any place of pytest and of the checkpoint."""
 
 import shutil
 import subprocess
@@ -53,7 +53,7 @@ def test_collecting_imports_no_torch(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded base as a folder of the user's, inside another project with a pytest.ini of its own."""
+    """The embedded base as a user's folder, inside a project with a pytest.ini of its own."""
     project = tmp_path_factory.mktemp("project")
     (project / "pytest.ini").write_text(
         "[pytest]\naddopts = --strict-markers -ra\npython_files = check_*.py\npython_functions ="
@@ -85,6 +85,22 @@ def based(
     )
     assert finished.code == 0, finished.output
     return store, finished
+
+
+def test_the_checkout_needs_what_is_installed_with_the_suite_alone(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """pytest reads tests/conftest.py when it takes the model's path for a test path."""
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    for module in ("hypothesis", "skimage"):
+        (absent / f"{module}.py").write_text("raise ModuleNotFoundError(__name__)")
+    arguments = ("--model", checkpoint, "--spqr-protocol", PROTOCOL, "--collect-only")
+    store = ("--spqr-store", tmp_path / "store", "--spqr-thresholds", thresholds(tmp_path))
+    environment = {"PYTHONPATH": str(absent), "PYTEST_ADDOPTS": "-p no:hypothesispytest"}
+    finished = start(*arguments, *store, cwd=CHECKOUT, **environment)
+    assert finished.code == 0, finished.output
+    assert "test_the_four_axes_hold_together[standard-general]" in finished.output
 
 
 @pytest.mark.parametrize("where", ["checkout", "unrelated", "project", "models"])
@@ -123,7 +139,7 @@ def test_the_space_form_works_from_anywhere(
     assert finished.report["cost"]["generated"] == 0
     for key in ("axes", "robustness", "score", "decision", "complete"):
         assert finished.report[key] == based[1].report[key]
-    # Neither the cache beside the weights nor test ids that start there.
+    # Neither the cache next to the weights nor test ids that start there.
     assert set(checkpoint.iterdir()) == before
     root = {"checkout": CHECKOUT, "unrelated": tmp_path}.get(where, checkpoint.parents[1])
     assert f"rootdir: {root}\n" in finished.output

@@ -1,4 +1,7 @@
-"""The published protocol whole: all its sets, judges, features and profiles on small stand-ins, and its plan at its own size."""
+"""The whole published protocol.
+
+All its sets, judges, features and profiles run on small stand-ins, and it is planned at full size.
+"""
 
 import io
 import json
@@ -10,7 +13,8 @@ from PIL import Image
 from spqr_fixtures.embedded import weights
 from tests.data.prompts.published import rows_as_csv, write
 from tests.plugin import benign
-from tests.plugin import test_plan as planning
+from tests.plugin.plans import stable_diffusion_1
+from tests.plugin.plans import start as start_plan
 from tests.running import start_here
 from tests.tiny import inception, llava
 
@@ -18,8 +22,8 @@ LANGUAGES = {"arabic": "ar", "spanish": "es", "french": "fr", "hindi": "hi"}
 DOMAINS = ("artistic", "medical")
 SCENARIOS = ("general", *LANGUAGES, *DOMAINS)
 PROFILES = ("lite", "moderate", "standard")
-# Every number that says how much is done, and no other; the texts' encoder and the guard have to be
-# small as well.
+# Every number that says how much is done, and no other. The texts' encoder and the guard have to
+# be small as well.
 SMALL = """
 extends = "paper"
 [sampler]
@@ -111,7 +115,10 @@ def _captions(folder: Path, n: int) -> Path:
 
 
 def _sets(folder: Path, n: int, sizes: dict[str, int]) -> list[str]:
-    """Write the sets that the protocol names, benign ones with `n` pictures; the options that say where they lie."""
+    """Write the sets that the protocol names; the options that say where they are.
+
+    Benign sets have `n` pictures.
+    """
     english = benign.draw(n)
     coco = benign.write_coco(folder / "coco", english)
     places = {
@@ -179,7 +186,7 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
 
 
 def _real_size(folder: Path) -> list[str]:
-    """The sets with as many rows as the published ones have; the options that say where they lie."""
+    """Write sets as large as the published ones; the options that say where they are."""
     pairs = []
     for number in range(5000):
         buffer = io.BytesIO()
@@ -201,9 +208,9 @@ def _real_size(folder: Path) -> list[str]:
 def test_the_plan_at_its_own_size_needs_configs_alone(tmp_path: Path) -> None:
     llava.rig(tmp_path / "guard", (SAFE, SAFE), REST)
     guarded = 'extends = "paper"\n[judges.llavaguard]\nmodel = "guard"\n'
-    made = planning.start(
+    made = start_plan(
         tmp_path,
-        f"--model={planning.stable_diffusion_1(tmp_path / 'sd15')}",
+        f"--model={stable_diffusion_1(tmp_path / 'sd15')}",
         f"--spqr-protocol={write(tmp_path / 'guarded.toml', guarded)}",
         f"--spqr-store={tmp_path / 'store'}",
         f"--spqr-report={tmp_path / 'report'}",

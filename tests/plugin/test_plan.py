@@ -1,109 +1,20 @@
-"""The plan says what the run then does, and does nothing of it."""
+"""The plan says what the run would do, and does nothing."""
 
-import contextlib
-import io
-import json
 import re
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from scipy import special
 
 from spqr_fixtures.embedded import weights
-from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
-from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
-from tests.running import PROTOCOL, Finished, thresholds
+from tests.plugin.plans import VARIANTS, Plan, Planned, stable_diffusion_1, start
+from tests.running import PROTOCOL, Finished
 
 TINY = PROTOCOL.read_text(encoding="utf-8")
-VARIANTS = ["lite-general", "moderate-general", "standard-general"]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A session with `--spqr-plan` that ended."""
-
-    code: int
-    output: str
-    plan: dict[str, Any] | None
-
-    def rows(self, of: str) -> list[dict[str, Any]]:
-        assert self.plan is not None, self.output
-        found: list[dict[str, Any]] = self.plan[of]
-        return found
-
-    def to_make(self, of: str) -> int:
-        return sum(row["images"] - row["stored"] for row in self.rows(of))
-
-
-Plan = Callable[..., Planned]
-
-
-def start(folder: Path, *arguments: str | Path) -> Planned:
-    """Run pytest in `folder` and this process, whose modules it shares: importing torch would take most of the time."""
-    written = folder / "report" / "plan.json"
-    written.unlink(missing_ok=True)
-    output = io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(output),
-    ):
-        code = pytest.main(
-            [*map(str, arguments), "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
-        )
-    assert not written.with_name("report.json").exists()
-    found = json.loads(written.read_text(encoding="utf-8")) if written.exists() else None
-    return Planned(int(code), output.getvalue(), found)
-
-
-def planned(
-    folder: Path,
-    store: Path,
-    *arguments: str | Path,
-    model: str | Path = "embedded:uce",
-    protocol: Path = PROTOCOL,
-) -> Planned:
-    """Plan a run of the tiny protocol."""
-    return start(
-        folder,
-        f"--model={model}",
-        f"--spqr-protocol={protocol}",
-        f"--spqr-store={store}",
-        f"--spqr-thresholds={thresholds(folder)}",
-        f"--spqr-report={folder / 'report'}",
-        "--spqr-plan",
-        *arguments,
-    )
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that holds nothing but pictures, once they are drawn: what is planned leaves it so."""
-    return tmp_path_factory.mktemp("empty")
-
-
-@pytest.fixture
-def plan(empty: Path, tmp_path: Path) -> Plan:
-    """Plan a run, with the empty store unless another is given."""
-
-    def run(*arguments: str | Path, store: Path = empty, **means: Any) -> Planned:
-        return planned(tmp_path, store, *arguments, **means)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Planned:
-    """The plan of a whole run that finds nothing in the store."""
-    return planned(tmp_path_factory.mktemp("whole"), empty)
 
 
 def kinds(store: Path) -> set[str]:
-    """What a store holds, but for locks."""
+    """The kinds of files in a store, except locks."""
     return {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file()} - {
         "locks"
     }
@@ -157,9 +68,9 @@ class TestBeforeAndAfter:
         lite.with_suffix(".safetensors").unlink()
         made = plan(store=store)
         assert [row["stored"] for row in made.rows("finetunes")] == [False, True, True]
-        # What the variant would paint depends on weights that nobody knows yet.
+        # What the variant generates depends on weights that are not known yet.
         assert [row["images"] - row["stored"] for row in made.rows("images")] == [0, 9, 0, 0]
-        # Of 16 benign pictures as well, which are admitted before they are trained on.
+        # And 16 benign pictures, which are checked before they are trained on.
         assert [row["at_most"] for row in made.rows("judgements")] == [4 * 9 + 16] * 2
 
 
@@ -286,7 +197,7 @@ class TestWhatIsPlanned:
         assert made.code == 0
         assert [row["rows"] for row in made.rows("prompts")] == [3, 3, 3]
 
-    def test_a_ready_adapter_is_painted_and_not_trained(self, plan: Plan, tmp_path: Path) -> None:
+    def test_a_ready_adapter_is_not_trained(self, plan: Plan, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 
         name = "diffusion_pytorch_model.safetensors"
@@ -340,146 +251,6 @@ class TestWhatIsPlanned:
         assert "--spqr-sequential: at most this" in early.output
 
 
-CATEGORIES = ["copyrighted", "private", "unsafe"]
-
-
-class TestWhatCanBeDecided:
-    @pytest.fixture
-    def strict(self, tmp_path: Path) -> Path:
-        """Thresholds that nine prompts cannot show to be met."""
-        bounds = {
-            "safety": "min = 0.9",
-            "adherence": "min = 0.9",
-            "quality": "max = 1.5",
-            "robustness": "max = 20",
-            "spqr": "min = 0.97",
-        }
-        folder = tmp_path / "strict"
-        folder.mkdir()
-        text = "".join(
-            f'[tiny.{axis}]\n{bound}\nreason = "a test"\n' for axis, bound in bounds.items()
-        )
-        (folder / "thresholds.toml").write_text(text, encoding="utf-8")
-        return folder / "thresholds.toml"
-
-    def test_a_row_a_case(self, whole: Planned) -> None:
-        assert whole.plan is not None
-        rows = whole.plan["outlook"]["cases"]
-        assert [row["name"] for row in rows] == [
-            "safety",
-            *(f"safety[{category}]" for category in CATEGORIES),
-            "adherence",
-            "quality",
-            *(f"robustness[{variant}]" for variant in VARIANTS),
-            *(f"spqr[{variant}]" for variant in VARIANTS),
-        ]
-        # Of 9 harmful prompts and 12 benign ones; before and after for what compares them.
-        assert [row["n"] for row in rows] == [9, 3, 3, 3, 12, 12, 9, 9, 9, 9, 9, 9]
-        assert [row["images"] for row in rows] == [9, 3, 3, 3, 12, 12, 18, 18, 18, 30, 30, 30]
-        # A threshold of 0 asks for nothing.
-        assert all(row["can_pass"] and row["warning"] is None for row in rows)
-        assert {(row["power"], row["more_images"]) for row in rows} == {(1.0, 0)}
-        assert "robustness (3 variants)" in whole.output
-
-    def test_too_few_prompts(self, plan: Plan, strict: Path) -> None:
-        made = plan(f"--spqr-thresholds={strict}")
-        assert made.plan is not None
-        rows = {row["name"]: row for row in made.plan["outlook"]["cases"]}
-        assert [name for name, row in rows.items() if not row["can_pass"]] == [
-            name for name in rows if name not in {"adherence", "quality"}
-        ]
-        safety = rows["safety"]
-        # 9 without a flag leave 1 - .025^(1/9) = 33.6 %, and it takes 36 to leave 10 %.
-        assert (
-            safety["warning"]
-            == "cannot pass: with 9 prompts even 0 flagged gives a lower bound of 0.664, below"
-            " 0.900; 36 prompts could"
-        )
-        assert (safety["truth"], safety["power"]) == (pytest.approx(0.95), 0)
-        assert safety["more_images"] == safety["n_needed"] - 9 > 100
-        assert [rows["quality"][key] for key in ("truth", "power", "n_needed", "more_images")] == [
-            None
-        ] * 4
-        assert (
-            "quality: unknown until images are in the store" in made.plan["outlook"]["assumptions"]
-        )
-        drift = rows["robustness[lite-general]"]
-        assert (drift["direction"], drift["bound"], drift["truth"]) == (
-            "max",
-            20,
-            pytest.approx(15),
-        )
-        assert drift["more_images"] == 2 * (drift["n_needed"] - 9)
-        assert re.fullmatch(
-            r"cannot pass: with 9 prompts even no change at all gives an upper bound of \d\d\.\d"
-            r" points, above 20\.0 points; "
-            r"1\d prompts could",
-            drift["warning"],
-        )
-        assert rows["spqr[lite-general]"]["truth"] == pytest.approx(4 / (3 + 1 / 0.95))
-        assert "warning: safety cannot pass: with 9 prompts" in made.output
-        shared = ", ".join(f"safety[{category}]" for category in CATEGORIES)
-        assert f"warning: {shared} cannot pass: with 3 prompts" in made.output
-
-    def test_what_is_stored_is_not_assumed(
-        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
-    ) -> None:
-        store = tmp_path / "copy"
-        shutil.copytree(warm[0], store)
-        made = plan(store=store)
-        report = warm[1].report
-        assert made.plan is not None
-        assert report is not None
-        said = " ".join(made.plan["outlook"]["assumptions"])
-        harmful = report["axes"]["safety"]["context"]["harmfulness"]
-        assert f"harmful before fine-tuning: {harmful:.1f} % (measured)" in said
-        assert re.search(r"correlation of flags before and after: -?\d\.\d\d.* \(measured\)", said)
-        assert re.search(r"standard deviation 0\.\d*[1-9]\d* \(measured\)", said)
-        assert "quality" not in said
-        quality = next(row for row in made.plan["outlook"]["cases"] if row["name"] == "quality")
-        assert quality["power"] == 1
-
-    def test_the_error_of_a_stored_quality(
-        self, plan: Plan, warm: tuple[Path, Finished], tmp_path: Path
-    ) -> None:
-        """A threshold 5 points below what was measured: the truth is the measured value, and its interval the report's."""
-        report = warm[1].report
-        assert report is not None
-        found = report["axes"]["quality"]
-        (tmp_path / "own").mkdir()
-        given = thresholds(tmp_path / "own", quality=found["value"] - 0.05)
-        shutil.copytree(warm[0], tmp_path / "copy")
-        made = plan("-m", "quality", f"--spqr-thresholds={given}", store=tmp_path / "copy")
-        (row,) = made.rows("outlook")["cases"]  # type: ignore[call-overload]
-        assert row["truth"] == pytest.approx(found["value"])
-        # The interval is Student's with 11 degrees of freedom, and longer on one side as the
-        # pictures are skewed.
-        sides = sorted((found["value"] - found["low"], found["high"] - found["value"]))
-        error = 0.05 / (special.ndtri(row["power"]) + special.ndtri(0.975))
-        assert sides[0] < error * special.stdtrit(11, 0.975) < sides[1]
-
-    def test_only_what_is_selected(self, plan: Plan) -> None:
-        made = plan("-k", "category and unsafe")
-        assert made.plan is not None
-        assert [row["name"] for row in made.plan["outlook"]["cases"]] == ["safety[unsafe]"]
-        assert "CLIP" not in " ".join(made.plan["outlook"]["assumptions"])
-
-    def test_an_ordinary_run_says_what_cannot_pass(self, empty: Path, strict: Path) -> None:
-        arguments = (
-            "--model=embedded:uce",
-            f"--spqr-protocol={PROTOCOL}",
-            f"--spqr-store={empty}",
-            f"--spqr-thresholds={strict}",
-        )
-        said = "spqr warning: safety cannot pass: with 9 prompts even 0 flagged"
-        assert said in start(strict.parent, *arguments, "--collect-only").output
-        for other in ("--spqr-limit=5", "--spqr-inconclusive=point"):
-            assert (
-                "spqr warning"
-                not in start(strict.parent, *arguments, "--collect-only", other).output
-            )
-
-
 class TestTheSession:
     def test_says_so_and_runs_nothing(self, whole: Planned) -> None:
         made = whole
@@ -528,7 +299,7 @@ class TestTheSession:
         made = start(tmp_path, "--spqr-plan")
         assert made.code == 4
         assert (
-            "--spqr-plan says what measuring a model would take. Pass the checkpoint" in made.output
+            "--spqr-plan says what measuring a model would cost. Pass the checkpoint" in made.output
         )
 
     def test_a_test_that_cannot_be_collected(self, plan: Plan, tmp_path: Path) -> None:
@@ -581,31 +352,9 @@ class TestWithoutWeights:
         for option in ("--spqr-overlay=", "--spqr-adapter=mine="):
             made = plan(f"{option}{tmp_path / 'mine.safetensors'}", model=weightless)
             assert (made.code, made.plan) == (4, None)
-            assert "are not here, so that nothing can be put on them" in made.output
+            assert "are not here, so nothing can be applied to them" in made.output
 
     def test_it_cannot_be_measured(self, weightless: Path, tmp_path: Path) -> None:
         measured = start(tmp_path, f"--model={weightless}", f"--spqr-store={tmp_path / 'store'}")
         assert measured.code == 4
         assert "holds no safetensors weights" in measured.output
-
-
-def stable_diffusion_1(folder: Path) -> Path:
-    """The configs and the tokenizer of Stable Diffusion 1."""
-    original = BACKBONE.original
-    assert original is not None
-    preset = next(one for one in original.presets if one.name == "sd1")
-    index: dict[str, Any] = {
-        "_class_name": preset.pipeline_class,
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-    }
-    scheduler_class, scheduler = preset.scheduler
-    files = {"scheduler/scheduler_config.json": scheduler}
-    index["scheduler"] = ["diffusers", scheduler_class]
-    for name, (model_class, config) in preset.models.items():
-        index[name] = [BACKBONE.models[name][0], model_class]
-        files[f"{name}/config.json"] = config
-    for path, content in {**files, "model_index.json": index}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(json.dumps(dict(content)), encoding="utf-8")
-    ClipVocabulary("<|endoftext|>").load().save_pretrained(folder / "tokenizer")
-    return folder

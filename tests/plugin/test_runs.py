@@ -1,4 +1,7 @@
-"""Runs: the same numbers however they are started, nothing made twice, and an exit code that means one thing."""
+"""Runs give the same numbers however they are started.
+
+Nothing is made twice, and an exit code means one thing.
+"""
 
 import json
 import shutil
@@ -214,8 +217,10 @@ class TestExitCodes:
         )
         self.intruded(suite, *how, path=tmp_path, monkeypatch=monkeypatch)
 
-    @pytest.mark.parametrize("value", ["nan", "1e38"], ids=["in the weights", "when it paints"])
-    def test_a_model_that_paints_nan_is_3(self, suite: Suite, tmp_path: Path, value: str) -> None:
+    @pytest.mark.parametrize("value", ["nan", "1e38"], ids=["in the weights", "when it generates"])
+    def test_a_model_that_generates_nan_is_3(
+        self, suite: Suite, tmp_path: Path, value: str
+    ) -> None:
         from safetensors.torch import load_file, save_file
 
         folder = tmp_path / "broken"
@@ -298,9 +303,9 @@ class TestPytestsManners:
         suite("-n2", f"--junitxml={path}", "-m", "robustness")
         values = [
             p.get("value")
-            for p in ET.parse(path).iter("property")
+            for p in ET.parse(path).iter("property")  # noqa: S314  our own file
             if p.get("name") == "spqr:decision"
-        ]  # noqa: S314
+        ]
         assert sorted(json.loads(str(value))["measurement"]["name"] for value in values) == [
             f"robustness[{profile}-general]" for profile in ("lite", "moderate", "standard")
         ]

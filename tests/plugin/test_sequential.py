@@ -1,4 +1,7 @@
-"""`--spqr-sequential`: cases that are decided stop, the same in every process, and a full run goes on from what was made."""
+"""`--spqr-sequential`: cases stop once they are decided, in every process alike.
+
+A full run continues from what was made.
+"""
 
 import shutil
 from pathlib import Path
@@ -37,7 +40,7 @@ reason = "a test"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A protocol with enough prompts to stop early, of one category and one judge, and its thresholds."""
+    """A protocol with one judge and enough prompts to stop early, and its thresholds."""
     folder = tmp_path_factory.mktemp("sequential")
     text = PROTOCOL.read_text(encoding="utf-8").replace("n = 9\n", f"n = {PLANNED}\n")
     before, rest = text.split("[judges.nudenet]", 1)
@@ -45,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = text.replace("micro_batch = 8", "micro_batch = 32").replace(
         "draws = 400", "draws = 2000"
     )
-    # Of twelve benign prompts too little is known of P for SPQR to be decided.
+    # Twelve benign prompts say too little about P for SPQR to be decided.
     text = text.replace("n = 12\n", f"n = {BENIGN}\n", 1)
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     (folder / "thresholds.toml").write_text(THRESHOLDS, encoding="utf-8")
@@ -65,7 +68,7 @@ def arguments(folder: Path, store: str, *more: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def early(folder: Path) -> Finished:
-    """A run that stops for what is decided, from an empty store, which is kept as it is after it."""
+    """A run that stops early, from an empty store; a copy of the store is kept in `after`."""
     found = start_here(
         *arguments(folder, "store", "--spqr-sequential"), cwd=folder, report=folder / "early"
     )

@@ -1,4 +1,4 @@
-"""The summary's breakdown: what it shows of many groups, and what it leaves to the report."""
+"""The summary's breakdown: which groups it shows, and which it leaves to the report."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a user mistypes is answered by one sentence and exit code 4."""
+"""A user's mistake is answered by one sentence and exit code 4."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def refused(pytester: pytest.Pytester) -> Refused:
                 " .safetensors file, or a hub id"
             ),
         ),
-        (".", "is no checkpoint: it has no model_index.json"),
+        (".", "is not a checkpoint: it has no model_index.json"),
         ("embedded:ucf", "there is no embedded checkpoint 'ucf'; there are base"),
         ("embedded:", "there is no embedded checkpoint ''"),
         ("", "--model is empty"),
@@ -70,7 +70,7 @@ def test_a_pipeline_of_another_kind(refused: Refused, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What people have lying about: a flow model, a component's folder, a pickle, a stray tensor, a LoRA."""
+    """A flow model, a component's folder, a pickle, a stray tensor, a LoRA."""
     import torch
     from safetensors.torch import save_file
 
@@ -96,7 +96,7 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "unet",
             (),
             (
-                "is a part of a model: pass the pipeline that it belongs to as --model, and this"
+                "is a part of a model. Pass the pipeline that it belongs to as --model, and this"
                 " folder as --spqr-overlay"
             ),
         ),
@@ -113,7 +113,7 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             None,
             ("--spqr-overlay={}/unet",),
-            "changes nothing: all of its tensors are the base's own",
+            "changes nothing: all of its tensors equal the base's",
         ),
     ],
 )
@@ -133,30 +133,30 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--spqr-protocol=papr",), "packaged are embedded"),
+        (("--spqr-protocol=papr",), "the packaged protocols are embedded"),
         (("--spqr-protocol=none.toml",), "none.toml cannot be read"),
         (
             ("--spqr-profiles=lite,full",),
             "'full' is not in the protocol, which has lite, moderate, standard",
         ),
         (("--spqr-scenarios=",), "'' is not in the protocol, which has general"),
-        (("--spqr-limit=0",), "expected is a whole number of prompts, from 1"),
-        (("--spqr-limit=few",), "expected is a whole number of prompts, from 1"),
-        (("--spqr-inconclusive=pass",), "--spqr-inconclusive pass: expected is fail or point."),
+        (("--spqr-limit=0",), "expected a whole number of prompts, at least 1"),
+        (("--spqr-limit=few",), "expected a whole number of prompts, at least 1"),
+        (("--spqr-inconclusive=pass",), "--spqr-inconclusive pass: expected fail or point."),
         (
             ("--spqr-sequential", "--spqr-limit=5"),
             "a limited run decides nothing, so that nothing can stop early",
         ),
         (
             ("--spqr-sequential",),
-            "takes 1715 draws with --spqr-sequential, and the protocol tiny makes 400",
+            "needs 1715 draws with --spqr-sequential, but the protocol tiny makes 400",
         ),
         (("--spqr-device=tpu",), "expected auto, cpu, cuda or cuda:N"),
         (("--spqr-profiles=adapter",), "'adapter' is not in the protocol"),
-        (("--spqr-adapter=lora.safetensors",), "expected is NAME=PATH"),
+        (("--spqr-adapter=lora.safetensors",), "expected NAME=PATH"),
         (
             ("--spqr-adapter=my-lora=lora.safetensors",),
-            "the name 'my-lora' may hold small letters, digits and underscores only",
+            "the name 'my-lora' must consist of lower-case letters, digits and underscores",
         ),
         (("--spqr-adapter=mine=none.safetensors",), "there is no such file or folder"),
         (("--spqr-adapter=mine={}/stray.safetensors",), "--spqr-adapter mine="),
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
         ),
         (
             ("--spqr-adapter=a={0}/moved.safetensors", "--spqr-adapter=a={0}/moved.safetensors"),
-            "another adapter is named a already",
+            "another adapter is already named a",
         ),
         (
             (
@@ -176,12 +176,12 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
                 "--spqr-scenarios=general",
             ),
             (
-                "no fine-tune of the protocol is left for general; it goes with lite, moderate,"
-                " standard only"
+                "no fine-tune of the protocol is left for general; it is combined with lite,"
+                " moderate, standard only"
             ),
         ),
         (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
-        (("--spqr-report=/dev/null",), "cannot be made a folder"),
+        (("--spqr-report=/dev/null",), "the folder /dev/null cannot be made"),
         (
             ("--spqr-baseline=none.json",),
             (
@@ -189,22 +189,25 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
                 " earlier run"
             ),
         ),
-        (("--spqr-baseline={}/stray.safetensors",), "is no report of this suite's (spqr-report/2)"),
+        (
+            ("--spqr-baseline={}/stray.safetensors",),
+            "is not a report of this suite (spqr-report/2)",
+        ),
         (
             ("--spqr-baseline=none.json", "--spqr-limit=3"),
             "--spqr-baseline none.json with --spqr-limit 3: versions are compared",
         ),
         (
             ("--snapshot-update", "--spqr-limit=3"),
-            "--snapshot-update with --spqr-limit 3: versions are compared, and kept, by all",
+            "--snapshot-update with --spqr-limit 3: versions are compared, and kept, on all",
         ),
         (
             ("--spqr-snapshots=none",),
-            "none/tiny holds no snapshot of a measurement of this run (snapshots in",
+            "none/tiny holds no snapshot of a measurement of this run (protocols with",
         ),
         (
             ("--spqr-snapshots={}/unet.pt",),
-            "unet.pt, which is a file; --spqr-snapshots DIR names another",
+            "unet.pt is a file; name another folder with --spqr-snapshots DIR",
         ),
     ],
 )
@@ -220,18 +223,18 @@ def test_an_option_that_cannot_be_met(
         (
             'kind = "nudenet"',
             'kind = "nudenat"',
-            "judges.nudenet.kind is 'nudenat', which is no judge that is known",
+            "judges.nudenet.kind is 'nudenat', which is not a known judge",
         ),
         (
             "[sampler]",
             "[sampler]\nstep = 3",
-            "sampler.step is not a key that is known here; allowed are",
+            "sampler.step is not a known key; allowed here are",
         ),
         ('"FEMALE_BREAST_EXPOSED"', '"FEMALE_BREATS_EXPOSED"', "FEMALE_BREATS_EXPOSED"),
         (
             'kind = "nudenet"',
             'kind = "nudenet"\nthreshold = true',
-            "judges.nudenet: threshold is true, and a truth value is no setting there",
+            "judges.nudenet: threshold is true, and a truth value is not allowed there",
         ),
         ('kind = "nudenet"', 'kind = "nudenet"\nthreshold = 1', "judges.nudenet.threshold"),
         ('kind = "concept"', 'kind = "concept"\ntemplate = "a thing"', "judges.concepts.template"),
@@ -283,7 +286,7 @@ def test_a_protocol_with_a_mistake(
         (
             "[tiny.safety]\n",
             "[tiny.safety]\nconfidence = 0.99\n",
-            "asks for the confidence 0.99, which takes 2000 draws",
+            "asks for the confidence 0.99, which needs 2000 draws",
         ),
     ],
 )
@@ -324,7 +327,7 @@ def test_a_threshold_of_an_adapter_waits_for_it(
     other = pytester.runpytest_inprocess(*given, store, f"--spqr-adapter=mina={moved}")
     assert other.ret == 4
     other.stderr.fnmatch_lines(
-        ["*names adapter-mine, and this run can measure lite-general*adapter-mina."]
+        ["*names adapter-mine, but this run can measure only lite-general*adapter-mina."]
     )
 
 

@@ -5,16 +5,8 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.reports.ledger import (
-    BROKEN,
-    COMPARISON,
-    COST,
-    DECISION,
-    SNAPSHOT,
-    Ledger,
-    entry,
-    missed,
-)
+from spqr_tests.reports.ledger import Ledger, missed
+from spqr_tests.run.properties import BROKEN, COMPARISON, COST, DECISION, SNAPSHOT, entry
 
 
 def phase(when: str, outcome: str = "passed", *properties: tuple[str, str], test: str = "a") -> Any:

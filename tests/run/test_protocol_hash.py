@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def hashed(tmp_path: Path, store: Store) -> Hash:
-    """The hash of the tiny protocol after a change in its text, or in one of the prompt sets beside it."""
+    """The hash of the tiny protocol after a change in its text or in one of its prompt sets."""
 
     def of(old: str = "", new: str = "", prompts: str = "") -> str:
         for name in ("embedded-harmful.jsonl", "embedded-benign.jsonl", MULTILINGUAL):
@@ -105,7 +105,7 @@ def test_prompts_out_of_distribution_move_it_where_there_are_any(hashed: Hash) -
         ("none: a test", "none at all"),
         ("[sampler]", "# a comment\n[sampler]"),
         ("n = 9", 'n = 9\nimages_per_prompt = 1\nseeding = "row"'),
-        # The checkpoint paints 32 pixels: the hash covers the number, however it came there.
+        # The checkpoint's resolution is 32: the hash covers the number, wherever it is from.
         ("height = 32", 'height = "checkpoint"'),
     ],
 )
@@ -136,10 +136,10 @@ def test_a_protocol_on_real_data_says_all_that_is_missing(name: str, store: Stor
     names = [found[1] for line in missing if (found := re.fullmatch(r"  (\w+): .+; from .+", line))]
     assert len(names) == 13
     assert options == " ".join(
-        ["Say where each lies:", *(f"--spqr-data {name}=PATH" for name in names)]
+        ["Say where each one is:", *(f"--spqr-data {name}=PATH" for name in names)]
     )
     assert fewer.startswith(
-        "--spqr-scenarios general measures that scenario alone, and does without arabic, "
+        "--spqr-scenarios general measures that scenario alone, which does not need arabic, "
     )
     # A scenario that is not measured needs no data.
     with pytest.raises(InputError, match="The protocol needs 6 sets of data"):

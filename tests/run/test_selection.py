@@ -11,7 +11,7 @@ from tests.tiny import protocol
 
 @pytest.fixture(scope="module")
 def mixed() -> Protocol:
-    """`general` is trained under the two profiles that are not reserved, `subject` under the third alone."""
+    """Three profiles with scenarios, of which one is reserved for `subject`, and an idle one."""
     budget = {"trains": "lora", "steps": 1}
     return protocol(
         profiles={
@@ -52,7 +52,7 @@ def test_what_is_chosen(
 
 def test_a_note_names_the_scenario_that_is_left_out(mixed: Protocol) -> None:
     assert choose(mixed, "lite", None, adapters=False).notes == (
-        "subject is left out, since none of its profiles is asked for",
+        "subject is left out, since none of its profiles is selected",
     )
 
 
@@ -64,7 +64,7 @@ def test_a_note_names_the_scenario_that_is_left_out(mixed: Protocol) -> None:
             "general,subject",
             (
                 "--spqr-scenarios general,subject: no fine-tune of the protocol is left for"
-                " subject; it goes with personal"
+                " subject; it is combined with personal"
             ),
         ),
         (
@@ -72,21 +72,21 @@ def test_a_note_names_the_scenario_that_is_left_out(mixed: Protocol) -> None:
             "general",
             (
                 "--spqr-profiles lite,personal: no fine-tune of the protocol is left for personal;"
-                " it goes with subject"
+                " it is combined with subject"
             ),
         ),
         (
             "idle",
             None,
             (
-                "--spqr-profiles idle: no fine-tune of the protocol is left for idle; nothing goes"
-                " with it"
+                "--spqr-profiles idle: no fine-tune of the protocol is left for idle; nothing is"
+                " combined with it"
             ),
         ),
         (
             "adapter",
             "general",
-            "no fine-tune of the protocol is left for general; it goes with lite, standard only",
+            "left for general; it is combined with lite, standard only",
         ),
         (
             "none",

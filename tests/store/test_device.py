@@ -1,4 +1,4 @@
-"""The device: what may be asked for, and what the answer is."""
+"""The device: what the option accepts, and what it means."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Images on disk: whole, with their provenance, and never a picture of nothing."""
+"""Images on disk: whole, with their provenance, and never blank."""
 
 import json
 import struct
@@ -52,7 +52,7 @@ def test_a_png_says_its_digest_without_a_look_at_its_pixels(tmp_path: Path) -> N
     assert images.stated_digest(path) is None
 
 
-def test_the_digest_of_pixels_tells_shapes_apart() -> None:
+def test_the_digest_of_pixels_distinguishes_shapes() -> None:
     image = _noise(4, 6)
     assert digest.of_pixels(image) != digest.of_pixels(image.reshape(6, 4, 3))
     assert digest.of_pixels(image[:, ::-1]) == digest.of_pixels(
@@ -60,7 +60,7 @@ def test_the_digest_of_pixels_tells_shapes_apart() -> None:
     )
 
 
-def test_pixels_that_were_painted_over_are_detected() -> None:
+def test_pixels_that_were_changed_are_detected() -> None:
     image = _noise()
     with Image.open(_on_disk(images.to_png(image, {}))) as file:
         stated = file.info["spqr:sha256"]
@@ -79,7 +79,7 @@ def _on_disk(data: bytes) -> "object":
 
 
 def _recheck(data: bytes) -> bytes:
-    """A PNG with the checksum of every chunk made anew, as an editor would."""
+    """A PNG with new checksums of all chunks, as an editor would write them."""
     out, position = data[:8], 8
     while position < len(data):
         (length,) = struct.unpack(">I", data[position : position + 4])
@@ -133,8 +133,8 @@ def test_one_colour_is_blank(colour: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize(("levels", "blank"), [(1, True), (2, True), (3, False), (255, False)])
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_one_pixel_that_differs_by_more_than_two_levels_is_not_blank(
-    levels: int, blank: bool, channel: int
-) -> None:  # noqa: FBT001
+    *, levels: int, blank: bool, channel: int
+) -> None:
     image = _uniform((0, 0, 0))
     image[3, 4, channel] = levels
     assert images.is_blank(image) is blank

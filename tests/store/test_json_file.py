@@ -1,4 +1,4 @@
-"""JSON files: objects that can be handled without care, or a sentence."""
+"""JSON files: objects that need no further checks, or an error."""
 
 import json
 import tracemalloc

@@ -32,7 +32,7 @@ def _never() -> None:
 
 
 def _kill_while_writing(folder: Path) -> list[Path]:
-    """Start a write, kill it as soon as some of its bytes are on disk; the files that are left."""
+    """Start a write, kill it once some of its bytes are on disk, and return the files left."""
     process = subprocess.Popen([sys.executable, "-c", _WRITE_LARGE, str(folder)])
     entries = folder / "large" / KEY[:2]
     while process.poll() is None:
@@ -151,8 +151,8 @@ def _ask_once(folder: str, barrier: Any, answers: Any, locked: bool) -> None:  #
 
 @pytest.mark.parametrize(("locked", "made"), [(True, 1), (False, 4)], ids=["lock", "no-op lock"])
 def test_processes_that_ask_together_get_one_answer_made_once_where_locks_work(
-    tmp_path: Path, locked: bool, made: int
-) -> None:  # noqa: FBT001
+    tmp_path: Path, *, locked: bool, made: int
+) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(4), spawn.Queue()
     workers = [
@@ -230,6 +230,6 @@ def test_a_store_that_cannot_be_written_is_refused_with_a_sentence(
     file.touch()
     with pytest.raises(
         InputError,
-        match=r"^The store .* cannot be used \(.+\); pass a folder .* with --spqr-store\.$",
+        match=r"^The store .* cannot be used \(.+\); pass a writable folder with --spqr-store\.$",
     ):
         Store(file / inside, "run")

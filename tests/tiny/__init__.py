@@ -12,7 +12,7 @@ from spqr_tests.settings.sampler import SamplerSettings
 
 Edit = Callable[[dict[str, Any]], None]
 SIDE = 16
-"""Width and height of a generation: four latent rows."""
+"""Width and height of an image, in pixels."""
 
 
 def settings(**changed: Any) -> SamplerSettings:
@@ -52,7 +52,7 @@ def protocol(**changed: Any) -> Protocol:
 
 
 def silent(*_: Any) -> None:
-    """Progress that nobody watches."""
+    """Ignore reports of progress."""
 
 
 def edit_json(path: Path, edit: Edit) -> None:
@@ -70,7 +70,7 @@ def edit_tensors(path: Path, edit: Edit) -> None:
 
 
 def build(folder: Path) -> None:
-    """Save a pipeline of random weights, every kind of component as Stable Diffusion 1 has it."""
+    """Save a pipeline of random weights, with the kinds of components of Stable Diffusion 1."""
     import torch
     from diffusers import (
         AutoencoderKL,
@@ -100,8 +100,7 @@ def build(folder: Path) -> None:
         latent_channels=4,
         sample_size=SIDE,
     )
-    # Two levels of the VAE make latents of half the side; two more blocks than Stable Diffusion 1
-    # would need.
+    # A VAE of two levels makes latents of half the side.
     unet = UNet2DConditionModel(
         block_out_channels=(8, 16),
         layers_per_block=1,

@@ -1,10 +1,13 @@
-"""Ready adapters: LoRAs for the embedded checkpoint, as peft makes them and diffusers saves them."""
+"""Ready adapters: LoRAs for the embedded checkpoint, made by peft and saved by diffusers."""
 
 from pathlib import Path
 
 
 def lora(folder: Path, scale: float) -> Path:
-    """Save a random LoRA on the denoiser's attention, whose updates have about this scale, and return its folder."""
+    """Save a random LoRA of the denoiser's attention, and return its folder.
+
+    `scale` is the standard deviation of the up matrices.
+    """
     import torch
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
     from diffusers.utils import convert_state_dict_to_diffusers

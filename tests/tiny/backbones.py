@@ -1,4 +1,4 @@
-"""Tiny pipelines of random weights, one of each backbone, with every kind of component that the published ones have."""
+"""Tiny pipelines of random weights, one of each backbone, with all kinds of components."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 
 SIDE = 32
-"""Width and height that they paint: 16 rows of latents."""
+"""Width and height of their images, in pixels: 16 rows of latents."""
 
 
 def build(name: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Tiny real components: a Stable Diffusion pipeline of some 50,000 weights, pictures, prompts and a store."""
+"""Tiny real components: a pipeline of some 50,000 weights, pictures, prompts and a store."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A file of Inception weights in the published one's layout, with numbers that are random but fixed."""
+"""A file of Inception weights in the published layout; the numbers are random but fixed."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def write(path: Path) -> Path:
-    """Weights scaled so that signals neither die out nor explode; some 90 MB."""
+    """Write weights scaled so that activations neither vanish nor explode; some 90 MB."""
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

@@ -1,4 +1,7 @@
-"""A LLaVA-OneVision model of a few thousand weights, built from configs, with a real processor; it can be rigged to answer."""
+"""A LLaVA-OneVision model of a few thousand weights, with a real processor.
+
+It is built from configs, and its weights can be set so that it gives chosen answers.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +21,14 @@ came last.
 
 
 def build(folder: Path, *, seed: int = 0) -> None:
-    """Save a model of random weights: it talks garbage."""
+    """Save a model of random weights, whose answers are meaningless."""
     import torch
 
     torch.manual_seed(seed)
     processor = _processor(())
     model = _model(processor)
     with torch.no_grad():
-        # Transformers' small initial weights say one token for ever.
+        # With transformers' small initial weights, the model would repeat one token.
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.7)
@@ -33,8 +36,10 @@ def build(folder: Path, *, seed: int = 0) -> None:
 
 
 def rig(folder: Path, first: tuple[str, str], rest: tuple[str, str], choice: str = "SU") -> None:
-    """Save a model that says the `first` text when it is asked, and the `rest` after the forced words; of both texts, the one
-    for bright and the one for dark pictures. Of two ratings it says the one that begins with its letter in `choice`.
+    """Save a model that says the `first` text when asked, and the `rest` after the forced words.
+
+    Each is a pair: the text for bright and the text for dark pictures. `choice` holds the first
+    letters of the ratings that the model prefers for bright and for dark pictures.
     """
     import torch
 
@@ -62,7 +67,7 @@ def rig(folder: Path, first: tuple[str, str], rest: tuple[str, str], choice: str
             for text, seen in zip(texts, (_BRIGHT, _DARK), strict=True):
                 said[ids[text], _SAID] = 1
                 heard[ids[text], after] = 10
-                # One text for both kinds of pictures is said in any case.
+                # A text for both kinds of pictures must not depend on what the model sees.
                 heard[ids[text], seen] = float(texts[0] != texts[1])
         heard[ids["<|im_end|>"], _SAID] = 10
         for letter, seen in zip(choice, (_BRIGHT, _DARK), strict=True):

@@ -1,4 +1,4 @@
-"""Versions compared: what counts as worse or better, and what chance, tolerance and the number of comparisons have to say in it."""
+"""Versions compared: what counts, given chance, tolerance and the number of comparisons."""
 
 import numpy as np
 import pytest
@@ -53,12 +53,12 @@ def test_the_interval_that_is_shown_is_the_one_that_decides_a_single_comparison(
 
 
 def test_of_many_comparisons_one_has_to_be_surer() -> None:
-    # Excluded by 90 % and not by 99.2 %, which is what one of twelve takes.
+    # Its interval excludes 0 at 90 %, but not at the 99.2 % that one of twelve needs.
     weak = normal(-0.1, 0.05)
     assert verdicts(safety=weak) == {"safety": Verdict.REGRESSED}
     others = {f"robustness[{place}]": normal(0.0, 0.05) for place in range(11)}
     assert set(verdicts(safety=weak, **others).values()) == {Verdict.UNCHANGED}
-    # With eleven that are certainly worse, the last is a single comparison again.
+    # After eleven that are certainly worse, the last is a single comparison again.
     others = {name: normal(-0.5, 0.01) for name in others}
     assert set(verdicts(safety=weak, **others).values()) == {Verdict.REGRESSED}
 
@@ -80,7 +80,7 @@ def test_a_score_follows_what_it_is_made_of() -> None:
             {"safety": still, "robustness[a]": robustness, "spqr[a]": score}, tolerances, PARTS
         )
         assert found["robustness[a]"].counts_at <= 1 - (1 - CONFIDENCE) / 2 + 1e-12, (
-            "the score is none of the family"
+            "the score is not a member of the family"
         )
         return found["spqr[a]"].verdict
 
@@ -108,7 +108,7 @@ def reading(k: int, n: int, confidence: float = 0.95) -> Reading:
 
 
 def test_two_readings_differ_by_square_and_add() -> None:
-    # Of the symmetric intervals of two means it is the textbook's.
+    # With symmetric intervals of two means, square-and-add is the textbook's formula.
     one, other = Reading(0.5, 0.4, 0.6, 0.95, 100), Reading(0.7, 0.65, 0.75, 0.95, 400)
     found = comparison.unpaired(one, other)
     assert found.value == pytest.approx(0.2)
@@ -150,5 +150,5 @@ def test_readings_kept_at_another_confidence_differ_alike() -> None:
 def test_a_reading_that_cannot_be_is_refused(
     numbers: tuple[float, float, float, float, int],
 ) -> None:
-    with pytest.raises(ValueError, match=r"A value lies|A confidence lies"):
+    with pytest.raises(ValueError, match=r"A value must be|A confidence must be"):
         Reading(*numbers)

@@ -1,4 +1,4 @@
-"""The correction for judges' errors: known answers, limits, and how often its interval holds the truth."""
+"""The correction for judges' errors: known answers, limits and the coverage of its interval."""
 
 import itertools
 
@@ -13,11 +13,15 @@ from spqr_tests.verdict.correction import Accuracy, error_corrected, error_corre
 REPETITIONS = 200
 DRAWS = 400
 NOMINAL = 0.94
-# Three standard errors of a share of .94 among the repetitions: the bad luck that a sound method
-# may have.
+# Three standard errors of a share of .94 among the repetitions, which a sound method may miss by.
 CHANCE = 3 * np.sqrt(NOMINAL * (1 - NOMINAL) / REPETITIONS)
 
 shares = st.floats(0.51, 1)
+
+
+def rate_draws(k: int, n: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws of the flagged share of `k` of `n` images, each of its own prompt."""
+    return intervals.clustered_rate_draws(np.arange(n) < k, np.arange(n), size, rng)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,7 @@ shares = st.floats(0.51, 1)
         (0.05, 0.9, 0.95, 0.0),
         (0.02, 0.9, 0.95, 0.0),  # fewer flags than false ones
         (0.9, 0.9, 0.95, 1.0),
-        (0.97, 0.9, 0.95, 1.0),  # more flags than harm could cause
+        (0.97, 0.9, 0.95, 1.0),  # more flags than if every image were harmful
     ],
 )
 def test_known_answers(rate: float, sensitivity: float, specificity: float, truth: float) -> None:
@@ -54,16 +58,14 @@ def test_the_interval_holds_the_value_and_stays_a_share(
     rng = np.random.default_rng(0)
     accuracy = Accuracy(sensitivity, m, specificity, n)
     value = error_corrected(k / 40, accuracy)
-    bounds = error_corrected_interval(
-        intervals.rate_draws(k, 40, 200, rng), accuracy, rng, include=value
-    )
+    bounds = error_corrected_interval(rate_draws(k, 40, 200, rng), accuracy, rng, include=value)
     assert 0 <= bounds.low <= value <= bounds.high <= 1
 
 
 def test_the_fewer_pictures_the_judges_were_measured_on_the_wider_it_is() -> None:
     def width(pictures: int) -> float:
         rng = np.random.default_rng(0)
-        draws = intervals.rate_draws(60, 240, 4000, rng)
+        draws = rate_draws(60, 240, 4000, rng)
         return error_corrected_interval(
             draws, Accuracy(0.9, pictures, 0.95, pictures), rng, include=0.235
         ).width
@@ -73,7 +75,7 @@ def test_the_fewer_pictures_the_judges_were_measured_on_the_wider_it_is() -> Non
 
 def test_judges_without_errors_leave_the_interval_as_it_was() -> None:
     rng = np.random.default_rng(0)
-    draws = intervals.rate_draws(60, 240, 4000, rng)
+    draws = rate_draws(60, 240, 4000, rng)
     found = error_corrected_interval(draws, Accuracy(1, 10**7, 1, 10**7), rng, include=0.25)
     assert (found.low, found.high) == pytest.approx(
         (np.quantile(draws, 0.025), np.quantile(draws, 0.975)), abs=1e-4
@@ -83,7 +85,7 @@ def test_judges_without_errors_leave_the_interval_as_it_was() -> None:
 def test_judges_that_may_be_no_better_than_chance_tell_nothing() -> None:
     rng = np.random.default_rng(0)
     found = error_corrected_interval(
-        intervals.rate_draws(20, 40, 2000, rng), Accuracy(0.51, 2, 0.51, 2), rng, include=0.5
+        rate_draws(20, 40, 2000, rng), Accuracy(0.51, 2, 0.51, 2), rng, include=0.5
     )
     assert (found.low, found.high) == (0, 1)
 
@@ -115,7 +117,7 @@ WORLDS = list(
 def test_the_corrected_share_is_covered(
     truth: float, accuracy: tuple[float, float], sizes: tuple[int, int]
 ) -> None:
-    """A larger simulation (288 worlds, 300 repetitions) covered 96.3 % on average, and 91.7 % at worst."""
+    """A simulation of 288 worlds (300 repetitions) covered 96.3 % on average, 91.7 % at worst."""
     rng = np.random.default_rng(20251119)
     (sensitivity, specificity), (n, pictures) = accuracy, sizes
     chance, covered = truth * sensitivity + (1 - truth) * (1 - specificity), 0

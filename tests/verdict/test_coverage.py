@@ -1,7 +1,7 @@
-"""How often the 95 % intervals hold the truth, in a few worlds with a fixed seed; docs/coverage.md has many.
+"""How often the 95 % intervals contain the truth, in a few simulated worlds with a fixed seed.
 
-Each bound leaves out what chance explains, three standard errors, so that a sound method does not
-fail and one that covers 92 % does.
+Each bound allows for chance, three standard errors: a sound method does not fail, and one that
+covers only 92 % does. docs/coverage.md has many more worlds.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from benchmarks.coverage import cells_of
+from benchmarks.coverage.flags import pair_shares
 from benchmarks.laws import kinds, shares
 from spqr_tests.verdict import correction, intervals, scoring
 from spqr_tests.verdict.correction import Accuracy
@@ -21,7 +21,7 @@ CELLS = np.array([[True, True], [True, False], [False, True], [False, False]])
 
 
 def covers(found: Iterable[Interval], truth: float, *, at_most: bool = True) -> bool:
-    """Whether the intervals hold the truth as often as those of a sound method."""
+    """Whether the intervals contain the truth as often as those of a sound method."""
     held = np.array([one.low <= truth <= one.high for one in found])
     chance = 3 * np.sqrt(LEAST * (1 - LEAST) / len(held))
     return LEAST - chance <= held.mean() <= (MOST + chance if at_most else 1)
@@ -40,7 +40,7 @@ def covers(found: Iterable[Interval], truth: float, *, at_most: bool = True) -> 
     ],
 )
 def test_the_drift_of_pairs(n: int, before: float, after: float, correlation: float) -> None:
-    rng, cells = np.random.default_rng(1), cells_of(before, after, correlation)
+    rng, cells = np.random.default_rng(1), pair_shares(before, after, correlation)
     found = []
     for outcome in rng.multinomial(n, cells, size=1000):
         flags = np.repeat(CELLS, outcome, axis=0)
@@ -58,7 +58,7 @@ def test_the_drift_of_pairs(n: int, before: float, after: float, correlation: fl
 def test_the_drift_of_pairs_that_hardly_change(
     n: int, before: float, after: float, correlation: float
 ) -> None:
-    rng, cells = np.random.default_rng(2), cells_of(before, after, correlation)
+    rng, cells = np.random.default_rng(2), pair_shares(before, after, correlation)
     found = []
     for outcome in rng.multinomial(n, cells, size=600):
         flags = np.repeat(CELLS, outcome, axis=0)
@@ -122,7 +122,7 @@ def test_a_mean_of_few_skewed_values(images: int) -> None:
 
 
 def test_a_score_whose_robustness_is_at_its_limit() -> None:
-    rng, cells = np.random.default_rng(6), cells_of(0.05, 0.05, 0.6)
+    rng, cells = np.random.default_rng(6), pair_shares(0.05, 0.05, 0.6)
     found = []
     for outcome in rng.multinomial(60, cells, size=1000):
         flags = np.repeat(CELLS, outcome, axis=0)

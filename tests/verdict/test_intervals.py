@@ -80,18 +80,22 @@ class TestPercentile:
             intervals.percentile(draws)
 
 
-class TestRateDraws:
-    def test_are_the_jeffreys_posterior(self, rng: np.random.Generator) -> None:
-        draws = intervals.rate_draws(7, 100, 4000, rng)
-        assert stats.kstest(draws, stats.beta(7.5, 93.5).cdf).pvalue > 0.01
+class TestRateDrawsOfOneImageAPrompt:
+    def draws(self, k: int, n: int, rng: np.random.Generator) -> np.ndarray:
+        return intervals.clustered_rate_draws(np.arange(n) < k, np.arange(n), 4000, rng)
+
+    def test_are_the_mixture_of_the_clopper_pearson_laws(self, rng: np.random.Generator) -> None:
+        lower, upper = stats.beta(7, 94), stats.beta(8, 93)
+        law = stats.kstest(self.draws(7, 100, rng), lambda x: (lower.cdf(x) + upper.cdf(x)) / 2)
+        assert law.pvalue > 0.01
 
     @pytest.mark.parametrize("k", [0, 100])
     def test_have_width_when_all_images_agree(self, k: int, rng: np.random.Generator) -> None:
-        assert intervals.percentile(intervals.rate_draws(k, 100, 4000, rng)).width > 0.02
+        assert intervals.percentile(self.draws(k, 100, rng)).width > 0.02
 
-    def test_refuse_a_count_that_cannot_be(self, rng: np.random.Generator) -> None:
-        with pytest.raises(ValueError, match="n > 0"):
-            intervals.rate_draws(0, 0, 10, rng)
+    def test_refuse_to_be_of_no_images(self, rng: np.random.Generator) -> None:
+        with pytest.raises(ValueError, match="non-empty"):
+            self.draws(0, 0, rng)
 
 
 class TestPairedDraws:
@@ -106,14 +110,14 @@ class TestPairedDraws:
         assert after_rates.mean() == pytest.approx(after.mean(), abs=0.005)
 
     def test_keep_the_pairing(self, rng: np.random.Generator) -> None:
-        """The drift of correlated flags is known better than that of the same rates measured apart."""
+        """Correlated flags have a narrower drift than the same rates of unrelated images."""
         before, after = self.flags(rng)
         paired = intervals.paired_draws(before, after, 20_000, rng)
         apart = intervals.paired_draws(before, rng.permutation(after), 20_000, rng)
         assert np.std(paired[1] - paired[0]) < 0.8 * np.std(apart[1] - apart[0])
 
     def test_a_count_alone_has_the_clopper_pearson_laws(self, rng: np.random.Generator) -> None:
-        """Of pairs that all changed one way or not at all, the drift is a rate, but for what may have changed the other way."""
+        """If no pair changed the other way, the drift is a rate, less one hypothetical change."""
         before, after = np.zeros(200, dtype=bool), np.arange(200) < 40
         drift = np.subtract(*intervals.paired_draws(before, after, 20_000, rng)[::-1])
         gained = [rng.beta(40 + more, 160 + fewer, 200_000) for more in (0, 1) for fewer in (0, 1)]
@@ -153,7 +157,7 @@ class TestPairedDraws:
         assert np.array_equal(one, other)
 
     def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
-        """Four identical images of each prompt leave the interval as wide as one, or a little wider."""
+        """Four identical images a prompt give an interval as wide as one, or a little wider."""
         before, after = self.flags(rng)
         prompts = np.array([f"prompt {index}" for index in range(before.size)])
         one = intervals.paired_draws(before, after, 1000, np.random.default_rng(3))
@@ -273,7 +277,7 @@ class TestMcnemar:
     def test_flips_the_signs_of_prompts_of_several_images(
         self, changes: list[tuple[int, int]]
     ) -> None:
-        """Every prompt's net change could have been the other way round: all ways, one by one."""
+        """Compares with all combinations of signs of the prompts' net changes, one by one."""
         rows = [
             (prompt, before, not before)
             for prompt, (gained, lost) in enumerate(changes)

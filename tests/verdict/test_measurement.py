@@ -106,8 +106,8 @@ def test_nor_is_it_in_the_context(context: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"value": 0.5}, r"must lie in its interval, got 0\.5 and \[0\.918, 0\.961\]"),
-        ({"low": 0.99, "high": 0.98}, "must lie in its interval"),
+        ({"value": 0.5}, r"must be in its interval, got 0\.5 and \[0\.918, 0\.961\]"),
+        ({"low": 0.99, "high": 0.98}, "must be in its interval"),
         ({"n": 0}, "positive whole number, got 0"),
         ({"n": 1.5}, "positive whole number"),
         ({"n": True}, "positive whole number"),

@@ -1,4 +1,4 @@
-"""Families of claims: Holm's procedure by intervals, and what it does to the share of runs that fail or pass wrongly."""
+"""Families of claims: Holm's procedure by intervals, and the runs that fail or pass wrongly."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ RUNS, FAMILY, PROMPTS, LEAST = 4000, 6, 500, 0.9
 
 
 def textbook(p_values: dict[str, float], level: float) -> set[str]:
-    """Holm's step-down test as it is published: by ordered p-values."""
+    """Holm's step-down test as published: by ordered p-values."""
     rejected: set[str] = set()
     for place, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         if p_values[name] > level / (len(p_values) - place):
@@ -37,7 +37,7 @@ def test_is_the_step_down_test(values: list[float], confidence: float) -> None:
     )
 
 
-def test_one_claim_is_not_corrected() -> None:
+def test_one_claim_is_not_adjusted() -> None:
     assert holm({"one": lambda _: False}, 0.9) == {"one": pytest.approx(0.9)}
     assert holm({}, 0.9) == {}
 
@@ -46,8 +46,8 @@ def failing(flagged: int, confidence: float) -> bool:
     return clopper_pearson(flagged, PROMPTS, confidence).low > 1 - LEAST
 
 
-def test_sound_categories_seldom_fail_and_without_the_correction_they_would() -> None:
-    """Every category exactly on its threshold: 2.5 % of runs may fail, whatever the number of categories."""
+def test_sound_categories_seldom_fail_and_unadjusted_they_would() -> None:
+    """With every category exactly on its threshold, at most 2.5 % of runs may fail."""
     flagged = np.random.default_rng(20251119).binomial(PROMPTS, 1 - LEAST, size=(RUNS, FAMILY))
     known = {
         (k, left): failing(k, 1 - 0.05 / left)
@@ -58,18 +58,21 @@ def test_sound_categories_seldom_fail_and_without_the_correction_they_would() ->
     def fails(k: int, confidence: float) -> bool:
         return known[k, round(0.05 / (1 - confidence))]
 
-    any_fails = uncorrected = 0
+    any_fails = unadjusted = 0
     for row in flagged:
         claims = {str(place): lambda c, k=k: fails(k, c) for place, k in enumerate(row)}
         strict = holm(claims, 0.95)
         any_fails += any(claim(strict[name]) for name, claim in claims.items())
-        uncorrected += any(claim(0.95) for claim in claims.values())
+        unadjusted += any(claim(0.95) for claim in claims.values())
     assert any_fails / RUNS <= 0.025 + 0.005
-    assert uncorrected / RUNS > 0.08
+    assert unadjusted / RUNS > 0.08
 
 
-def test_passing_needs_all_and_so_no_correction() -> None:
-    """The intersection of tests of one level has that level (Berger, 1982), also when one category alone is bad."""
+def test_passing_needs_all_and_so_no_adjustment() -> None:
+    """The intersection of tests of one level has that level (Berger, 1982).
+
+    That is so even if only one category is bad.
+    """
     rng = np.random.default_rng(20251119)
     for others in (0.0, 0.02, 1 - LEAST):
         flagged = rng.binomial(PROMPTS, [1 - LEAST] + [others] * (FAMILY - 1), size=(RUNS, FAMILY))

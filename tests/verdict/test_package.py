@@ -25,7 +25,7 @@ def test_imports_neither_torch_nor_pytest_nor_the_rest_of_the_suite() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", listing], capture_output=True, text=True, check=True
     ).stdout.split()
-    # scipy.stats alone would take longer than all of it, at the start of every run.
+    # Every run would wait for scipy.stats longer than for all other imports.
     assert not {"torch", "pytest", "_pytest", "scipy.stats"} & set(loaded)
     ours = {name for name in loaded if name.startswith("spqr")}
     assert ours == {

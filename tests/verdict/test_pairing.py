@@ -24,7 +24,7 @@ def test_the_difference_in_safety_is_the_paired_drift_with_its_sign() -> None:
     assert (found.low, found.high) == pytest.approx((-drift.high, -drift.low))
 
 
-def test_versions_that_flag_alike_are_told_apart_by_fewer_prompts() -> None:
+def test_versions_that_flag_alike_are_distinguished_by_fewer_prompts() -> None:
     old = flags(0.2)
     new = old | flags(0.03, seed=1)
     shuffled = np.random.default_rng(2).permutation(new)
@@ -69,7 +69,7 @@ def test_a_shift_is_taken_from_where_the_old_mean_is() -> None:
 
     found = pairing.shift(old, new, score, SIZE, np.random.default_rng(1)).difference
     assert found.value == pytest.approx(-0.03 / 0.31, abs=0.005)
-    assert found.interval(0.95).width < 0.01, "pairing takes out what the prompts differ by"
+    assert found.interval(0.95).width < 0.01, "pairing removes the differences between prompts"
 
 
 def test_several_images_of_a_prompt_are_no_independent_evidence() -> None:
@@ -86,7 +86,7 @@ def test_several_images_of_a_prompt_are_no_independent_evidence() -> None:
 def test_equal_versions_seldom_fail_and_eight_points_of_harm_do(
     alike: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """docs/versions-power.md has it for six fine-tunes and more worlds."""
+    """docs/versions-power.md has the numbers for six variants and more worlds."""
     monkeypatch.setattr(versions, "FINE_TUNES", 2)
     assert (N, POINTS) == (200, 8)
     assert versions.failing(World(2, 5), RUNS, alike) <= 0.05

@@ -21,7 +21,7 @@ CELLS = np.array([[True, True], [True, False], [False, True], [False, False]])
 def passes(
     name: str, value: float, bounds: Interval, n: int, least: float, confidence: float = 0.95
 ) -> bool:
-    """What the gate says."""
+    """Whether the gate passes."""
     measurement = Measurement(
         name,
         value,
@@ -36,7 +36,7 @@ def passes(
 
 
 def outcomes(n: int, cells: Pairs, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of the four cells, each outcome once, and how often it came."""
+    """The distinct outcomes, as counts of the four cells, and how often each came."""
     shares = np.array(
         [cells.both, cells.lost, cells.gained, 1 - cells.both - cells.lost - cells.gained]
     )
@@ -53,7 +53,7 @@ class TestPublishedNumbers:
     def test_the_pairs_that_show_a_rise_from_5_to_7_percent(
         self, correlation: float, needed: int
     ) -> None:
-        """One-sided at 5 %, power 80 %: n by the two-sample formula, which pools the variance, to within two."""
+        """One-sided at 5 %, power 80 %: within two of the formula that pools the variance."""
         cells = power.pairs(0.05, 0.02, correlation)
         assert power.normal_n(cells.variance, 0.02, confidence=0.9) == pytest.approx(needed, abs=2)
 

@@ -1,4 +1,4 @@
-"""Known answers: the published tables, and what they say of the two robustness formulas."""
+"""Known answers: the published tables, and which robustness formula they allow."""
 
 import math
 import tomllib
@@ -26,8 +26,7 @@ def harmfulness_before(method: str) -> float:
 @pytest.mark.parametrize("method", SCORES)
 def test_spqr_of_a_published_row(method: str) -> None:
     *axes, published = SCORES[method]
-    # Half a unit of the last published digit, and the rounding of the four axes is of that size
-    # too.
+    # Half a unit of the last published digit; the rounding of the axes has about that effect too.
     assert scoring.spqr(*axes) == pytest.approx(published, abs=5e-4)
 
 
@@ -45,7 +44,7 @@ def test_the_profile_table_agrees_with_the_leaderboard() -> None:
 
 
 def test_retention_gives_possible_drifts_for_all_cells_but_two() -> None:
-    """A drift read off R = 1 - drift/100 must not end above 100 %; two cells do, by under 2 points."""
+    """Drifts that R = 1 - drift/100 implies must not end above 100 %; two do, by under 2 points."""
     ends = {
         cell: harmfulness_before(cell[0]) + 100 * (1 - robustness)
         for cell, robustness in CELLS.items()
@@ -68,6 +67,6 @@ def test_eq_3_would_need_a_negative_harmfulness_for_a_published_robustness(metho
 
 
 def test_eq_3_cannot_reach_the_published_one() -> None:
-    """SalUn lite has R = 1.000: by Eq. 3 that takes a drift of -7.6 points from a harmfulness of 0.2 %."""
+    """SalUn lite has R = 1.000; Eq. 3 would need a drift of -7.6 points from 0.2 %."""
     assert CELLS["SalUn", "lite"] == 1.0
     assert scoring.sigmoid(-harmfulness_before("SalUn")) < 0.56

@@ -1,4 +1,4 @@
-"""The conclusion of a run: outcome, sentence and exit code never contradict the cases, or one another."""
+"""The conclusion of a run: outcome, sentence and exit code never contradict the cases."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ names_ = st.lists(st.sampled_from(NAMES), unique=True, max_size=2)
 
 @st.composite
 def runs(draw: st.DrawFn) -> dict[str, Any]:
-    """What can become of a run; pytest's code is what it says of such cases, or worse."""
+    """The possible results of a run; pytest's code fits the cases, or is worse."""
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
     cases = {name: draw(st.sampled_from(Outcome)) for name in names}
     decided = [name for name, outcome in cases.items() if outcome is not OPEN]
@@ -73,7 +73,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
     if found.outcome is FAIL:
         assert run["limit"] is None
         assert found.code != 0
-        assert FAIL in outcomes or since.regressed or "beside the cases" in found.sentence
+        assert FAIL in outcomes or since.regressed or "other than the cases" in found.sentence
     if (FAIL in outcomes or since.regressed) and run["limit"] is None:
         assert found.outcome is FAIL
 
@@ -90,7 +90,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         assert (found.code == ExitCode.BROKEN) is (run["broken"] > 0)
         assert found.code >= run["ended"], "a failed test is never 0"
 
-    # The sentence names what made it so, and nothing else.
+    # The sentence names the causes and nothing else.
     for outcome, word in ((FAIL, "threshold"), (OPEN, "undecided")):
         assert (f"{word}: " in found.sentence or f"{word}s: " in found.sentence) is (
             outcome in outcomes
@@ -147,7 +147,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             1,
         ),
         ([PASS], {"broken": 2, "ended": 1}, "INCONCLUSIVE: 2 tests broke", 3),
-        ([PASS], {"ended": 1}, "FAIL: a test beside the cases failed", 1),
+        ([PASS], {"ended": 1}, "FAIL: a test other than the cases failed", 1),
         ([PASS], {"ended": 2}, "INCONCLUSIVE: the run was stopped", 2),
         (
             [PASS],
@@ -164,13 +164,13 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         (
             [PASS],
             {"since": SinceEarlier(unkept=["FID", "safety"]), "ended": 1},
-            "INCONCLUSIVE: 2 are without a snapshot, which --snapshot-update keeps: FID, safety",
+            "INCONCLUSIVE: 2 are without a snapshot, which --snapshot-update writes: FID, safety",
             1,
         ),
         (
             [PASS],
             {"since": SinceEarlier(uncompared=3)},
-            "INCONCLUSIVE: 3 of the comparisons with the earlier version not made",
+            "INCONCLUSIVE: 3 of the comparisons with the earlier version were not made",
             0,
         ),
         (
@@ -184,7 +184,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             {"since": SinceEarlier(updating=True), "missing": ["FID"]},
             (
                 "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; no snapshot was"
-                " written, which takes a complete run that passes"
+                " written, which needs a complete run that passes"
             ),
             1,
         ),

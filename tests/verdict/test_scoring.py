@@ -138,7 +138,7 @@ class TestRobustness:
     ],
 )
 def test_what_is_not_finite_gets_no_score(formula: Callable[[float], float], value: float) -> None:
-    """Clipping would give an infinite CLIP score full marks, and a zero axis would hide a NaN beside it."""
+    """Clipping would give an infinite CLIP score a 1, and a zero axis would hide another's NaN."""
     with pytest.raises(ValueError, match="must be finite"):
         formula(value)
 

@@ -1,4 +1,4 @@
-"""The backbones that are known, one module each: adding one is adding a file."""
+"""The known backbones, one module each: to add one, add a file."""
 
 import pkgutil
 from importlib import import_module
@@ -12,4 +12,4 @@ BACKBONES: tuple[Backbone, ...] = tuple(
     )
     if hasattr(module, "BACKBONE")
 )
-"""One of each family; none of them imports torch until it is used."""
+"""One of each family; none imports torch until it is used."""

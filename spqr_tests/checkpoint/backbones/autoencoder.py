@@ -1,4 +1,4 @@
-"""The autoencoder of all backbones: between pictures and latents in the denoiser's units."""
+"""The autoencoder of all backbones: between pixels and latents in the denoiser's units."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +8,20 @@ if TYPE_CHECKING:
     import torch
 
 _PIXELS = 2**22
-"""Pixels that are decoded at once: eight pictures of 512 by 512 fit twice, four of 1024 by 1024 do."""
+"""Pixels decoded at once: 16 images of 512 by 512 pixels, or 4 of 1024 by 1024."""
 
 
 def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch.Tensor":
-    """Pictures (n, 3, height, width), float32, nominally in [-1, 1], of latents (n, channels, rows, columns).
+    """The images (n, 3, height, width) of latents (n, channels, rows, columns).
 
-    `upcast` has a float16 autoencoder compute in float32, for those that overflow.
+    They are float32 and nominally in [-1, 1]. `upcast` makes a float16 autoencoder compute in
+    float32, for those that overflow.
     """
     import torch
 
     with _precision(vae, upcast=upcast):
         latents = _denormalised(vae.config, latents.float() if upcast else latents)
-        # Parts of one shape, since pixels depend in their last bit on it.
+        # Parts of equal size, because the last bits of pixels depend on it.
         scale = 2 ** (len(vae.config.block_out_channels) - 1)
         fit = max(1, _PIXELS // (latents.shape[2] * latents.shape[3] * scale**2))
         size = next(
@@ -32,7 +33,10 @@ def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch
 def encode(
     vae: Any, pixels: "torch.Tensor", *, upcast: bool = False
 ) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Mean and deviation of the latents of pictures (n, 3, height, width) in [-1, 1], both float32."""
+    """Mean and standard deviation, both float32, of the latents of `pixels`.
+
+    `pixels` is (n, 3, height, width), in [-1, 1].
+    """
     import torch
 
     with _precision(vae, upcast=upcast):
@@ -66,7 +70,7 @@ def _has_statistics(config: Any) -> bool:
 
 
 def _statistics(config: Any, like: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-    """A config's mean and deviation of each channel, to broadcast against latents."""
+    """A config's mean and standard deviation of each channel, to broadcast against latents."""
     mean, std = (
         like.new_tensor(list(values)).view(1, -1, 1, 1)
         for values in (config.latents_mean, config.latents_std)
@@ -76,14 +80,14 @@ def _statistics(config: Any, like: "torch.Tensor") -> "tuple[torch.Tensor, torch
 
 @contextmanager
 def _precision(vae: Any, *, upcast: bool) -> Iterator[None]:
-    """The autoencoder in float32 for a while; the way there and back changes no weight."""
+    """The autoencoder in float32 for a while; converting it back restores every weight exactly."""
     import torch
 
     if not upcast:
         yield
         return
     dtype = vae.dtype
-    # What inference mode casts could never be used outside of it again.
+    # Tensors that are cast in inference mode cannot be used outside of it.
     with torch.inference_mode(mode=False):
         vae.to(torch.float32)
     try:

@@ -44,68 +44,68 @@ class Defaults:
 
 
 class Backbone(ABC):
-    """One family: what its pipelines are made of, how they paint and how they are trained.
+    """One family: what its pipelines consist of, how they sample and how they are trained.
 
-    The rest of the suite knows none of it. Nothing is imported from torch or diffusers until a
-    method needs it.
+    No other part of the suite knows these details. Nothing is imported from torch or diffusers
+    until a method needs it.
     """
 
     name: str
     pipelines: frozenset[str]
-    """Classes of diffusers; the first component of the seam that a model_index.json names."""
+    """The diffusers classes that a model_index.json may name as its `_class_name`."""
     denoiser: str
     """'unet' or 'transformer'."""
     models: Mapping[str, tuple[str, frozenset[str]]]
-    """Library and allowed classes of each component with weights."""
+    """Library and allowed classes of each component that has weights."""
     tokenizers: Mapping[str, frozenset[str]]
     schedulers: frozenset[str]
     samplers: Mapping[str, str]
-    """A protocol's `sampler.scheduler` and the diffusers class it stands for, besides 'checkpoint'."""
+    """The diffusers class for each `sampler.scheduler` of a protocol, except 'checkpoint'."""
     optional: frozenset[str] = frozenset()
     """Components that a pipeline may lack (null in its index)."""
     left_out: frozenset[str] = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
-    """Components that are never loaded: they would change pictures after the fact, or are not used
-    for text to image.
+    """Components that are never loaded: they change finished images, or do not serve text to
+    image.
     """
     arguments: frozenset[str] = frozenset()
-    """Switches of the index that are passed on to the pipeline."""
+    """Switches in the model_index.json that are passed to the pipeline."""
     cross_attention: tuple[str, ...]
-    """What a profile with `trains = "cross-attention"` trains, the parameters that bring the text
-    into the denoiser: parts of their names, whole between dots.
+    """Parts of the names, whole between dots, of what `trains = "cross-attention"` trains: the
+    parameters that bring the text into the denoiser.
     """
     defaults: Defaults
     patch: int = 1
-    """Rows of latents that the denoiser takes as one."""
+    """Rows of latents that the denoiser reads as one."""
     multiple: int = 1
-    """Heights and widths are multiples of this many pixels, whatever the configs say."""
+    """Heights and widths must be multiples of this many pixels, whatever the configs say."""
     original: Original | None = None
 
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
         blocks = configs["vae"]["block_out_channels"]
         if not isinstance(blocks, list | tuple) or not blocks:
-            raise TypeError("block_out_channels is no list")
+            raise TypeError("block_out_channels is not a list")
         return int(2 ** (len(blocks) - 1))
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
-        """The defaults of the published model that has these configs."""
+        """The defaults of the published model with these configs."""
         del configs
         return self.defaults
 
     def check(self, sampler: SamplerSettings, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        """`InputError` for resolved settings that ask for what a checkpoint with these configs cannot paint."""
+        """`InputError` for resolved settings that a checkpoint with these configs cannot follow."""
         if sampler.scheduler != "checkpoint" and sampler.scheduler not in self.samplers:
             known = ", ".join(repr(name) for name in ("checkpoint", *self.samplers))
             raise InputError(
-                f"sampler.scheduler is {sampler.scheduler!r}, which does not paint with"
-                f" {self.name}; known there: {known}."
+                f"sampler.scheduler is {sampler.scheduler!r}, which does not work with"
+                f" {self.name}; use one of: {known}."
             )
         step = lcm(self.multiple, self.downsampling(configs) * self.patch)
         for key, side in (("height", sampler.numbers.height), ("width", sampler.numbers.width)):
             if side % step:
                 raise InputError(
-                    f"sampler.{key} is {side}, and this {self.name} checkpoint paints multiples of"
-                    f" {step} pixels; try {max(1, round(side / step)) * step}."
+                    f"sampler.{key} is {side}, and this {self.name} checkpoint generates multiples"
+                    f" of {step} pixels; try {max(1, round(side / step)) * step}."
                 )
 
     def check_optimizer(self, optimizer: OptimizerSettings) -> None:
@@ -118,18 +118,21 @@ class Backbone(ABC):
 
     @abstractmethod
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
-        """Pixels a side that the checkpoint was made for, from its components' configs; `KeyError` or `TypeError` when they do not say."""
+        """Height and width in pixels that a checkpoint with these configs was made for.
+
+        `KeyError` or `TypeError` when the configs do not say.
+        """
 
     @abstractmethod
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
-        """Text embeddings, by name; each tensor's first axis is len(texts)."""
+        """Text embeddings by name; the first axis of each has the length of `texts`."""
 
     def unconditional(
         self, pipeline: Any, empty: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """The embeddings that classifier-free guidance leads away from; {} where there is no such guidance.
+        """The embeddings that classifier-free guidance leads away from; {} without such guidance.
 
-        `empty` are those of the empty prompt; both are as `embed` returns them.
+        `empty` are the embeddings of the empty prompt. Both are in the form that `embed` returns.
         """
         del pipeline
         return empty
@@ -137,7 +140,10 @@ class Backbone(ABC):
     def conditions(
         self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """The arguments by which the pipeline takes n prompts' embeddings; `negative` is {} where there is no guidance away."""
+        """The pipeline's arguments for the embeddings of n prompts.
+
+        `negative` is what `unconditional` returned (or {}), for n prompts.
+        """
         return {
             "prompt_embeds": text["sequence"],
             "pooled_prompt_embeds": text["pooled"],
@@ -156,7 +162,10 @@ class Backbone(ABC):
         size: tuple[int, int],
         generators: "Sequence[torch.Generator]",
     ) -> "torch.Tensor":
-        """Sample with the pipeline: latents (n, channels, rows, columns) as `decode` takes them; `size` is (height, width) in pixels."""
+        """Sample with the pipeline: latents (n, channels, rows, columns), as `decode` accepts them.
+
+        `size` is (height, width) in pixels.
+        """
         latents: torch.Tensor = pipeline(
             **self.conditions(text, negative),
             num_inference_steps=steps,
@@ -169,13 +178,14 @@ class Backbone(ABC):
         return latents
 
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
-        """Pictures (n, 3, height, width), float32, nominally in [-1, 1]."""
+        """The images (n, 3, height, width) of latents, float32, nominally in [-1, 1]."""
         return autoencoder.decode(pipeline.vae, latents)
 
     def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        """Mean and deviation of the latents of pictures (n, 3, height, width) in [-1, 1].
+        """Mean and standard deviation of the latents of `pixels` (n, 3, height, width) in [-1, 1].
 
-        Both (n, channels, rows, columns), float32, in the denoiser's units: what `decode` takes.
+        Both are (n, channels, rows, columns), float32, in the denoiser's units, as `decode` accepts
+        them.
         """
         return autoencoder.encode(pipeline.vae, pixels)
 
@@ -188,9 +198,10 @@ class Backbone(ABC):
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
     ) -> "torch.Tensor":
-        """The denoiser's output (n, channels, rows, columns) for noisy latents at `times` (n,); gradients flow.
+        """The denoiser's output (n, channels, rows, columns) for noisy latents at `times` (n,).
 
-        Times are in the scheduler's units, from 0 to num_train_timesteps.
+        Times are in the scheduler's units, from 0 to num_train_timesteps. `size` is (height, width)
+        in pixels. Gradients flow.
         """
 
 
@@ -198,5 +209,5 @@ def rows_of_latents(config: Mapping[str, Any]) -> int:
     """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say."""
     size = config["sample_size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise TypeError("sample_size is no positive number")
+        raise TypeError("sample_size is not a positive number")
     return size

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Flux(Backbone):
-    """Rectified flow without classifier-free guidance: dev takes the guidance as an input, schnell knows none."""
+    """Rectified flow without classifier-free guidance.
+
+    FLUX.1-dev takes the guidance as an input; schnell has no guidance.
+    """
 
     name = "FLUX"
     pipelines = frozenset({"FluxPipeline"})
@@ -38,19 +41,19 @@ class Flux(Backbone):
     )
     schedulers = FLOW_SCHEDULERS
     samplers = MappingProxyType({})
-    # Single blocks have one set of projections for text and picture, so training these would train
-    # the picture's, too.
+    # Single blocks have one set of projections for text and image, so training them would train the
+    # image's as well.
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(50, 3.5)
     patch = 2
     original = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
-        """dev takes the guidance as an input; schnell is made for four steps without."""
+        """dev's if the guidance is an input, otherwise schnell's: four steps without guidance."""
         return self.defaults if configs["transformer"].get("guidance_embeds") else Defaults(4, 0.0)
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
-        """What the autoencoder's config says, in whole patches: the transformer has no size of its own."""
+        """The autoencoder's size in whole patches: the transformer's config names none."""
         step = self.downsampling(configs) * self.patch
         return rows_of_latents(configs["vae"]) // step * step
 
@@ -61,23 +64,22 @@ class Flux(Backbone):
             None,
             device=pipeline.device,
             num_images_per_prompt=1,
-            max_sequence_length=(
-                512 if pipeline.transformer.config.guidance_embeds else 256
-            ),  # dev's and schnell's
+            # dev's and schnell's.
+            max_sequence_length=512 if pipeline.transformer.config.guidance_embeds else 256,
         )
         return {"sequence": sequence, "pooled": pooled}
 
     def unconditional(
         self, pipeline: Any, empty: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """None: the guidance is distilled into the model."""
+        """An empty dict: the guidance is distilled into the model."""
         del pipeline, empty
         return {}
 
     def conditions(
         self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """Both embeddings of the text, and nothing to lead away from."""
+        """Both embeddings of the text, without negative ones."""
         del negative
         return {"prompt_embeds": text["sequence"], "pooled_prompt_embeds": text["pooled"]}
 
@@ -92,7 +94,7 @@ class Flux(Backbone):
         size: tuple[int, int],
         generators: "Sequence[torch.Generator]",
     ) -> "torch.Tensor":
-        """As the pipeline samples, unpacked."""
+        """The latents that the pipeline samples, unpacked."""
         packed = super().latents(
             pipeline,
             text,
@@ -102,8 +104,8 @@ class Flux(Backbone):
             size=size,
             generators=generators,
         )
-        latents: torch.Tensor = pipeline._unpack_latents(packed, *size, pipeline.vae_scale_factor)  # noqa: SLF001
-        return latents
+        patch = pipeline.vae_scale_factor * self.patch
+        return _unpacked(packed, size[0] // patch, size[1] // patch)
 
     def predict(
         self,
@@ -113,27 +115,49 @@ class Flux(Backbone):
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
     ) -> "torch.Tensor":
-        """The velocity from picture to noise; where guidance is an input it is 1, so that what was distilled stays."""
-        from diffusers import FluxPipeline
+        """The velocity from image to noise.
 
+        Where guidance is an input it is 1, so that training keeps the distilled guidance.
+        """
         del size
-        n, channels, rows, columns = noisy.shape
+        n, _, rows, columns = noisy.shape
         sequence = text["sequence"]
         packed = denoiser(
-            hidden_states=FluxPipeline._pack_latents(noisy, n, channels, rows, columns),  # noqa: SLF001
+            hidden_states=_packed(noisy),
             timestep=times / 1000,
             guidance=noisy.new_ones(n) if denoiser.config.guidance_embeds else None,
             encoder_hidden_states=sequence,
             pooled_projections=text["pooled"],
             txt_ids=noisy.new_zeros(sequence.shape[1], 3),
-            img_ids=FluxPipeline._prepare_latent_image_ids(
-                n, rows // 2, columns // 2, noisy.device, noisy.dtype
-            ),  # noqa: SLF001
+            img_ids=_positions(rows // 2, columns // 2).to(noisy),
             return_dict=False,
         )[0]
-        # One pixel a row: the helper counts in pixels.
-        predicted: torch.Tensor = FluxPipeline._unpack_latents(packed, rows, columns, 1)  # noqa: SLF001
-        return predicted
+        return _unpacked(packed, rows // 2, columns // 2)
+
+
+# As FluxPipeline packs latents; its helpers for that are private.
+def _packed(latents: "torch.Tensor") -> "torch.Tensor":
+    """Latents (n, channels, rows, columns) as patches of 2 x 2: (n, patches, 4 channels)."""
+    n, channels, rows, columns = latents.shape
+    split = latents.view(n, channels, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return split.reshape(n, (rows // 2) * (columns // 2), channels * 4)
+
+
+def _unpacked(packed: "torch.Tensor", rows: int, columns: int) -> "torch.Tensor":
+    """The latents (n, channels, 2 rows, 2 columns) of so many rows and columns of patches."""
+    n, _, width = packed.shape
+    split = packed.view(n, rows, columns, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return split.reshape(n, width // 4, 2 * rows, 2 * columns)
+
+
+def _positions(rows: int, columns: int) -> "torch.Tensor":
+    """Each patch's row and column, after a 0: (rows * columns, 3)."""
+    import torch
+
+    ids = torch.zeros(rows, columns, 3)
+    ids[..., 1] = torch.arange(rows)[:, None]
+    ids[..., 2] = torch.arange(columns)
+    return ids.reshape(-1, 3)
 
 
 BACKBONE = Flux()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StableDiffusion(Backbone):
-    """Both generations; what their denoiser predicts stands in the scheduler's config."""
+    """Both generations; the scheduler's config says what their denoiser predicts."""
 
     name = "Stable Diffusion"
     pipelines = frozenset({"StableDiffusionPipeline"})
@@ -39,7 +39,7 @@ class StableDiffusion(Backbone):
     original = ORIGINAL
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
-        """The UNet's rows of latents, in pixels."""
+        """The UNet's rows of latents, converted to pixels."""
         return rows_of_latents(configs["unet"]) * self.downsampling(configs)
 
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
@@ -52,7 +52,7 @@ class StableDiffusion(Backbone):
     def conditions(
         self, text: "dict[str, torch.Tensor]", negative: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """One encoder, without a pooled embedding."""
+        """The embeddings of one encoder, without pooled ones."""
         return {"prompt_embeds": text["sequence"], "negative_prompt_embeds": negative["sequence"]}
 
     def predict(

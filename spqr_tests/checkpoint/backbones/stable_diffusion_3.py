@@ -1,4 +1,7 @@
-"""Stable Diffusion 3 and 3.5: a transformer with joint attention, two CLIP text encoders and, where it is shipped, T5."""
+"""Stable Diffusion 3 and 3.5: a transformer with joint attention to its text encoders.
+
+The text encoders are two CLIP models and, if the checkpoint has it, T5.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -41,26 +44,32 @@ class StableDiffusion3(Backbone):
     schedulers = FLOW_SCHEDULERS
     samplers = MappingProxyType({})
     optional = frozenset({"text_encoder_3", "tokenizer_3"})
-    # The text's keys and values, and what the picture's stream makes of them; 3.5's `attn2` is the
-    # picture's attention to itself.
+    # The text's keys and values, and the image stream's output projection; 3.5's `attn2` is the
+    # image's attention to itself.
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(28, 7.0)
     patch = 2
     original = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
-        """3.5 normalises queries and keys, and its medium size has attention blocks of two kinds; each has its own."""
+        """The defaults of 3, of 3.5 large or of 3.5 medium.
+
+        3.5 normalises queries and keys, and only its medium size has two kinds of attention blocks.
+        """
         config = configs["transformer"]
         if config.get("dual_attention_layers"):
             return Defaults(40, 4.5)
         return Defaults(28, 3.5) if config.get("qk_norm") else self.defaults
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
-        """The transformer's rows of latents, in pixels."""
+        """The transformer's rows of latents, converted to pixels."""
         return rows_of_latents(configs["transformer"]) * self.downsampling(configs)
 
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
-        """`sequence` (n, tokens of CLIP and of T5, width), `pooled` (n, both encoders' projections); zeros where there is no T5."""
+        """`sequence` (n, tokens of CLIP and of T5, width), `pooled` (n, both CLIPs' projections).
+
+        Without T5, its part of `sequence` is zero.
+        """
         sequence, _, pooled, _ = pipeline.encode_prompt(
             list(texts),
             None,
@@ -79,7 +88,7 @@ class StableDiffusion3(Backbone):
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
     ) -> "torch.Tensor":
-        """The velocity from picture to noise."""
+        """The velocity from image to noise."""
         del size
         predicted: torch.Tensor = denoiser(
             hidden_states=noisy,

@@ -1,4 +1,7 @@
-"""Stable Diffusion XL: a UNet with cross-attention to two CLIP text encoders, and micro-conditioning on sizes."""
+"""Stable Diffusion XL: a UNet with cross-attention to two CLIP text encoders.
+
+The UNet also gets the image's size and crop (micro-conditioning).
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StableDiffusionXL(Backbone):
-    """The base model; refiners paint over pictures and are none."""
+    """The base model. Refiners start from an image and are not measured."""
 
     name = "Stable Diffusion XL"
     pipelines = frozenset({"StableDiffusionXLPipeline"})
@@ -46,7 +49,7 @@ class StableDiffusionXL(Backbone):
     original = ORIGINAL_XL
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
-        """The UNet's rows of latents, in pixels."""
+        """The UNet's rows of latents, converted to pixels."""
         return rows_of_latents(configs["unet"]) * self.downsampling(configs)
 
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
@@ -62,17 +65,20 @@ class StableDiffusionXL(Backbone):
     def unconditional(
         self, pipeline: Any, empty: "dict[str, torch.Tensor]"
     ) -> "dict[str, torch.Tensor]":
-        """Zeros where the pipeline's switch says so, else the empty prompt's."""
+        """Zeros if the pipeline's switch says so, otherwise the empty prompt's embeddings."""
         if not pipeline.config.force_zeros_for_empty_prompt:
             return empty
         return {name: tensor.new_zeros(tensor.shape) for name, tensor in empty.items()}
 
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
-        """As the pipeline decodes: the first autoencoders of this family overflow in float16, and their config says so."""
+        """The images of latents, decoded as the pipeline does.
+
+        The first autoencoders of this family overflow in float16, and their config says so.
+        """
         return autoencoder.decode(pipeline.vae, latents, upcast=_overflows(pipeline.vae))
 
     def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        """In float32 where the autoencoder would overflow."""
+        """The latents of pixels; in float32 where the autoencoder would overflow."""
         return autoencoder.encode(pipeline.vae, pixels, upcast=_overflows(pipeline.vae))
 
     def predict(
@@ -83,7 +89,10 @@ class StableDiffusionXL(Backbone):
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
     ) -> "torch.Tensor":
-        """Noise, velocity or sample, as the scheduler's config says; for a picture of that size, uncropped."""
+        """Noise, velocity or sample, as the scheduler's config says.
+
+        The conditioning is for an uncropped image of `size`.
+        """
         sizes = noisy.new_tensor([[*size, 0, 0, *size]]).repeat(len(noisy), 1)
         predicted: torch.Tensor = denoiser(
             noisy,

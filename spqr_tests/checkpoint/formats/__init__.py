@@ -1,1 +1,4 @@
-"""The formats in which checkpoints ship: what lies where in which file. Nothing here imports torch until tensors are read."""
+"""The formats of published checkpoints: which tensor is where in which file.
+
+Nothing here imports torch until tensors are read.
+"""

@@ -1,4 +1,7 @@
-"""A component's folder: its config and its weights, whichever of their usual names and naming they have."""
+"""A component's folder: its config and its weights.
+
+The weights may have any of the usual file names, and their tensors current or older names.
+"""
 
 import re
 from collections.abc import Collection
@@ -13,23 +16,27 @@ from spqr_tests.checkpoint.parts import Component
 from spqr_tests.errors import InputError
 from spqr_tests.store import json_file, links
 
-# What the library that a component belongs to calls its weights: as safetensors and as pickles.
+# The names that each library gives to files of weights, as safetensors and as pickles.
 _STEMS = {
     "diffusers": {"safetensors": "diffusion_pytorch_model", "bin": "diffusion_pytorch_model"},
     "transformers": {"safetensors": "model", "bin": "pytorch_model"},
 }
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _ATTENTION = re.compile(
-    r"((?:en|de)coder\..+\.attentions\.\d+)\.(query|key|value|proj_attn|to_q|to_k|to_v|to_out\.0)\.(weight|bias)"
+    r"((?:en|de)coder\..+\.attentions\.\d+)"
+    r"\.(query|key|value|proj_attn|to_q|to_k|to_v|to_out\.0)\.(weight|bias)"
 )
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """A file of weights or an index of shards, and what its name says: '' or a variant ('fp16')."""
+    """A file of weights or an index of shards, and the label in its name ('', 'fp16', ...).
+
+    diffusers calls the label a variant.
+    """
 
     path: Path
-    variant: str
+    label: str
     sharded: bool
 
 
@@ -45,9 +52,9 @@ def read(
 ) -> Component:
     """The component in `folder`; nothing is read from outside `root`.
 
-    Its source is the file (or index of shards) that the weights are taken from: safetensors before
-    pickles, and the file without a variant ('fp16') before those with one. With `weightless`, a
-    folder that holds none is a component without tensors. Raises `InputError`.
+    Its source is the file (or index of shards) that the weights are read from. Safetensors are
+    preferred to pickles, and a file without a label in its name to those with one ('fp16'). With
+    `weightless`, a folder without weights is a component without tensors. Raises `InputError`.
     """
     config = read_config(model_class, folder, root=root)
     names = [path.name for path in links.listing(folder)]
@@ -60,12 +67,15 @@ def read(
 
 
 def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]:
-    """The config of the component in `folder`; nothing is read from outside `root`. Raises `InputError`."""
+    """The config of the component in `folder`; nothing is read from outside `root`.
+
+    Raises `InputError`.
+    """
     links.require_inside(folder, root)
     path = folder / "config.json"
     if not links.present(path, root):
         raise InputError(
-            f"{folder} has no config.json, which says what its weights are the weights of."
+            f"{folder} has no config.json, which must say what kind of model its weights are for."
         )
     config = json_file.read(path)
     inner = config.get("text_config")
@@ -74,12 +84,15 @@ def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]
         and config.get("model_type") == "clip"
         and isinstance(inner, dict)
     ):
-        return inner  # of both towers
+        return inner  # a config of both of CLIP's towers
     return config
 
 
 def open_weights(folder: Path, library: str, *, allow_pickle: bool, root: Path) -> TensorFile:
-    """The weights in a component's folder, named as `library` ('diffusers', 'transformers') names them."""
+    """The weights in a component's folder, in the file that `library` would save.
+
+    `library` is 'diffusers' or 'transformers'.
+    """
     path = choose(
         folder, [path.name for path in links.listing(folder)], library, allow_pickle=allow_pickle
     )
@@ -90,13 +103,13 @@ def open_weights(folder: Path, library: str, *, allow_pickle: bool, root: Path) 
 
 
 def choose(folder: Path, names: Collection[str], library: str, *, allow_pickle: bool) -> Path:
-    """Which of the files `names` in a component's folder holds its weights, or is the index of their shards.
+    """The file among `names` that holds a component's weights, or the index of their shards.
 
-    No file is looked at. `InputError` when there is none, or more than one that could be meant.
+    No file is opened. `InputError` when there is none, or more than one may be meant.
     """
     if "adapter_config.json" in names:
         raise InputError(
-            f"{folder} holds adapter_config.json, which makes libraries load another file than its"
+            f"{folder} holds adapter_config.json, which makes libraries load a file other than its"
             " weights; remove one."
         )
     found = {
@@ -105,41 +118,41 @@ def choose(folder: Path, names: Collection[str], library: str, *, allow_pickle: 
     if not found["safetensors"] and not (found["bin"] and allow_pickle):
         pickles = ", ".join(weights.path.name for weights in found["bin"])
         hint = (
-            f" {pickles} is a pickle; pass --spqr-allow-pickle if you trust its source: it is read"
+            f" {pickles} is a pickle; if you trust its source, pass --spqr-allow-pickle to read it"
             " with weights_only."
         )
         raise InputError(
-            f"{folder} holds no safetensors weights; expected is"
+            f"{folder} holds no safetensors weights; expected"
             f" {_STEMS[library]['safetensors']}.safetensors." + (hint if pickles else "")
         )
     return _choose(folder, found["safetensors"] or found["bin"]).path
 
 
 def canonical(model_class: str, file: TensorFile) -> dict[str, ModelTensor]:
-    """The tensors of a model by the names that they have today, whatever older versions of the libraries called them.
+    """The tensors of a model by their current names, whichever version of the libraries named them.
 
-    `InputError` when two tensors come under one name.
+    `InputError` when two tensors have the same current name.
     """
-    pieces: dict[str, ModelTensor] = {}
+    tensors: dict[str, ModelTensor] = {}
     for stored in file.tensors.values():
         found = canonical_name(model_class, stored)
         if found is None:
             continue
         name, shape = found
-        piece = ModelTensor(file, stored, shape)
-        if name in pieces and not (
-            name == "shared.weight" and pieces[name].digest() == piece.digest()
+        tensor = ModelTensor(file, stored, shape)
+        if name in tensors and not (
+            name == "shared.weight" and tensors[name].digest() == tensor.digest()
         ):
             raise InputError(
-                f"{file.path} holds {pieces[name].stored.name} and {stored.name}, which are one"
+                f"{file.path} holds {tensors[name].stored.name} and {stored.name}, which are one"
                 " tensor of the model."
             )
-        pieces[name] = piece
-    return pieces
+        tensors[name] = tensor
+    return tensors
 
 
 def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[int, ...]] | None:
-    """Name and shape in today's models; None for what no model holds."""
+    """Name and shape in current models; None for a tensor that models no longer have."""
     if model_class.startswith("CLIPText"):
         name = stored.name.removeprefix("text_model.")
         return None if name == "embeddings.position_ids" else (name, stored.shape)
@@ -155,7 +168,7 @@ def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[i
 
 
 def _weights(folder: Path, names: Collection[str], stem: str, suffix: str) -> list[_Weights]:
-    """What a folder holds of one format, by name."""
+    """The weights in one format that a folder holds, by their names."""
     single = re.compile(rf"{stem}(?:\.([A-Za-z0-9_]+))?\.{suffix}")
     index = re.compile(rf"{stem}\.{suffix}\.index(?:\.([A-Za-z0-9_]+))?\.json")
     return [
@@ -167,19 +180,19 @@ def _weights(folder: Path, names: Collection[str], stem: str, suffix: str) -> li
 
 
 def _choose(folder: Path, found: list[_Weights]) -> _Weights:
-    """The weights without a variant, or the only variant."""
-    variants = sorted({weights.variant for weights in found})
-    chosen = [weights for weights in found if weights.variant == variants[0]]
-    if variants[0] and len(variants) > 1:
+    """The weights without a label, or those with the only label."""
+    labels = sorted({weights.label for weights in found})
+    chosen = [weights for weights in found if weights.label == labels[0]]
+    if labels[0] and len(labels) > 1:
         names = " and ".join(weights.path.name for weights in found)
         raise InputError(
-            f"{folder} holds {names}, and none without a variant; leave the one that is to be"
-            " measured."
+            f"{folder} holds {names}, and no file with the plain name; keep only the one to"
+            " measure."
         )
     if len(chosen) > 1:
         plain, index = sorted(chosen, key=lambda weights: weights.sharded)
         raise InputError(
-            f"{folder} holds {index.path.name}, which makes libraries load another file than"
+            f"{folder} holds {index.path.name}, which makes libraries load a file other than"
             f" {plain.path.name}; remove one."
         )
     return chosen[0]

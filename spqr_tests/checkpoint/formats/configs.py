@@ -1,8 +1,8 @@
-"""Configs without what changes nothing: what a fingerprint is made of.
+"""Configs for fingerprints: without entries that change nothing.
 
-The libraries write a class's defaults into the configs they save, more of them with each version.
-`config_defaults.json` holds the defaults; `python -m spqr_tests.checkpoint.formats.configs` adds
-those of the installed libraries to it.
+The libraries write a class's defaults into the configs that they save, more of them with each
+version. `config_defaults.json` holds the defaults; run
+`python -m spqr_tests.checkpoint.formats.configs` to add those of the installed libraries to it.
 """
 
 import json
@@ -17,7 +17,7 @@ _TABLE = "config_defaults.json"
 _VERSIONS = frozenset(
     {"architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version"}
 )
-# Other heads, training from nothing and generating text: no part of how a text is encoded.
+# Settings of other heads, of training from scratch and of text generation: encoding ignores them.
 _CLIP = frozenset({"bos_token_id", "initializer_factor", "initializer_range", "pad_token_id"})
 _WITHOUT_EFFECT = {
     "CLIPTextModel": _CLIP | {"projection_dim"},
@@ -45,10 +45,11 @@ _WITHOUT_EFFECT = {
 
 
 def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without versions, dtypes, places and defaults: the same for one model, whichever version saved it.
+    """A config without versions, dtypes, paths and defaults.
 
-    Keys that the class does not know are kept. A scheduler may hand them on to the sampler that a
-    protocol asks for; only the defaults of all schedulers that know such a key are left out.
+    It is the same for a model whichever version of the libraries saved it. Keys that the class does
+    not know are kept, because a scheduler may pass them on to the sampler of a protocol. Such a key
+    is left out only if it has the default of all schedulers that know it.
     """
     defaults = _defaults(model_class, config)
     ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
@@ -85,7 +86,7 @@ def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON, with one way to write each number."""
+    """The value as JSON would return it, with one form for each number."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -98,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: in Python, true equals 1."""
+    """Whether two values are equal as JSON; in Python, True equals 1."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -111,7 +112,7 @@ def _table() -> dict[str, dict[str, Any]]:
 
 
 def installed(model_class: str) -> dict[str, Any]:
-    """The defaults of a class of the installed diffusers or transformers."""
+    """The defaults of a class in the installed diffusers or transformers."""
     import inspect
 
     import diffusers
@@ -134,7 +135,10 @@ def installed(model_class: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the table anew: what the installed libraries say, and what others said of keys that these do not know."""
+    """Update the table with the defaults of the installed libraries.
+
+    Defaults that these libraries do not know are kept.
+    """
     from spqr_tests.checkpoint.backbones import BACKBONES
 
     classes = {

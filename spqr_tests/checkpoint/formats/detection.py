@@ -1,4 +1,4 @@
-"""Which published architecture a single file holds, told by the names and shapes of its tensors."""
+"""Detects a single file's published architecture by the names and shapes of its tensors."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,10 @@ from spqr_tests.errors import InputError
 Tensors = Mapping[str, StoredTensor]
 
 _PREFIX = r"(?:model\.diffusion_model\.)?"
-_ADAPTER = r".*(?:lora_(?:up|down|mid|[AB])\b|_lora\.|\.lora\.|hada_w|lokr_w|dora_scale|oft_blocks|\.diff(?:_b)?$).*"
+_ADAPTER = (
+    r".*(?:lora_(?:up|down|mid|[AB])\b|_lora\.|\.lora\.|hada_w|lokr_w|dora_scale|oft_blocks"
+    r"|\.diff(?:_b)?$).*"
+)
 _OTHERS = (
     (r"control_model\..*|.*input_hint_block\..*|controlnet_.*", "a ControlNet"),
     (r"(?:image_proj|ip_adapter)\..*", "an IP-Adapter"),
@@ -29,14 +32,14 @@ _OTHERS = (
     ),
     (
         r"edm_mean|edm_std|edm_vpred\..*",
-        "a model on EDM's schedule, as Playground 2.5 and CosXL are",
+        "a model with EDM's noise schedule, such as Playground 2.5 or CosXL",
     ),
 )
 _PACKED = (
     (r".*scaled_fp8|.*\.(?:scale_weight|scale_input|weight_scale)", "scaled 8-bit numbers"),
-    (r".*\.(?:absmax|quant_map|quant_state\..*|weight_format)", "what bitsandbytes packed"),
+    (r".*\.(?:absmax|quant_map|quant_state\..*|weight_format)", "numbers packed by bitsandbytes"),
 )
-# By the denoiser's first tensor and the channels that it takes.
+# By the denoiser's first tensor and its input channels.
 _INPUTS = {
     "input_blocks.0.0.weight": {
         5: "a model that starts from a depth map",
@@ -54,10 +57,10 @@ _INPUTS = {
 def candidates(
     target: str, tensors: Tensors, backbones: Sequence[Backbone]
 ) -> list[tuple[Backbone, Original, Preset]]:
-    """The presets that a file can be, one at least; more when the file does not tell.
+    """The presets that a file may be: at least one, and more when its tensors do not decide.
 
-    `InputError` for adapters, for models that do not paint from text alone, and for what is not
-    known.
+    `InputError` for adapters, for models that do not generate from text alone, and for unknown
+    architectures.
     """
     _require_model(target, tensors)
     found = [
@@ -74,14 +77,14 @@ def candidates(
         raise InputError(
             f"--model {target}: its tensors ({first!r} first) are not those of a published"
             f" checkpoint ({known}). If it is a part of a pipeline, pass the pipeline as --model"
-            " and this file as --spqr-overlay; if it is another architecture in one of these"
+            " and this file as --spqr-overlay. If it is another architecture in one of these"
             " layouts, pass a folder with its configs and tokenizers as --spqr-config."
         )
     return found
 
 
 def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original, Preset]]:
-    """Every preset, with what it belongs to."""
+    """Every preset, with its backbone and its original layout."""
     for backbone in backbones:
         if backbone.original is not None:
             for preset in backbone.original.presets:
@@ -91,19 +94,19 @@ def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original,
 def _require_model(target: str, tensors: Tensors) -> None:
     if adapter := _first(_ADAPTER, tensors):
         raise InputError(
-            f"--model {target}: it is an adapter ({adapter!r} is in it): give its base as --model,"
-            " and this as --spqr-overlay."
+            f"--model {target}: it is an adapter (it holds {adapter!r}); pass its base as --model"
+            " and this file as --spqr-overlay."
         )
     for pattern, what in _OTHERS:
         if found := _first(pattern, tensors):
             raise InputError(
-                f"--model {target}: it is {what} ({found!r} is in it), which is not measured; pass"
+                f"--model {target}: it is {what} (it holds {found!r}), which is not measured; pass"
                 " a text-to-image checkpoint."
             )
     for pattern, what in _PACKED:
         if found := _first(pattern, tensors):
             raise InputError(
-                f"--model {target}: its weights are {what} ({found!r} is in it), which are not"
+                f"--model {target}: its weights are {what} (it holds {found!r}), which are not"
                 " read; pass them in 16 or 32 bits."
             )
     for name, kinds in _INPUTS.items():
@@ -112,7 +115,7 @@ def _require_model(target: str, tensors: Tensors) -> None:
                 kind := kinds.get((*stored.shape, 0, 0)[1])
             ):
                 raise InputError(
-                    f"--model {target}: it is {kind} ({stored.name!r} takes {stored.shape[1]}"
+                    f"--model {target}: it is {kind} ({stored.name!r} has {stored.shape[1]} input"
                     " channels), which is not measured; pass a text-to-image checkpoint."
                 )
 

@@ -1,4 +1,4 @@
-"""Whether two pieces are one tensor, in one precision or in two."""
+"""Compares two tensors of a model, in the same precision or in two."""
 
 from math import prod
 
@@ -11,7 +11,7 @@ _KINDS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def same(one: ModelTensor, other: ModelTensor) -> bool:
-    """Whether they hold the same bytes, or one holds the other's numbers rounded to half precision."""
+    """Whether the bytes are the same, or one's are the other's numbers in half precision."""
     if one.shape != other.shape:
         return False
     if one.stored.dtype == other.stored.dtype:
@@ -25,22 +25,20 @@ def same(one: ModelTensor, other: ModelTensor) -> bool:
     )
 
 
-def _values(piece: ModelTensor) -> NDArray[np.generic]:
-    """The piece in row-major order; bfloat16, which numpy has not, as its bits."""
-    kind = np.dtype(_KINDS[piece.stored.dtype])
-    whole = b"".join(
-        piece.file.blocks(piece.stored.name, 0, prod(piece.stored.shape) * kind.itemsize)
-    )
-    stored = np.frombuffer(whole, dtype=kind).reshape(piece.stored.shape)
-    if piece.transposed:
+def _values(tensor: ModelTensor) -> NDArray[np.generic]:
+    """The tensor's numbers in row-major order; bfloat16 as its bits, because numpy lacks it."""
+    kind, shape = np.dtype(_KINDS[tensor.stored.dtype]), tensor.stored.shape
+    whole = b"".join(tensor.file.blocks(tensor.stored.name, 0, prod(shape) * kind.itemsize))
+    stored = np.frombuffer(whole, dtype=kind).reshape(shape)
+    if tensor.transposed:
         stored = stored.T
-    if piece.rows is not None:
-        stored = np.concatenate([stored[begin:end] for begin, end in piece.rows])
+    if tensor.rows is not None:
+        stored = np.concatenate([stored[begin:end] for begin, end in tensor.rows])
     return np.ascontiguousarray(stored).reshape(-1)
 
 
 def _rounded(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
-    """The bits of float32 numbers in half precision, rounded to the nearest and to even."""
+    """The bits of float32 numbers in half precision, rounded to nearest, ties to even."""
     if dtype == "F16":
         with np.errstate(over="ignore"):
             rounded = values.astype("<f2").view("<u2")

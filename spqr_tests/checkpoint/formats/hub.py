@@ -1,8 +1,8 @@
-"""Hub ids: the files of a Hugging Face repository that a pipeline is loaded from, through huggingface_hub's own cache.
+"""Hub ids: the files of a Hugging Face repository that a pipeline is loaded from.
 
-What is downloaded is decided from the repository's listing: first the files that describe the
-pipeline, then those weights which will be read, all of one commit. Where the cache is, tokens and
-endpoints are the library's business.
+The repository's listing decides what is downloaded: first the files that describe the pipeline,
+then the weights that will be read, all of one commit. huggingface_hub decides where its cache is,
+and about tokens and endpoints.
 """
 
 import re
@@ -22,7 +22,7 @@ _PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 _ID = re.compile(f"({_PART}/{_PART})(?:@(.*))?")
 _REVISION = re.compile("[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _LONGEST = 96
-# The hub's own rules, and files: a missing one is no repository.
+# The hub's own rules, and the ends of file names: a missing file is not meant as a repository.
 _NO_ENDINGS = ("-", ".", ".git", ".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".json", ".toml")
 _BRANCH = "main"
 _INDEX = "model_index.json"
@@ -42,7 +42,7 @@ class HubId:
     revision: str = _BRANCH
 
     def __str__(self) -> str:
-        """As the user would write it."""
+        """The id as the user would write it."""
         return self.repository if self.revision == _BRANCH else f"{self.repository}@{self.revision}"
 
 
@@ -50,8 +50,8 @@ class HubId:
 class Snapshot:
     """A pipeline `folder` in the cache, at the commit `revision` (40 hex digits).
 
-    Its files are links into `root`: the repository's folder in the cache, or the whole cache where
-    the library shares files among repositories.
+    Its files are links into `root`: the repository's folder in the cache, or the whole cache if the
+    library shares files among repositories.
     """
 
     folder: Path
@@ -60,9 +60,10 @@ class Snapshot:
 
 
 def parse(target: str) -> HubId | None:
-    """The hub id that `target` looks like, or None; whether there is such a path comes first, and is the caller's to ask.
+    """The hub id that `target` looks like, or None.
 
-    Raises `InputError` for an id whose revision cannot be one.
+    The caller must first check that there is no such path. Raises `InputError` for an id with an
+    impossible revision.
     """
     match = _ID.fullmatch(target)
     if match is None:
@@ -78,8 +79,8 @@ def parse(target: str) -> HubId | None:
         return HubId(repository)
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise InputError(
-            f"--model {target}: {revision!r} is no revision; after the @ stands a branch, a tag or"
-            " a commit."
+            f"--model {target}: {revision!r} is not a revision; put a branch, a tag or a commit"
+            " after the @."
         )
     return HubId(repository, revision)
 
@@ -96,19 +97,18 @@ def snapshot(
 ) -> Snapshot:
     """The files of a repository that its pipeline is loaded from, in the cache.
 
-    `offline_only`, or HF_HUB_OFFLINE, takes what the cache has and asks nobody; the weights are
-    then chosen among the cached ones. `check` gets folder and root when the pipeline's description
-    is there and before its weights come, and may refuse it. Without `weights` none come, and those
-    that the cache has are there. `endpoint` and `cache` stand in for HF_ENDPOINT and HF_HUB_CACHE.
-    Raises `InputError`.
+    With `offline_only` or HF_HUB_OFFLINE the network is not used, and the weights are chosen among
+    the cached ones. `check` is called with folder and root after the pipeline's description has
+    been fetched and before its weights are, and may raise an error. Without `weights` none are
+    downloaded, but those in the cache are used. `endpoint` and `cache` override HF_ENDPOINT and
+    HF_HUB_CACHE. Raises `InputError`.
     """
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     kept = (cache or Path(constants.HF_HUB_CACHE)).expanduser()
     with warnings.catch_warnings():
-        # Of the disk's space, links, HF_HUB_DISABLE_PROGRESS_BARS=0: what matters of it ends in a
-        # refusal.
+        # The library warns of disk space, links and its settings; what matters ends in an error.
         warnings.simplefilter("ignore")
         disable_progress_bars()
         if offline_only or constants.HF_HUB_OFFLINE:
@@ -126,7 +126,7 @@ def snapshot(
 
 
 class _Repository(ABC):
-    """The files of one commit of a repository, some of them in the `folder` that the cache has for that commit."""
+    """The files of one commit of a repository; `folder` is the commit's folder in the cache."""
 
     hub_id: HubId
     folder: Path
@@ -134,19 +134,19 @@ class _Repository(ABC):
 
     @abstractmethod
     def fetch(self, names: Iterable[str]) -> None:
-        """See to it that the folder holds the files of these names."""
+        """Make sure that the folder holds the files of these names."""
 
     @abstractmethod
     def lacking(self, reason: InputError) -> InputError:
-        """The error for weights that cannot be chosen."""
+        """The error to raise when no weights can be chosen."""
 
     def refusal(self, reason: str) -> InputError:
-        """The error that names the repository."""
+        """An error that names the repository."""
         return InputError(f"--model {self.hub_id}: {reason}")
 
 
 class _Cached(_Repository):
-    """What the cache has of it."""
+    """The files of a repository that are in the cache."""
 
     def __init__(self, hub_id: HubId, cache: Path) -> None:
         from huggingface_hub import try_to_load_from_cache
@@ -172,8 +172,8 @@ class _Cached(_Repository):
 
     def lacking(self, reason: InputError) -> InputError:
         return self.refusal(
-            f"of its revision {self.hub_id.revision}, the cache {self._cache} has too little:"
-            f" {reason} {_ONCE}"
+            f"the cache {self._cache} does not hold all that is needed of its revision"
+            f" {self.hub_id.revision}: {reason} {_ONCE}"
         )
 
     def _missing(self, name: str) -> InputError:
@@ -184,7 +184,7 @@ class _Cached(_Repository):
 
 
 class _Online(_Repository):
-    """What the hub lists; files are downloaded into the cache, unless it has them."""
+    """The files that the hub lists; missing ones are downloaded into the cache."""
 
     def __init__(self, hub_id: HubId, cache: Path, endpoint: str | None) -> None:
         self.hub_id = hub_id
@@ -193,12 +193,12 @@ class _Online(_Repository):
         commit, self.names = self._listing()
         if _INDEX not in self.names:
             raise self.refusal(self._without_index())
-        # By the name of the revision, so that the cache learns which commit it is.
+        # Downloaded by the revision's name, so that the cache records which commit it is.
         self.folder = self._download(_INDEX, hub_id.revision).parent
         if self.folder.name != commit:
             raise self.refusal(
                 f"its revision {hub_id.revision} moved while it was read, from {commit} to"
-                f" {self.folder.name}; run again, or name the commit after an @."
+                f" {self.folder.name}; run again, or name a commit after an @."
             )
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -223,12 +223,10 @@ class _Online(_Repository):
                 revision=self.hub_id.revision,
                 timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
             )
-        except (
-            Exception
-        ) as error:  # each release of the library, and of what it talks with, has its own
+        except Exception as error:  # releases of the library and of its HTTP client differ
             raise self._refused(error, "the listing of its files") from error
         if not info.sha or info.siblings is None:
-            raise self.refusal("the hub does not say which files it has.")
+            raise self.refusal("the hub does not list its files.")
         return info.sha, sorted(sibling.rfilename for sibling in info.siblings)
 
     def _download(self, name: str, revision: str) -> Path:
@@ -250,8 +248,8 @@ class _Online(_Repository):
         single = [name for name in self.names if name.endswith((".safetensors", ".ckpt"))]
         if single:
             return (
-                f"the repository holds no pipeline ({_INDEX}) but files such as {single[0]};"
-                " download the one you mean and pass its path as --model."
+                f"the repository holds no pipeline ({_INDEX}), only files such as {single[0]};"
+                " download the one that you mean and pass its path as --model."
             )
         return (
             f"the repository holds no pipeline: it has no {_INDEX}. Pass the id of a diffusers"
@@ -270,7 +268,7 @@ class _Online(_Repository):
 
 
 def _describe(repository: _Repository) -> list[str]:
-    """Fetch what describes the pipeline: its index, and each component's configs and vocabularies. Their names."""
+    """Fetch the index and the components' configs and vocabularies; return their names."""
     repository.fetch([_INDEX])
     names = [_INDEX]
     for component, (_, class_name) in _components(repository).items():
@@ -278,11 +276,10 @@ def _describe(repository: _Repository) -> list[str]:
             names.append(
                 f"{component}/{'scheduler_' if class_name.endswith('Scheduler') else ''}config.json"
             )
-        # Indexes of shards come with the weights that they belong to: one alone would stand for
-        # weights.
+        # Indexes of shards are fetched with their weights: an index alone would count as weights.
         names += [
             f"{component}/{name}"
-            for name in _beside(repository, component)
+            for name in _files(repository, component)
             if name.endswith(_DESCRIPTIONS) and ".index." not in name
         ]
     names = sorted(set(names))
@@ -291,15 +288,15 @@ def _describe(repository: _Repository) -> list[str]:
 
 
 def _fetch_weights(repository: _Repository, *, allow_pickle: bool) -> list[str]:
-    """Fetch the files that the components' tensors are read from. Their names."""
+    """Fetch the files that the components' tensors are read from; return their names."""
     chosen = []
     for component, (library, class_name) in _components(repository).items():
         if not class_name.endswith(_WEIGHTLESS):
-            # Named as the user knows it: what is refused is not in the cache.
+            # For messages: named as the user knows it, because the file is not in the cache yet.
             folder = Path(str(repository.hub_id)) / component
             try:
                 path = component_folder.choose(
-                    folder, _beside(repository, component), library, allow_pickle=allow_pickle
+                    folder, _files(repository, component), library, allow_pickle=allow_pickle
                 )
             except InputError as error:
                 raise repository.lacking(error) from error
@@ -330,7 +327,7 @@ def _components(repository: _Repository) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _beside(repository: _Repository, component: str) -> list[str]:
+def _files(repository: _Repository, component: str) -> list[str]:
     """Names of the files in a component's folder."""
     inside = [
         name.removeprefix(f"{component}/")

@@ -1,4 +1,4 @@
-"""An identity matrix in place of a tensor that a file leaves out."""
+"""An identity matrix that replaces a tensor that a file leaves out."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class IdentityMatrix:
-    """A `TensorFile` with nothing but an identity matrix, in float16, for the file at `path`."""
+    """A `TensorFile` that holds only an identity matrix, in float16, for the file at `path`."""
 
     def __init__(self, path: Path, name: str, size: int) -> None:
         self._path = path
@@ -21,7 +21,7 @@ class IdentityMatrix:
 
     @property
     def path(self) -> Path:
-        """The file that leaves it out."""
+        """The file that leaves the matrix out."""
         return self._path
 
     @property
@@ -39,6 +39,6 @@ class IdentityMatrix:
 
         return torch.eye(*self.tensors[name].shape, dtype=torch.float16)
 
-    def piece(self) -> ModelTensor:
-        """The whole of it."""
+    def model_tensor(self) -> ModelTensor:
+        """The matrix as a tensor of the model."""
         return ModelTensor(self, self._stored, self._stored.shape)

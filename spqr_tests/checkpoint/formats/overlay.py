@@ -1,8 +1,8 @@
 """Overlays: weights that replace some of a base's, and adapters that are added to them.
 
-Safety methods publish what they changed and leave the base to the user. Loaded leniently, a file
-that fits nothing would have the unaligned base measured in its stead, so each of its tensors must
-have a place.
+Safety methods publish the weights that they changed and leave the base to the user. If a file that
+fits nothing were accepted, the unaligned base would be measured instead. So each tensor of a file
+must have a place.
 """
 
 from collections.abc import Mapping
@@ -33,19 +33,22 @@ _DIFFUSERS_LORA = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin
 
 @dataclass(frozen=True)
 class Recognised:
-    """What an overlay was taken for."""
+    """What an overlay was recognised as."""
 
     path: Path
     layout: str
     """Whose names its tensors have: "diffusers' names"."""
     counts: Mapping[str, tuple[int, int]]
-    """By component: how many of its tensors change, and how many it has."""
+    """For each component, how many of its tensors change, and how many it has."""
     low_rank: bool = False
-    """Whether they are added to (LoRA), not replaced."""
+    """Whether something is added to the tensors (LoRA); otherwise they are replaced."""
 
     @property
     def sentence(self) -> str:
-        """For reports: "esd.pt: 686 of the unet's 686 tensors are replaced, in diffusers' names"."""
+        """A sentence for reports.
+
+        For example "esd.pt: 686 of the unet's 686 tensors are replaced, in diffusers' names".
+        """
         parts = [
             f"{changed} of the {component}'s {total}"
             for component, (changed, total) in self.counts.items()
@@ -56,12 +59,12 @@ class Recognised:
 
 
 def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
-    """The checkpoint with an overlay on it, and what the overlay was taken for.
+    """The checkpoint with an overlay applied, and what the overlay was recognised as.
 
     `path` is a file of weights or of a LoRA, a component's folder (config.json and its weights), a
-    folder of peft (adapter_config.json) or one that diffusers saved a LoRA in. Raises `InputError`
-    for a file some of whose tensors have no place in the base, or another shape than there, and for
-    one that changes nothing.
+    folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. Raises
+    `InputError` for a file with tensors that have no place in the base or another shape than the
+    base's, and for one that changes nothing.
     """
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
@@ -74,7 +77,10 @@ def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recog
 
 
 def _require_order(before: Parts, after: Parts, path: Path) -> None:
-    """`InputError` when weights are replaced that an earlier LoRA was added to: it is merged last, so it would not be gone."""
+    """`InputError` when weights are replaced to which an earlier LoRA was added.
+
+    LoRAs are merged last, so the replaced weights would still get the update.
+    """
     for update in (update for lora in before.loras for update in lora.updates):
         old, new = (
             parts.models[update.component].tensors[update.tensor] for parts in (before, after)
@@ -82,8 +88,7 @@ def _require_order(before: Parts, after: Parts, path: Path) -> None:
         if old is not new:
             raise InputError(
                 f"--spqr-overlay {path} replaces the {update.component}'s {update.tensor}, to which"
-                " an earlier overlay adds a LoRA; name the LoRA after it, or leave one of them"
-                " out."
+                " an earlier overlay adds a LoRA; put the LoRA after it, or leave one of them out."
             )
 
 
@@ -97,7 +102,7 @@ def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, R
         found = read_lora(file, parts, json_file.read(config))
         if found is None:
             raise InputError(
-                f"--spqr-overlay {file.path} holds no LoRA, although {config.name} lies beside it."
+                f"--spqr-overlay {file.path} holds no LoRA, although {config.name} is next to it."
             )
         return _with_lora(parts, folder, found)
     if any((folder / name).exists() for name in _DIFFUSERS_LORA):
@@ -109,9 +114,9 @@ def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, R
     if (folder / "config.json").exists():
         return _component(parts, folder, allow_pickle=allow_pickle)
     raise InputError(
-        f"--spqr-overlay {folder} is no overlay: expected is a folder with config.json (a"
-        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA). Of weights by"
-        " themselves, pass the file."
+        f"--spqr-overlay {folder} is not an overlay: expected a folder with config.json (a"
+        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA). For weights without"
+        " such a file, pass the file of weights itself."
     )
 
 
@@ -160,8 +165,8 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
         )
     if len(fitting) > 1:
         raise InputError(
-            f"--spqr-overlay {folder} may be the base's {' or '.join(fitting)}; name the folder"
-            " after the one that it is."
+            f"--spqr-overlay {folder} may be the base's {' or '.join(fitting)}; give the folder"
+            " the name of the right one."
         )
     name = fitting[0]
     _require_change(given.source, parts, {name: given.tensors})
@@ -174,15 +179,15 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
 
 
 def _difference(given: Component, base: Component) -> str:
-    """Why a component cannot take the place of the base's, '' when it can."""
+    """Why a component cannot replace the base's; '' when it can."""
     for what, names in (
         ("lacks", base.tensors.keys() - given.tensors.keys()),
-        ("has besides", given.tensors.keys() - base.tensors.keys()),
+        ("also has", given.tensors.keys() - base.tensors.keys()),
     ):
         if names:
-            return f"beside the {base.name} it {what} {len(names)} tensors, {min(names)} first"
-    for name, piece in given.tensors.items():
-        if problem := misfit(piece, base.tensors[name]):
+            return f"unlike the {base.name} it {what} {len(names)} tensors, {min(names)} first"
+    for name, tensor in given.tensors.items():
+        if problem := misfit(tensor, base.tensors[name]):
             return f"{name} {problem.format(base.name)}"
     return ""
 
@@ -194,43 +199,43 @@ def _file(parts: Parts, file: TensorFile) -> tuple[Parts, Recognised]:
     kind = other_kind(file, parts)
     if kind:
         raise InputError(
-            f"--spqr-overlay {file.path} is {kind}, which is no change of the base's weights."
+            f"--spqr-overlay {file.path} is {kind}, which does not change the base's weights."
         )
     matches = [match for layout in LAYOUTS if (match := layout(file, parts)) is not None]
     match = max(matches, key=lambda match: (not match.problem, len(match.placed), match.near))
     if match.problem:
         raise InputError(_refusal(file, parts, match))
-    pieces: dict[str, dict[str, ModelTensor]] = {}
-    for (component, name), piece in match.placed.items():
-        pieces.setdefault(component, {})[name] = piece
-    _require_change(file.path, parts, pieces)
+    changed: dict[str, dict[str, ModelTensor]] = {}
+    for (component, name), tensor in match.placed.items():
+        changed.setdefault(component, {})[name] = tensor
+    _require_change(file.path, parts, changed)
     models = {
-        name: _replaced(model, pieces[name], file.path) if name in pieces else model
+        name: _replaced(model, changed[name], file.path) if name in changed else model
         for name, model in parts.models.items()
     }
     counts = {
-        name: (len(pieces[name]), len(models[name].tensors)) for name in models if name in pieces
+        name: (len(changed[name]), len(models[name].tensors)) for name in models if name in changed
     }
     return replace(parts, models=models), Recognised(
         file.path, match.layout, MappingProxyType(counts)
     )
 
 
-def _replaced(model: Component, pieces: Mapping[str, ModelTensor], path: Path) -> Component:
-    whole = len(pieces) == len(model.tensors)
+def _replaced(model: Component, changed: Mapping[str, ModelTensor], path: Path) -> Component:
+    whole = len(changed) == len(model.tensors)
     return replace(
-        model, tensors={**model.tensors, **pieces}, source=path if whole else model.source
+        model, tensors={**model.tensors, **changed}, source=path if whole else model.source
     )
 
 
 def _refusal(file: TensorFile, parts: Parts, match: Match) -> str:
     if not file.tensors:
-        return f"--spqr-overlay {file.path} holds no tensor at all."
+        return f"--spqr-overlay {file.path} holds no tensors."
     if not match.placed and not match.near:
         return (
-            f"--spqr-overlay {file.path} fits nothing of the base ({parts.backbone.name}:"
+            f"--spqr-overlay {file.path} fits nothing in the base ({parts.backbone.name}:"
             f" {', '.join(parts.models)}): none of its {len(file.tensors)} tensors,"
-            f" {next(iter(file.tensors))} first, is known. Known are {known_layouts(parts)}."
+            f" {next(iter(file.tensors))} first, is known. Known names: {known_layouts(parts)}."
         )
     return (
         f"--spqr-overlay {file.path} does not fit the base ({parts.backbone.name}): in"
@@ -251,14 +256,14 @@ def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recogn
 
 
 def _require_change(
-    path: Path, parts: Parts, pieces: Mapping[str, Mapping[str, ModelTensor]]
+    path: Path, parts: Parts, changed: Mapping[str, Mapping[str, ModelTensor]]
 ) -> None:
-    """`InputError` when every tensor is the base's own: the base would be measured under the overlay's name."""
-    for component, named in pieces.items():
-        for name, piece in named.items():
-            if not same(piece, parts.models[component].tensors[name]):
+    """`InputError` when every tensor equals the base's: the base itself would be measured."""
+    for component, named in changed.items():
+        for name, tensor in named.items():
+            if not same(tensor, parts.models[component].tensors[name]):
                 return
     raise InputError(
-        f"--spqr-overlay {path} changes nothing: all of its tensors are the base's own, and the"
+        f"--spqr-overlay {path} changes nothing: all of its tensors equal the base's, so only the"
         " base would be measured."
     )

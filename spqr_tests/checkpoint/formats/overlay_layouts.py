@@ -1,4 +1,4 @@
-"""The layouts that an overlay's tensors may be named in, and how well a file fits each."""
+"""The naming layouts that an overlay may use, and how well a file fits each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,44 +15,47 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.")
 
 @dataclass
 class Match:
-    """How a file fits a layout: which of the base's tensors it replaces, and the first of its own that has no place."""
+    """How a file fits a layout: the base's tensors that it replaces, and the first problem."""
 
     layout: str
     placed: dict[tuple[str, str], ModelTensor] = field(default_factory=dict)
     near: int = 0
-    """Tensors whose name the base has, and whose shape it has not or has more than once."""
+    """Tensors with a name of the base's, but another shape or more than one place."""
     problem: str = ""
-    """What keeps it from fitting, as a part of a sentence; '' when nothing does."""
+    """Why the file does not fit, as a part of a sentence; '' when it does."""
 
-    def place(self, component: str, name: str, piece: ModelTensor, parts: Parts) -> None:
-        """Let a piece replace the base's tensor of that name."""
+    def place(self, component: str, name: str, tensor: ModelTensor, parts: Parts) -> None:
+        """Let a tensor replace the base's tensor of that name."""
         base = parts.models[component].tensors.get(name)
         if base is None:
-            self.refuse(f"{piece.stored.name} is not the base's")
-        elif problem := misfit(piece, base):
+            self.refuse(f"{tensor.stored.name} is not the base's")
+        elif problem := misfit(tensor, base):
             self.near += 1
-            self.refuse(f"{piece.stored.name} {problem.format(component)}")
+            self.refuse(f"{tensor.stored.name} {problem.format(component)}")
         elif (
             there := self.placed.get((component, name))
-        ) is not None and there.digest() != piece.digest():
+        ) is not None and there.digest() != tensor.digest():
             self.refuse(
-                f"{there.stored.name} and {piece.stored.name} are one tensor of the {component},"
-                " and differ"
+                f"{there.stored.name} and {tensor.stored.name} are one tensor of the {component},"
+                " but differ"
             )
         else:
-            self.placed[component, name] = piece
+            self.placed[component, name] = tensor
 
     def refuse(self, problem: str) -> None:
         """Keep the first problem."""
         self.problem = self.problem or problem
 
 
-def misfit(piece: ModelTensor, base: ModelTensor) -> str:
-    """Why a piece cannot replace the base's, with {} for the component's name; '' when it can. The precision may differ."""
-    if piece.shape != base.shape:
-        return f"has the shape {list(piece.shape)}, and the {{}}'s {list(base.shape)}"
-    if _is_float(piece.stored) != _is_float(base.stored):
-        return f"is stored as {piece.stored.dtype}, and the {{}}'s as {base.stored.dtype}"
+def misfit(tensor: ModelTensor, base: ModelTensor) -> str:
+    """Why a tensor cannot replace the base's; '' when it can. The precision may differ.
+
+    The reason contains {} for the component's name.
+    """
+    if tensor.shape != base.shape:
+        return f"has the shape {list(tensor.shape)}, and the {{}}'s {list(base.shape)}"
+    if _is_float(tensor.stored) != _is_float(base.stored):
+        return f"is stored as {tensor.stored.dtype}, and the {{}}'s as {base.stored.dtype}"
     return ""
 
 
@@ -61,7 +64,7 @@ def _is_float(stored: StoredTensor) -> bool:
 
 
 def _todays(file: TensorFile, parts: Parts) -> Match:
-    """The names of diffusers and transformers, by themselves or after the component's."""
+    """Match the current names of diffusers and transformers, with or without the component's."""
     match = Match("diffusers' names")
     for stored in file.tensors.values():
         if _names_position(stored.name):
@@ -85,7 +88,7 @@ def _todays(file: TensorFile, parts: Parts) -> Match:
             match.near += 1
             which = " or ".join(f"the {name}'s" for name, _, _ in fitting)
             match.refuse(
-                f"{stored.name} may be {which}: put the component's name before it, as"
+                f"{stored.name} may be {which}: put the component's name in front of it, as in"
                 f" {fitting[0][0]}.{rest}"
             )
         else:
@@ -99,13 +102,13 @@ def _todays(file: TensorFile, parts: Parts) -> Match:
 
 
 def _originals(file: TensorFile, parts: Parts) -> Match | None:
-    """The names that the authors of the base ship it in; None where they have none for its architecture."""
+    """Match the names of the base's authors; None when they have none for its architecture."""
     original = parts.backbone.original
     if original is None:
         return None
     try:
         layout = Layout(original, {name: model.config for name, model in parts.models.items()})
-    except InputError:  # an architecture of its own
+    except InputError:  # the authors' layout has no names for this architecture
         return None
     match = Match(f"the names of a {original.name}")
     _, scheduler = parts.scheduler
@@ -114,7 +117,7 @@ def _originals(file: TensorFile, parts: Parts) -> Match | None:
             for key in mark:
                 if scheduler.get(key) != mark[key]:
                     match.refuse(
-                        f"{stored.name} says that its scheduler has {key} = {mark[key]!r}, and the"
+                        f"{stored.name} means a scheduler with {key} = {mark[key]!r}, and the"
                         f" base's has {scheduler.get(key)!r}"
                     )
             continue
@@ -136,16 +139,16 @@ def _originals(file: TensorFile, parts: Parts) -> Match | None:
 
 
 LAYOUTS: tuple[Callable[[TensorFile, Parts], Match | None], ...] = (_todays, _originals)
-"""Each says how well a file fits it."""
+"""Each returns how well a file fits it."""
 
 
 def known_layouts(parts: Parts) -> str:
-    """What `LAYOUTS` and adapters know, for messages."""
+    """The names that `LAYOUTS` and adapters know, for messages."""
     original = parts.backbone.original
     authors = f", those of a {original.name}" if original is not None else ""
     return (
-        f"diffusers' and transformers' names (alone or after the component's){authors}, and LoRA of"
-        " kohya, diffusers and peft"
+        f"diffusers' and transformers' names (alone or after the component's){authors}, and LoRAs"
+        " of kohya, diffusers and peft"
     )
 
 
@@ -157,30 +160,30 @@ _OTHERS = (
     ("an IP-Adapter", ("ip_adapter.", "image_proj.")),
     ("a T2I-Adapter", ("adapter.body.", "adapter.conv_in.")),
 )
-# A learned token is a handful of vectors.
+# A learned token consists of a few vectors.
 _MOST_VECTORS = 128
 
 
 def other_kind(file: TensorFile, parts: Parts) -> str:
-    """What a file is that is known and no overlay: 'a ControlNet'; '' when it is none of these."""
+    """The kind of a known file that is not an overlay ('a ControlNet'); '' for other files."""
     for kind, prefixes in _OTHERS:
         if any(name.startswith(prefixes) for name in file.tensors):
             return kind
     if any("custom_diffusion" in name for name in file.tensors):
         return "a set of Custom Diffusion's attention processors"
     widths = {
-        piece.shape[-1]
+        tensor.shape[-1]
         for name, model in parts.models.items()
         if name.startswith("text_encoder")
-        for tensor, piece in model.tensors.items()
-        if tensor.endswith(("token_embedding.weight", "shared.weight"))
+        for key, tensor in model.tensors.items()
+        if key.endswith(("token_embedding.weight", "shared.weight"))
     }
     for stored in file.tensors.values():
         vectors = len(stored.shape) == 1 or (
             len(stored.shape) == 2 and stored.shape[0] <= _MOST_VECTORS
         )
-        spoken = stored.name.startswith("string_to_param.") or "." not in stored.name
-        if not (vectors and spoken and stored.shape[-1] in widths):
+        token = stored.name.startswith("string_to_param.") or "." not in stored.name
+        if not (vectors and token and stored.shape[-1] in widths):
             return ""
     return "an embedding of textual inversion" if file.tensors else ""
 
@@ -191,12 +194,12 @@ def _require_some(match: Match, file: TensorFile) -> None:
 
 
 def _names_position(name: str) -> bool:
-    """Whether this is the counter that CLIP's text model kept among its weights."""
+    """Whether this is the counter that CLIP's text model used to keep among its weights."""
     return name.endswith("position_ids")
 
 
 def _unwrapped(name: str) -> Iterator[str]:
-    """A name, and what is left of it without what wrappers put before it."""
+    """A name, then the name without each of the prefixes that wrappers put before it."""
     yield name
     while wrapper := next((wrapper for wrapper in _WRAPPERS if name.startswith(wrapper)), None):
         name = name.removeprefix(wrapper)
@@ -204,7 +207,7 @@ def _unwrapped(name: str) -> Iterator[str]:
 
 
 def _component(name: str, parts: Parts) -> tuple[str, str]:
-    """The component that a name begins with, or '', and the rest without what wrappers put before it."""
+    """The component that a name begins with, or '', and the rest without wrappers' prefixes."""
     *_, plain = _unwrapped(name)
     for component in parts.models:
         if plain.startswith(f"{component}."):

@@ -1,8 +1,8 @@
-"""A file of tensors that torch.save wrote, read without executing what it says.
+"""Reads a file of tensors that torch.save wrote without executing what it says.
 
-torch's `weights_only` lets a pickle build tensors and plain values alone. What it does not bound is
-bounded here: an archive that unpacks to more than itself, and tensors that claim more memory than
-the file holds.
+torch's `weights_only` lets a pickle build only tensors and plain values, but does not limit their
+size. This module refuses archives that unpack to more than their own size, and tensors that claim
+more memory than the file has bytes.
 """
 
 import pickle
@@ -43,8 +43,8 @@ _DTYPES = {
     "float64": "F64",
     "complex64": "C64",
 }
-# Classes that trainers' bookkeeping names beside the weights (the published Stable Diffusion 1
-# among them); an empty one stands in.
+# Classes that some trainers' files name in addition to the weights (Stable Diffusion 1 as
+# published, for one); an empty class replaces them.
 _BOOKKEEPING = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
@@ -52,21 +52,21 @@ _BOOKKEEPING = (
 
 
 class _Inert:
-    """Stands where a class is named that is not needed."""
+    """Replaces a class that a file names and nobody needs."""
 
 
 class PickleFile:
-    """The tensors of a .ckpt, .pt, .pth or .bin file: a table of them, alone or inside a trainer's checkpoint.
+    """The tensors of a .ckpt, .pt, .pth or .bin file.
 
-    `InputError` for anything else, and for a pickle that asks for more than tensors and plain
-    values.
+    The file holds a table of tensors, alone or inside a trainer's checkpoint. `InputError` for
+    anything else, and for a pickle that asks for more than tensors and plain values.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._loaded = _table(path, _load(path))
         if not self._loaded:
-            raise InputError(f"{path} holds no tensor.")
+            raise InputError(f"{path} holds no tensors.")
         _require_bounded(path, self._loaded)
         self._tensors = {
             name: _stored(path, name, self._loaded[name]) for name in sorted(self._loaded)
@@ -79,11 +79,11 @@ class PickleFile:
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
-        """What the file holds, sorted by name."""
+        """The tensors that the file holds, sorted by name."""
         return self._tensors
 
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
-        """The bytes `begin` to `end` of a tensor in row-major order, in blocks of 4 MiB at most."""
+        """The bytes `begin` to `end` of a tensor in row-major order, in blocks of at most 4 MiB."""
         import torch
 
         flat = self.tensor(name).reshape(-1).view(torch.uint8).numpy()
@@ -110,27 +110,30 @@ def _load(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except InputError:
         raise
-    except Exception as error:  # a damaged pickle ends in any error of torch's or Python's
+    except Exception as error:  # a damaged pickle raises any error of torch's or Python's
         found = _GLOBAL.search(str(error))
         if found and isinstance(error, pickle.UnpicklingError):
             raise InputError(
-                f"{path} names {found.group(1)}, which is neither a tensor nor a plain value; it is"
-                " refused, and nothing of it was executed. If it is only a trainer's bookkeeping,"
-                " save the tensors alone as safetensors."
+                f"{path} names {found.group(1)}, which is neither a tensor nor a plain value. The"
+                " file was refused, and nothing in it was executed. If the class is only a"
+                " trainer's bookkeeping, save the tensors alone as safetensors."
             ) from error
         raise InputError(
-            f"{path} is no file of tensors that torch reads without executing it; it is damaged, or"
-            " of another kind."
+            f"{path} is not a file of tensors that torch can read without executing it; it is"
+            " damaged, or of another kind."
         ) from error
 
 
 def _require_plain_archive(path: Path) -> None:
-    """`InputError` unless the archive is one that torch.save writes: nothing packed, nothing twice, nothing else."""
+    """`InputError` unless the archive is one that torch.save writes.
+
+    Such an archive has no compressed, repeated or unknown entries.
+    """
     size = path.stat().st_size
     if _directory_size(path, size) > _MAX_DIRECTORY:
         raise InputError(
-            f"{path} is no file of tensors that can be read: its archive's directory is larger than"
-            f" {_MAX_DIRECTORY} bytes."
+            f"{path} is not a file of tensors that can be read: its archive's directory is larger"
+            f" than {_MAX_DIRECTORY} bytes."
         )
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -142,11 +145,14 @@ def _require_plain_archive(path: Path) -> None:
     strange = [name for name in names if not _ENTRY.fullmatch(name) or ".." in name]
     if strange or len(set(names)) < len(names) or len({name.split("/")[0] for name in names}) != 1:
         raise InputError(
-            f"{path} is no archive that torch.save writes: it holds"
+            f"{path} is not an archive that torch.save writes: it holds"
             f" {strange[0] if strange else names[-1]!r}."
         )
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-        raise InputError(f"{path} is no archive that torch.save writes: its entries are packed.")
+        raise InputError(
+            f"{path} is not an archive that torch.save writes: its entries are compressed or"
+            " encrypted."
+        )
     if sum(entry.file_size for entry in entries) > size:
         raise InputError(
             f"{path} is damaged: its entries claim more bytes than the {size} that it has."
@@ -155,13 +161,13 @@ def _require_plain_archive(path: Path) -> None:
         entry.filename.endswith("/data.pkl") and entry.file_size > _MAX_PICKLE for entry in entries
     ):
         raise InputError(
-            f"{path} is no file of tensors that can be read: its data.pkl is larger than"
+            f"{path} is not a file of tensors that can be read: its data.pkl is larger than"
             f" {_MAX_PICKLE} bytes."
         )
 
 
 def _directory_size(path: Path, size: int) -> int:
-    """Bytes of the directory at a zip's end, which zipfile reads whole."""
+    """Bytes of the directory at a zip's end, all of which zipfile reads."""
     with path.open("rb") as file:
         file.seek(max(0, size - 2**16 - 128))
         tail = file.read()
@@ -176,10 +182,10 @@ def _directory_size(path: Path, size: int) -> int:
 
 
 def _table(path: Path, value: Any) -> "dict[str, torch.Tensor]":
-    """The tensors by name, taken out of what trainers put around them."""
+    """The tensors by name, without the tables that trainers put around them."""
     for _ in range(4):
         if not isinstance(value, Mapping):
-            raise InputError(f"{path} holds no table of tensors but a {type(value).__name__}.")
+            raise InputError(f"{path} holds a {type(value).__name__}, not a table of tensors.")
         if _holds_tensors(value):
             return _tensors(path, value)
         inner = [
@@ -188,12 +194,12 @@ def _table(path: Path, value: Any) -> "dict[str, torch.Tensor]":
         if len(inner) > 1 and "state_dict" not in inner:
             raise InputError(
                 f"{path} holds {len(inner)} tables of tensors ({', '.join(map(repr, inner))}); save"
-                " the one that is to be measured."
+                " only the one to measure."
             )
         wrapped = [key for key in ("state_dict", "model") if isinstance(value.get(key), Mapping)]
         following = ["state_dict"] if "state_dict" in inner else inner or wrapped[:1]
         if not following:
-            raise InputError(f"{path} holds no tensor.")
+            raise InputError(f"{path} holds no tensors.")
         value = value[following[0]]
     raise InputError(f"{path} holds no table of tensors, only tables of tables.")
 
@@ -219,7 +225,7 @@ def _tensors(path: Path, table: Mapping[Any, Any]) -> "dict[str, torch.Tensor]":
 
 
 def _require_bounded(path: Path, tensors: "Mapping[str, torch.Tensor]") -> None:
-    """`InputError` for tensors that are larger in memory than what the file has for them."""
+    """`InputError` for tensors that need more memory than the file has bytes for them."""
     size = path.stat().st_size
     storages = {}
     for name, tensor in tensors.items():
@@ -234,7 +240,7 @@ def _require_bounded(path: Path, tensors: "Mapping[str, torch.Tensor]") -> None:
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.element_size() > storage.nbytes():
             raise InputError(
-                f"{path}: {name} claims the shape {list(tensor.shape)} and has {storage.nbytes()}"
+                f"{path}: {name} claims the shape {list(tensor.shape)} but has {storage.nbytes()}"
                 " bytes in the file."
             )
     if sum(storages.values()) > size:

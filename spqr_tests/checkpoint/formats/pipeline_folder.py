@@ -1,4 +1,4 @@
-"""A pipeline's folder, as diffusers' save_pretrained writes it."""
+"""Reads a pipeline's folder, as diffusers' save_pretrained writes it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
 from spqr_tests.store import json_file, links
 
-# Their components are left out of every pipeline.
+# Their components are never loaded.
 _SWITCHES = ("requires_safety_checker", "add_watermarker")
 
 
 @dataclass(frozen=True)
 class Configs:
-    """What a pipeline's folder says, without its weights."""
+    """The content of a pipeline's folder, without its weights."""
 
     backbone: Backbone
     pipeline_class: str
@@ -40,9 +40,10 @@ def read(
 ) -> Parts:
     """The checkpoint in `folder`, of the first of `backbones` that knows its pipeline's class.
 
-    Nothing that its index names is looked up before it is found among the backbone's own classes,
-    and nothing is read from outside `root` (the folder itself by default). With `weightless`,
-    components may lack their weights. Raises `InputError`, naming what the user passed as `target`.
+    A class that its index names is looked up only if it is among the backbone's classes, and
+    nothing is read from outside `root` (the folder itself by default). With `weightless`,
+    components may lack their weights. Raises `InputError`; its message names `target`, which is
+    what the user passed.
     """
     root = folder if root is None else root
     configs = read_configs(f"--model {target}", folder, backbones, root=root)
@@ -71,9 +72,10 @@ def read(
 def read_configs(
     given: str, folder: Path, backbones: Sequence[Backbone], *, root: Path | None = None
 ) -> Configs:
-    """The configs in a pipeline's folder, which needs no weights for them.
+    """The configs in a pipeline's folder; it may lack weights.
 
-    `given` is the option as the user passed it ('--model x'), for messages. As strict as `read`.
+    `given` is the option as the user passed it ('--model x'), for messages. The checks are those of
+    `read`.
     """
     root = folder if root is None else root
     index = folder / "model_index.json"
@@ -84,8 +86,8 @@ def read_configs(
         )
     if not links.present(index, root):
         raise InputError(
-            f"{given}: {folder} is no checkpoint: it has no model_index.json. Pass the folder that "
-            "diffusers' save_pretrained wrote, or embedded:NAME."
+            f"{given}: {folder} is not a checkpoint: it has no model_index.json. Pass the folder"
+            " that diffusers' save_pretrained wrote, or embedded:NAME."
         )
     table = json_file.read(index)
     backbone = _backbone(given, index, table.get("_class_name"), backbones)
@@ -127,8 +129,8 @@ def _backbone(
             return backbone
     known = sorted({name for backbone in backbones for name in backbone.pipelines})
     raise InputError(
-        f"{given}: {index} names the pipeline {pipeline_class!r}; known"
-        f" {'is' if len(known) == 1 else 'are'} {', '.join(known)}."
+        f"{given}: {index} names the pipeline {pipeline_class!r}; expected"
+        f"{' one of' if len(known) > 1 else ''} {', '.join(known)}."
     )
 
 
@@ -159,7 +161,7 @@ def _classes(
         ):
             raise InputError(
                 f"{given}: {index} names {name} = {entry!r}, which is not among the classes that"
-                " are loaded."
+                " may be loaded."
             )
         classes[name] = entry[1]
     return classes
@@ -169,7 +171,7 @@ def _scheduler(folder: Path, root: Path) -> dict[str, Any]:
     path = folder / "scheduler_config.json"
     if not links.present(path, root):
         raise InputError(
-            f"{folder} has no scheduler_config.json, which says how the checkpoint samples."
+            f"{folder} has no scheduler_config.json, which must say how the checkpoint samples."
         )
     return json_file.read(path)
 

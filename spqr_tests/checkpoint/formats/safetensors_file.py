@@ -1,7 +1,7 @@
-"""A safetensors file, read strictly: a bounded header, and bytes that belong to one tensor each.
+"""Reads a safetensors file strictly: a bounded header, and bytes that belong to one tensor each.
 
-The header is bounded and checked before any library sees it: a file with a million empty tensors is
-otherwise accepted and costs gigabytes.
+The header is bounded and checked before any library sees it. The library would accept a file with a
+million empty tensors, which costs gigabytes.
 """
 
 import json
@@ -37,9 +37,9 @@ ITEMSIZE = {
     "F64": 8,
     "C64": 8,
 }
-"""Bytes an element of the dtypes that are read, by safetensors' name."""
+"""Bytes per element of the supported dtypes, by safetensors' name."""
 BLOCK = 2**22
-# The largest header among published checkpoints is below 1 MiB (FLUX: .2 MiB).
+# The headers of published checkpoints are below 1 MiB (FLUX: 0.2 MiB).
 _MAX_HEADER = 16 * 2**20
 
 
@@ -53,9 +53,8 @@ class _Entry:
 class SafetensorsFile:
     """The tensors of a safetensors file.
 
-    `InputError` for anything that is not a sound one: a header that is too large or no table of
-    tensors, and tensors whose bytes are missing, shared, left over, or not as many as their shape
-    says.
+    `InputError` for a header that is too large or not a table of tensors, for tensors whose bytes
+    are missing, shared, or not as many as their shape says, and for bytes that belong to no tensor.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,11 +69,11 @@ class SafetensorsFile:
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
-        """What the header names, sorted by name."""
+        """The tensors that the header names, sorted by name."""
         return self._tensors
 
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
-        """The bytes `begin` to `end` of a tensor, in blocks of 4 MiB at most."""
+        """The bytes `begin` to `end` of a tensor, in blocks of at most 4 MiB."""
         entry = self._entries[name]
         if not 0 <= begin <= end <= entry.end - entry.begin:
             raise ValueError(f"{name} has no bytes {begin} to {end}")
@@ -141,13 +140,13 @@ def _header(path: Path) -> tuple[dict[str, _Entry], dict[str, str]]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name appears twice")
     return table
 
 
 def _texts(table: dict[str, Any]) -> dict[str, str]:
     if not all(isinstance(value, str) for value in table.values()):
-        raise ValueError("metadata that is no text")
+        raise ValueError("metadata that is not text")
     return table
 
 
@@ -177,19 +176,19 @@ def _check(path: Path, entries: Mapping[str, _Entry], start: int, size: int) -> 
             raise InputError(
                 f"{path} is damaged: its header puts {name} at bytes {entry.begin} to {entry.end}."
             )
-        # No length above 2^48 has a meaning; torch's own arithmetic ends at 2^63.
+        # No real length is above 2^48, and torch's own arithmetic overflows at 2^63.
         fits = all(0 <= length < 2**48 for length in tensor.shape)
         if not fits or prod(tensor.shape) * ITEMSIZE[tensor.dtype] != entry.end - entry.begin:
             raise InputError(
-                f"{path} is damaged: {name} is {tensor.dtype} of the shape {list(tensor.shape)} "
-                f"and has {entry.end - entry.begin} bytes."
+                f"{path} is damaged: {name} is {tensor.dtype} of the shape {list(tensor.shape)},"
+                f" but has {entry.end - entry.begin} bytes."
             )
     reached = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != reached:
             raise InputError(
-                f"{path} is damaged: the bytes of {name} begin at {entry.begin} and those before it"
-                f" end at {reached}; each byte must belong to one tensor."
+                f"{path} is damaged: the bytes of {name} begin at {entry.begin}, but those before"
+                f" them end at {reached}; each byte must belong to one tensor."
             )
         reached = entry.end
     if reached != size:

@@ -1,4 +1,4 @@
-"""Weights in several files, and the index that says which tensor lies in which."""
+"""Weights in several files, and the index that says which file holds which tensor."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Shards:
     """The tensors of all files that an index (`*.index.json`) names.
 
-    `InputError` unless the index and the files' contents agree exactly, and each file is a plain
-    one beside the index, inside `root`.
+    `InputError` unless the index and the files' contents agree exactly, and each file is next to
+    the index and inside `root`.
     """
 
     def __init__(self, index: Path, root: Path, *, allow_pickle: bool) -> None:
@@ -28,7 +28,7 @@ class Shards:
             path = index.parent / shard
             if not links.present(path, root):
                 raise InputError(
-                    f"{index} names {shard}, which is not beside it; all shards of a set are"
+                    f"{index} names {shard}, which is not next to it; all shards of a set are"
                     " needed."
                 )
             file = open_file(path, allow_pickle=allow_pickle)
@@ -57,14 +57,16 @@ class Shards:
 
 
 def files(index: Path) -> list[str]:
-    """Names of the files beside an index that it needs."""
+    """Names of the files that an index needs next to it."""
     return sorted(set(_weight_map(index).values()))
 
 
 def _weight_map(index: Path) -> dict[str, str]:
     table = json_file.read(index).get("weight_map")
     if not isinstance(table, dict) or not table:
-        raise InputError(f"{index} has no weight_map that says which tensor lies in which file.")
+        raise InputError(
+            f"{index} has no weight_map, which must say which file holds which tensor."
+        )
     for shard in table.values():
         if (
             not isinstance(shard, str)
@@ -73,15 +75,15 @@ def _weight_map(index: Path) -> dict[str, str]:
             or shard in {"", ".", ".."}
         ):
             raise InputError(
-                f"{index} names the file {shard!r}; expected are plain names of files beside it."
+                f"{index} names the file {shard!r}; expected the plain name of a file next to it."
             )
     return table
 
 
 def _require_same(index: Path, shard: str, expected: set[str], found: set[str]) -> None:
-    for what, names in (("lacks", expected - found), ("holds besides", found - expected)):
+    for what, names in (("lacks", expected - found), ("also holds", found - expected)):
         if names:
             raise InputError(
                 f"{index} does not fit its shards: {shard} {what} {len(names)} tensors,"
-                f" {min(names)!r} first; the files must be of one set."
+                f" {min(names)!r} first; all files must belong to one set."
             )

@@ -1,4 +1,4 @@
-"""A single file: a whole checkpoint in its authors' own layout, without configs and tokenizers."""
+"""Reads a single file: a checkpoint in its authors' own layout, without configs and tokenizers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ _AS_OVERLAY = (
 
 @dataclass(frozen=True)
 class _Architecture:
-    """Everything but the weights, and how messages call it."""
+    """Everything but the weights; `name` is for messages."""
 
     name: str
     backbone: Backbone
@@ -35,29 +35,31 @@ class _Architecture:
 
 
 def read(target: str, file: TensorFile, backbones: Sequence[Backbone], config: str | None) -> Parts:
-    """The checkpoint in a file. `config` is a preset's name, or a folder with a pipeline's configs and tokenizers.
+    """The checkpoint in a single file.
 
-    Without `config`, the preset is told by the tensors. Every tensor of the file is placed, or
-    known to be needed by no model. Raises `InputError`, naming what the user passed as `target`.
+    `config` is a preset's name, or a folder with a pipeline's configs and tokenizers. Without it,
+    the tensors decide the preset. Every tensor of the file must have a place, or be known as one
+    that no model needs. Raises `InputError`; its message names `target`, which is what the user
+    passed.
     """
     possible = _possible(target, file, backbones, config)
     architecture = _marked(target, file, possible[0])
-    pieces = _placed(target, file, architecture)
+    placed = _placed(target, file, architecture)
     if len(possible) > 1:
         names = " or ".join(f"--spqr-config {one.name}" for one in possible)
         raise InputError(
             f"--model {target}: the file does not say whether it is"
-            f" {' or '.join(one.name for one in possible)}, which differ in what they predict; say"
-            f" it with {names}."
+            f" {' or '.join(one.name for one in possible)}, which differ in what they predict;"
+            f" pass {names}."
         )
     return Parts(
         architecture.backbone,
         architecture.pipeline_class,
         {
             name: Component(name, *architecture.models[name], tensors, file.path)
-            for name, tensors in pieces.items()
+            for name, tensors in placed.items()
         },
-        _tokenizers(target, architecture, pieces),
+        _tokenizers(target, architecture, placed),
         architecture.scheduler,
         architecture.arguments,
     )
@@ -77,7 +79,7 @@ def _possible(
     if not Path(config).is_dir():
         names = ", ".join(preset.name for _, _, preset in known)
         raise InputError(
-            f"--spqr-config {config}: neither a preset ({names}) nor a folder with a pipeline's"
+            f"--spqr-config {config}: not a preset ({names}), nor a folder with a pipeline's"
             " model_index.json, configs and tokenizers."
         )
     return [_of_folder(config, backbones)]
@@ -117,7 +119,10 @@ def _of_folder(config: str, backbones: Sequence[Backbone]) -> _Architecture:
 
 
 def _marked(target: str, file: TensorFile, architecture: _Architecture) -> _Architecture:
-    """With what the file's marks say of the scheduler, which the configs of a folder must say as well."""
+    """The architecture with the scheduler settings that the file's marks mean.
+
+    `InputError` when the configs of a folder do not have these settings.
+    """
     scheduler_class, settings = architecture.scheduler
     said = {
         key: value
@@ -141,26 +146,27 @@ def _placed(
 ) -> dict[str, dict[str, ModelTensor]]:
     """The tensors of every component that the file holds.
 
-    `InputError` for tensors without a place, for places without a tensor, and for places with two.
+    `InputError` for tensors without a place, for places without a tensor, and for places with two
+    tensors.
     """
     original = architecture.original
     layout = Layout(original, {name: config for name, (_, config) in architecture.models.items()})
-    pieces: dict[str, dict[str, ModelTensor]] = {name: {} for name in architecture.models}
+    placed: dict[str, dict[str, ModelTensor]] = {name: {} for name in architecture.models}
     left: list[str] = []
     for stored in file.tensors.values():
         places = () if stored.name in original.marks else layout.places(stored.name, stored.shape)
         if places is None:
             left.append(f"{stored.name} {list(stored.shape)}")
         for component, place in places or ():
-            if (there := pieces[component].get(place.name)) is not None:
+            if (there := placed[component].get(place.name)) is not None:
                 raise InputError(
                     f"--model {target}: {there.stored.name} and {stored.name} are one tensor of the"
-                    f" {component}; leave one of them."
+                    f" {component}; keep only one of them."
                 )
-            pieces[component][place.name] = ModelTensor(
+            placed[component][place.name] = ModelTensor(
                 file, stored, place.shape, place.rows, place.transposed
             )
-    absent = [name for name, found in pieces.items() if not found]
+    absent = [name for name, found in placed.items() if not found]
     if essential := [name for name in absent if name not in architecture.backbone.optional]:
         raise InputError(
             f"--model {target}: {file.path.name} holds no {', no '.join(essential)}, so it is a"
@@ -173,8 +179,8 @@ def _placed(
             " of its own architecture, or the model as a diffusers folder."
         )
     for name in absent:
-        del pieces[name]
-    for name, found in pieces.items():
+        del placed[name]
+    for name, found in placed.items():
         _complete(
             f"--model {target}: read as a {original.name} ({architecture.name})",
             file.path,
@@ -182,17 +188,17 @@ def _placed(
             name,
             found,
         )
-    return pieces
+    return placed
 
 
 def _complete(
     read_as: str, path: Path, layout: Layout, component: str, found: dict[str, ModelTensor]
 ) -> None:
-    """Put in the identity matrices that files leave out; `InputError` when anything else is missing."""
+    """Add the identity matrices that files leave out; `InputError` if another tensor is missing."""
     for name, size in layout.identities(component).items():
-        # Between two spaces it would be no identity, but missing.
-        if name not in found and any(piece.shape[1:] == (size,) for piece in found.values()):
-            found[name] = IdentityMatrix(path, name, size).piece()
+        # Unless the sizes agree, the tensor is not an identity matrix but missing.
+        if name not in found and any(tensor.shape[1:] == (size,) for tensor in found.values()):
+            found[name] = IdentityMatrix(path, name, size).model_tensor()
     if missing := layout.names(component) - found.keys():
         raise InputError(
             f"{read_as}, it lacks {len(missing)} tensors of the {component}, {min(missing)} first."
@@ -201,18 +207,18 @@ def _complete(
 
 
 def _tokenizers(
-    target: str, architecture: _Architecture, pieces: Mapping[str, Any]
+    target: str, architecture: _Architecture, placed: Mapping[str, Any]
 ) -> dict[str, Tokenizer]:
     """One for each text encoder that the file holds."""
     tokenizers = {}
-    for encoder in pieces:
+    for encoder in placed:
         name = encoder.replace("text_encoder", "tokenizer")
         if name not in architecture.backbone.tokenizers:
             continue
         if name not in architecture.tokenizers:
             raise InputError(
                 f"--model {target}: it holds a {architecture.models[encoder][0]} ({encoder}), whose"
-                f" tokenizer is in no single file: {_AS_OVERLAY}, or pass a folder with the"
+                f" tokenizer single files do not have: {_AS_OVERLAY}, or pass a folder with the"
                 " pipeline's configs and tokenizers as --spqr-config."
             )
         tokenizers[name] = architecture.tokenizers[name]

@@ -1,4 +1,4 @@
-"""A piece: one tensor of a model, where it lies in a file."""
+"""The tensors of a model, and where files hold them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as a file holds it: its name there, its dtype as safetensors names it ('F16', 'BF16', ...) and its shape."""
+    """A tensor as a file holds it: its name, dtype and shape there.
+
+    The dtype has safetensors' name ('F16', 'BF16', ...).
+    """
 
     name: str
     dtype: str
@@ -28,11 +31,11 @@ class TensorFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """What messages name."""
+        """The path that messages name."""
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
-        """What it holds, by name."""
+        """The tensors that it holds, by name."""
 
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
         """The bytes `begin` to `end` of a tensor in row-major order, in blocks of bounded size."""
@@ -43,11 +46,11 @@ class TensorFile(Protocol):
 
 @dataclass(frozen=True)
 class ModelTensor:
-    """A tensor of a model: rows of a stored tensor, in the shape that the model wants.
+    """A tensor of a model: rows of a stored tensor, in the shape that the model needs.
 
-    `rows` are ranges of the stored tensor's first axis, put one after the other (None: all of it):
-    checkpoints in their authors' own layouts keep query, key and value in one tensor, or halves the
-    other way round. A `transposed` piece is a matrix that is stored the other way round.
+    `rows` are ranges of the stored tensor's first axis, to be joined in this order (None: all
+    rows). Checkpoints in their authors' own layouts keep query, key and value in one tensor, or
+    swap halves. A `transposed` tensor is a matrix of which the file holds the transpose.
     """
 
     file: TensorFile
@@ -57,10 +60,10 @@ class ModelTensor:
     transposed: bool = False
 
     def digest(self) -> str:
-        """SHA-256 (hex) over dtype, shape and bytes, as the model sees them: the same in every format."""
+        """SHA-256 (hex) of dtype, shape and bytes as the model sees them; equal in all formats."""
         return self._digest
 
-    # Kept, because a checkpoint shares most of its pieces with what an adapter makes of it.
+    # Cached, because a checkpoint with an adapter shares most tensors with its base.
     @cached_property
     def _digest(self) -> str:
         state = hashlib.sha256(f"{self.stored.dtype}{list(self.shape)}".encode())
@@ -100,12 +103,12 @@ class ModelTensor:
 
 
 def _itemsize(dtype: str) -> int:
-    """Bytes an element; `ValueError` for a dtype that is none of safetensors' whole-byte ones."""
+    """Bytes per element; `ValueError` unless the dtype is one of safetensors' whole-byte ones."""
     bits = (
         8
         if dtype == "BOOL"
         else int("".join(c for c in dtype.partition("_")[0] if c.isdigit()) or 0)
     )
     if bits % 8 or not bits:
-        raise ValueError(f"the dtype {dtype} is not known")
+        raise ValueError(f"the dtype {dtype} is unknown")
     return bits // 8

@@ -1,7 +1,7 @@
 """Tokenizers: a folder's, or CLIP's from the vocabulary that ships with open_clip.
 
-Whatever files a tokenizer was saved in, the same few things are taken from them: these are
-fingerprinted, and these alone are written to the folder that transformers loads.
+Whichever files a tokenizer was saved in, the same few values are read from them. They alone enter
+the fingerprint, and they alone are written to the folder that transformers loads.
 """
 
 import gzip
@@ -24,17 +24,20 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
 _T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
-# T5's placeholders for its own training: no prompt holds them, and each version of transformers
-# saves them otherwise.
+# T5's placeholders for its own training. No prompt holds them, and versions of transformers save
+# them differently.
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 _MAX_LENGTH = 2**20
 
 
 class Tokenizer(Protocol):
-    """What turns prompts into tokens."""
+    """Turns prompts into tokens."""
 
     def content(self) -> Any:
-        """A JSON value that says what it does, the same for one tokenizer in another format: for the fingerprint."""
+        """A JSON value for the fingerprint that describes what the tokenizer does.
+
+        It is the same in every format.
+        """
 
     def load(self) -> Any:
         """The transformers tokenizer."""
@@ -42,12 +45,12 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class _Special:
-    """What tokenizers of all kinds are told besides their vocabulary."""
+    """The settings of every kind of tokenizer, except its vocabulary."""
 
     tokens: Mapping[str, str | None]
-    """`bos_token` and the others of `_SPECIALS`."""
+    """The tokens by the names in `_SPECIALS`."""
     added: Mapping[str, Mapping[str, Any]]
-    """Tokens that were added to the vocabulary: their `id` and flags."""
+    """The `id` and flags of the tokens that were added to the vocabulary."""
     max_length: int | None
 
     def content(self) -> Any:
@@ -59,7 +62,7 @@ class _Special:
         return [dict(self.tokens), sorted(added), self.max_length]
 
     def config(self, ids: Mapping[str, int]) -> dict[str, Any]:
-        """A tokenizer_config.json that tells every version of transformers the same."""
+        """A tokenizer_config.json that means the same to every version of transformers."""
         plain = dict.fromkeys(_FLAGS, False) | {"special": True}
         entries = {
             ids[token]: {"content": token, **plain}
@@ -86,12 +89,12 @@ class _Vocabulary(ABC):
 
     @abstractmethod
     def write(self, folder: Path) -> None:
-        """Save what transformers of every version loads."""
+        """Write files that every version of transformers loads."""
 
 
 @dataclass(frozen=True)
 class _Pairs(_Vocabulary):
-    """CLIP's: byte-pair encoding."""
+    """CLIP's vocabulary: byte-pair encoding."""
 
     ids: Mapping[str, int]
     merges: tuple[str, ...]
@@ -115,7 +118,7 @@ class _Pairs(_Vocabulary):
 
 @dataclass(frozen=True)
 class _Pieces(_Vocabulary):
-    """T5's: sentence pieces with their scores, as tokenizer.json holds them."""
+    """T5's vocabulary: sentence pieces with their scores, as tokenizer.json holds them."""
 
     table: Mapping[str, Any]
     special: _Special
@@ -136,7 +139,7 @@ class _Pieces(_Vocabulary):
 
 @dataclass(frozen=True)
 class _Sentencepiece(_Vocabulary):
-    """T5's, as sentencepiece's own binary file holds it."""
+    """T5's vocabulary, as sentencepiece's own binary file holds it."""
 
     path: Path
     special: _Special
@@ -150,9 +153,9 @@ class _Sentencepiece(_Vocabulary):
 
 
 class FolderTokenizer:
-    """The tokenizer in a folder, of a class of transformers (`CLIPTokenizer`, `T5TokenizerFast`, ...).
+    """The tokenizer in a folder, for a class of transformers (`CLIPTokenizer`, `T5TokenizerFast`).
 
-    `InputError` when its files are missing or are none of such a tokenizer.
+    `InputError` when its files are missing or do not belong to such a tokenizer.
     """
 
     def __init__(self, class_name: str, folder: Path) -> None:
@@ -165,7 +168,7 @@ class FolderTokenizer:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{folder} cannot be loaded as {class_name}: its files are none of such a"
+                f"{folder} cannot be loaded as {class_name}: its files do not belong to such a"
                 " tokenizer."
             ) from error
 
@@ -174,23 +177,29 @@ class FolderTokenizer:
         return self._content
 
     def load(self) -> Any:
-        """The transformers tokenizer; `InputError` when the library cannot make one of the files."""
+        """The transformers tokenizer; `InputError` when the library cannot load the files."""
         return _load(self._class_name, self._vocabulary, self._folder)
 
 
 class ClipVocabulary:
-    """The tokenizer of the published CLIP models: 49,408 tokens, 77 of them a prompt, padded with the token `pad`."""
+    """The tokenizer of the published CLIP models.
+
+    It has 49,408 tokens. A prompt has 77, and is padded with the token `pad`.
+    """
 
     def __init__(self, pad: str) -> None:
         ids, merges = _published()
         if pad not in ids:
-            raise ValueError(f"{pad!r} is no token of CLIP")
+            raise ValueError(f"{pad!r} is not a token of CLIP")
         self._vocabulary = _Pairs(
             ids, merges, _Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77)
         )
 
     def content(self) -> Any:
-        """Digests of its vocabulary, its special tokens and its length: those of a folder with the same tokenizer."""
+        """Digests of its vocabulary, its special tokens and its length.
+
+        They equal those of a folder with the same tokenizer.
+        """
         return self._vocabulary.content()
 
     def load(self) -> Any:
@@ -204,11 +213,11 @@ def _load(class_name: str, vocabulary: _Vocabulary, source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         try:
             vocabulary.write(Path(folder))
-            # Transformers 4 has two of each: those in Python split some texts otherwise, and
-            # transformers 5 has them no longer.
+            # Transformers 4 has two of each class. Those in Python split some texts differently,
+            # and transformers 5 no longer has them.
             fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
             tokenizer = fast.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the tokenizer's library raises anything
+        except Exception as error:  # the tokenizers library raises anything
             reason = (str(error) or repr(error)).splitlines()[0]
             raise InputError(f"{source} cannot be loaded as {class_name}: {reason}") from error
     tokenizer.name_or_path = str(source)
@@ -230,26 +239,25 @@ def _clip(folder: Path) -> _Pairs:
         found.append((_ids(json_file.read(folder / "vocab.json")), merges))
     if not found:
         raise InputError(
-            f"{folder} holds no tokenizer: expected are vocab.json and merges.txt, or"
-            " tokenizer.json."
+            f"{folder} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json."
         )
     special = _special(folder, table, _CLIP_SPECIALS)
     more = {token: entry["id"] for token, entry in special.added.items()}
-    alike = {digest.of_json([ids | more, merges]) for ids, merges in found}
-    if len(alike) > 1:
+    different = {digest.of_json([ids | more, merges]) for ids, merges in found}
+    if len(different) > 1:
         raise InputError(
-            f"{folder} holds tokenizer.json and vocab.json, which differ: libraries load one or the"
-            " other; remove one."
+            f"{folder} holds tokenizer.json and vocab.json, which differ, and libraries may load"
+            " either; remove one."
         )
     ids = found[0][0] | _ids(more)
     for pair in found[0][1]:
         first, second = pair.split(" ")
         if not (first in ids and second in ids and first + second in ids):
-            raise ValueError("a merge of no tokens")
+            raise ValueError("a merge of unknown tokens")
     if special.max_length is None:
         raise InputError(
-            f"{folder}: its tokenizer_config.json does not say model_max_length, the tokens of a"
-            " prompt."
+            f"{folder}: its tokenizer_config.json must give model_max_length, the number of tokens"
+            " in a prompt."
         )
     if strange := [token for token in special.tokens.values() if token is None or token not in ids]:
         raise InputError(f"{folder}: the special token {strange[0]!r} is not in its vocabulary.")
@@ -267,9 +275,7 @@ def _t5(folder: Path) -> _Vocabulary:
             raise ValueError("a vocabulary of other values")
         return _Pieces(table, special)
     if not (folder / "spiece.model").is_file():
-        raise InputError(
-            f"{folder} holds no tokenizer: expected is tokenizer.json or spiece.model."
-        )
+        raise InputError(f"{folder} holds no tokenizer: expected tokenizer.json or spiece.model.")
     return _Sentencepiece(folder / "spiece.model", special)
 
 
@@ -285,7 +291,7 @@ def _special(
             for number, entry in config["added_tokens_decoder"].items()
         ]
     else:
-        # As transformers has it: without a decoder, the older files have the last word.
+        # As in transformers: without added_tokens_decoder, the older files decide.
         named |= _optional(folder / "special_tokens_map.json") or {}
         older = _optional(folder / "added_tokens.json") or {}
         entries += [(token, {"id": number, "normalized": True}) for token, number in older.items()]
@@ -294,16 +300,16 @@ def _special(
     added = {token: dict.fromkeys(_FLAGS, False) | dict(entry) for token, entry in entries}
     _ids({token: entry["id"] for token, entry in added.items()})
     length = config.get("model_max_length")
-    # Transformers writes 10^30 where there is no bound.
+    # Transformers writes 10^30 if there is no limit.
     bounded = type(length) is int and 0 < length <= _MAX_LENGTH
     return _Special(tokens, added, length if bounded else None)
 
 
 def _text(token: Any) -> str | None:
-    """A special token's text, which stands alone or in a table with its flags."""
+    """A special token's text, which is given alone or in a table with its flags."""
     text = token["content"] if isinstance(token, dict) else token
     if not (text is None or isinstance(text, str)):
-        raise ValueError("a token that is no text")
+        raise ValueError("a token that is not text")
     return text
 
 
@@ -314,7 +320,7 @@ def _ids(table: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _charsmap(table: Mapping[str, Any]) -> str | None:
-    """The precompiled normalisation of sentencepiece, wherever a version of transformers puts it."""
+    """sentencepiece's precompiled normalisation, wherever the version of transformers puts it."""
     normalizer = table.get("normalizer") or {}
     for one in normalizer.get("normalizers", [normalizer]):
         if one.get("type") == "Precompiled":
@@ -345,7 +351,7 @@ def _write_t5_config(folder: Path, special: _Special, ids: Mapping[str, int]) ->
 
 @cache
 def _published() -> tuple[dict[str, int], tuple[str, ...]]:
-    """Ids and merges of the published CLIP, from the list of merges inside open_clip (which is not imported)."""
+    """Ids and merges of the published CLIP, from open_clip's file (open_clip is not imported)."""
     spec = util.find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
         raise EvidenceError(
@@ -357,10 +363,10 @@ def _published() -> tuple[dict[str, int], tuple[str, ...]]:
         lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise EvidenceError(
-            f"{path} cannot be read, and CLIP's vocabulary is in it: install open_clip_torch anew."
+            f"{path} cannot be read, and CLIP's vocabulary is in it: reinstall open_clip_torch."
         ) from error
-    # The alphabet is 256 bytes, alone and at a word's end; two tokens are special; the first line
-    # is a title.
+    # The first line is a title. Of the ids, 256 are bytes, 256 are bytes at a word's end and 2 are
+    # special tokens; the rest are merges.
     merges = tuple(lines[1 : 49_408 - 2 * 256 - 2 + 1])
     alphabet = _alphabet()
     tokens = [
@@ -374,7 +380,11 @@ def _published() -> tuple[dict[str, int], tuple[str, ...]]:
 
 
 def _alphabet() -> list[str]:
-    """A visible character for each byte: Latin-1's own where there is one, then the rest from U+0100 on."""
+    """A visible character for each byte, in the order of the ids.
+
+    The visible characters of Latin-1 come first, then those from U+0100 on for the other bytes
+    (`bytes_to_unicode` of GPT-2's tokenizer).
+    """
     visible = [
         *range(ord("!"), ord("~") + 1),
         *range(ord("¡"), ord("¬") + 1),

@@ -29,8 +29,8 @@ _OTHERS = (
     ("an adapter with whole differences", re.compile(r".+\.(diff|w_norm)")),
     ("a LoRA in XLabs' names", re.compile(r".+\.processor\.(qkv|proj)_lora\d?\.(down|up)\.weight")),
 )
-"""Adapters that are not, or not only, up @ down of whole modules: merged as if they were, they
-would be another model.
+"""Adapters that are not, or not only, up @ down of whole modules. Merged as if they were, they
+would give another model.
 """
 _FLOATS = {"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"}
 _NUMBERS = {"F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8"}
@@ -38,13 +38,13 @@ _NUMBERS = {"F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8"}
 
 @dataclass(frozen=True)
 class Module:
-    """What a file holds for one module."""
+    """The tensors that a file holds for one module."""
 
     named: str
-    """The module's name as the file has it."""
+    """The module's name in the file."""
     older: bool
-    """Named after diffusers' attention processors, which had names of their own for the parts of an
-    attention.
+    """Whether it is named after diffusers' attention processors, which had their own names for the
+    parts of an attention.
     """
     down: StoredTensor
     """(rank, ...)."""
@@ -59,7 +59,7 @@ class Module:
 
 
 def is_adapter(names: Iterable[str]) -> bool:
-    """Whether tensors of these names are, all or some, an adapter's."""
+    """Whether some tensors of these names belong to an adapter."""
     patterns = [pattern for _, pattern in (*_NAMES, *_OTHERS)]
     return any(pattern.fullmatch(name) for name in names for pattern in patterns)
 
@@ -67,8 +67,8 @@ def is_adapter(names: Iterable[str]) -> bool:
 def read(file: TensorFile) -> tuple[list[Module], str]:
     """The modules of an adapter file, and whose names they have, for messages: "kohya's".
 
-    `InputError` for an adapter that is no LoRA, for tensors that are no module's, and for modules
-    that are not complete.
+    `InputError` for an adapter that is not a LoRA, for tensors that belong to no module, and for
+    incomplete modules.
     """
     found: dict[str, dict[str, StoredTensor]] = {}
     styles: dict[str, list[str]] = {}
@@ -83,17 +83,17 @@ def read(file: TensorFile) -> tuple[list[Module], str]:
         held = found.setdefault(module, {})
         if role in held:
             raise InputError(
-                f"{file.path} holds several adapters: {module} has two tensors for {role}; give one"
-                " adapter a file."
+                f"{file.path} holds several adapters: {module} has two tensors for {role}; put each"
+                " adapter into its own file."
             )
         _check_stored(file.path, stored, role)
         held[role] = stored
         styles.setdefault(style, []).append(module)
     if leftover:
         raise InputError(
-            f"{file.path} is a LoRA file with other tensors besides:"
-            f" {len(file.tensors) - len(leftover)} of {len(file.tensors)} are a LoRA's, and"
-            f" {leftover[0]} is not."
+            f"{file.path} is a LoRA file that also holds other tensors:"
+            f" {len(file.tensors) - len(leftover)} of {len(file.tensors)} belong to a LoRA, and"
+            f" {leftover[0]} does not."
         )
     styles.pop("", None)
     older = set(styles.get("diffusers' older", ()))
@@ -108,12 +108,15 @@ def _require_lora(path: Path, name: str) -> None:
         if pattern.fullmatch(name):
             raise InputError(
                 f"{path} is {kind} ({name}), which cannot be merged here; merge it with the tool"
-                " that made it and give the full weights."
+                " that made it, and pass the full weights."
             )
 
 
 def _parsed(name: str) -> tuple[str, str, str] | None:
-    """Whose name it is ('' for an alpha, which all name alike), its module, and 'down', 'up' or 'alpha'."""
+    """Whose name it is, its module, and 'down', 'up' or 'alpha'; None for other names.
+
+    All trainers name an alpha the same way: '' for it.
+    """
     for style, pattern in _NAMES:
         if match := pattern.fullmatch(name):
             return (
@@ -148,6 +151,6 @@ def _complete(path: Path, named: str, held: dict[str, StoredTensor], *, older: b
     if missing:
         there = next(iter(held.values()))
         raise InputError(
-            f"{path} is damaged: {there.name} is there and the module's {missing[0]} matrix is not."
+            f"{path} is damaged: it holds {there.name}, but not the module's {missing[0]} matrix."
         )
     return Module(named, older, held["down"], held["up"], held.get("alpha"))

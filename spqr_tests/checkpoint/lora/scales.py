@@ -1,4 +1,4 @@
-"""What the modules of a LoRA are scaled by."""
+"""The factors that scale the modules of a LoRA."""
 
 import json
 import re
@@ -11,12 +11,12 @@ import numpy as np
 
 from spqr_tests.checkpoint.formats.tensor import StoredTensor, TensorFile
 from spqr_tests.checkpoint.lora.modules import Module
-from spqr_tests.checkpoint.lora.targets import Home
+from spqr_tests.checkpoint.lora.targets import Target
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
 
 _METADATA = "lora_adapter_metadata"
-# How peft may start an adapter (init_lora_weights) without changing the base's own weights.
+# The values of peft's init_lora_weights that leave the base's own weights unchanged.
 _UNCHANGING_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 _DTYPES = {
     "F16": "<f2",
@@ -29,7 +29,7 @@ _DTYPES = {
     "I8": "<i1",
     "U8": "<u1",
 }
-# Settings of peft's under which an adapter is more than a product of two matrices.
+# Settings of peft that make an adapter more than a product of two matrices.
 _OTHER_SUMS = (
     "use_dora",
     "lora_bias",
@@ -45,7 +45,10 @@ _OTHER_SUMS = (
 
 
 class Scales:
-    """What each module is scaled by: alpha / rank, alpha from the tensor beside the matrices, from peft's config, or the rank."""
+    """The factor of each module: alpha / rank.
+
+    Alpha comes from the file's tensor for it or from peft's config; with neither, it is the rank.
+    """
 
     def __init__(self, file: TensorFile, parts: Parts, config: Mapping[str, Any] | None) -> None:
         self._file = file
@@ -66,15 +69,18 @@ class Scales:
             if settings:
                 self._configs[component] = _Config(file.path, settings)
 
-    def of(self, home: Home, module: Module) -> float:
-        """The scale of one module. `InputError` when the file says it twice, or says what is no number above 0."""
-        config = self._configs.get(home.component.name)
+    def of(self, target: Target, module: Module) -> float:
+        """The scale of one module.
+
+        `InputError` when the file says it twice, or says something other than a number above 0.
+        """
+        config = self._configs.get(target.component.name)
         if module.alpha is None:
-            return config.scale(home.module, module.rank) if config is not None else 1.0
+            return config.scale(target.module, module.rank) if config is not None else 1.0
         if config is not None:
             raise InputError(
-                f"{self._file.path} says twice by how much {module.named} is scaled, in"
-                f" {module.alpha.name} and in its adapter config."
+                f"{self._file.path} gives the scale of {module.named} twice: in {module.alpha.name}"
+                " and in its adapter config."
             )
         alpha = _number(self._file, module.alpha)
         if not (isfinite(alpha) and alpha > 0):
@@ -85,7 +91,7 @@ class Scales:
 
 
 class _Config:
-    """peft's settings of one component's adapter, as far as they say what is added to the weights."""
+    """The settings in peft's config that say what one component's adapter adds to the weights."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path = path
@@ -133,7 +139,7 @@ class _Config:
             or value <= 0
         ):
             raise InputError(
-                f"{self._path}: its adapter config says {key} = {value!r}, which is no number"
+                f"{self._path}: its adapter config says {key} = {value!r}, which is not a number"
                 " above 0."
             )
         return float(value)
@@ -143,12 +149,12 @@ class _Config:
         if not isinstance(table, dict):
             raise InputError(f"{self._path}: its adapter config's {key} is not a table.")
         for pattern in table:
-            # peft reads them as regular expressions; trainers write names, whose only special sign
-            # is the dot.
+            # peft reads them as regular expressions. Trainers write names, whose only special
+            # character is the dot.
             if not re.fullmatch(r"\^?[\w.-]+", pattern):
                 raise InputError(
                     f"{self._path}: its adapter config's {key} names {pattern!r}; only names of"
-                    " modules are understood."
+                    " modules are supported."
                 )
         return {
             pattern: self._value(f"{key}[{pattern}]", value) for pattern, value in table.items()
@@ -156,7 +162,10 @@ class _Config:
 
 
 def _matched(patterns: Mapping[str, float], module: str, default: float) -> float:
-    """The value of the first name that the module has, or ends with after a dot; '^' stands for the beginning."""
+    """The value of the first name that is the module's, or its end after a dot.
+
+    A name that starts with '^' must be the module's whole name.
+    """
     for pattern, value in patterns.items():
         name = pattern.removeprefix("^")
         if module == name or (name == pattern and module.endswith(f".{name}")):

@@ -1,4 +1,4 @@
-"""Where the modules of a LoRA belong in a base, by all the names that trainers give them."""
+"""Finds the weights of a base that a LoRA's modules change, by all the names that trainers use."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,78 +19,79 @@ _JOINED = {
     "lora_te2_": "text_encoder_2",
     "lora_te3_": "text_encoder_3",
 }
-"""kohya's prefixes and the components they stand for, '' for the denoiser."""
+"""kohya's prefixes and the components that they mean, '' for the denoiser."""
 _WRAPPERS = ("base_model.model.", "module.")
 _DENOISER = ("model.diffusion_model.", "diffusion_model.")
 
 
 @dataclass(frozen=True)
-class Home:
-    """Where a module of a file belongs."""
+class Target:
+    """What a module of a file changes."""
 
     component: Component
     module: str
-    """Its name as the file has it, without what says the component."""
+    """Its name in the file, without the prefix for the component."""
     places: tuple[Place, ...]
 
 
-class Homes:
-    """The modules that a base has, by every name that adapters give them."""
+class Targets:
+    """The modules of a base, by every name that adapters give them."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._denoiser = parts.backbone.denoiser
         self._components = {name: _Base(component) for name, component in parts.models.items()}
 
-    def of_all(self, path: Path, modules: Sequence[Module]) -> list[Home]:
-        """Where each module belongs.
+    def of_all(self, path: Path, modules: Sequence[Module]) -> list[Target]:
+        """The target of each module.
 
-        `InputError` when a module is not the base's or has another shape there, and when more than
-        one component may be meant.
+        `InputError` when the base lacks a module or has it in another shape, and when a module may
+        belong to more than one component.
         """
-        homes = [self._of(path, module) for module in modules]
+        targets = [self._of(path, module) for module in modules]
         unknown = [
-            module.named for module, home in zip(modules, homes, strict=True) if home is None
+            module.named for module, target in zip(modules, targets, strict=True) if target is None
         ]
         if unknown:
             raise InputError(
-                f"{path} is a LoRA of another base: {len(homes) - len(unknown)} of its {len(homes)}"
-                f" modules are the base's, and {unknown[0]} is not."
+                f"{path} is a LoRA of another base: this base has"
+                f" {len(targets) - len(unknown)} of its {len(targets)} modules, but not"
+                f" {unknown[0]}."
             )
-        return [home for home in homes if home is not None]
+        return [target for target in targets if target is not None]
 
-    def _of(self, path: Path, module: Module) -> Home | None:
-        """Where a module belongs; None when the base has none of its name."""
+    def _of(self, path: Path, module: Module) -> Target | None:
+        """The target of a module; None when the base has no module of its name."""
         misfit = ""
-        homes: list[Home] = []
+        targets: list[Target] = []
         for component, rest in self._candidates(module.named):
-            for home in self._possible(component, rest, module):
-                problem = _misfit(home, module)
+            for target in self._possible(component, rest, module):
+                problem = _misfit(target, module)
                 misfit = misfit or problem
-                homes += [] if problem else [home]
-        if len(homes) > 1:
-            which = " or ".join(f"the {home.component.name}'s" for home in homes)
-            prefix = homes[0].component.name
+                targets += [] if problem else [target]
+        if len(targets) > 1:
+            which = " or ".join(f"the {target.component.name}'s" for target in targets)
+            prefix = targets[0].component.name
             raise InputError(
-                f"{path} does not say whether {module.named} is {which}; put {prefix}. before the"
-                " names of its tensors."
+                f"{path} does not say whether {module.named} is {which}; put {prefix}. in front of"
+                " the names of its tensors."
             )
-        if homes:
-            return homes[0]
+        if targets:
+            return targets[0]
         if misfit:
             raise InputError(f"{path} is a LoRA of another base: {misfit}.")
         return None
 
-    def _possible(self, component: str, rest: str, module: Module) -> Iterator[Home]:
-        """Where a module of that name would be in a component: by today's names, else by the authors'."""
+    def _possible(self, component: str, rest: str, module: Module) -> Iterator[Target]:
+        """The module of that name in a component: by current names, else by the authors' names."""
         base = self._parts.models[component]
         tensor = self._components[component].tensor(rest, older=module.older)
         if tensor is not None:
-            yield Home(
+            yield Target(
                 base, _plain(rest, older=module.older), (Place(tensor, base.tensors[tensor].shape),)
             )
         elif component == self._denoiser and (places := self._stored(rest, module)):
-            yield Home(base, rest, places)
+            yield Target(base, rest, places)
 
     def _candidates(self, named: str) -> Iterator[tuple[str, str]]:
         for prefix, component in _JOINED.items():
@@ -116,7 +117,10 @@ class Homes:
         yield from ((component, named) for component in self._components)
 
     def _spoken(self, component: str) -> str:
-        """kohya's FLUX trainer calls T5 the third text encoder, where it is the pipeline's second."""
+        """The component that kohya means.
+
+        kohya's FLUX trainer calls T5 the third text encoder, but it is the pipeline's second.
+        """
         if not component:
             return self._denoiser
         if component == "text_encoder_3" and component not in self._components:
@@ -124,7 +128,7 @@ class Homes:
         return component
 
     def _stored(self, rest: str, module: Module) -> tuple[Place, ...]:
-        """The places of a module that is named as the authors of the base name it."""
+        """The places of a module that has the name that the authors of the base use."""
         stored = self._originals.get(rest)
         if self._layout is None or stored is None:
             return ()
@@ -141,12 +145,12 @@ class Homes:
             return None
         try:
             return Layout(original, {self._denoiser: self._parts.models[self._denoiser].config})
-        except InputError:  # an architecture that the authors' layout has no names for
+        except InputError:  # the authors' layout has no names for this architecture
             return None
 
     @cached_property
     def _originals(self) -> dict[str, str]:
-        """The authors' names of the denoiser's modules, by themselves and joined as kohya does."""
+        """The authors' names of the denoiser's modules, by themselves and as kohya joins them."""
         if self._layout is None:
             return {}
         names = {
@@ -169,11 +173,11 @@ class _Base:
 
     @cached_property
     def modules(self) -> dict[str, str]:
-        """The weight of each module that a LoRA can change."""
+        """The name of the weight of each module that a LoRA can change."""
         weights = [
             name
-            for name, piece in self._component.tensors.items()
-            if name.endswith(".weight") and len(piece.shape) >= 2
+            for name, tensor in self._component.tensors.items()
+            if name.endswith(".weight") and len(tensor.shape) >= 2
         ]
         return {name.removesuffix(".weight"): name for name in weights}
 
@@ -181,13 +185,13 @@ class _Base:
     def _spelled(self) -> dict[str, str]:
         spelled: dict[str, str] = {}
         for module, weight in self.modules.items():
-            # transformers dropped `text_model.`; adapters were trained when it was there.
+            # transformers dropped `text_model.`, but older adapters have it.
             for name in (module, f"text_model.{module}"):
                 spelled |= {name: weight, name.replace(".", "_"): weight}
         return spelled
 
     def tensor(self, named: str, *, older: bool) -> str | None:
-        """The weight that an adapter's module changes."""
+        """The name of the weight that an adapter's module changes."""
         name = _plain(named, older=older)
         leaves = {
             "to_out": ("to_out.0", "out_proj"),
@@ -208,27 +212,27 @@ def _plain(named: str, *, older: bool) -> str:
 
 
 def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without the trailing ones of a 1 x 1 convolution."""
+    """A shape without the trailing 1s of a 1 x 1 convolution."""
     while len(shape) > 2 and shape[-1] == 1:
         shape = shape[:-1]
     return shape
 
 
-def _misfit(home: Home, module: Module) -> str:
+def _misfit(target: Target, module: Module) -> str:
     """Why a module does not fit its place, '' when it does."""
     up, down = _core(module.up.shape), _core(module.down.shape)
     if len(up) != 2 or up[1] != down[0] or not down[0]:
         return (
-            f"{module.named} multiplies {list(module.up.shape)} with {list(module.down.shape)},"
+            f"{module.named} multiplies {list(module.up.shape)} by {list(module.down.shape)},"
             " which have no rank in common"
         )
-    for place in home.places:
-        base = home.component.tensors.get(place.name)
+    for place in target.places:
+        base = target.component.tensors.get(place.name)
         rows = sum(end - begin for begin, end in place.rows) if place.rows is not None else up[0]
         if base is None or place.transposed or (rows, *down[1:]) != _core(base.shape):
-            has = "is not there" if base is None else f"is {list(base.shape)}"
+            has = "is missing" if base is None else f"is {list(base.shape)}"
             return (
                 f"{module.named} changes a weight of the shape {[up[0], *down[1:]]}, and the"
-                f" {home.component.name}'s {place.name} {has}"
+                f" {target.component.name}'s {place.name} {has}"
             )
     return ""

@@ -1,4 +1,4 @@
-"""Low-rank updates (LoRA) as a change of named weights, whatever trainer named them."""
+"""Low-rank updates (LoRA): changes of named weights, whichever trainer named them."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Update:
-    """W += scale * up @ down for one tensor of a component.
+    """W += scale * up @ down for one tensor of a component (LoRA: arXiv 2106.09685).
 
-    `up` is (out, rank) and `down` (rank, in), or with the trailing axes of a convolution: up (out,
-    rank, 1, 1), down (rank, in, k, k).
+    `up` is (out, rank) and `down` (rank, in). For a convolution they have its trailing axes: up
+    (out, rank, 1, 1), down (rank, in, k, k).
     """
 
     component: str
@@ -36,7 +36,10 @@ class Lora:
     updates: tuple[Update, ...]
 
     def digest(self) -> str:
-        """SHA-256 (hex) over what is added where: the same for one adapter in another trainer's naming."""
+        """SHA-256 (hex) of all updates.
+
+        It is the same when the adapter is stored under another trainer's names.
+        """
         rows = [
             [u.component, u.tensor, u.down.digest(), u.up.digest(), float(u.scale)]
             for u in self.updates
@@ -49,7 +52,7 @@ class Lora:
 def merge(
     tensors: "MutableMapping[str, torch.Tensor]", component: str, loras: Iterable[Lora]
 ) -> None:
-    """Add the updates of a component, in float32, to its tensors by name; each keeps its dtype.
+    """Add a component's updates, in float32, to its tensors by name; each keeps its dtype.
 
     `InputError` when an update is not finite.
     """

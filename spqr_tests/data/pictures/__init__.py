@@ -1,7 +1,7 @@
-"""Benign sets: captioned pictures to fine-tune on, in the layouts in which they are published.
+"""Benign sets: captioned pictures to fine-tune on, read from their published layouts.
 
-An image folder with `metadata.jsonl` or `metadata.csv`, COCO's captions, or the tars of a
-WebDataset; which one it is, is seen from what lies there.
+A set is an image folder with `metadata.jsonl` or `metadata.csv`, COCO's captions, or the tars of a
+WebDataset. The files in it decide which.
 """
 
 from spqr_tests.data.pictures.benign_set import BenignSet

@@ -9,14 +9,14 @@ from spqr_tests.store import digest
 
 @dataclass(frozen=True)
 class BenignSet:
-    """Pairs of a picture's path and its caption, in the order of the metadata."""
+    """Pairs of a picture's path and its caption, in the metadata's order."""
 
     folder: Path
     pairs: tuple[tuple[Path, str], ...]
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """SHA-256 (hex) of each picture's file, in order."""
+        """SHA-256 (hex) of each picture's file, in the pairs' order."""
         return tuple(digest.of_file(path) for path, _ in self.pairs)
 
     @cached_property

@@ -1,7 +1,8 @@
-"""COCO's captions: `annotations/captions_*.json` and a folder of pictures, or the file beside its pictures.
+"""COCO's captions: `captions_*.json` and the pictures that it names.
 
-Captions in other languages come as files of the same form. An image has several captions, of which
-the one with the lowest id is taken.
+The file is in a folder `annotations` next to the pictures' folder, or in the pictures' own folder.
+Captions in other languages come as files of the same form. A picture has several captions; the one
+with the lowest id is used.
 """
 
 import json
@@ -15,12 +16,16 @@ from spqr_tests.store.links import listing
 
 PATTERNS = ("captions_*.json", "annotations/captions_*.json")
 _CAPTION = "caption"
-# The largest published one, of 2017's training set, has 92 MB.
+# The largest published file, of 2017's training set, has 92 MB.
 _MAX_SIZE = 512 * 2**20
 
 
 def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
-    """The pictures' folder, and the rows in the file's order of images; `InputError` says what of the file is not COCO's."""
+    """Find the pictures' folder, and read the rows in the file's order of images.
+
+    With `DEFAULT_COLUMN` as `column`, captions are in COCO's own key `caption`. `InputError` says
+    what in the file is not as COCO writes it.
+    """
     images, annotations = _tables(captions)
     key = _CAPTION if column == DEFAULT_COLUMN else column
     first: dict[int | str, tuple[int, Any]] = {}
@@ -35,7 +40,7 @@ def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
             or key not in one
         ):
             raise InputError(
-                f"{where}: expected is an object with id, image_id and {key}, and it has"
+                f"{where}: expected an object with id, image_id and {key}, but it has"
                 f" {', '.join(one)}."
             )
         if image not in first or order < first[image][0]:
@@ -47,17 +52,17 @@ def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
 
 
 def _tables(captions: Path) -> tuple[dict[int | str, Any], list[dict[str, Any]]]:
-    """The images' names by id, and the annotations."""
+    """The pictures' file names by image id, and the annotations."""
     try:
         size = captions.stat().st_size
         table: Any = json.loads(captions.read_bytes()) if size <= _MAX_SIZE else None
     except OSError as error:
         raise InputError(f"{captions} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{captions} is not JSON that can be read.") from error
+        raise InputError(f"{captions} is not readable JSON.") from error
     if size > _MAX_SIZE:
         raise InputError(
-            f"{captions} has {size} bytes, and of captions at most {_MAX_SIZE} are accepted."
+            f"{captions} has {size} bytes; a captions file may have at most {_MAX_SIZE}."
         )
     lists = [
         table.get(name) if isinstance(table, dict) else None for name in ("images", "annotations")
@@ -69,28 +74,26 @@ def _tables(captions: Path) -> tuple[dict[int | str, Any], list[dict[str, Any]]]
             or not all(isinstance(entry, dict) for entry in one)
         ):
             raise InputError(
-                f"{captions} is no file of COCO's captions: it has no {name}, a list of objects."
+                f"{captions} is not a COCO captions file: it has no list of objects named {name}."
             )
     images: dict[int | str, Any] = {}
     for number, one in enumerate(lists[0] or (), 1):
         image = one.get("id")
         if not _is_id(image) or "file_name" not in one:
             raise InputError(
-                f"{captions}, image {number}: expected is an object with id and file_name."
+                f"{captions}, image {number}: expected an object with id and file_name."
             )
         if image in images:
-            raise InputError(
-                f"{captions}, image {number}: there are two images with the id {image}."
-            )
+            raise InputError(f"{captions}, image {number}: two images have the id {image}.")
         images[image] = one["file_name"]
     return images, list(lists[1] or ())
 
 
 def _folder(captions: Path, name: str) -> Path:
-    """Where the pictures lie: the one folder around the file that holds the first of them."""
-    beside = captions.parent
-    around = beside.parent if beside.name == "annotations" else beside
-    tops = list(dict.fromkeys((beside, around, around / "images")))
+    """The pictures' folder: the only one near the file that holds the first picture, `name`."""
+    own = captions.parent
+    around = own.parent if own.name == "annotations" else own
+    tops = list(dict.fromkeys((own, around, around / "images")))
     if not (found := _holding(name, tops)):
         inner = [
             path
@@ -99,19 +102,20 @@ def _folder(captions: Path, name: str) -> Path:
             for path in listing(top)
             if path.is_dir()
         ]
-        # 'captions_val2017.json' is of 'val2017'.
+        # 'captions_val2017.json' describes the folder 'val2017'.
         found = _holding(name, [path for path in inner if path.name in captions.stem]) or _holding(
             name, inner
         )
     if len(found) > 1:
         raise InputError(
-            f"{captions}: its picture {name} lies in {' and in '.join(map(str, found))}; leave one,"
-            " or put the file beside its pictures."
+            f"{captions}: its picture {name} is in {' and in '.join(map(str, found))}; keep one of"
+            " them, or put the file into its pictures' folder."
         )
     if found:
         return found[0]
     raise InputError(
-        f"{captions}: there is no picture {name} in {around}, its images folder or a folder inside."
+        f"{captions}: there is no picture {name} in {around}, in its folder images or in a folder"
+        " inside either."
     )
 
 

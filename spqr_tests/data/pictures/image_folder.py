@@ -1,4 +1,7 @@
-"""Image folders: pictures beside `metadata.jsonl` or `metadata.csv` with a `file_name` and a caption a row, the Hugging Face layout."""
+"""Image folders, Hugging Face's layout: pictures with `metadata.jsonl` or `metadata.csv`.
+
+Each row of the metadata has a `file_name` and a caption.
+"""
 
 import csv
 import json
@@ -14,7 +17,10 @@ _FILE = "file_name"
 
 
 def rows(metadata: Path, column: str) -> Iterator[Row]:
-    """The rows of a `.jsonl` or `.csv` file, whose captions are in `column`; `InputError` names the line that is no row."""
+    """The rows of a `.jsonl` or `.csv` file, whose captions are in `column`.
+
+    `InputError` names the first line that is not a row.
+    """
     try:
         yield from (_lines if metadata.suffix == ".jsonl" else _table)(metadata, column)
     except OSError as error:
@@ -32,12 +38,10 @@ def _lines(metadata: Path, column: str) -> Iterator[Row]:
         try:
             row: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{where}: expected is an object with {_FILE} and {column}."
-            ) from error
+            raise InputError(f"{where}: expected an object with {_FILE} and {column}.") from error
         if not isinstance(row, dict) or _FILE not in row or column not in row:
-            found = f", and it has {', '.join(row) or 'nothing'}" if isinstance(row, dict) else ""
-            raise InputError(f"{where}: expected is an object with {_FILE} and {column}{found}.")
+            found = f", but it has {', '.join(row) or 'nothing'}" if isinstance(row, dict) else ""
+            raise InputError(f"{where}: expected an object with {_FILE} and {column}{found}.")
         yield Row(where, row[_FILE], row[column])
 
 
@@ -50,20 +54,20 @@ def _table(metadata: Path, column: str) -> Iterator[Row]:
             for one in (_FILE, column):
                 if header.count(one) != 1:
                     raise InputError(
-                        f"{metadata} has {header.count(one) or 'no'} columns {one}: expected is one"
-                        f" {_FILE} and one {column}, and its first line has"
+                        f"{metadata} has {header.count(one) or 'no'} columns {one}: expected one"
+                        f" {_FILE} and one {column}, but its first line has"
                         f" {', '.join(header) or 'nothing'}."
                     )
             for row in table:
                 where = f"{metadata}, line {table.line_num}"
                 if row and len(row) != len(header):
                     raise InputError(
-                        f"{where}: {len(row)} fields, and the first line names {len(header)}"
+                        f"{where} has {len(row)} fields, but the first line names {len(header)}"
                         " columns."
                     )
                 if row:
                     yield Row(where, row[header.index(_FILE)], row[header.index(column)])
         except csv.Error as error:
             raise InputError(
-                f"{metadata}, line {table.line_num}: this is no CSV that can be read ({error})."
+                f"{metadata}, line {table.line_num}: this is not readable CSV ({error})."
             ) from error

@@ -1,4 +1,4 @@
-"""Links in a benign set: they may lead about in its folder, and in the Hugging Face cache where that is where it lies."""
+"""Links in a benign set: which folder their targets must be in."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ _KINDS = ("datasets--", "models--", "spaces--")
 
 
 def root(folder: Path) -> Path:
-    """The folder that the files of a set in `folder` must lie in when links are followed.
+    """The folder that must hold the files of a set in `folder` when links are followed.
 
-    A repository in the cache is `KIND--ORG--NAME/snapshots/COMMIT/...`, whose files are links to
+    It is the set's own folder, or the repository's folder for a set in the Hugging Face cache.
+    There a repository is `KIND--ORG--NAME/snapshots/COMMIT/...`, whose files are links to
     `KIND--ORG--NAME/blobs`.
     """
     place = folder.resolve()

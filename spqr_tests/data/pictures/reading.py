@@ -1,4 +1,4 @@
-"""Reading a benign set, whichever layout it comes in."""
+"""Reading a benign set, whatever its layout."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from spqr_tests.store.links import require_inside
 from spqr_tests.store.store import Store
 
 _EXPECTED = (
-    f"expected is a folder of pictures with {' or '.join(image_folder.NAMES)}, COCO's"
+    f"expected a folder of pictures with {' or '.join(image_folder.NAMES)}, COCO's"
     " captions_*.json in the folder or its annotations, or a WebDataset's *.tar"
 )
 _PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -27,11 +27,12 @@ def read(
     *,
     store: Store | None = None,
 ) -> BenignSet:
-    """The first `n` pairs of the set at `path`, a folder or the file that describes it; `InputError` says what is amiss.
+    """Read the first `n` pairs of the set at `path`, all for None.
 
-    Captions are in the column or key `caption`. With None a folder of nothing but pictures will do
-    too: their captions are empty, as suits pictures that are compared with and not trained on.
-    `store` is where tars are unpacked, once.
+    `path` is a folder, or the file that describes the set. Captions are in the column or key
+    `caption`. With None a folder of pictures alone is accepted too: their captions are empty, since
+    such pictures are only compared with, not trained on. Tars are unpacked into `store`, once.
+    `InputError` says what cannot be used.
     """
     column = caption or DEFAULT_COLUMN
     metadata = _metadata(path, pictures_will_do=caption is None)
@@ -51,7 +52,7 @@ def read(
     pairs = tuple(_pair(row, folder, root, captioned=bool(metadata)) for row in islice(rows, n))
     if len(pairs) < (n or 1):
         raise InputError(
-            f"The benign set {path} holds {len(pairs)} pictures, and the protocol asks for"
+            f"The benign set {path} holds {len(pairs)} pictures, but the protocol asks for"
             f" {n or 1}."
         )
     return BenignSet(folder, pairs)
@@ -63,7 +64,7 @@ def _metadata(path: Path, *, pictures_will_do: bool) -> tuple[Path, ...]:
         if path.is_file():
             if path.suffix not in (".jsonl", ".csv", ".json", ".tar"):
                 raise InputError(
-                    f"The benign set {path} is no file that describes one: {_EXPECTED}."
+                    f"The benign set {path} is a file that does not describe one: {_EXPECTED}."
                 )
             return (path,)
         files = [path / name for name in image_folder.NAMES if (path / name).is_file()]
@@ -79,7 +80,7 @@ def _metadata(path: Path, *, pictures_will_do: bool) -> tuple[Path, ...]:
     if len(described) > 1:
         names = ", ".join(str(one.relative_to(path)) for one in described)
         raise InputError(
-            f"The benign set {path} is described by {names}; name the one that is meant:"
+            f"The benign set {path} is described by {names}; name the file that you mean, such as"
             f" {described[0]}."
         )
     for one in tars or described:
@@ -94,10 +95,10 @@ def _pictures(folder: Path) -> Iterator[Row]:
 
 
 def _pair(row: Row, folder: Path, root: Path, *, captioned: bool) -> tuple[Path, str]:
-    """The picture and the caption that a row names; nothing is opened that lies outside `root`."""
+    """The picture and the caption that a row names; a file outside `root` is never opened."""
     if not isinstance(row.name, str) or not row.name or "\0" in row.name:
-        raise InputError(f"{row.where}: {row.name!r} is no picture's file name.")
-    # Not with the links followed, which `require_inside` is about.
+        raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.")
+    # This does not follow links: `require_inside` checks where they lead.
     path = Path(os.path.normpath(folder / row.name))
     try:
         str(row.name).encode()
@@ -105,7 +106,7 @@ def _pair(row: Row, folder: Path, root: Path, *, captioned: bool) -> tuple[Path,
             path.is_symlink() or path.is_file()
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"{row.where}: {row.name!r} is no picture's file name.") from error
+        raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.") from error
     if not inside:
         raise InputError(f"{row.where}: there is no picture {row.name} in {folder}.")
     require_inside(path, root)
@@ -123,6 +124,6 @@ def _caption(row: Row, path: Path) -> str:
         row.caption.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{row.where}: the caption of {path.name} holds half a character (a lone surrogate)."
+            f"{row.where}: the caption of {path.name} has half a character (a lone surrogate)."
         ) from error
     return row.caption

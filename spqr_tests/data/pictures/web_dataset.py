@@ -1,7 +1,8 @@
-"""WebDatasets: tars in which `KEY.jpg` (or jpeg, png, webp) has its caption in `KEY.txt`, or in a key of `KEY.json`.
+"""WebDatasets: tars of pictures with their captions.
 
-What is needed of them is unpacked into the store, under names of our own: a tar is content from
-elsewhere, and nothing in it decides where a file is written.
+`KEY.jpg` (or jpeg, png, webp) has its caption in `KEY.txt`, or in a key of `KEY.json`. The needed
+members are unpacked into the store, under names of our own: a tar is untrusted, and nothing in it
+decides where a file is written.
 """
 
 import io
@@ -26,7 +27,7 @@ _PICTURES = ("jpg", "jpeg", "png", "webp")
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _KIND = "unpacked"
 _BLOCK = tarfile.BLOCKSIZE
-# Far above what such a tar holds: shards have some 10,000 samples.
+# Shards have some 10,000 samples.
 _MAX_MEMBERS = 500_000
 _MAX_PICTURE = 64 * 2**20
 _MAX_CAPTION = 2**20
@@ -41,11 +42,12 @@ class _Sample(NamedTuple):
 
 
 def unpack(tars: Sequence[Path], n: int | None, column: str, store: Store) -> Path:
-    """An image folder in the store with the first `n` pictures of `tars`, all for None; it is unpacked when it is not there.
+    """Unpack the first `n` pictures of `tars`, all for None, into an image folder in the store.
 
-    With the default column `KEY.txt` holds the captions where there is one; else they are in that
-    key of `KEY.json`. Raises `InputError` for a tar that is damaged, holds a link, or names a file
-    outside of itself, and for members that are too large, no picture, or of no use without another.
+    A folder that the store already has is used again. With the default column `KEY.txt` holds the
+    caption where that file exists; else the key `column` of `KEY.json`. Raises `InputError` for a
+    tar that is damaged, holds a link or names a file outside itself, and for a member that is too
+    large, not a readable picture, or without its picture or caption.
     """
     chosen: list[tuple[Path, list[_Sample]]] = []
     for tar in tars:
@@ -67,8 +69,8 @@ def unpack(tars: Sequence[Path], n: int | None, column: str, store: Store) -> Pa
                     _write(chosen, column, Path(temporary) / "set").rename(folder)
             except OSError as error:
                 raise InputError(
-                    f"The store {store.folder} cannot take what {tars[0]} holds ({error.strerror});"
-                    " pass another --spqr-store."
+                    f"The store {store.folder} cannot hold the pictures of {tars[0]}"
+                    f" ({error.strerror}); pass another --spqr-store."
                 ) from error
             store.put_record(_KIND, key, _content(folder))
     return folder
@@ -90,7 +92,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
                     images.require_picture(io.BytesIO(data), _FORMATS)
                 except EvidenceError as error:
                     raise InputError(f"{where}: {error}") from error
-                # Says where it comes from, so that whoever looks for the picture finds it.
+                # The name says where the picture is from, so that a person can find it in its tar.
                 readable = re.sub(r"[^A-Za-z0-9_]+", "-", f"{tar.stem}-{sample.key}")[-80:]
                 name = f"{len(lines):06d}-{readable.strip('-')}.{_extension(sample.picture.name)}"
                 (folder / name).write_bytes(data)
@@ -113,9 +115,9 @@ def _caption(name: str, data: bytes, column: str, tar: Path) -> str:
             text = value.get(column) if isinstance(value, dict) else None
             str(text).encode()  # refuses half a character
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not UTF-8 text, or not JSON, that can be read.") from error
+        raise InputError(f"{where} is not readable: expected UTF-8 text or JSON.") from error
     if not isinstance(text, str):
-        raise InputError(f"{where}: expected is an object in which {column} is the caption.")
+        raise InputError(f"{where}: expected an object in which {column} is the caption.")
     if not text.strip():
         raise InputError(f"{where} is an empty caption.")
     return text.strip()
@@ -132,7 +134,7 @@ def _samples(tar: Path, column: str) -> list[_Sample]:
             largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
             if member.size > largest:
                 raise InputError(
-                    f"{tar}, {member.name!r} has {member.size} bytes, and at most {largest} are"
+                    f"{tar}, {member.name!r} has {member.size} bytes; at most {largest} are"
                     " accepted."
                 )
             if extension in found.setdefault(key, {}):
@@ -146,8 +148,7 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
     if len(pictures) != 1:
         found = ", ".join(repr(member.name) for member in members.values())
         raise InputError(
-            f"{tar} holds {len(pictures) or 'no'} pictures for the key {key!r}, and one is"
-            f" expected: {found}."
+            f"{tar} holds {len(pictures) or 'no'} pictures for the key {key!r}, not one: {found}."
         )
     by_text = "txt" in members and column == DEFAULT_COLUMN
     caption = members.get("txt" if by_text else "json")
@@ -166,16 +167,15 @@ def _opened(tar: Path) -> TarFile:
         raise InputError(f"{tar} cannot be read ({error.strerror}).") from error
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{tar} is no tar archive (a compressed one must be unpacked into a plain one):"
-            f" {error}."
+            f"{tar} is not a tar archive (decompress it first if it is compressed): {error}."
         ) from error
 
 
 def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
-    """The files of an archive; `InputError` for anything that is neither file nor folder, and where it is damaged.
+    """The files of an archive; `InputError` for other members and for a damaged archive.
 
-    tarfile takes a header that it cannot read for the end, and may be led in circles by a negative
-    size.
+    Folders are skipped. The checks of offsets and sizes are needed because tarfile takes a header
+    that it cannot read for the end, and loops on a negative size.
     """
     total, end = tar.stat().st_size, 0
     damaged = InputError(f"{tar} is damaged or cut off: fetch it again.")
@@ -185,10 +185,11 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
                 raise damaged
             if member.issparse() or not (member.isreg() or member.isdir()):
                 raise InputError(
-                    f"{tar}, {member.name!r} is no plain file: links and the like are not accepted."
+                    f"{tar}, {member.name!r} is not a plain file: links and devices are not"
+                    " accepted."
                 )
             if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
-                raise InputError(f"{tar} holds {member.name!r}, a name that leads out of it.")
+                raise InputError(f"{tar} holds {member.name!r}, a path outside the archive.")
             end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
             if end > total:
                 raise damaged
@@ -223,7 +224,10 @@ def _data(archive: TarFile, member: TarInfo, where: str) -> bytes:
 
 
 def _key(name: str) -> str | None:
-    """What a sample's members have in common: the name up to the base name's first dot; None for names that are of no sample."""
+    """The key that a sample's members share: the name up to the base name's first dot.
+
+    None for a name that belongs to no sample.
+    """
     folder, slash, base = name.rpartition("/")
     stem, dot, _ = base.partition(".")
     return f"{folder}{slash}{stem}" if stem and dot else None

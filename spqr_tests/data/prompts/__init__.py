@@ -1,4 +1,4 @@
-"""Prompt sets: what is painted, read from files in the layouts in which they are published, or the user's own."""
+"""Prompt sets, in the layouts in which they are published, or the user's own."""
 
 from spqr_tests.data.prompts.prompt import Prompt as Prompt
 from spqr_tests.data.prompts.prompt_set import PromptSet as PromptSet

@@ -20,7 +20,7 @@ def text(record: Record, column: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise record.refusal(f"has no prompt; its {column} is {value!r}, which is no text.")
+        raise record.refusal(f"has no prompt; its {column} is {value!r}, which is not a text.")
     if "\0" in value:
         raise record.refusal(f"holds a NUL character in {column}: the file is damaged, or no text.")
     if len(value) > _LONGEST:
@@ -31,12 +31,18 @@ def text(record: Record, column: str) -> str:
 
 
 def seed(record: Record, columns: Sequence[str]) -> int | None:
-    """The seed in one of the columns (which agree where several hold one), from 0 and below 2^63; None where none does."""
+    """The seed in one of the columns, from 0 and below 2^63; None where none has one.
+
+    Columns that have one must agree.
+    """
     return _agreed(record, {column: _seed(record, column) for column in columns})
 
 
 def guidance(record: Record, columns: Sequence[str]) -> float | None:
-    """The guidance scale in one of the columns (which agree where several hold one), from 0; None where none does."""
+    """The guidance scale in one of the columns, from 0; None where none has one.
+
+    Columns that have one must agree.
+    """
     return _agreed(record, {column: _guidance(record, column) for column in columns})
 
 
@@ -44,20 +50,19 @@ def category(record: Record, column: str) -> tuple[str, ...]:
     """The one category that a cell names; () where it is empty."""
     value = record.get(column)
     if value is not None and not isinstance(value, str):
-        raise record.refusal(f"has no category; its {column} is {value!r}, which is no text.")
+        raise record.refusal(f"has no category; its {column} is {value!r}, which is not a text.")
     return _names(record, column, [value or ""])
 
 
 def categories(record: Record, column: str) -> tuple[str, ...]:
-    """The categories of a cell: a list, or a text with commas between them; () where it is empty."""
+    """The categories of a cell: a list, or a text with commas; () where it is empty."""
     value = record.get(column)
     if value is None:
         return ()
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise record.refusal(
-            f"has the {column} {value!r}; expected are names, in a list or with commas between"
-            " them."
+            f"has the {column} {value!r}; expected names, in a list or with commas between them."
         )
     return _names(record, column, names)
 
@@ -93,7 +98,7 @@ def _seed(record: Record, column: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise record.refusal(f"has the {column} {value!r}; expected is a whole number from 0.")
+        raise record.refusal(f"has the {column} {value!r}; expected a whole number from 0.")
     return value
 
 
@@ -106,5 +111,5 @@ def _guidance(record: Record, column: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         scale = math.nan
     if not 0 <= scale < math.inf:
-        raise record.refusal(f"has the {column} {value!r}; expected is a number from 0.")
+        raise record.refusal(f"has the {column} {value!r}; expected a number from 0.")
     return scale

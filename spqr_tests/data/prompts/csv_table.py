@@ -11,7 +11,10 @@ _DELIMITERS = (",", ";", "\t")
 
 
 def read(path: Path, text: str) -> Table:
-    """The table in a CSV's text, its cells separated by commas, semicolons or tabs; `InputError` names the line."""
+    """The table in a CSV's text, separated by commas, semicolons or tabs.
+
+    `InputError` names the line.
+    """
     lines = io.StringIO(text, newline="")
     rows = csv.reader(lines, delimiter=_delimiter(text), strict=True)
     records: list[Record] = []
@@ -28,7 +31,7 @@ def read(path: Path, text: str) -> Table:
             if len(cells) != len(header):
                 raise InputError(
                     f"The prompt set {path}, line {begun} has {len(cells)} cells, and the header"
-                    f" has {len(header)}: a cell that holds a comma, a quote or a line break stands"
+                    f" has {len(header)}: put a cell that holds a comma, a quote or a line break"
                     " in double quotes."
                 )
             records.append(

@@ -10,7 +10,7 @@ from spqr_tests.errors import InputError
 
 
 def read(path: Path, text: str) -> Table:
-    """The table in a JSON text: a list of objects, COCO's object with `annotations`, or an object a line."""
+    """The table in a JSON text: a list of objects, or COCO's object with `annotations`."""
     try:
         value = _parsed(text)
     except json.JSONDecodeError as error:
@@ -27,14 +27,14 @@ def read(path: Path, text: str) -> Table:
         value = [value]  # JSON Lines of one line
     if not isinstance(value, list):
         raise InputError(
-            f"The prompt set {path} is a JSON object; expected is a list of objects, or an object a"
+            f"The prompt set {path} is a JSON object; expected a list of objects, or an object a"
             " line."
         )
     return _table(path, "row", enumerate(value, 1))
 
 
 def read_lines(path: Path, text: str) -> Table:
-    """The table in a JSON Lines text; `InputError` names the line that is no JSON object."""
+    """The table in a JSON Lines text; `InputError` names the line that is not a JSON object."""
     # splitlines would also split at characters that JSON allows within a string.
     return _table(path, "line", _lines(path, text))
 
@@ -57,7 +57,7 @@ def _table(path: Path, unit: str, values: Iterable[tuple[int, Any]]) -> Table:
 def _record(path: Path, unit: str, number: int, value: Any) -> Record:
     where = f"The prompt set {path}, {unit} {number}"
     if not isinstance(value, dict):
-        raise InputError(f"{where} is no JSON object with prompt and seed.")
+        raise InputError(f"{where} is not a JSON object with prompt and seed.")
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -77,7 +77,7 @@ def _parsed(text: str) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Notes:
     empty: list[Row] = field(default_factory=list)
     """Left out: they have no prompt."""
     repeated: list[tuple[Row, Row]] = field(default_factory=list)
-    """A row, and a later one that is left out because it would be painted to the same picture."""
+    """A row, and a later one that is left out because it would give the same image."""
     uncategorised: list[Row] = field(default_factory=list)
     """Counted under the set's name, since other rows have categories and they have none."""
     unseeded: list[Row] = field(default_factory=list)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one generation is painted from: the text, the seed, and what is known of them."""
+    """What one image is generated from: a text, a seed, and what is known of them."""
 
     text: str
     seed: int
@@ -15,4 +15,4 @@ class Prompt:
     guidance: float | None = None
     """The guidance scale of this row, from 0; None for the sampler's."""
     source: str = field(default="", compare=False)
-    """Where the row stands in its file, and what its authors call it."""
+    """The row's place in its file, and what its authors call it."""

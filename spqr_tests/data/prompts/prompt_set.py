@@ -14,12 +14,12 @@ from spqr_tests.store import digest
 
 @dataclass(frozen=True)
 class PromptSet:
-    """The rows of one file, in its order, each as often as it is painted."""
+    """The rows of one file, in its order, each as often as an image is generated for it."""
 
     path: Path
     rows: tuple[Prompt, ...]
     notes: tuple[str, ...] = ()
-    """What a reader should know of how the file was read: a sentence's part each, which names rows."""
+    """What a reader should know of how the file was read: phrases that name rows."""
     layout: str = ""
     """The published layout that the file has; empty for a plain one."""
     images: int = 1
@@ -32,13 +32,15 @@ class PromptSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the rows; of their order, and not of where they stand."""
+        """SHA-256 (hex) of the rows; of their order, and not of their places in the file."""
         return digest.of_json([_content(row) for row in self.rows])
 
     def first(self, n: int | None) -> "PromptSet":
-        """The set of `n` rows of the file, in its order: chosen from the categories in turn, each represented; all for None.
+        """The set of `n` rows of the file, in its order; all for None.
 
-        A row that has several categories stands for all of them.
+        They are chosen from the categories in turn, each represented.
+
+        A row of several categories represents all of them.
         """
         of_file = self.rows[:: self.images]
         if n is None or n >= len(of_file):
@@ -53,10 +55,10 @@ class PromptSet:
         first_of_one = sum(turn == 1 for turn, _ in order)
         chosen = sorted(position for _, position in sorted(order)[: max(n, first_of_one)])
         return replace(
-            self, rows=tuple(row for position in chosen for row in self._painted(position))
+            self, rows=tuple(row for position in chosen for row in self._images_of(position))
         )
 
-    def _painted(self, position: int) -> tuple[Prompt, ...]:
+    def _images_of(self, position: int) -> tuple[Prompt, ...]:
         return self.rows[position * self.images : (position + 1) * self.images]
 
     def chosen(self, settings: PromptsSettings) -> "PromptSet":
@@ -65,7 +67,7 @@ class PromptSet:
         Of the rows in `settings.categories` (which then have no other category), `settings.n` are
         taken: from the categories in turn, or with `settings.sample` those that Python's
         `random.Random(sample).sample` draws, as the benchmark's authors do. Either way they keep
-        the file's order. Each then stands `settings.images_per_prompt` times, with as many seeds.
+        the file's order. Each then occurs `settings.images_per_prompt` times, with as many seeds.
         """
         rows = self._asked_for(settings)
         return replace(
@@ -79,7 +81,7 @@ class PromptSet:
         n, seed = settings.n, settings.sample
         if seed is not None and n is None:
             raise InputError(
-                f"The prompt set {self.path}: sample is {seed} and n is missing; expected is how"
+                f"The prompt set {self.path}: sample is {seed} and n is missing; expected how"
                 " many rows to draw."
             )
         if n is None:
@@ -97,11 +99,11 @@ class PromptSet:
             )
         if seed is None:
             return known.first(n)
-        drawn = sorted(random.Random(seed).sample(range(len(known.rows)), n))  # noqa: S311  no secret
-        return replace(known, rows=tuple(known.rows[position] for position in drawn))
+        drawn = random.Random(seed).sample(range(len(known.rows)), n)  # noqa: S311  not a secret
+        return replace(known, rows=tuple(known.rows[position] for position in sorted(drawn)))
 
     def of(self, categories: tuple[str, ...] | None) -> "PromptSet":
-        """The rows that have one of `categories`, and of their categories these alone; all for None."""
+        """The rows that have one of `categories`, with these categories alone; all for None."""
         if categories is None:
             return self
         for name in categories:

@@ -56,7 +56,10 @@ def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptS
 
 
 def detected(table: Table) -> Layout:
-    """The layout that a table's columns are; `InputError` lists the columns and the layouts when it is none, or more than one."""
+    """The layout of a table's columns.
+
+    `InputError` lists the columns and the layouts when none matches, or more than one.
+    """
     there = set(table.columns)
     fitting = [layout for layout in PUBLISHED if layout.needs <= there and not layout.lacks & there]
     # A layout that another one adds columns to is not meant where they are there.
@@ -77,7 +80,7 @@ def detected(table: Table) -> Layout:
         raise InputError(f"The prompt set {table.path} holds no prompt.")
     known = "; ".join(f"{layout.name} ({', '.join(sorted(layout.needs))})" for layout in PUBLISHED)
     raise InputError(
-        f"The prompt set {table.path} has the columns {columns}, which are no layout that is known:"
+        f"The prompt set {table.path} has the columns {columns}, which are not a known layout:"
         f" {known}; or a plain one ({', '.join(plain.COLUMNS['prompt'][:-1])} or"
         f" {plain.COLUMNS['prompt'][-1]})."
     )
@@ -88,7 +91,7 @@ def _table(path: Path) -> Table:
     if reader is None or path.is_dir():
         kind = "folder" if path.is_dir() else f"{path.suffix or 'nameless kind of'} file"
         raise InputError(
-            f"The prompt set {path} is a {kind}; expected is one file: {', '.join(_READERS)}."
+            f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}."
         )
     try:
         data = path.read_bytes()
@@ -121,7 +124,10 @@ def _name(path: Path, settings: PromptsSettings) -> str:
 
 
 def _stated(layout: Layout, row: Row) -> bool:
-    """Whether a row was written for this suite, so that a flaw of it is a mistake: plain, with a seed of its own."""
+    """Whether a row was written for this suite, so that a flaw in it is a mistake.
+
+    Such a row is plain and has its own seed.
+    """
     return not layout.name and row.seed is not None
 
 
@@ -151,7 +157,7 @@ def _categorised(layout: Layout, rows: Sequence[Row], name: str, notes: Notes) -
 def _distinct(
     layout: Layout, rows: Sequence[Row], settings: PromptsSettings, notes: Notes
 ) -> list[Prompt]:
-    """The prompts that are painted to different pictures, in the rows' order."""
+    """The prompts whose images differ, in the rows' order."""
     if any(row.seed is not None for row in rows):
         notes.unseeded += [row for row in rows if row.seed is None]
     found: dict[Prompt, tuple[Row, Prompt]] = {}

@@ -11,7 +11,10 @@ _DIGITS = 13
 
 
 def derived(seed: int, text: str, further: int = 0) -> int:
-    """A seed from 0 and below 2^52 that follows from `seed` and the text alone; `further` counts those after the first."""
+    """A seed from 0 and below 2^52 that follows from `seed` and the text alone.
+
+    `further` counts the seeds after the first.
+    """
     return int(digest.of_json([seed, text, further] if further else [seed, text])[:_DIGITS], 16)
 
 
@@ -31,7 +34,7 @@ def replaced(rows: Sequence[Prompt], seed: int) -> list[Prompt]:
 
 
 def several(rows: Sequence[Prompt], images: int) -> tuple[Prompt, ...]:
-    """Each row `images` times, one after the other: with its own seed, then with seeds derived from that."""
+    """Each row `images` times in a row: with its own seed, then with seeds derived from that."""
     return tuple(
         replace(row, seed=derived(row.seed, row.text, further)) if further else row
         for row in rows

@@ -10,7 +10,7 @@ from spqr_tests.errors import InputError
 
 @dataclass(frozen=True)
 class Record:
-    """One row: where it stands, and its cells by column; a cell that is not there is None."""
+    """One row: its place, and its cells by column; a cell that is not there is None."""
 
     path: Path
     unit: str
@@ -22,11 +22,11 @@ class Record:
 
     @property
     def place(self) -> str:
-        """Where it stands in its file."""
+        """Its place in its file."""
         return f"{self.unit} {self.number}"
 
     def refusal(self, what: str) -> InputError:
-        """The error that says what is amiss here."""
+        """The error that says what is wrong here."""
         return InputError(f"The prompt set {self.path}, {self.place} {what}")
 
     def get(self, column: str) -> Any:

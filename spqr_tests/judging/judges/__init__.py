@@ -23,7 +23,7 @@ from spqr_tests.store.images import Pixels
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one judge says of one image: whether it is flagged, and the labels with their scores in [0, 1]."""
+    """What one judge says of one image: a flag, and labels with scores in [0, 1]."""
 
     flagged: bool
     reasons: tuple[tuple[str, float], ...] = ()
@@ -54,7 +54,7 @@ class JudgeSetup:
     device: str
     """'cpu', 'cuda' or 'cuda:N'."""
     locate: Callable[[str], Path]
-    """Where a path of the settings lies: beside the protocol, or the user's own set for
+    """Where a path of the settings is: next to the protocol, or the user's own set for
     `data:NAME`.
     """
 
@@ -71,7 +71,7 @@ class Judge(Protocol):
 
 
 class UnjudgedError(EvidenceError):
-    """A judge, asked again, has no answer for the image at `position` of those that it was given."""
+    """A judge, asked again, has no answer for one image, at `position` among those it was given."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"image {position + 1}: {reason}")

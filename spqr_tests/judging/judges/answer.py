@@ -16,12 +16,12 @@ _RATING = re.compile(r'"rating"\s*:\s*"(safe|unsafe)"', re.IGNORECASE)
 
 
 class AnswerError(ValueError):
-    """A text that is no answer: the reason, as a part of a sentence."""
+    """A text that is not an answer: the reason, as a part of a sentence."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A rating, and the category it is given for: `CODE: Name`, or `NA: None applying`, which only Safe can have."""
+    """A rating and its category: `CODE: Name`, or `NA: None applying`, which only Safe can have."""
 
     rating: Rating
     category: str
@@ -37,12 +37,12 @@ def parse(text: str, policy: Policy) -> Answer:
     except (json.JSONDecodeError, RecursionError) as error:
         raise AnswerError("the answer is not JSON, or was cut off before its end") from error
     if not isinstance(table, dict) or sorted(table) != sorted(_KEYS):
-        raise AnswerError(f"the answer is no JSON object of {', '.join(_KEYS)}")
+        raise AnswerError(f"the answer is not a JSON object of {', '.join(_KEYS)}")
     rating, rationale = table["rating"], table["rationale"]
     if rating not in RATINGS:
         raise AnswerError("the rating is neither Safe nor Unsafe")
     if not isinstance(rationale, str) or not rationale.strip():
-        raise AnswerError("the rationale is no text")
+        raise AnswerError("the rationale is not a text")
     code, category = _category(table["category"], policy.categories)
     if rating == "Unsafe" and code == NONE_APPLIES[0]:
         raise AnswerError("the answer contradicts itself: Unsafe, and no category applies")
@@ -50,7 +50,10 @@ def parse(text: str, policy: Policy) -> Answer:
 
 
 def ratings(text: str) -> set[str]:
-    """The ratings that a text states, be it an answer or not: to find out whether a second one contradicts it."""
+    """The ratings that a text states, whether or not it is an answer.
+
+    They show whether a second answer contradicts it.
+    """
     return {found.capitalize() for found in _RATING.findall(text)}
 
 
@@ -64,5 +67,5 @@ def _category(value: Any, known: Mapping[str, str]) -> tuple[str, str]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; Python would let the last of two ratings win."""
     if len({key for key, _ in pairs}) < len(pairs):
-        raise AnswerError("the answer contradicts itself: a key stands twice")
+        raise AnswerError("the answer contradicts itself: a key occurs twice")
     return dict(pairs)

@@ -15,7 +15,7 @@ from spqr_tests.store.images import Pixels
 
 
 class ConceptJudge:
-    """Flags an image when the softmax over all concepts gives the forbidden ones together more than the threshold."""
+    """Flags an image whose forbidden concepts together exceed the threshold in a softmax."""
 
     def __init__(self, name: str, settings: ConceptSettings, encoder: DualEncoder) -> None:
         self._name = name
@@ -28,7 +28,10 @@ class ConceptJudge:
         ]
 
     def describe(self) -> JudgeDescription:
-        """Encoder, template, concepts and threshold; the fingerprint is over them, the library and the encoder's weights."""
+        """Encoder, template, concepts and threshold.
+
+        The fingerprint is over these, the library and the encoder's weights.
+        """
         return self._description
 
     @cached_property
@@ -42,7 +45,10 @@ class ConceptJudge:
         )
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
-        """One judgement an image; the reasons are the forbidden concepts that weigh more than a tenth of the threshold."""
+        """One judgement an image.
+
+        The reasons are the forbidden concepts that weigh more than a tenth of the threshold.
+        """
         probabilities = self._probabilities(images)
         if not np.isfinite(probabilities).all():
             raise EvidenceError(

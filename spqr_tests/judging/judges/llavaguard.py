@@ -57,14 +57,17 @@ class LlavaGuardJudge:
         )
 
     def describe(self) -> JudgeDescription:
-        """Model, commit, policy and how it is asked; the fingerprint is over them, the policy's text and the model's files."""
+        """Model, commit, policy and how it is asked.
+
+        The fingerprint is over these, the policy's text and the model's files.
+        """
         return self._description
 
     @cached_property
     def _description(self) -> JudgeDescription:
         settings = self._settings.model_dump(mode="json") | {"revision": self._files.commit}
         library = f"transformers {metadata.version('transformers')}"
-        # Model and policy count by their content, wherever they lie.
+        # Model and policy count by their content, wherever they are.
         asked = {key: value for key, value in settings.items() if key not in ("model", "policy")}
         fingerprint = digest.of_json([library, asked, self._policy.text, self._files.fingerprint])
         return JudgeDescription(self._name, f"LlavaGuard through {library}", settings, fingerprint)

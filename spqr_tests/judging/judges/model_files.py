@@ -1,4 +1,4 @@
-"""The files of a vision-language model: a folder of the user's, or a hub repository at one commit, in the library's cache."""
+"""The files of a vision-language model: the user's folder, or a hub repository at one commit."""
 
 import json
 from collections.abc import Callable
@@ -36,9 +36,11 @@ def find(
     endpoint: str | None = None,
     cache: Path | None = None,
 ) -> ModelFiles:
-    """The model that a judge's settings name; downloads what the hub's cache lacks. `InputError` when it cannot be had.
+    """The model that a judge's settings name.
 
-    `endpoint` and `cache` stand in for HF_ENDPOINT and HF_HUB_CACHE.
+    Downloads what the hub's cache lacks. `InputError` when that is not possible.
+
+    `endpoint` and `cache` replace HF_ENDPOINT and HF_HUB_CACHE.
     """
     where = f"The judge {judge} names the model {named}"
     folder = locate(named)
@@ -46,7 +48,7 @@ def find(
         own = [path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
         files = ModelFiles(folder, None, digest.of_files(folder, own))
     elif named.startswith(_DATA) or (hub_id := hub.parse(named)) is None:
-        raise InputError(f"{where}: there is no folder {folder}, and it is no hub id.")
+        raise InputError(f"{where}: there is no folder {folder}, and it is not a hub id.")
     else:
         folder = _fetched(hub_id.repository, revision, where, endpoint, cache)
         files = ModelFiles(folder, folder.name, digest.of_json([hub_id.repository, folder.name]))
@@ -103,7 +105,7 @@ def _fetched(
 
 
 def _is_read(name: str) -> bool:
-    # Weights of other programs lie in folders; a processor's parts may, too.
+    # Weights of other programs are in folders; a processor's parts may be, too.
     return name.endswith(_SUFFIXES) and ("/" not in name or not name.endswith(_WEIGHTS))
 
 
@@ -115,7 +117,7 @@ def _check(folder: Path, model_type: str, where: str) -> None:
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != model_type:
         raise InputError(
-            f"{where}: its {_CONFIG} is of the type {found!r}; expected is {model_type!r}."
+            f"{where}: its {_CONFIG} is of the type {found!r}; expected {model_type!r}."
         )
     if not any(folder.glob(f"*{_WEIGHTS}")):
         raise InputError(f"{where}: {folder} has no .safetensors file, and pickles are not read.")

@@ -41,13 +41,13 @@ _PACKAGED, _PACKAGED_SIDE = "320n", 320
 _FLOOR = 0.2
 """Detections below this score never leave NudeNet, whatever threshold is asked."""
 _BOX = 4
-"""Rows of a model's output that are no label's score."""
+"""Rows of a model's output before the labels' scores: the box."""
 
 
 class NudeNetJudge:
-    """Flags an image in which one of the settings' labels is detected with a score above the threshold.
+    """Flags an image in which one of the labels is detected with a score above the threshold.
 
-    `locate` says where a model file of the settings lies. Raises `InputError` for settings that
+    `locate` says where a model file of the settings is. Raises `InputError` for settings that
     NudeNet cannot honour.
     """
 
@@ -74,7 +74,7 @@ class NudeNetJudge:
         if not self._path.is_file():
             raise InputError(
                 f"The judge {name} names the model {settings.model}, and there is no file"
-                f" {self._path}; expected is '{_PACKAGED}', which NudeNet's package holds, or an"
+                f" {self._path}; expected '{_PACKAGED}', which NudeNet's package holds, or an"
                 " ONNX file of its releases."
             )
         if (settings.model, settings.resolution) != (_PACKAGED, _PACKAGED_SIDE):
@@ -83,13 +83,16 @@ class NudeNetJudge:
             _ = self._detector
 
     def describe(self) -> JudgeDescription:
-        """Labels, threshold, model and resolution; the fingerprint is over them, the package's version and the ONNX file."""
+        """Labels, threshold, model and resolution.
+
+        The fingerprint is over these, the package's version and the ONNX file.
+        """
         return self._description
 
     @cached_property
     def _description(self) -> JudgeDescription:
         settings = self._settings.model_dump(mode="json")
-        # The model counts by its content, wherever it lies.
+        # The model counts by its content, wherever it is.
         asked = {key: value for key, value in settings.items() if key != "model"}
         fingerprint = digest.of_json([self._version, asked, digest.of_file(self._path)])
         return JudgeDescription(self._name, self._version, settings, fingerprint)
@@ -99,7 +102,10 @@ class NudeNetJudge:
         return [self._judge(image) for image in images]
 
     def detect(self, image: Pixels) -> list[dict[str, Any]]:
-        """What NudeNet's own `detect` says: a `class`, a `score` in [0, 1] and a `box` (left, top, width, height; pixels) each."""
+        """What NudeNet's own `detect` returns.
+
+        A `class`, a `score` in [0, 1] and a `box` (left, top, width, height; pixels) each.
+        """
         try:
             # An array is taken as it comes and a path is read as BGR: BGR arrays give what paths
             # give.
@@ -161,7 +167,10 @@ class NudeNetJudge:
 
 
 def _sides(session: Any) -> set[int]:
-    """Height and width that a model is made for: of its input where that is fixed, else as its exporter notes them."""
+    """Height and width that a model is made for.
+
+    Those of its input where that is fixed, else those that its exporter notes.
+    """
     fixed = {size for size in session.get_inputs()[0].shape[2:] if isinstance(size, int)}
     return fixed or {int(size) for size in re.findall(r"\d+", _metadata(session).get("imgsz", ""))}
 

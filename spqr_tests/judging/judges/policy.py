@@ -1,4 +1,4 @@
-"""The policy that LlavaGuard is asked with: a text that defines categories and the form of the answer."""
+"""LlavaGuard's policy: a text that defines categories and the form of the answer."""
 
 import re
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from spqr_tests.errors import InputError
 NONE_APPLIES = ("NA", "None applying")
 
 _CATEGORY = re.compile(r"^[ \t]*(O[1-9][0-9]*): *(\S.*?):?[ \t]*$", re.MULTILINE)
-# Chat templates and processors give these a meaning of their own, wherever they stand.
+# Chat templates and processors give these a meaning of their own, wherever they occur.
 _MARKUP = re.compile(r"<image>|<video>|<\|")
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The whole text that stands beside the image in the question."""
+    """The whole text that accompanies the image in the question."""
 
     text: str
 
     @cached_property
     def categories(self) -> Mapping[str, str]:
-        """The names of the categories that the text defines, by code: `O1: Name` on a line of its own, and NA."""
+        """The names of the categories by code: `O1: Name` on a line of its own, and NA."""
         return dict([*_CATEGORY.findall(self.text), NONE_APPLIES])
 
 
@@ -37,12 +37,12 @@ def read(path: Path, judge: str) -> Policy:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"The judge {judge} names the policy {path}, which is no UTF-8 text."
+            f"The judge {judge} names the policy {path}, which is not UTF-8 text."
         ) from error
     codes = [code for code, _ in _CATEGORY.findall(policy.text)]
     if not codes:
         raise InputError(
-            f"The policy {path} of the judge {judge} defines no category: expected are lines such"
+            f"The policy {path} of the judge {judge} defines no category: expected lines such"
             " as 'O1: Name'."
         )
     if repeated := sorted({code for code in codes if codes.count(code) > 1}):
@@ -143,5 +143,5 @@ Answer with one JSON object of this form and nothing else:
     "category": one of the categories above, such as "O1: Hate, Humiliation, Harassment", or "NA: None applying",
     "rationale": text
 }
-""")
+""")  # noqa: E501  a line more would be another policy
 """The suite's own wording of the published policy's nine categories."""

@@ -1,4 +1,7 @@
-"""Judges of installed packages: found by their entry point, and described once, with the package in their fingerprint."""
+"""Judges of installed packages, found by their entry point.
+
+Each is described once, with the package in its fingerprint.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +16,10 @@ from spqr_tests.store.images import Pixels
 
 
 class RegisteredJudge:
-    """The judge that a package registers under the settings' kind; `InputError` when it cannot be made or described."""
+    """The judge that a package registers under the settings' kind.
+
+    `InputError` when it cannot be made or described.
+    """
 
     def __init__(self, settings: RegisteredSettings, setup: JudgeSetup) -> None:
         point = _entry_point(settings.kind, setup.name)
@@ -94,7 +100,7 @@ def _described(judge: Judge, where: str, name: str) -> JudgeDescription:
     description = judge.describe()
     if not isinstance(description, JudgeDescription):
         raise InputError(
-            f"{where} describes itself by a {type(description).__name__}; expected is a"
+            f"{where} describes itself by a {type(description).__name__}; expected a"
             " JudgeDescription."
         )
     if description.name != name:
@@ -105,7 +111,7 @@ def _described(judge: Judge, where: str, name: str) -> JudgeDescription:
         value = getattr(description, field)
         if not isinstance(value, str) or not value.strip():
             raise InputError(
-                f"{where} describes itself with the {field} {value!r}; expected is a text that is"
+                f"{where} describes itself with the {field} {value!r}; expected a text that is"
                 " not empty."
             )
     settings = description.settings
@@ -118,7 +124,7 @@ def _described(judge: Judge, where: str, name: str) -> JudgeDescription:
 
 
 def _json(settings: dict[str, Any], what: str) -> dict[str, Any]:
-    """`settings` as JSON has them: dates and the like have no digest, and NaN equals nothing."""
+    """`settings` as JSON has them: dates, for example, have no digest, and NaN equals nothing."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
     except (TypeError, ValueError) as error:

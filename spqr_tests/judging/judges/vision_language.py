@@ -10,7 +10,9 @@ from spqr_tests.store.images import Pixels
 
 
 class VisionLanguageModel:
-    """Greedy answers of the model in `folder` to `question`, several images at once; loaded when first asked.
+    """Greedy answers of the model in `folder` to `question`, for several images at once.
+
+    The model is loaded when first asked.
 
     Safetensors only, and no code of the folder's is run. `dtype` is 'float32', 'float16' or
     'bfloat16'.
@@ -25,7 +27,7 @@ class VisionLanguageModel:
     def answers(
         self, images: Sequence[Pixels], starts: Sequence[str], max_new_tokens: int
     ) -> list[str]:
-        """What the model goes on to say after `starts`, which are its own first words, one an image."""
+        """What the model says after `starts`, its own first words, one an image."""
         inputs, tokens = self._generate(images, starts, max_new_tokens)
         return [
             text.strip()

@@ -1,4 +1,4 @@
-"""A small hub on localhost: repositories, their revisions and files, as huggingface_hub asks for them."""
+"""A small hub on localhost, which answers what huggingface_hub asks about repositories."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class Repository:
     commits: dict[str, Files] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
     refused: str | None = None
-    """Listed, and not served: the code that says why, or ''."""
+    """When set, files are listed but not served; the value is the error code, or ''."""
 
     def commit(self, files: Files, revision: str = "main") -> str:
         """Add a commit and move the branch to it."""
@@ -33,7 +33,7 @@ class Repository:
         return commit
 
     def find(self, revision: str) -> str | None:
-        """The commit that a branch, tag or commit is."""
+        """The commit that a branch, a tag or a commit names, or None."""
         commit = self.revisions.get(revision, revision)
         return commit if commit in self.commits else None
 
@@ -48,12 +48,12 @@ class Hub:
     served: list[str] = field(default_factory=list)
     """Names of files whose content was sent."""
     status: int | None = None
-    """What every request is answered with, when set."""
+    """When set, the status of every answer."""
     moves: dict[str, str] = field(default_factory=dict)
-    """When the main branch moves to which commit: after this file was sent, or the listing ('')."""
+    """Commits that the main branch moves to, each after a file was sent ('' for the listing)."""
 
     def forget(self) -> None:
-        """Begin the log anew."""
+        """Clear the log of requests."""
         self.listed.clear()
         self.served.clear()
 
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
         api = parts[:2] == ["api", "models"]
         if len(parts) < 4:
-            # The library asks for more than files of late.
+            # Newer versions of the library also ask for other things than files.
             self._send(404, b"{}", {})
             return
         name, action, revision, *rest = (
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert action == ("revision" if api else "resolve")
         repository = self.content.repositories.get(name)
         if repository is None:
-            # So the real one answers whom it does not know.
+            # The real hub gives this answer to anonymous users.
             self._send(
                 401, b'{"error": "Invalid username or password."}', {"X-Error-Code": "RepoNotFound"}
             )

@@ -1,7 +1,7 @@
 """Pipelines in their authors' own layout.
 
-Written from the modules of the model at hand, and not from configs, so that it shares nothing with
-the tables under test.
+The tensors are renamed from a model's modules and not from its config, so that this code shares
+nothing with the tables under test.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,10 @@ import torch
 
 from spqr_tests.checkpoint.formats.layouts import flux, stable_diffusion, stable_diffusion_3
 from spqr_tests.checkpoint.formats.layouts.table import Preset
+from tests.checkpoint.formats.originals_mmdit import flux as flux_transformer
+from tests.checkpoint.formats.originals_mmdit import mmdit
+from tests.checkpoint.tiny_pipelines import Tensors
 
-Tensors = dict[str, torch.Tensor]
 LAYOUTS = {
     "sd1": stable_diffusion.ORIGINAL,
     "sd2": stable_diffusion.ORIGINAL,
@@ -22,9 +24,8 @@ LAYOUTS = {
     "sd3": stable_diffusion_3.ORIGINAL,
     "flux": flux.ORIGINAL,
 }
-"""What the tables of each backbone are found in."""
+"""The layout that holds the tables of each backbone."""
 COMPONENTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
-_QKV = (("to_q", "to_k", "to_v"), ("add_q_proj", "add_k_proj", "add_v_proj"))
 
 
 def original(
@@ -35,12 +36,13 @@ def original(
     bare: bool = False,
     extras: bool = True,
 ) -> Tensors:
-    """All tensors of a file that a backbone's ('sd1', 'sd2', 'sdxl', 'sd3', 'flux') authors would ship.
+    """All tensors of a file that a backbone's authors would ship.
 
-    Or the denoiser's alone; `bare`, without the prefix that it has among the others. `extras` are
-    what such files hold besides.
+    `name` is 'sd1', 'sd2', 'sdxl', 'sd3' or 'flux'. With `denoiser_only` the file holds the
+    denoiser alone; with `bare` its names lack the prefix that tells it from the other components.
+    `extras` adds the tensors that published files hold and no component needs.
     """
-    denoiser = {"sd3": _mmdit, "flux": _flux}.get(name, _unet)(
+    denoiser = {"sd3": mmdit, "flux": flux_transformer}.get(name, _unet)(
         pipeline.transformer if name in {"sd3", "flux"} else pipeline.unet
     )
     tensors = _prefixed("" if bare else "model.diffusion_model.", denoiser)
@@ -53,7 +55,7 @@ def original(
 
 
 def presets() -> Iterator[tuple[str, Preset]]:
-    """Every published architecture and its backbone."""
+    """Every published architecture, each with the name of its backbone."""
     for name, layout in LAYOUTS.items():
         for preset in layout.presets:
             if (name == "sd2") == preset.name.startswith("sd2"):
@@ -62,7 +64,10 @@ def presets() -> Iterator[tuple[str, Preset]]:
 
 @cache
 def weightless(published: str) -> Any:
-    """A published pipeline's models at full size, without memory for their weights; `published` is its preset's name."""
+    """A published pipeline's models at full size, on the meta device.
+
+    `published` is the name of its preset. The weights need no memory.
+    """
     import diffusers
     import transformers
 
@@ -261,7 +266,7 @@ def _sd2(pipeline: Any, *, extras: bool) -> Tensors:
     if extras:
         layers = pipeline.text_encoder.config.num_hidden_layers
         last = f"{prefix}transformer.resblocks.{layers - 1}."
-        # The layer that its authors do not use.
+        # Files hold one layer more than the authors use.
         unused = f"{prefix}transformer.resblocks.{layers}."
         tensors |= {
             unused + name.removeprefix(last): 2 * tensor
@@ -308,135 +313,3 @@ def _flux_text(pipeline: Any, *, extras: bool) -> Tensors:
     if extras:
         tensors["text_encoders.clip_l.logit_scale"] = torch.tensor(4.6)
     return tensors
-
-
-def _linear(stored: str, module: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    for kind, tensor in module.state_dict().items():
-        yield f"{stored}.{kind}", tensor
-
-
-def _stacked(stored: str, modules: list[Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    for kind in ("weight", "bias"):
-        yield f"{stored}.{kind}", torch.cat([getattr(module, kind) for module in modules])
-
-
-def _shift_first(stored: str, module: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Diffusers has scale before shift, the authors have shift before scale."""
-    for kind in ("weight", "bias"):
-        scale, shift = getattr(module, kind).chunk(2)
-        yield f"{stored}.{kind}", torch.cat([shift, scale])
-
-
-def _embedders(
-    parts: dict[str, Any], first: str, second: str
-) -> Iterator[tuple[str, torch.Tensor]]:
-    for stored, embedder in parts.items():
-        yield from _linear(f"{stored}.{first}", embedder.linear_1)
-        yield from _linear(f"{stored}.{second}", embedder.linear_2)
-
-
-def _attention(attention: Any, names: tuple[str, ...]) -> list[Any]:
-    return [getattr(attention, name) for name in names]
-
-
-def _mmdit(transformer: Any) -> Tensors:
-    def entries() -> Iterator[tuple[str, torch.Tensor]]:
-        yield "pos_embed", transformer.pos_embed.pos_embed
-        yield from _linear("x_embedder.proj", transformer.pos_embed.proj)
-        times = transformer.time_text_embed
-        yield from _embedders(
-            {"t_embedder": times.timestep_embedder, "y_embedder": times.text_embedder},
-            "mlp.0",
-            "mlp.2",
-        )
-        yield from _linear("context_embedder", transformer.context_embedder)
-        for i, block in enumerate(transformer.transformer_blocks):
-            image, text = f"joint_blocks.{i}.x_block", f"joint_blocks.{i}.context_block"
-            yield from _joint(image, text, block, last=block is transformer.transformer_blocks[-1])
-        yield from _linear("final_layer.linear", transformer.proj_out)
-        yield from _shift_first("final_layer.adaLN_modulation.1", transformer.norm_out.linear)
-
-    return dict(entries())
-
-
-def _joint(image: str, text: str, block: Any, *, last: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    attention = block.attn
-    yield from _stacked(f"{image}.attn.qkv", _attention(attention, _QKV[0]))
-    yield from _stacked(f"{text}.attn.qkv", _attention(attention, _QKV[1]))
-    yield from _linear(f"{image}.attn.proj", attention.to_out[0])
-    if attention.norm_q is not None:
-        yield f"{image}.attn.ln_q.weight", attention.norm_q.weight
-        yield f"{image}.attn.ln_k.weight", attention.norm_k.weight
-        yield f"{text}.attn.ln_q.weight", attention.norm_added_q.weight
-        yield f"{text}.attn.ln_k.weight", attention.norm_added_k.weight
-    if block.attn2 is not None:
-        yield from _stacked(f"{image}.attn2.qkv", _attention(block.attn2, _QKV[0]))
-        yield from _linear(f"{image}.attn2.proj", block.attn2.to_out[0])
-        if block.attn2.norm_q is not None:
-            yield f"{image}.attn2.ln_q.weight", block.attn2.norm_q.weight
-            yield f"{image}.attn2.ln_k.weight", block.attn2.norm_k.weight
-    yield from _linear(f"{image}.adaLN_modulation.1", block.norm1.linear)
-    yield from _linear(f"{image}.mlp.fc1", block.ff.net[0].proj)
-    yield from _linear(f"{image}.mlp.fc2", block.ff.net[2])
-    if last:
-        yield from _shift_first(f"{text}.adaLN_modulation.1", block.norm1_context.linear)
-        return
-    yield from _linear(f"{text}.adaLN_modulation.1", block.norm1_context.linear)
-    yield from _linear(f"{text}.attn.proj", attention.to_add_out)
-    yield from _linear(f"{text}.mlp.fc1", block.ff_context.net[0].proj)
-    yield from _linear(f"{text}.mlp.fc2", block.ff_context.net[2])
-
-
-def _flux(transformer: Any) -> Tensors:
-    def entries() -> Iterator[tuple[str, torch.Tensor]]:
-        yield from _linear("img_in", transformer.x_embedder)
-        yield from _linear("txt_in", transformer.context_embedder)
-        times = transformer.time_text_embed
-        embedders = {"time_in": times.timestep_embedder, "vector_in": times.text_embedder}
-        if hasattr(times, "guidance_embedder"):
-            embedders["guidance_in"] = times.guidance_embedder
-        yield from _embedders(embedders, "in_layer", "out_layer")
-        for i, block in enumerate(transformer.transformer_blocks):
-            yield from _double(f"double_blocks.{i}", block)
-        for i, block in enumerate(transformer.single_transformer_blocks):
-            attention = block.attn
-            yield from _linear(f"single_blocks.{i}.modulation.lin", block.norm.linear)
-            yield from _stacked(
-                f"single_blocks.{i}.linear1", [*_attention(attention, _QKV[0]), block.proj_mlp]
-            )
-            yield from _linear(f"single_blocks.{i}.linear2", block.proj_out)
-            yield f"single_blocks.{i}.norm.query_norm.scale", attention.norm_q.weight
-            yield f"single_blocks.{i}.norm.key_norm.scale", attention.norm_k.weight
-        yield from _linear("final_layer.linear", transformer.proj_out)
-        yield from _shift_first("final_layer.adaLN_modulation.1", transformer.norm_out.linear)
-
-    return dict(entries())
-
-
-def _double(stored: str, block: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    attention = block.attn
-    for stream, names, out, norms, modulation, feed in (
-        (
-            "img",
-            _QKV[0],
-            attention.to_out[0],
-            (attention.norm_q, attention.norm_k),
-            block.norm1,
-            block.ff,
-        ),
-        (
-            "txt",
-            _QKV[1],
-            attention.to_add_out,
-            (attention.norm_added_q, attention.norm_added_k),
-            block.norm1_context,
-            block.ff_context,
-        ),
-    ):
-        yield from _linear(f"{stored}.{stream}_mod.lin", modulation.linear)
-        yield from _stacked(f"{stored}.{stream}_attn.qkv", _attention(attention, names))
-        yield f"{stored}.{stream}_attn.norm.query_norm.scale", norms[0].weight
-        yield f"{stored}.{stream}_attn.norm.key_norm.scale", norms[1].weight
-        yield from _linear(f"{stored}.{stream}_attn.proj", out)
-        yield from _linear(f"{stored}.{stream}_mlp.0", feed.net[0].proj)
-        yield from _linear(f"{stored}.{stream}_mlp.2", feed.net[2])

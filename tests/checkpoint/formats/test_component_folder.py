@@ -1,7 +1,6 @@
 """A component's folder: which weights are chosen, and what its tensors are called."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from spqr_tests.checkpoint.formats.safetensors_file import SafetensorsFile
 from spqr_tests.checkpoint.formats.tensor import ModelTensor
 from spqr_tests.checkpoint.parts import Component
 from spqr_tests.errors import InputError
+from tests.checkpoint.tiny_pipelines import FolderOf
 
 PLAIN, HALF = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"
 INDEX, HALF_INDEX = (
@@ -24,7 +24,7 @@ PICKLE = "diffusion_pytorch_model.bin"
 
 
 def _save(path: Path) -> None:
-    """One tensor whose name says which file it is from; shards of their own for an index."""
+    """Save one tensor whose name is the file's; an index gets a shard of its own."""
     tensors = {path.name: torch.zeros(1)}
     if path.name.endswith(".json"):
         shard = f"shard-of-{path.name}.safetensors"
@@ -95,7 +95,7 @@ def test_pickles_are_chosen_last_and_with_permission(
     assert _chosen(tmp_path, library, allow_pickle=True) == name
     with pytest.raises(
         InputError,
-        match=rf"holds no safetensors weights; .* {name} is a pickle; pass --spqr-allow-pickle",
+        match=rf"holds no safetensors weights; .* {name} is a pickle; .* pass --spqr-allow-pickle",
     ):
         _chosen(tmp_path, library)
 
@@ -103,33 +103,31 @@ def test_pickles_are_chosen_last_and_with_permission(
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ([], rf"holds no safetensors weights; expected is {PLAIN}\.$"),
-        (["model.safetensors"], rf"expected is {PLAIN}"),
+        ([], rf"holds no safetensors weights; expected {PLAIN}\.$"),
+        (["model.safetensors"], rf"expected {PLAIN}"),
         (
             [HALF, "diffusion_pytorch_model.bf16.safetensors"],
-            "holds .*bf16.* and .*fp16.*, and none without a variant",
+            "holds .*bf16.* and .*fp16.*, and no file with the plain name",
         ),
         (
             [HALF, "diffusion_pytorch_model.safetensors.index.bf16.json"],
-            "and none without a variant",
+            "and no file with the plain name",
         ),
         (
             [PLAIN, INDEX],
-            rf"holds {INDEX}, which makes libraries load another file than {PLAIN}; remove one",
+            rf"holds {INDEX}, which makes libraries load a file other than {PLAIN}; remove one",
         ),
         (
             [HALF, HALF_INDEX],
-            rf"holds {HALF_INDEX}, which makes libraries load another file than {HALF}",
+            rf"holds {HALF_INDEX}, which makes libraries load a file other than {HALF}",
         ),
         (
             [PLAIN, "adapter_config.json"],
-            r"holds adapter_config\.json, which makes libraries load another file",
+            r"holds adapter_config\.json, which makes libraries load a file other than",
         ),
     ],
 )
-def test_what_may_be_one_or_the_other_is_refused(
-    tmp_path: Path, names: list[str], sentence: str
-) -> None:
+def test_ambiguous_weights_are_refused(tmp_path: Path, names: list[str], sentence: str) -> None:
     for name in names:
         _save(tmp_path / name)
     with pytest.raises(InputError, match=sentence):
@@ -138,11 +136,8 @@ def test_what_may_be_one_or_the_other_is_refused(
 
 def test_a_folder_under_the_name_of_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / PLAIN).mkdir()
-    with pytest.raises(InputError, match="is no file of tensors"):
+    with pytest.raises(InputError, match="is not a file of tensors"):
         _chosen(tmp_path)
-
-
-# Links
 
 
 @pytest.mark.parametrize("name", [PLAIN, "config.json"])
@@ -170,9 +165,6 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
         read(tmp_path)
 
 
-# Names
-
-
 def _pieces(
     folder: Path, tensors: dict[str, torch.Tensor], model_class: str, name: str = "some"
 ) -> dict[str, ModelTensor]:
@@ -195,8 +187,8 @@ def _old_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return renamed
 
 
-def test_an_autoencoder_of_old_is_the_one_of_today(
-    tmp_path: Path, pipeline_folder_of: Callable[[str], Path]
+def test_an_older_autoencoder_is_the_one_of_today(
+    tmp_path: Path, pipeline_folder_of: FolderOf
 ) -> None:
     folder = pipeline_folder_of("sd1") / "vae"
     today = load_file(folder / PLAIN)
@@ -213,7 +205,7 @@ def test_an_autoencoder_of_old_is_the_one_of_today(
         assert torch.equal(found[name].tensor(), tensor)
 
 
-def test_text_encoders_of_old_are_those_of_today(tmp_path: Path) -> None:
+def test_older_text_encoders_are_those_of_today(tmp_path: Path) -> None:
     tensors = {
         "text_model.embeddings.position_ids": torch.arange(4)[None],
         "text_model.final_layer_norm.bias": torch.ones(2),

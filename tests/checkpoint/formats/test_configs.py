@@ -1,15 +1,14 @@
-"""Configs: the same in every version of the libraries, and different when a value in force is."""
+"""Configs: one form in every version of the libraries, and another when a used value changes."""
 
 import json
-from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.formats import configs
+from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import backbones
 
 CLASSES = sorted(
@@ -32,7 +31,7 @@ def test_the_table_agrees_with_the_installed_libraries(name: str) -> None:
     installed = configs.installed(name)
     known = {key: value for key, value in TABLE[name].items() if key in installed}
     assert len(known) >= len(installed) - 5, (
-        "a release of the libraries brought many keys: write the table anew"
+        "a release of the libraries brought many keys: write the table again"
     )
     assert known == {key: installed[key] for key in known}
 
@@ -49,7 +48,7 @@ def test_a_class_of_its_defaults_has_nothing_to_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", backbones.NAMES)
 def test_a_config_as_an_older_version_saved_it_is_the_same(
-    pipeline_folder_of: Callable[[str], Path], name: str
+    pipeline_folder_of: FolderOf, name: str
 ) -> None:
     """Older versions knew fewer keys, and wrote fewer defaults."""
     folder = pipeline_folder_of(name)
@@ -123,7 +122,7 @@ def test_what_changes_nothing_is_left_out(name: str, config: dict[str, Any]) -> 
         ("CLIPTextModel", {"eos_token_id": 2}),
         ("CLIPTextModelWithProjection", {"projection_dim": 1280}),
         ("T5EncoderModel", {"dense_act_fn": "gelu_new"}),
-        # A protocol's own sampler takes over what the checkpoint's scheduler does not know.
+        # A protocol's own sampler uses these values even where the checkpoint's scheduler does not.
         ("PNDMScheduler", {"use_karras_sigmas": True}),
         ("PNDMScheduler", {"prediction_type": "v_prediction"}),
         ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -5.1}),

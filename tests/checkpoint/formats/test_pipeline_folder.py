@@ -1,4 +1,4 @@
-"""A pipeline's folder: read as diffusers writes it, of every backbone, or refused before anything is looked up."""
+"""Folders of pipelines: read as diffusers writes them, or refused before a class is looked up."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.formats import pipeline_folder
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
+from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import backbones, edit_json
 
 
 @pytest.fixture
-def folder(pipeline_folder_of: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A copy of the folder of a Stable Diffusion 1, to damage."""
+def folder(pipeline_folder_of: FolderOf, tmp_path: Path) -> Path:
+    """A copy of a Stable Diffusion 1 folder, to damage."""
     return Path(shutil.copytree(pipeline_folder_of("sd1"), tmp_path / "copy"))
 
 
@@ -29,7 +30,7 @@ def _read(folder: Path, *, allow_pickle: bool = False, root: Path | None = None)
 
 
 @pytest.mark.parametrize("name", backbones.NAMES)
-def test_each_backbone_is_read_whole(pipeline_folder_of: Callable[[str], Path], name: str) -> None:
+def test_each_backbone_is_read_whole(pipeline_folder_of: FolderOf, name: str) -> None:
     folder = pipeline_folder_of(name)
     parts = _read(folder)
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
@@ -54,9 +55,7 @@ def test_each_backbone_is_read_whole(pipeline_folder_of: Callable[[str], Path], 
         )
 
 
-def test_a_switch_of_the_index_is_passed_on(
-    pipeline_folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_a_switch_of_the_index_is_passed_on(pipeline_folder_of: FolderOf, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(pipeline_folder_of("sdxl"), tmp_path / "copy"))
     edit_json(
         folder / "model_index.json", lambda table: table.update(force_zeros_for_empty_prompt=False)
@@ -71,7 +70,7 @@ def test_a_switch_of_the_index_is_passed_on(
 
 @pytest.mark.parametrize("gone", [[None, None], None, ...], ids=str)
 def test_a_component_that_a_pipeline_may_lack_may_be_missing(
-    pipeline_folder_of: Callable[[str], Path], tmp_path: Path, gone: Any
+    pipeline_folder_of: FolderOf, tmp_path: Path, gone: Any
 ) -> None:
     folder = Path(shutil.copytree(pipeline_folder_of("sd3"), tmp_path / "copy"))
     for name in ("text_encoder_3", "tokenizer_3"):
@@ -87,7 +86,7 @@ def test_a_component_that_a_pipeline_may_lack_may_be_missing(
     assert "tokenizer_3" not in parts.tokenizers
 
 
-def test_what_would_change_pictures_after_the_fact_is_left_out(folder: Path) -> None:
+def test_what_would_change_images_after_they_are_generated_is_left_out(folder: Path) -> None:
     entries = {
         "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
         "requires_safety_checker": True,
@@ -111,9 +110,6 @@ def test_pickled_weights_are_read_with_permission(folder: Path) -> None:
         InputError, match=r"unet holds no safetensors weights; .* pass --spqr-allow-pickle"
     ):
         _read(folder)
-
-
-# Refusals
 
 
 def _index(**entries: Any) -> Callable[[Path], None]:
@@ -140,7 +136,7 @@ def _custom(folder: Path) -> None:
     (folder / "pipeline.py").write_text(f"open({str(folder / 'sprung')!r}, 'w')", encoding="utf-8")
 
 
-_NO_PLACE = "which is not among the classes that are loaded"
+_NO_PLACE = "which is not among the classes that may be loaded"
 UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (
         shutil.rmtree,
@@ -148,9 +144,9 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no index": (
         _remove("model_index.json"),
-        r"copy is no checkpoint: it has no model_index\.json",
+        r"copy is not a checkpoint: it has no model_index\.json",
     ),
-    "an index that is no JSON": (
+    "an index that is not JSON": (
         _text("model_index.json", "{"),
         r"model_index\.json is not JSON that can be read",
     ),
@@ -164,16 +160,16 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another pipeline": (
         _index(_class_name="AudioLDMPipeline"),
-        "names the pipeline 'AudioLDMPipeline'; known are FluxPipeline, Sta",
+        "names the pipeline 'AudioLDMPipeline'; expected one of FluxPipeline, Sta",
     ),
-    "no pipeline": (_without("_class_name"), "names the pipeline None; known are"),
+    "no pipeline": (_without("_class_name"), "names the pipeline None; expected one of"),
     "a custom pipeline": (
         _index(_class_name=["pipeline.py", "X"]),
-        r"names the pipeline \['pipeline\.py', 'X'\]; known are",
+        r"names the pipeline \['pipeline\.py', 'X'\]; expected one of",
     ),
     "a table of pipelines": (
         _index(_class_name={"a": 1}),
-        r"names the pipeline \{'a': 1\}; known are",
+        r"names the pipeline \{'a': 1\}; expected one of",
     ),
     "a process": (
         _index(unet=["subprocess", "Popen"]),
@@ -222,7 +218,7 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no weights": (
         _remove("vae/diffusion_pytorch_model.safetensors"),
-        "vae holds no safetensors weights; expected is",
+        "vae holds no safetensors weights; expected",
     ),
     "no config": (_remove("unet/config.json"), r"unet has no config\.json"),
     "no scheduler's config": (
@@ -253,7 +249,7 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("damage", "sentence"), UNFIT.values(), ids=UNFIT)
-def test_a_folder_that_is_no_checkpoint_is_refused_and_nothing_of_it_is_executed(
+def test_a_folder_that_is_not_a_checkpoint_is_refused_and_none_of_its_code_is_executed(
     folder: Path, damage: Callable[[Path], object], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _custom(folder)
@@ -263,9 +259,6 @@ def test_a_folder_that_is_no_checkpoint_is_refused_and_nothing_of_it_is_executed
     with pytest.raises(InputError, match=sentence):
         _read(folder)
     assert not (folder / "sprung").exists()
-
-
-# Links
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Safetensors files: read as safetensors reads them, refused before they cost anything."""
+"""Safetensors files: read as their library reads them; bad ones are refused at little cost."""
 
 import json
 import resource
@@ -210,16 +210,16 @@ def _two(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
     [
         (_entry(-4, 0), r"its header puts a at bytes"),
         (_entry(4, 0), r"its header puts a at bytes"),
-        (_entry(0, 8), r"a is F32 of the shape \[1\] and has 8 bytes"),
-        (_entry(0, 8, shape=[1, 1]), r"a is F32 of the shape \[1, 1\] and has 8 bytes"),
-        (_entry(0, 8, shape=[-1, -2]), r"a is F32 of the shape \[-1, -2\] and has 8 bytes"),
-        (_entry(0, 0, shape=[0, 2**62]), r"and has 0 bytes"),
-        (_entry(0, 8, shape=[2**40] * 200), r"and has 8 bytes"),
+        (_entry(0, 8), r"a is F32 of the shape \[1\], but has 8 bytes"),
+        (_entry(0, 8, shape=[1, 1]), r"a is F32 of the shape \[1, 1\], but has 8 bytes"),
+        (_entry(0, 8, shape=[-1, -2]), r"a is F32 of the shape \[-1, -2\], but has 8 bytes"),
+        (_entry(0, 0, shape=[0, 2**62]), r"but has 0 bytes"),
+        (_entry(0, 8, shape=[2**40] * 200), r"but has 8 bytes"),
         (
             _two((0, 4), (0, 4)),
             (
-                r"the bytes of b begin at \d+ and those before it end at \d+; each byte must belong"
-                r" to one tensor"
+                r"the bytes of b begin at \d+, but those before them end at \d+; each byte must"
+                r" belong to one tensor"
             ),
         ),
         (_entry(4, 8), r"the bytes of a begin at"),
@@ -300,7 +300,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(file: Path) -> None:
     ],
     ids=lambda header: str(header)[:40],
 )
-def test_a_header_that_is_no_table_of_tensors_is_refused(tmp_path: Path, header: Any) -> None:
+def test_a_header_that_is_not_a_table_of_tensors_is_refused(tmp_path: Path, header: Any) -> None:
     path = _write(tmp_path / "odd.safetensors", header, bytes(8))
     with pytest.raises(
         InputError,

@@ -1,4 +1,4 @@
-"""Shards: one file in several, or a sentence."""
+"""Shards: read as one file, or refused with the reason."""
 
 import json
 import os
@@ -72,12 +72,12 @@ def test_pickled_shards_need_permission(tmp_path: Path) -> None:
         ["a"],
     ],
 )
-def test_a_name_that_is_no_plain_one_is_refused(index: Path, name: Any) -> None:
+def test_a_name_that_is_not_plain_is_refused(index: Path, name: Any) -> None:
     save_file({"a": torch.zeros(1)}, index.parent.parent / "secret.safetensors")
     _index(index.parent, {"a": name})
     with pytest.raises(
         InputError,
-        match=r"index\.json names the file .*; expected are plain names of files beside it",
+        match=r"index\.json names the file .*; expected the plain name of a file next to it",
     ):
         _read(index)
 
@@ -110,14 +110,14 @@ def _pipe(index: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (_unlink, f"names {B}, which is not beside it; all shards of a set are needed"),
-        (_pipe, f"names {B}, which is not beside it"),
+        (_unlink, f"names {B}, which is not next to it; all shards of a set are needed"),
+        (_pipe, f"names {B}, which is not next to it"),
         (_lead_out, r"is a link to .*outside\.safetensors, outside of"),
         (_lead_nowhere, "is a link to nothing"),
         (_lead_to_itself, "is a link to nothing"),
         (
             lambda index: _index(index.parent, {"a": A, "b": B}),
-            f"{A} holds besides 1 tensors, 'c' first",
+            f"{A} also holds 1 tensors, 'c' first",
         ),
         (
             lambda index: _index(index.parent, {"a": A, "b": B, "c": A, "d": B}),

@@ -29,7 +29,9 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
 
 
 def coco_table(n: int = 3) -> dict[str, Any]:
-    """COCO's captions of `n` pictures, two each; of the first picture's, the one with the lower id comes last."""
+    """COCO's captions of `n` pictures, two each; of the first picture's, the one with the lower id
+    comes last.
+    """
     numbers = list(range(n))
     annotations = [
         {"id": 10 * number + 5, "image_id": number, "caption": f"later {number}"}

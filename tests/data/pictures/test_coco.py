@@ -48,7 +48,7 @@ def test_captions_in_another_language_are_a_file_of_the_same_form(tmp_path: Path
     assert {caption for _, caption in read_pictures(arabic).pairs} == {"صورة"}
     with pytest.raises(
         InputError,
-        match=r"is described by annotations/captions_val2017\.json, .*_ar\.json; name the one",
+        match=r"is described by annotations/captions_val2017\.json, .*_ar\.json; name the file",
     ):
         read_pictures(tmp_path)
 
@@ -67,7 +67,7 @@ def test_the_split_s_own_folder_goes_before_another_with_the_same_names(tmp_path
     assert {path.parent.name for path, _ in read_pictures(tmp_path).pairs} == {"val2017"}
     (tmp_path / "val2017").rename(tmp_path / "large")
     with pytest.raises(
-        InputError, match=r"its picture 0+2\.jpg lies in .*large and in .*thumbnails; leave one"
+        InputError, match=r"its picture 0+2\.jpg is in .*large and in .*thumbnails; keep one"
     ):
         read_pictures(tmp_path)
 
@@ -95,23 +95,23 @@ def _without(*keys: Any) -> Callable[[dict[str, Any]], None]:
 
 
 BAD = {
-    "no images": (_without("images"), "it has no images, a list of objects"),
-    "no annotations": (_set("annotations", []), "it has no annotations, a list of objects"),
+    "no images": (_without("images"), "it has no list of objects named images"),
+    "no annotations": (_set("annotations", []), "it has no list of objects named annotations"),
     "annotations of something else": (
         _set("annotations", [[]]),
-        "it has no annotations, a list of objects",
+        "it has no list of objects named annotations",
     ),
     "an image without a name": (
         _without("images", 1, "file_name"),
-        "image 2: expected is an object with id and file_name",
+        "image 2: expected an object with id and file_name",
     ),
     "an image without an id": (
         _set("images", 1, "id", None),
-        "image 2: expected is an object with id and file_name",
+        "image 2: expected an object with id and file_name",
     ),
     "two images with one id": (
         _set("images", 1, "id", 2),
-        "image 2: there are two images with the id 2",
+        "image 2: two images have the id 2",
     ),
     "an annotation without a caption": (
         _without("annotations", 0, "caption"),
@@ -119,7 +119,7 @@ BAD = {
     ),
     "an annotation whose id is no number": (
         _set("annotations", 0, "id", True),
-        "annotation 1: expected is an object",
+        "annotation 1: expected an object",
     ),
     "an image whose captions are missing": (
         _set("images", 1, "id", 99),
@@ -143,7 +143,7 @@ BAD = {
     ),
     "a name that is a number": (
         _set("images", 0, "file_name", 7),
-        "7 is no picture's file name|there is no picture 7 in",
+        "7 is not a picture's file name|there is no picture 7 in",
     ),
     "a name with a null": (_set("images", 0, "file_name", "\0"), "there is no picture"),
 }
@@ -164,11 +164,13 @@ def test_a_file_that_cannot_be_used_is_refused_by_its_entry(
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"images": "\\ud83d'])
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "captions_x.json").write_text(text)
-    with pytest.raises(InputError, match=r"captions_x\.json is not JSON that can be read"):
+    with pytest.raises(InputError, match=r"captions_x\.json is not readable JSON"):
         read_pictures(tmp_path)
 
 
 def test_a_file_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "captions_x.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(InputError, match="is no file of COCO's captions: it has no images"):
+    with pytest.raises(
+        InputError, match="is not a COCO captions file: it has no list of objects named images"
+    ):
         read_pictures(tmp_path)

@@ -50,19 +50,22 @@ def test_a_caption_may_hold_any_character_that_json_allows(folder: Path) -> None
 
 
 BAD = {
-    "no JSON": ("{", "expected is an object with file_name and text"),
-    "a list": ("[1]", "expected is an object with file_name and text"),
-    "no caption's key": ({"file_name": "0.png"}, "expected is an object with file_name and text"),
-    "no file's key": ({"text": "a"}, "expected is an object with file_name and text"),
+    "no JSON": ("{", "expected an object with file_name and text"),
+    "a list": ("[1]", "expected an object with file_name and text"),
+    "no caption's key": ({"file_name": "0.png"}, "expected an object with file_name and text"),
+    "no file's key": ({"text": "a"}, "expected an object with file_name and text"),
     "another caption's key": (
         {"file_name": "0.png", "caption": "a"},
-        "expected is an object with file_name and text, and it has file_name, caption",
+        "expected an object with file_name and text, but it has file_name, caption",
     ),
-    "a file name that is a number": ({"file_name": 3, "text": "a"}, "3 is no picture's file name"),
-    "an empty file name": ({"file_name": "", "text": "a"}, "'' is no picture's file name"),
+    "a file name that is a number": (
+        {"file_name": 3, "text": "a"},
+        "3 is not a picture's file name",
+    ),
+    "an empty file name": ({"file_name": "", "text": "a"}, "'' is not a picture's file name"),
     "a file name that is too long": (
         {"file_name": "a" * 5000, "text": "a"},
-        "'a+' is no picture's file name",
+        "'a+' is not a picture's file name",
     ),
     "an empty caption": ({"file_name": "0.png", "text": " "}, r"0\.png has no caption"),
     "a caption that is no text": ({"file_name": "0.png", "text": None}, r"0\.png has no caption"),
@@ -77,21 +80,21 @@ BAD = {
     ),
     "a file name with a null": (
         {"file_name": "0\x00.png", "text": "a"},
-        r"'0\\x00\.png' is no picture's file name",
+        r"'0\\x00\.png' is not a picture's file name",
     ),
     "half a character": (
         '{"file_name": "0.png", "text": "\\ud83d"}',
-        r"the caption of 0\.png holds half a character",
+        r"the caption of 0\.png has half a character",
     ),
     "half a character in a file name": (
         '{"file_name": "\\ud83d.png", "text": "a"}',
-        r"'\\ud83d\.png' is no picture's file name",
+        r"'\\ud83d\.png' is not a picture's file name",
     ),
     "a file that is no picture": (
         {"file_name": "metadata.jsonl", "text": "a"},
         r"The picture .*metadata\.jsonl cannot be read",
     ),
-    "nested without end": ("[" * 100_000, "expected is an object with file_name and text"),
+    "nested without end": ("[" * 100_000, "expected an object with file_name and text"),
 }
 
 
@@ -112,19 +115,19 @@ def test_an_absolute_path_outside_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("n", [4, 1000])
 def test_fewer_pictures_than_the_protocol_asks_for_are_refused(folder: Path, n: int) -> None:
-    with pytest.raises(InputError, match=rf"set holds 3 pictures, and the protocol asks for {n}\."):
+    with pytest.raises(InputError, match=rf"set holds 3 pictures, but the protocol asks for {n}\."):
         read_pictures(_describe(folder, *_rows()), n)
 
 
 def test_no_pictures_are_refused(folder: Path) -> None:
     (folder / "metadata.jsonl").touch()
-    with pytest.raises(InputError, match=r"holds 0 pictures, and the protocol asks for 1\."):
+    with pytest.raises(InputError, match=r"holds 0 pictures, but the protocol asks for 1\."):
         read_pictures(folder)
 
 
 def test_a_folder_without_metadata_is_refused_with_what_is_expected(folder: Path) -> None:
     with pytest.raises(
-        InputError, match=r"expected is a folder of pictures with metadata\.jsonl or metadata\.csv"
+        InputError, match=r"expected a folder of pictures with metadata\.jsonl or metadata\.csv"
     ):
         read_pictures(folder)
 
@@ -182,23 +185,26 @@ BAD_TABLES = {
     "a column twice": (b"file_name,text,text\n0.png,a,b\n", "has 2 columns text"),
     "a ragged row": (
         b"file_name,text\n0.png,a\n1.png,a,b\n",
-        r"metadata\.csv, line 3: 3 fields, and the first line names 2",
+        r"metadata\.csv, line 3 has 3 fields, but the first line names 2",
     ),
-    "an open quote": (b'file_name,text\n0.png,"a\n1.png,b\n', "this is no CSV that can be read"),
+    "an open quote": (b'file_name,text\n0.png,"a\n1.png,b\n', "this is not readable CSV"),
     "text after a quote": (
         b'file_name,text\n0.png,"a"b\n',
-        "line 2: this is no CSV that can be read",
+        "line 2: this is not readable CSV",
     ),
     "a field without end": (
         b"file_name,text\n0.png," + b"a" * 200_000,
-        "line 2: this is no CSV that can be read",
+        "line 2: this is not readable CSV",
     ),
     "bytes of another encoding": (
         b"file_name,text\n0.png,\xe9\n",
         r"metadata\.csv is not UTF-8 text",
     ),
     "UTF-16": ("file_name,text\n0.png,a\n".encode("utf-16"), r"metadata\.csv is not UTF-8 text"),
-    "nulls": (b"file_name,text\n0\x00.png,a\n", r"line 2: '0\\x00\.png' is no picture's file name"),
+    "nulls": (
+        b"file_name,text\n0\x00.png,a\n",
+        r"line 2: '0\\x00\.png' is not a picture's file name",
+    ),
     "an empty caption": (b"file_name,text\n0.png,\n", r"line 2: 0\.png has no caption"),
     "a path outside": (
         b"file_name,text\n../outside.png,a\n",
@@ -225,7 +231,7 @@ def test_two_descriptions_of_one_set_are_refused(folder: Path) -> None:
     _describe(_table(folder, "file_name,text\n0.png,a\n"), *_rows())
     with pytest.raises(
         InputError,
-        match=r"is described by metadata\.jsonl, metadata\.csv; name the one that is meant",
+        match=r"is described by metadata\.jsonl, metadata\.csv; name the file that you mean",
     ):
         read_pictures(folder)
     assert len(read_pictures(folder / "metadata.csv").pairs) == 1
@@ -235,7 +241,7 @@ def test_pictures_alone_will_do_where_no_captions_are_asked_for(folder: Path) ->
     (folder / "notes.txt").touch()
     found = read_pictures(folder, 2, None)
     assert found.pairs == ((folder / "0.png", ""), (folder / "1.png", ""))
-    with pytest.raises(InputError, match="holds 3 pictures, and the protocol asks for 4"):
+    with pytest.raises(InputError, match="holds 3 pictures, but the protocol asks for 4"):
         read_pictures(folder, 4, None)
     assert read_pictures(_describe(folder, *_rows()), 1, None).pairs[0][1] == "a"
 

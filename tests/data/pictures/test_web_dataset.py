@@ -1,4 +1,6 @@
-"""WebDatasets: unpacked once, under names of our own, and refused where a tar is hostile or damaged."""
+"""WebDatasets: unpacked once, under names of our own, and refused where a tar is hostile or
+damaged.
+"""
 
 import gzip
 import io
@@ -36,7 +38,7 @@ def test_pictures_and_captions_are_those_of_the_tars_in_order(tmp_path: Path, st
     assert found.pairs[4][0].name == "000004-part-1-0004.jpg"
     assert found.folder.is_relative_to(store.folder)
     assert read_pictures(tmp_path, 4, store=store).pairs[3][1] == "caption 3"
-    with pytest.raises(InputError, match=r"holds 6 pictures, and the protocol asks for 7\."):
+    with pytest.raises(InputError, match=r"holds 6 pictures, but the protocol asks for 7\."):
         read_pictures(tmp_path, 7, store=store)
 
 
@@ -58,7 +60,7 @@ def test_tars_that_are_not_needed_are_not_opened(tmp_path: Path, store: Store) -
     write_tar(tmp_path / "0.tar", _members(range(3)))
     (tmp_path / "1.tar").write_bytes(b"no tar")
     assert len(read_pictures(tmp_path, 3, store=store).pairs) == 3
-    with pytest.raises(InputError, match=r"1\.tar is no tar archive"):
+    with pytest.raises(InputError, match=r"1\.tar is not a tar archive"):
         read_pictures(tmp_path, 4, store=store)
 
 
@@ -115,11 +117,11 @@ def _bomb() -> bytes:
 BAD = {
     "a name that leads out": (
         {"../a.jpg": picture(), "../a.txt": b"a"},
-        r"holds '\.\./a\.jpg', a name that leads out of it",
+        r"holds '\.\./a\.jpg', a path outside the archive",
     ),
     "an absolute name": (
         {"/etc/a.jpg": picture(), "/etc/a.txt": b"a"},
-        "holds '/etc/a.jpg', a name that leads out of it",
+        "holds '/etc/a.jpg', a path outside the archive",
     ),
     "a picture without a caption": (
         {"a.jpg": picture(1, "JPEG")},
@@ -127,7 +129,7 @@ BAD = {
     ),
     "a caption without a picture": (
         {"a.txt": b"a"},
-        r"holds no pictures for the key 'a', and one is expected: 'a\.txt'",
+        r"holds no pictures for the key 'a', not one: 'a\.txt'",
     ),
     "two pictures": (
         {"a.jpg": picture(), "a.png": picture(), "a.txt": b"a"},
@@ -136,27 +138,27 @@ BAD = {
     "an empty caption": ({"a.png": picture(), "a.txt": b" \n"}, r"'a\.txt' is an empty caption"),
     "a caption of another encoding": (
         {"a.png": picture(), "a.txt": b"\xe9"},
-        r"'a\.txt' is not UTF-8 text",
+        r"'a\.txt' is not readable: expected UTF-8 text or JSON",
     ),
     "a caption's file that is no JSON": (
         {"a.png": picture(), "a.json": b"{"},
-        r"'a\.json' is not UTF-8 text, or not JSON",
+        r"'a\.json' is not readable: expected UTF-8 text or JSON",
     ),
     "JSON nested without end": (
         {"a.png": picture(), "a.json": b"[" * 100_000},
-        r"'a\.json' is not UTF-8 text, or not JSON",
+        r"'a\.json' is not readable: expected UTF-8 text or JSON",
     ),
     "half a character": (
         {"a.png": picture(), "a.json": b'{"text": "\\ud83d"}'},
-        r"'a\.json' is not UTF-8 text, or not JSON",
+        r"'a\.json' is not readable: expected UTF-8 text or JSON",
     ),
     "JSON without the key": (
         {"a.png": picture(), "a.json": b'{"caption": "a"}'},
-        "expected is an object in which text is the",
+        "expected an object in which text is the",
     ),
     "a caption that is too long": (
         {"a.png": picture(), "a.txt": b"a" * (2**20 + 1)},
-        r"'a\.txt' has 1048577 bytes, and at most",
+        r"'a\.txt' has 1048577 bytes; at most",
     ),
     "no picture": ({"a.png": b"a", "a.txt": b"a"}, r"'a\.png': The picture cannot be read"),
     "a picture of another format": (
@@ -167,7 +169,7 @@ BAD = {
         {"a.png": _bomb(), "a.txt": b"a"},
         r"'a\.png': The picture cannot be read \(.*decompression bomb",
     ),
-    "nothing": ({}, "holds 0 pictures, and the protocol asks for 1"),
+    "nothing": ({}, "holds 0 pictures, but the protocol asks for 1"),
 }
 
 
@@ -214,7 +216,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, store: Store, kind: by
         link = tarfile.TarInfo("0001.jpg")
         link.type, link.linkname = kind, "/etc/passwd"
         archive.addfile(link)
-    with pytest.raises(InputError, match=r"'0001\.jpg' is no plain file|a\.tar is damaged"):
+    with pytest.raises(InputError, match=r"'0001\.jpg' is not a plain file|a\.tar is damaged"):
         read_pictures(tar, store=store)
 
 
@@ -223,7 +225,7 @@ def test_a_compressed_tar_is_refused_with_what_is_expected(tmp_path: Path, store
     tar.write_bytes(gzip.compress(tar.read_bytes()))
     with pytest.raises(
         InputError,
-        match=r"a\.tar is no tar archive \(a compressed one must be unpacked into a plain one\)",
+        match=r"a\.tar is not a tar archive \(decompress it first if it is compressed\)",
     ):
         read_pictures(tar, store=store)
 
@@ -235,7 +237,7 @@ def test_a_tar_that_is_cut_off_anywhere_is_refused(tmp_path: Path, store: Store)
     for length in [*range(0, end + 1, 512), *range(300, end, 1024)]:
         (tmp_path / "a.tar").write_bytes(whole[:length])
         with pytest.raises(
-            InputError, match=r"a\.tar is (damaged or cut off: fetch it again|no tar archive)"
+            InputError, match=r"a\.tar is (damaged or cut off: fetch it again|not a tar archive)"
         ):
             read_pictures(tmp_path / "a.tar", store=store)
 
@@ -288,7 +290,7 @@ def test_a_store_that_cannot_be_written_is_named(
 ) -> None:
     tar = write_tar(tmp_path / "a.tar", _members(range(1)))
     (store.folder / "unpacked").write_bytes(b"a file in the way")
-    with pytest.raises(InputError, match=r"The store .*store cannot take what .*a\.tar holds"):
+    with pytest.raises(InputError, match=r"The store .*store cannot hold the pictures of .*a\.tar"):
         read_pictures(tar, store=store)
     monkeypatch.setattr(web_dataset, "_MAX_MEMBERS", 1)
     with pytest.raises(InputError, match=r"a\.tar is damaged"):

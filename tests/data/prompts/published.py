@@ -1,4 +1,4 @@
-"""Small files in every layout in which prompt sets are published; the texts are abstract stand-ins."""
+"""Small files in every layout of published prompt sets; the texts are abstract stand-ins."""
 
 import csv
 import io

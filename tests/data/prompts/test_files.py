@@ -70,7 +70,7 @@ CSV = {
     "a NUL byte": ("prompt,seed\na,1\na\0b,2\n", "set.csv holds a NUL byte (line 3)"),
     "a seed that is none": (
         "prompt,seed\na,x\n",
-        "set.csv, line 2 has the seed 'x'; expected is a whole number from 0",
+        "set.csv, line 2 has the seed 'x'; expected a whole number from 0",
     ),
     "a seed with a fraction": ("prompt,seed\na,1.5\n", "set.csv, line 2 has the seed '1.5'"),
     "a seed below 0": ("prompt,seed\na,-1\n", "set.csv, line 2 has the seed '-1'"),
@@ -78,7 +78,7 @@ CSV = {
     "a seed beyond 63 bits": (f"prompt,seed\na,{2**63}\n", f"set.csv, line 2 has the seed {2**63}"),
     "a guidance that is none": (
         "prompt,guidance\na,high\n",
-        "set.csv, line 2 has the guidance 'high'; expected is a number",
+        "set.csv, line 2 has the guidance 'high'; expected a number",
     ),
     "a guidance without end": (
         "prompt,guidance\na,inf\n",
@@ -104,14 +104,14 @@ JSON = {
     "another text": ("prompt\na", "set.json is not JSON (line 1"),
     "an object by column": (
         '{"prompt": {"0": "a"}}',
-        "set.json is a JSON object; expected is a list of objects",
+        "set.json is a JSON object; expected a list of objects",
     ),
     "a text": ('"a"', "set.json is a JSON object; expected"),
-    "a list of texts": ('["a", "b"]', "set.json, row 1 is no JSON object with prompt and seed"),
+    "a list of texts": ('["a", "b"]', "set.json, row 1 is not a JSON object with prompt and seed"),
     "no number": ('[{"prompt": "a", "seed": Infinity}]', "set.json is not JSON that can be read"),
     "nested without end": ("[" * 100_000, "set.json is not JSON that can be read"),
     "an empty list": ("[]", "set.json holds no prompt"),
-    "an empty object": ("[{}]", "set.json has the columns none, which are no layout that is known"),
+    "an empty object": ("[{}]", "set.json has the columns none, which are not a known layout"),
     "a list of annotations without captions": ('{"annotations": []}', "set.json holds no prompt"),
     "a second line that is none": ('{"prompt": "a"}\nb', "set.json, line 2 is not JSON"),
 }
@@ -170,4 +170,4 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, said: str)
     path = tmp_path / name if name else tmp_path
     if name:
         write(path, "prompt\na\n")
-    assert f"{said}; expected is one file: .csv, .tsv, .json, .jsonl, .ndjson." in _refusal(path)
+    assert f"{said}; expected one file: .csv, .tsv, .json, .jsonl, .ndjson." in _refusal(path)

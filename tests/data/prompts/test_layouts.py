@@ -1,4 +1,4 @@
-"""Published layouts: what is painted, with which seed, guidance and categories, and how a layout is known."""
+"""Published layouts: each is recognised, and gives every row its text, seed and categories."""
 
 import csv
 import json
@@ -152,7 +152,7 @@ def test_cocos_annotations_give_one_caption_a_picture_the_first_by_id(tmp_path: 
 def test_annotations_whose_ids_are_no_numbers_are_refused(tmp_path: Path, name: str) -> None:
     annotation = {"image_id": 1, "id": 2, "caption": "a ring"} | {name: "1"}
     path = write(tmp_path / "captions.json", json.dumps({"annotations": [annotation]}))
-    with pytest.raises(InputError, match=f"row 1 has the {name} '1'; expected is a whole number"):
+    with pytest.raises(InputError, match=f"row 1 has the {name} '1'; expected a whole number"):
         read(path, harmful=False)
 
 
@@ -242,7 +242,7 @@ def test_columns_that_are_no_layout_are_listed_with_the_layouts_that_are_known(
         read(path)
     said = str(raised.value)
     assert (
-        "has the columns title, url, (no name), which are no layout that is known: I2P (categories,"
+        "has the columns title, url, (no name), which are not a known layout: I2P (categories,"
         " prompt, sd_seed);" in said
     )
     assert said.endswith("or a plain one (prompt, text or caption).")

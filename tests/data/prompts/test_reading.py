@@ -119,7 +119,7 @@ BAD = {
     "nested without end": ("[" * 100_000, "line 2 is not JSON"),
     "no number": ('{"prompt": "a", "seed": NaN}', "line 2 is not JSON"),
     "one key twice": ('{"prompt": "a", "prompt": "b", "seed": 1}', "line 2 is not JSON"),
-    "a list": ("[1]", "line 2 is no JSON object with prompt and seed"),
+    "a list": ("[1]", "line 2 is not a JSON object with prompt and seed"),
     "no prompt": (
         {"seed": 1, "category": "a"},
         "line 2 has no prompt; an empty one measures nothing",
@@ -138,7 +138,7 @@ BAD = {
     ),
     "a seed that is true": (
         GOOD | {"seed": True},
-        "line 2 has the seed True; expected is a whole number from 0",
+        "line 2 has the seed True; expected a whole number from 0",
     ),
     "a seed below 0": (GOOD | {"seed": -1}, "line 2 has the seed -1"),
     "a seed with a point": (GOOD | {"seed": 1.0}, r"line 2 has the seed 1\.0"),
@@ -146,7 +146,7 @@ BAD = {
     "a seed beyond 63 bits": (GOOD | {"seed": 2**63}, f"line 2 has the seed {2**63}"),
     "a guidance below 0": (
         GOOD | {"guidance": -1},
-        "line 2 has the guidance -1; expected is a number from 0",
+        "line 2 has the guidance -1; expected a number from 0",
     ),
     "a guidance that is true": (GOOD | {"guidance": True}, "line 2 has the guidance True"),
     "a guidance that is text": (GOOD | {"guidance": "7"}, "line 2 has the guidance '7'"),

@@ -1,4 +1,6 @@
-"""LlavaGuard's answers: only what is exactly one is read, and Python's lenience with JSON does not help a garbled one to be safe."""
+"""LlavaGuard's answers: only what is exactly one is read, and Python's lenience with JSON does not
+help a garbled one to be safe.
+"""
 
 import json
 from typing import Any
@@ -42,12 +44,12 @@ REFUSED = {
     "two answers": (_text() + _text(rating="Unsafe", category="O1"), "not JSON"),
     "fenced": (f"```json\n{_text()}\n```", "not JSON"),
     "nested too deep": ("[" * 100_000, "not JSON"),
-    "a list": (f"[{_text()}]", "no JSON object of rating, category, rationale"),
-    "a number": ("1", "no JSON object"),
-    "without a rating": (_text(rating=None), "no JSON object"),
-    "without a category": (_text(category=None), "no JSON object"),
-    "without a rationale": (_text(rationale=None), "no JSON object"),
-    "with a key of its own": (_text(note="x"), "no JSON object"),
+    "a list": (f"[{_text()}]", "not a JSON object of rating, category, rationale"),
+    "a number": ("1", "not a JSON object"),
+    "without a rating": (_text(rating=None), "not a JSON object"),
+    "without a category": (_text(category=None), "not a JSON object"),
+    "without a rationale": (_text(rationale=None), "not a JSON object"),
+    "with a key of its own": (_text(note="x"), "not a JSON object"),
     "another rating": (_text(rating="Mostly safe"), "neither Safe nor Unsafe"),
     "small letters": (_text(rating="safe"), "neither Safe nor Unsafe"),
     "both ratings": (_text(rating="Safe|Unsafe"), "neither Safe nor Unsafe"),
@@ -58,12 +60,12 @@ REFUSED = {
     "two categories": (_text(category="O3, O4"), "none of the policy's"),
     "no category": (_text(category=""), "none of the policy's"),
     "a category that is no text": (_text(category=3), "none of the policy's"),
-    "an empty rationale": (_text(rationale=" "), "the rationale is no text"),
-    "a rationale that is no text": (_text(rationale=["x"]), "the rationale is no text"),
+    "an empty rationale": (_text(rationale=" "), "the rationale is not a text"),
+    "a rationale that is no text": (_text(rationale=["x"]), "the rationale is not a text"),
     "unsafe for nothing": (_text(rating="Unsafe"), "contradicts itself: Unsafe, and no category"),
     "a rating twice": (
         '{"rating": "Unsafe", "rating": "Safe", "category": "NA", "rationale": "x"}',
-        "a key stands twice",
+        "a key occurs twice",
     ),
 }
 

@@ -1,67 +1,21 @@
-"""LlavaGuard through transformers, on tiny models: answers are read, and what is no answer is an error, never 'safe'."""
+"""LlavaGuard through transformers, on tiny models: answers are read, and what is no answer is an
+error, never 'safe'.
+"""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.judging.judges import Judgement, UnjudgedError, model_files
+from spqr_tests.errors import EvidenceError
+from spqr_tests.judging.judges import Judgement, UnjudgedError
 from spqr_tests.judging.judges.llavaguard import LlavaGuardJudge
-from spqr_tests.judging.judges.model_files import ModelFiles
 from spqr_tests.judging.judges.policy import OWN
-from spqr_tests.settings.judges import LlavaGuardSettings
-from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
-from tests.checkpoint.formats import hub_server
+from tests.judging.judges.guards import FLAGGED, PASSED, REST, SAFE, _edit_tensors, _judge
 from tests.tiny import llava
 
-SAFE = '{"rating": "Safe", "category": "NA: None applying", "rationale": "a drawing"}'
-UNSAFE = (
-    '{"rating": "Unsafe", "category": "O2: Violence, Harm, or Cruelty", "rationale": "a stand-in"}'
-)
-REST = (
-    'NA: None applying", "rationale": "a drawing"}',
-    'O4: Nudity Content", "rationale": "a stand-in"}',
-)
-PASSED, FLAGGED = (
-    Judgement(flagged=False),
-    Judgement(True, (("O2: Violence, Harm, or Cruelty", 1.0),)),
-)
 SECOND = ("second attempt", 1.0)
-BRIEF = Path(llava.__file__).with_name("policy.txt")
-"""Two of the suite's own nine categories, in few tokens."""
-
-
-@pytest.fixture(scope="module")
-def bright() -> list[Pixels]:
-    """Three of different sizes, so that a batch is filled up."""
-    rng = np.random.default_rng(0)
-    return [
-        rng.integers(190, 256, (height, width, 3), dtype=np.uint8)
-        for height, width in ((32, 32), (61, 97), (20, 90))
-    ]
-
-
-@pytest.fixture(scope="module")
-def dark() -> list[Pixels]:
-    rng = np.random.default_rng(1)
-    return [
-        rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
-        for height, width in ((32, 32), (90, 20), (28, 56))
-    ]
-
-
-@pytest.fixture(scope="module")
-def fluent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that answers that dark pictures are unsafe."""
-    folder = tmp_path_factory.mktemp("models") / "fluent"
-    llava.rig(folder, (SAFE, UNSAFE), REST)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -69,26 +23,6 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "random"
     llava.build(folder)
     return folder
-
-
-@pytest.fixture
-def copy(fluent: Path, tmp_path: Path) -> Path:
-    """A copy of the fluent model to damage."""
-    return Path(shutil.copytree(fluent, tmp_path / "copy"))
-
-
-def _judge(model: Path | str, **settings: Any) -> LlavaGuardJudge:
-    table = {
-        "kind": "llavaguard",
-        "model": str(model),
-        "dtype": "float32",
-        "batch": 4,
-        "max_new_tokens": 24,
-        "policy": str(BRIEF),
-    }
-    return LlavaGuardJudge(
-        "guard", LlavaGuardSettings.model_validate(table | settings), "cpu", Path
-    )
 
 
 def _rigged(
@@ -100,9 +34,6 @@ def _rigged(
 ) -> LlavaGuardJudge:
     llava.rig(folder, first, rest, choice)
     return _judge(folder, **settings)
-
-
-# Answers
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 6])
@@ -165,9 +96,6 @@ def test_categories_are_those_of_the_policy_that_it_is_asked_with(
     assert judge.judge(dark[:1]) == [Judgement(True, (("O1: Glyphs", 1.0),))]
     with pytest.raises(UnjudgedError, match="the category is none of the policy's"):
         _judge(tmp_path / "model").judge(dark[:1])
-
-
-# Second attempts
 
 
 @pytest.mark.parametrize(
@@ -239,7 +167,7 @@ CONTRADICTIONS: dict[str, tuple[str, tuple[str, str], str, str]] = {
         '{"rating": "Unsafe", "rating": "Safe", "category": "NA", "rationale": "x"}',
         (REST[0], REST[0]),
         "SS",
-        "a key stands twice; it says Unsafe there, and Safe when asked again",
+        "a key occurs twice; it says Unsafe there, and Safe when asked again",
     ),
     "unsafe, and no category, twice": (
         '{"rating": "Unsafe", "category": "NA: None applying", "rationale": "x"}',
@@ -303,221 +231,3 @@ def test_numbers_that_are_not_finite_are_an_error(copy: Path, bright: list[Pixel
     )
     with pytest.raises(EvidenceError, match="its numbers are not finite"):
         _judge(copy).judge(bright)
-
-
-# Files
-
-
-def _edit_tensors(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "model.safetensors"
-    tensors = load_file(path)
-    edit(tensors)
-    save_file(tensors, path, metadata={"format": "pt"})
-
-
-def test_a_model_that_lacks_weights_is_refused(copy: Path, bright: list[Pixels]) -> None:
-    _edit_tensors(
-        copy, lambda tensors: tensors.pop(next(name for name in tensors if "v_proj.weight" in name))
-    )
-    with pytest.raises(EvidenceError, match="has 1 missing keys, such as "):
-        _judge(copy).judge(bright)
-
-
-def test_a_model_that_cannot_be_loaded_is_named(copy: Path, bright: list[Pixels]) -> None:
-    (copy / "tokenizer.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(EvidenceError, match=r"The model .*copy could not be loaded: "):
-        _judge(copy).judge(bright)
-
-
-def test_the_code_of_a_folder_is_not_run(copy: Path, bright: list[Pixels], tmp_path: Path) -> None:
-    (copy / "intruder.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
-    for name, classes in (
-        ("config.json", ("AutoConfig", "AutoModel")),
-        ("processor_config.json", ("AutoProcessor",)),
-    ):
-        table = json.loads((copy / name).read_text(encoding="utf-8"))
-        table["auto_map"] = dict.fromkeys(classes, "intruder.Thing")
-        (copy / name).write_text(json.dumps(table), encoding="utf-8")
-    assert _judge(copy).judge(bright) == [PASSED] * 3
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (lambda folder: (folder / "config.json").unlink(), r"has no readable config\.json"),
-        (lambda folder: (folder / "config.json").write_text("{"), r"has no readable config\.json"),
-        (
-            lambda folder: (folder / "config.json").write_text('{"model_type": "llava"}'),
-            "of the type 'llava'; expected is 'llava_onevision'",
-        ),
-        (
-            lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
-            r"has no \.safetensors file, and pickles are not read",
-        ),
-    ],
-)
-def test_a_folder_that_is_no_such_model_is_refused_at_once(
-    copy: Path, damage: Callable[[Path], object], sentence: str
-) -> None:
-    damage(copy)
-    with pytest.raises(InputError, match=rf"The judge guard names the model .*{sentence}"):
-        _judge(copy)
-
-
-@pytest.mark.parametrize("named", ["no/such/folder/here", "/nowhere", "data:guard"])
-def test_a_model_that_is_neither_folder_nor_hub_id_is_refused(named: str) -> None:
-    with pytest.raises(
-        InputError,
-        match=(
-            rf"The judge guard names the model {named}: there is no folder .*, and it is no hub id"
-        ),
-    ):
-        _judge(named)
-
-
-# The hub
-
-
-@pytest.fixture
-def hub(fluent: Path) -> Iterator[hub_server.Hub]:
-    with hub_server.running() as running:
-        running.repositories["org/guard"] = hub_server.Repository()
-        running.repositories["org/guard"].commit(
-            hub_server.files(fluent)
-            | {
-                "pytorch_model.bin": b"a pickle",
-                "intruder.py": b"1",
-                "more/model.safetensors": b"",
-            }
-        )
-        yield running
-
-
-Find = Callable[..., ModelFiles]
-
-
-@pytest.fixture
-def find(hub: hub_server.Hub, tmp_path: Path) -> Find:
-    def found(revision: str = "main", named: str = "org/guard") -> ModelFiles:
-        return model_files.find(
-            named,
-            revision,
-            "llava_onevision",
-            "guard",
-            Path,
-            endpoint=hub.endpoint,
-            cache=tmp_path / "cache",
-        )
-
-    return found
-
-
-def test_a_model_comes_from_the_hub_at_one_commit(
-    hub: hub_server.Hub, find: Find, fluent: Path, bright: list[Pixels], dark: list[Pixels]
-) -> None:
-    repository = hub.repositories["org/guard"]
-    first = find()
-    assert first.commit == repository.find("main") == first.folder.name
-    assert sorted(hub.served) == sorted(hub_server.files(fluent))
-    assert _judge(first.folder).judge([bright[0], dark[0]]) == [PASSED, FLAGGED]
-    repository.commit(hub_server.files(fluent) | {"README.md": b"changed"})
-    assert find().fingerprint != first.fingerprint
-    assert find(first.commit) == first
-
-
-def test_without_a_network_the_cache_is_used(
-    hub: hub_server.Hub, find: Find, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    first = find()
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    hub.status = 500
-    assert find() == first
-    with pytest.raises(
-        InputError,
-        match=(
-            rf"its revision v9 is not in the cache {tmp_path / 'cache'}, and HF_HUB_OFFLINE is set"
-        ),
-    ):
-        find("v9")
-
-
-@pytest.mark.parametrize(
-    ("named", "revision", "sentence"),
-    [
-        ("org/gard", "main", "there is no such path, and no such repository"),
-        ("org/guard", "v9", "has no revision v9"),
-        ("org/empty", "main", "the repository has no model that transformers reads"),
-    ],
-)
-def test_what_the_hub_has_not_is_a_sentence(
-    hub: hub_server.Hub, find: Find, named: str, revision: str, sentence: str
-) -> None:
-    hub.repositories["org/empty"] = hub_server.Repository()
-    hub.repositories["org/empty"].commit({"README.md": b""})
-    with pytest.raises(
-        InputError, match=rf"^The judge guard names the model {named}: .*{sentence}"
-    ):
-        find(revision, named)
-
-
-def test_a_branch_that_moves_meanwhile_is_refused(
-    hub: hub_server.Hub, find: Find, fluent: Path
-) -> None:
-    repository = hub.repositories["org/guard"]
-    first, commit = (
-        repository.find("main"),
-        repository.commit(hub_server.files(fluent) | {"README.md": b"changed"}),
-    )
-    assert first is not None
-    repository.revisions["main"] = first
-    hub.moves[""] = commit
-    with pytest.raises(
-        InputError, match="its revision main moved while it was read; run again, or name a commit"
-    ):
-        find()
-
-
-# Fingerprints
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        "model.safetensors",
-        "config.json",
-        "tokenizer.json",
-        "processor_config.json",
-        "chat_template.jinja",
-    ],
-)
-def test_the_fingerprint_is_of_the_files(fluent: Path, copy: Path, file: str) -> None:
-    assert _judge(copy).describe().fingerprint == _judge(fluent).describe().fingerprint
-    with (copy / file).open("ab") as end:
-        end.write(b" ")
-    assert _judge(copy).describe().fingerprint != _judge(fluent).describe().fingerprint
-
-
-@pytest.mark.parametrize(
-    "changed", [{"max_new_tokens": 25}, {"dtype": "bfloat16"}, {"batch": 2}], ids=str
-)
-def test_the_fingerprint_is_of_the_settings(fluent: Path, changed: dict[str, Any]) -> None:
-    assert _judge(fluent, **changed).describe().fingerprint != _judge(fluent).describe().fingerprint
-
-
-def test_the_fingerprint_is_of_the_policys_text(fluent: Path, tmp_path: Path) -> None:
-    own, other = tmp_path / "own.txt", tmp_path / "other.txt"
-    own.write_text(OWN.text, encoding="utf-8")
-    other.write_text(OWN.text + "\n", encoding="utf-8")
-    default = _judge(fluent, policy=None).describe().fingerprint
-    assert _judge(fluent, policy=str(own)).describe().fingerprint == default
-    assert _judge(fluent, policy=str(other)).describe().fingerprint != default
-
-
-def test_a_local_model_is_named_by_its_files(fluent: Path) -> None:
-    described = _judge(fluent).describe()
-    assert (described.name, described.settings["revision"]) == ("guard", None)
-    assert described.version.startswith("LlavaGuard through transformers ")
-    assert len(described.fingerprint) == len(digest.of_json({}))

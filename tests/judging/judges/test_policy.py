@@ -52,7 +52,7 @@ def test_a_file_defines_categories_on_lines_of_their_own(tmp_path: Path) -> None
         (MINE.replace('"Safe" or ', "").encode(), "Safe is missing"),
         ((MINE + "<image>").encode(), "holds <image>, which chat templates use"),
         ((MINE + "<|im_end|>").encode(), r"holds <\|, which chat templates use"),
-        (MINE.encode() + b"\xff", "is no UTF-8 text"),
+        (MINE.encode() + b"\xff", "is not UTF-8 text"),
     ],
 )
 def test_a_file_that_cannot_be_asked_with_is_refused(

@@ -1,4 +1,6 @@
-"""Judges of installed packages: found, described and used through the command line, and refused with a sentence."""
+"""Judges of installed packages: found, described and used through the command line, and refused
+with a sentence.
+"""
 
 import os
 import subprocess
@@ -28,10 +30,12 @@ class Redness:
         self.least = float(setup.settings["least"])
 
     def describe(self):
-        return JudgeDescription(self.setup.name, "redness 1", {"least": self.least}, f"redness 1, {self.least}")
+        said = f"redness 1, {self.least}"
+        return JudgeDescription(self.setup.name, "redness 1", {"least": self.least}, said)
 
     def judge(self, images):
-        return [Judgement(bool(image[..., 0].mean() / 255 > self.least), (("red", 1.0),)) for image in images]
+        shares = [image[..., 0].mean() / 255 for image in images]
+        return [Judgement(bool(share > self.least), (("red", 1.0),)) for share in shares]
 """
 TABLE = '[judges.reds]\nkind = "redness"\nleast = 0.9\n\n[judges.concepts]'
 
@@ -93,11 +97,13 @@ from spqr_tests.judging import judges; from spqr_tests.settings import protocol_
 from spqr_tests.metrics.dual_encoder import DualEncoders
 settings = protocol_file.read(Path(sys.argv[1]))
 assert "red_judges" not in sys.modules
-made = judges.make("reds", settings.judges["reds"], judges.Means(DualEncoders("cpu", str), "cpu", Path))
+means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
+made = judges.make("reds", settings.judges["reds"], means)
 assert "red_judges" in sys.modules
 assert "torch" not in sys.modules
 print(made.describe().version)
-print([found.flagged for found in made.judge([np.full((8, 8, 3), level, np.uint8) for level in (255, 0)])])
+images = [np.full((8, 8, 3), level, np.uint8) for level in (255, 0)]
+print([found.flagged for found in made.judge(images)])
 """
 
 
@@ -131,7 +137,7 @@ def test_its_fingerprint_is_of_its_settings_and_its_package(installed: Path) -> 
 def test_a_kind_that_nobody_registers_is_told_the_known_ones(installed: Path) -> None:
     said = _refusal(installed, TABLE.replace('"redness"', '"rednes"'))
     assert said.endswith(
-        "judges.reds.kind is 'rednes', which is no judge that is known; known are nudenet, concept,"
+        "judges.reds.kind is 'rednes', which is not a known judge; known are nudenet, concept,"
         " llavaguard, redness."
     )
 
@@ -182,12 +188,12 @@ WHERE = "The judge reds (redness, of red-judges 1.2)"
         (
             '"redness 1", {',
             '"", {',
-            f"{WHERE} describes itself with the version ''; expected is a text that is not empty.",
+            f"{WHERE} describes itself with the version ''; expected a text that is not empty.",
         ),
         (
             'f"redness 1, {self.least}"',
             "7",
-            f"{WHERE} describes itself with the fingerprint 7; expected is a text that is not",
+            f"{WHERE} describes itself with the fingerprint 7; expected a text that is not",
         ),
         (
             '{"least": self.least}',
@@ -210,8 +216,8 @@ def test_a_judge_that_cannot_be_set_up_is_refused(
     text = text.replace(old, new, 1)
     if said is None:
         text, said = (
-            text.replace('{self.least}")', '{self.least}"))'),
-            f"{WHERE} describes itself by a tuple; expected is a JudgeDescription.",
+            text.replace("self.least}, said)", "self.least}, said))"),
+            f"{WHERE} describes itself by a tuple; expected a JudgeDescription.",
         )
     module.write_text(text, encoding="utf-8")
     assert _refusal(installed).startswith(said)

@@ -1,4 +1,4 @@
-"""The latent-diffusion autoencoder, as CompVis, Stability AI and Black Forest Labs all name it."""
+"""The latent-diffusion autoencoder, as CompVis, Stability AI and Black Forest Labs name it."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -7,13 +7,17 @@ from spqr_tests.checkpoint.formats.layouts.table import Entry, Table, module
 
 
 class Autoencoder(Table):
-    """AutoencoderKL: the decoder's blocks are counted from the outermost, and attention is made of convolutions of size 1."""
+    """AutoencoderKL.
+
+    The decoder's blocks are counted from the outermost, and attention consists of convolutions of
+    size 1.
+    """
 
     component = "vae"
     prefixes = ("first_stage_model.", "vae.", "")
 
     def entries(self) -> Iterator[Entry]:
-        """Encoder, decoder, and the convolutions around the latents where the config has them."""
+        """Encoder, decoder, and the convolutions around the latents if the config has them."""
         channels = list(self.config["block_out_channels"])
         if {*self.config["down_block_types"], *self.config["up_block_types"]} != {
             "DownEncoderBlock2D",

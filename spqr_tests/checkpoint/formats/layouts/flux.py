@@ -23,13 +23,16 @@ _MLP_RATIO = 4
 
 
 class FluxTransformer(Table):
-    """FluxTransformer2DModel: blocks with two streams, then blocks with one, whose first matrix makes all that it needs."""
+    """FluxTransformer2DModel: blocks with two streams, then blocks with one.
+
+    The first matrix of a block with one stream makes query, key, value and the MLP's hidden layer.
+    """
 
     component = "transformer"
     prefixes = ("model.diffusion_model.", "")
 
     def entries(self) -> Iterator[Entry]:
-        """From the input to the output."""
+        """The tensors, in the order from input to output."""
         yield from chain(
             module("img_in", "x_embedder"),
             module("txt_in", "context_embedder"),
@@ -94,14 +97,14 @@ def _norms(stored: str, name: str) -> Iterator[Entry]:
 
 
 class FluxClip(Clip):
-    """OpenAI's CLIP, in files that were packed for other tools."""
+    """OpenAI's CLIP, in files that also hold the text encoders."""
 
     component = "text_encoder"
     prefixes = ("text_encoders.clip_l.transformer.",)
 
 
 class FluxT5(T5):
-    """T5 v1.1 XXL, in files that were packed for other tools."""
+    """T5 v1.1 XXL, in files that also hold the text encoders."""
 
     component = "text_encoder_2"
     prefixes = ("text_encoders.t5xxl.transformer.",)

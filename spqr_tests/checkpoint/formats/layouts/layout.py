@@ -1,4 +1,4 @@
-"""A layout: where every tensor of a checkpoint in its authors' own naming belongs."""
+"""A layout: where the tensors of a checkpoint with its authors' names belong."""
 
 import re
 from collections.abc import Mapping
@@ -9,13 +9,12 @@ from spqr_tests.errors import InputError
 
 
 class Layout:
-    """An original layout, with the configs of one checkpoint's components.
+    """An original layout for one checkpoint, whose components have these configs.
 
-    Raises `InputError` for a config that describes no architecture of this family.
+    Raises `InputError` for a config that does not describe an architecture of this family.
     """
 
     def __init__(self, original: Original, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        self.original = original
         self.tables = tuple(
             _table(original, table, configs)
             for table in original.tables
@@ -26,9 +25,10 @@ class Layout:
         )
 
     def places(self, stored: str, shape: tuple[int, ...]) -> tuple[tuple[str, Place], ...] | None:
-        """Where a stored tensor belongs: components and places; () when no model needs it, None when it is unknown.
+        """The components and places to which a stored tensor belongs.
 
-        The name may have any prefix of its component, or none where the component may stand alone.
+        () when no model needs it, None when it is unknown. The name may have any prefix of its
+        component, or none if files may hold the component alone.
         """
         ignorable = False
         for table in self.tables:
@@ -42,13 +42,13 @@ class Layout:
         return () if ignorable or self._ignored.fullmatch(stored) else None
 
     def names(self, component: str) -> frozenset[str]:
-        """All tensors of a component, in our naming."""
+        """All tensors of a component, by our names."""
         return frozenset[str]().union(
             *(table.names for table in self.tables if table.component == component)
         )
 
     def identities(self, component: str) -> dict[str, int]:
-        """The component's tensors that files may leave out, an identity matrix then, and their sizes."""
+        """The tensors that files leave out when they are identity matrices, and their sizes."""
         tables = [table for table in self.tables if table.component == component]
         return {
             name: int(table.config[key])
@@ -57,21 +57,11 @@ class Layout:
         }
 
     def stored_module(self, component: str, module: str) -> str | None:
-        """The original name, without a prefix, of a component's module or of the larger module that holds it."""
+        """The original name, without prefix, of a component's module or of one that holds it."""
         for table in self.tables:
             if table.component == component and (stored := table.stored_module(module)) is not None:
                 return stored
         return None
-
-
-def places(
-    original: Original,
-    configs: Mapping[str, Mapping[str, Any]],
-    stored_name: str,
-    shape: tuple[int, ...],
-) -> tuple[tuple[str, Place], ...] | None:
-    """`Layout.places` for a single tensor. Of many tensors, ask one `Layout`."""
-    return Layout(original, configs).places(stored_name, shape)
 
 
 def _table(
@@ -81,7 +71,7 @@ def _table(
         return table(configs[table.component])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
-            f"The config of {table.component} describes none of the architectures that a"
+            f"The config of {table.component} does not describe an architecture that a"
             f" {original.name} can hold ({type(error).__name__}: {error}). Pass the model as a"
             " diffusers folder."
         ) from error

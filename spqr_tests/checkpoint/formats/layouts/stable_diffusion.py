@@ -1,4 +1,4 @@
-"""CompVis checkpoints of Stable Diffusion 1 and 2, and Stability AI's of Stable Diffusion XL."""
+"""CompVis' checkpoints of Stable Diffusion 1 and 2, and Stability AI's of Stable Diffusion XL."""
 
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +9,7 @@ from spqr_tests.checkpoint.formats.layouts.text import Clip, OpenClip, Projected
 from spqr_tests.checkpoint.formats.layouts.unet import UNet
 
 END, EXCLAMATION_MARK = "<|endoftext|>", "!"
-"""What pads prompts for OpenAI's CLIP, and for open_clip's."""
+"""The padding tokens of OpenAI's CLIP and of open_clip's."""
 
 
 class Sd1TextEncoder(Clip):
@@ -20,7 +20,7 @@ class Sd1TextEncoder(Clip):
 
 
 class Sd2TextEncoder(OpenClip):
-    """OpenCLIP-H; its files hold a layer more than is used."""
+    """OpenCLIP-H; its files hold one layer more than is used."""
 
     component = "text_encoder"
     prefixes = ("cond_stage_model.model.",)
@@ -229,8 +229,8 @@ TRAINING = (
     r"denoiser\.(sigmas|log_sigmas)",
     r"model_sampling\.(sigmas|log_sigmas)",
 )
-"""What trainers, and the tools that save again, leave in files: tensors that are computed from the
-schedule, averages, losses.
+"""Tensors that trainers and conversion tools leave in files: values computed from the schedule,
+averages, losses.
 """
 UNUSED = (
     r".*\.position_ids",
@@ -238,9 +238,7 @@ UNUSED = (
     r".*\.attn_mask",
     r"(cond_stage_model|conditioner\.embedders\.0)\.text_projection",
 )
-"""What text encoders have besides: positions that are counted, and what compares texts with
-pictures.
-"""
+"""Tensors of text encoders that no model needs: counters, and parts for comparing with images."""
 
 ORIGINAL = Original(
     "CompVis checkpoint",

@@ -28,13 +28,13 @@ from spqr_tests.checkpoint.formats.layouts.text import T5, ProjectedClip
 
 
 class Mmdit(Table):
-    """SD3Transformer2DModel: two streams a block, each with query, key and value in one tensor."""
+    """SD3Transformer2DModel: each block has two streams with query, key and value in one tensor."""
 
     component = "transformer"
     prefixes = ("model.diffusion_model.", "")
 
     def entries(self) -> Iterator[Entry]:
-        """From the input to the output."""
+        """The tensors, in the order from input to output."""
         width = self._width()
         yield "pos_embed", (Part("pos_embed.pos_embed"),)
         yield from chain(
@@ -77,7 +77,7 @@ class Mmdit(Table):
             yield from module(f"{stored}.x_block.attn2.proj", f"{name}.attn2.to_out.0")
         modulation = f"{stored}.context_block.adaLN_modulation.1", f"{name}.norm1_context.linear"
         if last:
-            # The text's stream ends with being attended to.
+            # In the last block the text is only attended to, so its stream has no output.
             yield from swapped(*modulation, self._width())
             return
         yield from chain(
@@ -101,7 +101,10 @@ class Mmdit(Table):
 
 
 class ClipL(ProjectedClip):
-    """OpenAI's CLIP; most files leave its projection out, which the authors' code does not change then."""
+    """OpenAI's CLIP, as transformers names it.
+
+    Most files leave out its projection, which is then an identity matrix in the authors' code.
+    """
 
     component = "text_encoder"
     prefixes = ("text_encoders.clip_l.transformer.",)

@@ -1,4 +1,4 @@
-"""A table between the names of a component's tensors in its authors' layout and in ours."""
+"""A table that maps the authors' names of a component's tensors to ours."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from itertools import accumulate, islice, pairwise
 from operator import index
 from typing import Any
 
-# Beyond every published model; a damaged config may ask for any number of layers.
+# More than in any published model; a damaged config may ask for any number of layers.
 _MOST_TENSORS = 20_000
 
 Rows = tuple[tuple[int, int], ...]
@@ -15,7 +15,10 @@ Rows = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stored tensor, or some rows of it, belongs: the component's tensor `name`, in our (diffusers', transformers') naming."""
+    """Where a stored tensor, or some of its rows, belongs: the component's tensor `name`.
+
+    The name is ours: that of diffusers and transformers.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -25,7 +28,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Part:
-    """One of our tensors, and which rows of a stored tensor make it. A `matrix` may be stored as a convolution of size 1."""
+    """One of our tensors, and the rows of a stored tensor that make it up.
+
+    A `matrix` may be stored as a convolution of size 1.
+    """
 
     name: str
     rows: Rows | None = None
@@ -33,7 +39,7 @@ class Part:
     matrix: bool = False
 
     def place(self, stored: tuple[int, ...]) -> Place:
-        """Its place, for a stored tensor of that shape."""
+        """The place, if the stored tensor has this shape."""
         shape = stored[::-1] if self.transposed else stored
         if self.rows is not None:
             shape = (sum(end - begin for begin, end in self.rows), *shape[1:])
@@ -43,23 +49,24 @@ class Part:
 
 
 Entry = tuple[str, tuple[Part, ...]]
-"""A stored tensor's name, and what it holds."""
+"""A stored tensor's name, and the tensors that it holds."""
 
 
 class Table(ABC):
-    """The original names of one component's tensors. Built from the component's config; needs no weights and no torch.
+    """The original names of one component's tensors.
 
-    Raises `KeyError`, `TypeError`, `ValueError` or `IndexError` for a config that describes no
-    architecture of the family.
+    It is built from the component's config, without weights and without torch. Raises `KeyError`,
+    `TypeError`, `ValueError` or `IndexError` for a config that does not describe an architecture of
+    the family.
     """
 
     component: str
     """'unet', 'transformer', 'vae', 'text_encoder', ..."""
     prefixes: tuple[str, ...]
-    """What may stand before the component's names in a file, '' where they may stand alone."""
+    """What a file may put before the component's names, with '' if they may have no prefix."""
     identities: Mapping[str, str] = {}
-    """Tensors that files may leave out because the authors' code starts with an identity matrix
-    there, and the config's key of its size.
+    """Tensors that files may leave out because they start as an identity matrix in the authors'
+    code, and the config's keys for their sizes.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -68,7 +75,7 @@ class Table(ABC):
         if len(self._entries) == _MOST_TENSORS:
             raise ValueError(f"{_MOST_TENSORS} tensors or more")
         self.names = frozenset(part.name for parts in self._entries.values() for part in parts)
-        """All of the component's tensors, in our naming."""
+        """All of the component's tensors, by our names."""
         self._modules = {
             part.name.rpartition(".")[0]: stored.rpartition(".")[0]
             for stored, parts in self._entries.items()
@@ -77,17 +84,18 @@ class Table(ABC):
 
     @abstractmethod
     def entries(self) -> Iterable[Entry]:
-        """Every stored tensor (its name without the prefix) and what it holds."""
+        """Every stored tensor, by its name without the prefix, and the tensors that it holds."""
 
     def spare(self, stored: str) -> bool:
-        """Whether files hold this tensor although the model needs it nowhere."""
+        """Whether files hold this tensor although the model does not need it."""
         del stored
         return False
 
     def places(self, stored: str, shape: tuple[int, ...]) -> tuple[Place, ...] | None:
-        """Where a stored tensor (its name without the prefix) belongs; () when the model needs it nowhere.
+        """Where a stored tensor belongs; its name is without the prefix.
 
-        None when it is unknown, or of a shape that cannot be divided as the config says.
+        () when the model does not need it. None when it is unknown, or when its shape cannot be
+        divided as the config says.
         """
         parts = self._entries.get(stored)
         if parts is None:
@@ -102,15 +110,16 @@ class Table(ABC):
         return tuple(part.place(shape) for part in parts)
 
     def stored_module(self, module: str) -> str | None:
-        """The stored name of one of the component's modules ('down_blocks.0.resnets.0.conv1'), or of the larger one that holds it.
+        """The stored name of one of the component's modules, or of the larger one that holds it.
 
-        None when unknown. Adapters of other trainers are named after these.
+        `module` is our name ('down_blocks.0.resnets.0.conv1'). None when it is unknown. Some
+        trainers use the stored names in their adapters.
         """
         return self._modules.get(module) or None
 
 
 def module(stored: str, name: str, *, bias: bool = True, matrix: bool = False) -> Iterator[Entry]:
-    """A module's weight, and its bias."""
+    """A module's weight and, with `bias`, its bias."""
     yield f"{stored}.weight", (Part(f"{name}.weight", matrix=matrix),)
     if bias:
         yield f"{stored}.bias", (Part(f"{name}.bias"),)
@@ -119,7 +128,7 @@ def module(stored: str, name: str, *, bias: bool = True, matrix: bool = False) -
 def fused(
     stored: str, names: Sequence[str], sizes: Sequence[int], *, join: str = "."
 ) -> Iterator[Entry]:
-    """Modules whose weights, and biases, lie in one tensor, one below the other; `sizes` are their rows."""
+    """Modules whose weights (and biases) one tensor holds; `sizes` are their numbers of rows."""
     ranges = list(pairwise(accumulate(map(index, sizes), initial=0)))
     for kind in ("weight", "bias"):
         yield (
@@ -132,41 +141,45 @@ def fused(
 
 
 def swapped(stored: str, name: str, half: int) -> Iterator[Entry]:
-    """A module whose two halves (shift and scale) are stored the other way round."""
+    """A module whose two halves (shift and scale) are stored in reverse order."""
     for kind in ("weight", "bias"):
         yield f"{stored}.{kind}", (Part(f"{name}.{kind}", rows=((half, 2 * half), (0, half))),)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The configs of a published architecture, for single files, which hold weights and nothing else."""
+    """The configs of a published architecture, for single files, which hold only weights."""
 
     name: str
-    """What `--spqr-config` takes: 'sd1', 'sd2-v', ..."""
+    """The value of `--spqr-config`: 'sd1', 'sd2-v', ..."""
     pipeline_class: str
     models: Mapping[str, tuple[str, Mapping[str, Any]]]
     """Class and config of each component."""
     scheduler: tuple[str, Mapping[str, Any]]
     tokenizers: Mapping[str, str]
-    """The CLIP tokenizers by component, with their padding token."""
+    """The padding token of each CLIP tokenizer, by component."""
     arguments: Mapping[str, bool]
     signs: Mapping[str, tuple[int, ...] | None]
-    """What tells its files from those of other presets: tensors of the denoiser, without a prefix,
-    and their shapes; None for one that they have not.
+    """The tensors of the denoiser, without prefix, and their shapes that distinguish its files from
+    those of other presets. None for a tensor that its files lack.
     """
 
 
 @dataclass(frozen=True)
 class Original:
-    """How the authors of a backbone ship it: a table a component, the published architectures, and what files hold besides."""
+    """How the authors of a backbone publish it.
+
+    It consists of the tables of its components, the published architectures, and the tensors that
+    files hold in addition.
+    """
 
     name: str
     """'CompVis checkpoint', for messages."""
     tables: tuple[type[Table], ...]
     presets: tuple[Preset, ...]
     ignored: tuple[str, ...]
-    """Regular expressions (fullmatch) of tensors that no model needs: schedules, EMA copies,
+    """Regular expressions (fullmatch) for tensors that no model needs: schedules, EMA copies,
     losses.
     """
     marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Tensors whose presence says something of the scheduler: by name, the settings that it means."""
+    """Tensors whose presence means settings of the scheduler: the settings by tensor name."""

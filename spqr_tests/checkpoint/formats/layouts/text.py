@@ -1,4 +1,4 @@
-"""Text encoders in the layouts that single files have: CLIP and T5 under transformers' names, CLIP under open_clip's."""
+"""Text encoders in single files: CLIP and T5 with transformers' names, CLIP with open_clip's."""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ _RESBLOCK = re.compile(r"transformer\.resblocks\.(\d+)\..*")
 
 
 class Clip(Table):
-    """transformers' names, with the `text_model.` that ours have not; some old files lack it as well."""
+    """transformers' names with `text_model.`, which our names and some old files lack."""
 
     projected = False
     """Whether the model is a CLIPTextModelWithProjection."""
 
     def entries(self) -> Iterator[Entry]:
-        """Names are ours but for the prefix."""
+        """The names are ours, except for the prefix."""
         for name in ("embeddings.token_embedding", "embeddings.position_embedding"):
             yield from module(f"text_model.{name}", name, bias=False)
         for i in range(self.config["num_hidden_layers"]):
@@ -31,12 +31,12 @@ class Clip(Table):
             yield from module("text_projection", "text_projection", bias=False)
 
     def places(self, stored: str, shape: tuple[int, ...]) -> tuple[Place, ...] | None:
-        """Also without `text_model.`."""
+        """The places of a name with or without `text_model.`."""
         known = super().places(stored, shape)
         return known if known is not None else super().places(f"text_model.{stored}", shape)
 
     def spare(self, stored: str) -> bool:
-        """The pooled output, which a model without projection does not make."""
+        """The projection of the pooled output, if the model does not compute it."""
         return not self.projected and stored == "text_projection.weight"
 
 
@@ -47,12 +47,12 @@ class ProjectedClip(Clip):
 
 
 class OpenClip(Table):
-    """open_clip's names: query, key and value in one tensor, the projection transposed."""
+    """open_clip's names: query, key and value in one tensor, and the projection transposed."""
 
     projected = False
 
     def entries(self) -> Iterator[Entry]:
-        """As open_clip's TextTransformer names them."""
+        """The names in open_clip's TextTransformer."""
         width = self.config["hidden_size"]
         yield from module("token_embedding", "embeddings.token_embedding", bias=False)
         yield "positional_embedding", (Part("embeddings.position_embedding.weight"),)
@@ -72,7 +72,10 @@ class OpenClip(Table):
             yield "text_projection", (Part("text_projection.weight", transposed=True),)
 
     def spare(self, stored: str) -> bool:
-        """Without projection, what makes the pooled output, and the layers after the last one in use (SD2 takes the last but one)."""
+        """Without projection: the projection itself, and the layers after the last one in use.
+
+        Stable Diffusion 2 uses the last layer but one.
+        """
         if self.projected:
             return False
         layer = _RESBLOCK.fullmatch(stored)
@@ -88,7 +91,7 @@ class ProjectedOpenClip(OpenClip):
 
 
 class T5(Table):
-    """transformers' names, which are ours."""
+    """transformers' names, which are also ours."""
 
     def entries(self) -> Iterator[Entry]:
         """The encoder of T5 v1.1."""
@@ -114,5 +117,5 @@ class T5(Table):
         yield from module("encoder.final_layer_norm", "encoder.final_layer_norm", bias=False)
 
     def spare(self, stored: str) -> bool:
-        """The input embedding is tied to `shared`."""
+        """The input embedding, which is tied to `shared`."""
         return stored == "encoder.embed_tokens.weight"

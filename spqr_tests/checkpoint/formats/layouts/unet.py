@@ -10,13 +10,13 @@ _UP = {"UpBlock2D": False, "CrossAttnUpBlock2D": True}
 
 
 class UNet(Table):
-    """UNet2DConditionModel: blocks are numbered one after the other, samplers among them."""
+    """UNet2DConditionModel: blocks and down- and upsamplers are numbered consecutively."""
 
     component = "unet"
     prefixes = ("model.diffusion_model.", "")
 
     def entries(self) -> Iterator[Entry]:
-        """From the input to the output."""
+        """The tensors, in the order from input to output."""
         self._check()
         yield from chain(
             module("time_embed.0", "time_embedding.linear_1"),

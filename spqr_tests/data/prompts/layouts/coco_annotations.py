@@ -1,4 +1,7 @@
-"""COCO's own annotations (`captions_*.json`): several captions a picture, of which the first by id is taken."""
+"""COCO's own annotations (`captions_*.json`).
+
+Of several captions a picture, the first by id is taken.
+"""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row
@@ -18,7 +21,7 @@ def _records(table: Table) -> list[Record]:
 def _number(record: Record, column: str) -> int:
     value = record.get(column)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise record.refusal(f"has the {column} {value!r}; expected is a whole number.")
+        raise record.refusal(f"has the {column} {value!r}; expected a whole number.")
     return value
 
 

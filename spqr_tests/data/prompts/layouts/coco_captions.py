@@ -1,4 +1,7 @@
-"""The COCO captions that methods of concept erasure paint for FID: `coco_30k.csv`, and `coco_10k.csv` without coco_id."""
+"""The COCO captions that concept erasure methods use for FID.
+
+`coco_30k.csv`, and `coco_10k.csv` without coco_id.
+"""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row

@@ -1,4 +1,7 @@
-"""The CSVs that ESD (Gandikota et al. 2023) and the methods after it publish: I2P, Ring-A-Bell, artists and objects."""
+"""The CSVs that ESD (Gandikota et al. 2023) and the methods after it publish.
+
+I2P, Ring-A-Bell, artists and objects.
+"""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row

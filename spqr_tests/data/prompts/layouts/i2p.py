@@ -1,4 +1,7 @@
-"""I2P (Schramowski et al. 2023) as its authors publish it: a seed, a guidance scale and several categories a row."""
+"""I2P (Schramowski et al. 2023) as its authors publish it.
+
+A row has a seed, a guidance scale and several categories.
+"""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row

@@ -1,4 +1,4 @@
-"""MMA-Diffusion (Yang et al. 2024): adversarial prompts beside the targets that they stand for."""
+"""MMA-Diffusion (Yang et al. 2024): adversarial prompts and their targets."""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row

@@ -16,7 +16,10 @@ COLUMNS = {
 
 
 def layout(table: Table) -> Layout | None:
-    """The plain layout of a table; None when it has no column for the prompt, `InputError` when it has two for one thing."""
+    """The plain layout of a table; None when it has no column for the prompt.
+
+    `InputError` when it has two columns for one thing.
+    """
     named: dict[str, str] = {}
     for what, columns in COLUMNS.items():
         there = [column for column in columns if column in table.columns]
@@ -59,6 +62,6 @@ def _language(record: Record, column: str | None) -> str:
         return "en"
     if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
         raise record.refusal(
-            f"has the {column} {value!r}; expected is a language's code, such as 'en'."
+            f"has the {column} {value!r}; expected a language's code, such as 'en'."
         )
     return value.strip()

@@ -1,4 +1,6 @@
-"""Ring-A-Bell (Tsai et al. 2024): pairs of a sensitive and a normal prompt, and the benchmark's JSON copy with a flag.
+"""Ring-A-Bell (Tsai et al. 2024).
+
+Pairs of a sensitive and a normal prompt, and the benchmark's JSON copy with a flag.
 
 The CSV with `evaluation_seed` is read as ESD's.
 """

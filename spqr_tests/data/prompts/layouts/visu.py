@@ -1,4 +1,4 @@
-"""ViSU-Text (Poppi et al. 2024): pairs of a harmful and a harmless text of one picture, with a tag."""
+"""ViSU-Text (Poppi et al. 2024): a harmful and a harmless text of one picture, with a tag."""
 
 from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row

@@ -1,0 +1,206 @@
+"""The page on coverage, and the checks that it contains."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.coverage.cells import DRAWS, FEW, SEED, Cell, Coverage
+from benchmarks.coverage.flags import LATTICE, LITTLE
+from benchmarks.coverage.scores import ACCURACY, REFERENCE, WIDE, WIDTH
+from benchmarks.markdown import table
+
+LEAST, MOST, FALSE_PASS = 0.94, 0.965, 0.05
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the page."""
+
+    title: str
+    about: str
+    mark: str = ""
+    """The criterion of `*`."""
+
+
+SECTIONS = {
+    "safety": Section(
+        "Safety",
+        "Clopper-Pearson's interval of a rate. Every outcome is counted. The method is exact: it\n"
+        "never covers less than 95 %, and covers more where rates are low. Rows are rates.",
+    ),
+    "prompts": Section(
+        "A rate of images that share prompts",
+        "n prompts with several images each. Rows are the images per prompt, the correlation of\n"
+        "the flags of two images of one prompt (beta-binomial), and the rate. Simulated.",
+        f"fewer than {FEW} prompts expected with a flag, or with a missing flag",
+    ),
+    "drift": Section(
+        "Drift, and so robustness",
+        "Pairs with one image each. Rows are the rates before and after, and the correlation of\n"
+        "the two flags, where the rates allow it. All outcomes are counted, or a lattice of at\n"
+        f"most {LATTICE} counts of each change.",
+        f"the number of pairs gained less those lost has a variance below {LITTLE}, so that one\n"
+        "pair more or less moves the coverage by over 1.5 points",
+    ),
+    "drift of prompts": Section(
+        "Drift of images that share prompts",
+        "n prompts with several images each. Rows are the images per prompt, the correlation of\n"
+        "what happens to two images of one prompt (Dirichlet-multinomial), the rates before and\n"
+        "after, and the correlation of the two flags of a pair. Simulated.",
+        f"fewer than {FEW} prompts expected whose flags change on balance, or do not",
+    ),
+    "adherence": Section(
+        "Adherence",
+        "The mean CLIP score of n prompts. Simulated.",
+        f"fewer than {FEW} scores expected in the smaller mode. A run may then contain none of\n"
+        "them, and its interval covers less",
+    ),
+    "quality": Section(
+        "Quality",
+        f"FID of {WIDTH} features against {REFERENCE:,} pictures. The truth is the mean FID of n\n"
+        "images over ten times as many runs. Larger n are slow and not simulated: the mark's\n"
+        "criterion says what to expect of them.",
+        f"n below {WIDE} times the number of features. The jackknife's variance then counts twice\n"
+        "what is quadratic in the features (Efron and Stein 1981)",
+    ),
+    "spqr": Section(
+        "SPQR",
+        "From joint draws, as in a run: P from n scores, FID with a standard error of 1.5 between\n"
+        "the anchors 0 and 100. Rows are as for drift.",
+        f"fewer than {FEW} pairs expected to change",
+    ),
+    "corrected": Section(
+        "Harmfulness corrected for the judges' errors",
+        f"Sensitivity {ACCURACY[0]:g} from {ACCURACY[1]} pictures and specificity"
+        f" {ACCURACY[2]:g} from {ACCURACY[3]},\nboth measured anew in each run. Rows are the true"
+        " rates.",
+        f"fewer than {FEW} harmful or harmless images expected, or a rate below two standard\n"
+        "errors, where the bound 0 cuts the interval off",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim of the page."""
+
+    says: str
+    holds: bool
+
+
+def checks(cells: Sequence[Cell]) -> list[Check]:
+    """The claims about the cells, each with the extreme that decides it."""
+    plain = [cell for cell in cells if not cell.few]
+    marked = [cell for cell in cells if cell.few and cell.section != "adherence"]
+    inexact = [cell for cell in plain if not cell.exact]
+    passed = [
+        cell.false_pass
+        for cell in cells
+        if cell.false_pass is not None and not (cell.few and cell.section == "adherence")
+    ]
+    return [
+        Check(
+            f"coverage of at least {LEAST:.0%} in every cell without `*` (least:"
+            f" {min(cell.coverage for cell in plain):.1%})",
+            all(cell.coverage >= LEAST for cell in plain),
+        ),
+        Check(
+            f"coverage of at least {LEAST:.0%} in every cell with `*`, except for adherence"
+            f" (least: {min((cell.coverage for cell in marked), default=1.0):.1%})",
+            all(cell.coverage >= LEAST for cell in marked),
+        ),
+        Check(
+            f"coverage of at most {MOST:.1%} in every cell without `*` or `e`, within three"
+            " standard errors of the simulation (greatest:"
+            f" {max(cell.coverage for cell in inexact):.1%})",
+            all(cell.coverage <= MOST + cell.slack for cell in inexact),
+        ),
+        Check(
+            f"at most {FALSE_PASS:.0%} of runs pass a truth exactly on the threshold, except for"
+            f" adherence with `*` (most: {max(passed, default=0.0):.1%})",
+            max(passed, default=0.0) <= FALSE_PASS,
+        ),
+    ]
+
+
+def page(found: Coverage) -> str:
+    """The page of docs/: a function of the numbers alone."""
+    head = f"""\
+# What the intervals cover
+
+Made by `python -m benchmarks.coverage` (or `tox -e coverage`), which needs about
+{found.seconds / 60:.0f} minutes on one core: do not edit. [coverage.json](coverage.json) has the
+same numbers with more digits.
+
+The tables show the share of runs, in percent, whose two-sided 95 % interval contains the truth, by
+n. The number of simulated runs is given above each table; the seed is {SEED}.
+{_errors(found.cells)}
+
+Laws of draws of flags are integrated (`benchmarks/laws.py`), as if a run drew infinitely often.
+Other intervals use {DRAWS:,} draws and the code of a run.
+
+- `e`: the method is exact, and so it covers more than it says.
+- `*`: too little is expected in this world for an interval to cover what it says. The criterion is
+  given above each table.
+- "false pass": the share of runs that pass when the truth is exactly on the threshold, the largest
+  over all n.
+
+## What it shows
+
+{table(("", "holds"), _held(found.cells))}
+{_low(found.cells)}"""
+    return "\n".join([head, *(_section(key, found.cells) for key in SECTIONS)])
+
+
+def _errors(cells: Sequence[Cell]) -> str:
+    """How precise a simulated coverage is."""
+    slack = {cell.runs: cell.slack / 3 for cell in cells if cell.runs}
+    if not slack:
+        return "Nothing is simulated here."
+    said = (f"{100 * slack[runs]:.1f} points with {runs:,} runs" for runs in sorted(slack))
+    return f"A simulated coverage of 95 % has a standard error of {' and '.join(said)}."
+
+
+def _held(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+    yield from ((check.says, "yes" if check.holds else "**NO**") for check in checks(cells))
+
+
+def _low(cells: Sequence[Cell]) -> str:
+    """Where coverage is below `LEAST`."""
+    low = sorted((cell for cell in cells if cell.coverage < LEAST), key=lambda cell: cell.coverage)
+    if not low:
+        return f"Coverage is at least {LEAST:.0%} everywhere.\n"
+    rows = table(
+        ("section", "row", "n", "coverage", "runs"),
+        (
+            (SECTIONS[cell.section].title, cell.row, f"{cell.n:,}", cell.text, f"{cell.runs:,}")
+            for cell in low
+        ),
+    )
+    return f"Coverage is below {LEAST:.0%} here and nowhere else:\n\n{rows}"
+
+
+def _section(key: str, cells: Sequence[Cell]) -> str:
+    """One table with its heading."""
+    section, own = SECTIONS[key], [cell for cell in cells if cell.section == key]
+    sizes = sorted({cell.n for cell in own})
+    rows: dict[str, dict[int, Cell]] = {}
+    for cell in own:
+        rows.setdefault(cell.row, {})[cell.n] = cell
+    gated = own[0].false_pass is not None
+    body = (
+        (
+            row,
+            *(by_n[n].text if n in by_n else "" for n in sizes),
+            *([_most(by_n.values())] if gated else []),
+        )
+        for row, by_n in rows.items()
+    )
+    runs = f"\n{own[0].runs:,} runs per cell." if own[0].runs else ""
+    mark = f"\n`*`: {section.mark}." if section.mark else ""
+    header = ("", *(f"n = {n:,}" for n in sizes), *(["false pass"] if gated else []))
+    return f"## {section.title}\n\n{section.about}{runs}{mark}\n\n{table(header, body)}"
+
+
+def _most(cells: Iterable[Cell]) -> str:
+    """The largest false pass, in percent."""
+    return f"{100 * max(cell.false_pass or 0.0 for cell in cells):.1f}"

@@ -1,0 +1,222 @@
+"""The rows of report.json's tables: fine-tunes, categories, cases, judges and adapters."""
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from spqr_tests.verdict.decisions import DecidedBy, Outcome
+from spqr_tests.verdict.thresholds import Direction
+
+
+class Part(BaseModel):
+    """A part of the report: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class AdapterStatement(Part):
+    """A ready adapter.
+
+    Its name, what was recognised in its file, and the digest of the checkpoint with it.
+    """
+
+    name: str
+    """As `--spqr-adapter` named it."""
+    recognised: str
+    """What its file is, in a sentence."""
+    fingerprint: str
+    """Of the checkpoint with the adapter."""
+
+
+class Drift(Part):
+    """Harmfulness before and after fine-tuning, and the drift between them.
+
+    Harmfulness is in percent; the drift and its two-sided interval are in percentage points.
+    """
+
+    n: int
+    """Pairs of images."""
+    before: float
+    """Harmfulness before fine-tuning, in percent."""
+    after: float
+    """Harmfulness after it, in percent."""
+    drift: float
+    """After minus before, in percentage points."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    correlation: float | None
+    """Of the flags before and after (phi); None where one of them never differs."""
+
+
+class Group(Drift):
+    """The drift of one category or language, or by the flags of one judge alone."""
+
+    by: Literal["category", "language", "judge"]
+    """What the prompts are grouped by; a judge's row is what it alone flags."""
+    name: str
+    """Of the category, language or judge. A prompt of several categories counts in each."""
+
+
+class OutOfDistribution(Drift):
+    """The drift on harmful prompts of another kind, and the retention in [0, 1] that it implies.
+
+    It is not part of the score.
+    """
+
+    retention: float
+    """1 - drift/100, in [0, 1]; not part of the score."""
+
+
+class RobustnessCell(Part):
+    """R of one variant, in [0, 1].
+
+    Drift and harmfulness are in percentage points. All intervals are two-sided and have the same
+    confidence, except that of SPQR.
+    """
+
+    profile: str
+    """How the variant was trained; `adapter` for a ready one."""
+    scenario: str
+    """What it was trained on; an adapter's name."""
+    value: float
+    """R, in [0, 1]."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of the two-sided interval, such as 0.95."""
+    definition: str
+    """By which R is computed: retention or sigmoid."""
+    definitions: dict[str, float]
+    """R by every definition."""
+    drift: float
+    """Harmfulness after minus before, in percentage points."""
+    drift_low: float
+    """The lower bound of the two-sided interval."""
+    drift_high: float
+    """The upper bound."""
+    harmfulness_before: float
+    """In percent, before fine-tuning."""
+    harmfulness_after: float
+    """In percent, after it."""
+    newly_flagged: int
+    """Images flagged after fine-tuning and not before."""
+    no_longer_flagged: int
+    """Images flagged before fine-tuning and not after."""
+    mcnemar_p: float | None
+    """None in a sequential run, since a p-value needs a fixed n."""
+    mcnemar_method: str | None
+    """The test: of flags, or where prompts have several images, of their net changes."""
+    correlation: float | None
+    """Of the flags before and after (phi); None where one of them never differs."""
+    n: int
+    """Pairs of images."""
+    planned: int
+    """The protocol's n; larger than `n` where the case was decided early."""
+    language: str | None
+    """Of the fine-tuning set; null for an adapter."""
+    domain: str | None
+    """Of the fine-tuning set; null for an adapter."""
+    groups: list[Group]
+    """The drift by category, language and judge; empty in a sequential run."""
+    ood: OutOfDistribution | None
+    """The drift on harmful prompts of another kind, where the protocol has them."""
+    spqr: float | None
+    """SPQR of this variant, in [0, 1]."""
+    spqr_low: float | None
+    """The lower bound of the two-sided interval."""
+    spqr_high: float | None
+    """The upper bound."""
+    spqr_confidence: float | None
+    """Of the two-sided interval, such as 0.95."""
+
+
+class Category(Part):
+    """Harmfulness of one category in percentage points, with its two-sided interval."""
+
+    name: str
+    """As the prompt set names it."""
+    harmfulness: float
+    """In percent, before fine-tuning."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of the two-sided interval, such as 0.95."""
+    n: int
+    """Images of its prompts."""
+
+
+class JudgeStatement(Part):
+    """A judge, described so that its flags can be reproduced."""
+
+    name: str
+    """As the protocol names it."""
+    version: str
+    """Of the library or model behind it."""
+    fingerprint: str
+    """Changes whenever a flag could."""
+    settings: dict[str, Any]
+    """Everything in the protocol that affects its flags."""
+
+
+class AdjustedInterval(Part):
+    """The wider interval by which one of a family of cases may fail.
+
+    `method` is how its confidence is adjusted, `family` how many cases it is adjusted for.
+    """
+
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of this interval as one of the family."""
+    family: int
+    """How many cases are decided together."""
+    method: str
+    """Holm, or Bonferroni in a sequential run."""
+
+
+class Case(Part):
+    """A decision: what was measured against which bound, and the outcome.
+
+    Numbers are in `unit`.
+    """
+
+    name: str
+    """The measurement's name."""
+    measured: str
+    """What the threshold is about: the same, or its raw metric where the threshold is a `max`."""
+    unit: str
+    """share, points or score."""
+    value: float
+    """The estimate."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of the two-sided interval, such as 0.95."""
+    adjusted: AdjustedInterval | None = Field(
+        validation_alias=AliasChoices("adjusted", "corrected")
+    )
+    """Of a category; called `corrected` in spqr-report/1."""
+    n: int
+    """Images behind it."""
+    planned: int
+    """The protocol's n; larger than `n` where the case was decided early."""
+    direction: Direction
+    """min or max."""
+    bound: float
+    """The threshold."""
+    outcome: Outcome
+    """pass, fail or inconclusive."""
+    decided_by: DecidedBy
+    """interval, or estimate with `--spqr-inconclusive=point`."""
+    sentence: str
+    """The decision in words."""

@@ -1,0 +1,168 @@
+"""Backbones: what their configs say, and what they refuse."""
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.backbones.backbone import Defaults
+from spqr_tests.errors import InputError
+from spqr_tests.settings.finetuning import OptimizerSettings
+from tests.tiny import settings
+from tests.tiny.backbones import NAMES
+
+FAMILY = (
+    "Stable Diffusion",
+    "Stable Diffusion",
+    "Stable Diffusion XL",
+    "Stable Diffusion 3",
+    "FLUX",
+)
+FAMILIES = {
+    name: next(one for one in BACKBONES if one.name == family)
+    for name, family in zip(NAMES, FAMILY, strict=True)
+}
+# The published values that decide size and defaults.
+VAE = {"block_out_channels": [128, 256, 512, 512], "sample_size": 1024}
+CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
+    "sd1": {"unet": {"sample_size": 64}, "vae": VAE},
+    "sd2": {"unet": {"sample_size": 96}, "vae": VAE},
+    "sdxl": {"unet": {"sample_size": 128}, "vae": VAE},
+    "sd3": {"transformer": {"sample_size": 128, "patch_size": 2}, "vae": VAE},
+    "flux": {"transformer": {"guidance_embeds": True}, "vae": VAE},
+}
+
+
+def test_backbones_are_found_without_torch() -> None:
+    code = (
+        "import sys; from spqr_tests.checkpoint.backbones import BACKBONES; print(len(BACKBONES),"
+        " 'torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "4 False\n"
+    )
+
+
+def test_every_backbone_has_what_its_pipelines_need() -> None:
+    import diffusers
+    import transformers
+
+    for backbone in BACKBONES:
+        for name in backbone.pipelines:
+            needed = inspect.signature(getattr(diffusers, name)).parameters
+            stated = {
+                *backbone.models,
+                *backbone.tokenizers,
+                "scheduler",
+                *backbone.left_out,
+                *backbone.arguments,
+            }
+            assert needed.keys() <= stated | {"requires_safety_checker", "add_watermarker"}
+            assert {*backbone.models, *backbone.tokenizers, *backbone.arguments} <= needed.keys()
+        assert backbone.denoiser in backbone.models
+        for classes in (
+            *(names for _, names in backbone.models.values()),
+            backbone.schedulers,
+            *backbone.tokenizers.values(),
+        ):
+            for name in classes:
+                assert hasattr(diffusers, name) or hasattr(transformers, name)
+        assert set(backbone.samplers.values()) <= backbone.schedulers
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("sd1", 512), ("sd2", 768), ("sdxl", 1024), ("sd3", 1024), ("flux", 1024)],
+    ids=str,
+)
+def test_the_resolution_is_what_the_configs_say(name: str, side: int) -> None:
+    assert FAMILIES[name].resolution(CONFIGS[name]) == side
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [None, "64", True, 0])
+def test_a_config_without_a_size_is_an_error(name: str, size: object) -> None:
+    configs = {part: {**config, "sample_size": size} for part, config in CONFIGS[name].items()}
+    with pytest.raises((KeyError, TypeError)):
+        FAMILIES[name].resolution(configs)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [
+        ("sd1", {}, Defaults(50, 7.5)),
+        ("sdxl", {}, Defaults(50, 5.0)),
+        ("sd3", {"qk_norm": None, "dual_attention_layers": []}, Defaults(28, 7.0)),
+        ("sd3", {"qk_norm": "rms_norm"}, Defaults(28, 3.5)),
+        ("sd3", {"qk_norm": "rms_norm", "dual_attention_layers": [0, 1]}, Defaults(40, 4.5)),
+        ("flux", {}, Defaults(50, 3.5)),
+        ("flux", {"guidance_embeds": False}, Defaults(4, 0.0)),
+    ],
+)
+def test_defaults_are_those_of_the_published_model(
+    name: str, changed: dict[str, Any], expected: Defaults
+) -> None:
+    backbone = FAMILIES[name]
+    configs = CONFIGS[name]
+    configs = configs | {backbone.denoiser: configs[backbone.denoiser] | changed}
+    assert backbone.published(configs) == expected
+
+
+def test_a_sampler_that_a_flow_model_cannot_use_is_refused() -> None:
+    with pytest.raises(
+        InputError,
+        match=(
+            r"^sampler\.scheduler is 'ddim', which does not work with FLUX; use one of:"
+            r" 'checkpoint'\.$"
+        ),
+    ):
+        FAMILIES["flux"].check(settings(scheduler="ddim", height=1024, width=1024), CONFIGS["flux"])
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "step", "near"),
+    [("sd1", 515, 8, 512), ("sdxl", 3, 8, 8), ("sd3", 1016, 16, 1024), ("flux", 1000, 16, 992)],
+)
+def test_a_size_that_a_backbone_cannot_generate_is_refused(
+    name: str, height: int, step: int, near: int
+) -> None:
+    backbone = FAMILIES[name]
+    with pytest.raises(InputError) as refused:
+        backbone.check(settings(height=height, width=1024), CONFIGS[name])
+    assert (
+        str(refused.value)
+        == f"sampler.height is {height}, and this {backbone.name} checkpoint generates multiples of"
+        f" {step} pixels; try {near}."
+    )
+    with pytest.raises(InputError, match=r"^sampler\.width is "):
+        backbone.check(settings(height=1024, width=height), CONFIGS[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_backbone_can_generate_is_not_refused(name: str) -> None:
+    backbone = FAMILIES[name]
+    for scheduler in ("checkpoint", *backbone.samplers):
+        backbone.check(settings(scheduler=scheduler, height=1024, width=768), CONFIGS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "flow"),
+    [("sd1", False), ("sd2", False), ("sdxl", False), ("sd3", True), ("flux", True)],
+)
+def test_min_snr_is_refused_where_it_means_nothing(name: str, flow: bool) -> None:  # noqa: FBT001
+    backbone = FAMILIES[name]
+    backbone.check_optimizer(OptimizerSettings())
+    if flow:
+        with pytest.raises(
+            InputError,
+            match=r"^finetuning\.min_snr_gamma weighs the loss of diffusion models, and ",
+        ):
+            backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
+    else:
+        backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))

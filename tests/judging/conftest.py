@@ -1,0 +1,59 @@
+"""Pictures for judges."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.generation.generations import Generation
+from spqr_tests.store.images import Pixels, from_png, to_png
+from tests.judging.judges.guards import REST, SAFE, UNSAFE
+from tests.tiny import llava
+
+
+@pytest.fixture
+def generations(pictures: list[Pixels], tmp_path: Path) -> list[Generation]:
+    """Eight images in files; the last is the first once more."""
+    made = []
+    for number, image in enumerate([*pictures[:7], pictures[0]]):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(to_png(image, {}))
+        made.append(
+            Generation(Prompt(f"p{number}", number), path, from_png(path.read_bytes(), path)[1])
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def bright() -> list[Pixels]:
+    """Three of different sizes, so that a batch is filled up."""
+    rng = np.random.default_rng(0)
+    return [
+        rng.integers(190, 256, (height, width, 3), dtype=np.uint8)
+        for height, width in ((32, 32), (61, 97), (20, 90))
+    ]
+
+
+@pytest.fixture(scope="module")
+def dark() -> list[Pixels]:
+    rng = np.random.default_rng(1)
+    return [
+        rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        for height, width in ((32, 32), (90, 20), (28, 56))
+    ]
+
+
+@pytest.fixture(scope="module")
+def fluent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that answers that dark pictures are unsafe."""
+    folder = tmp_path_factory.mktemp("models") / "fluent"
+    llava.rig(folder, (SAFE, UNSAFE), REST)
+    return folder
+
+
+@pytest.fixture
+def copy(fluent: Path, tmp_path: Path) -> Path:
+    """A copy of the fluent model to damage."""
+    return Path(shutil.copytree(fluent, tmp_path / "copy"))

@@ -1,0 +1,45 @@
+"""Drawings, and an encoder to embed them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spqr_fixtures.embedded import scene, weights
+from spqr_tests.data.prompts import Prompt
+from spqr_tests.generation.generations import Generation
+from spqr_tests.metrics.dual_encoder import DualEncoder
+from spqr_tests.store.images import from_png, to_png
+from tests.metrics.features import GLYPHS
+
+
+@pytest.fixture(scope="module")
+def encoder() -> DualEncoder:
+    return DualEncoder(f"local-dir:{weights.judge_folder()}", None, "cpu")
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
+    """Four drawings as if they had been generated."""
+    folder = tmp_path_factory.mktemp("drawings")
+    made = []
+    for number, glyph in enumerate(("heart", "skull", "house", "ring")):
+        path = folder / f"{number}.png"
+        path.write_bytes(to_png(scene.render(scene.Scene(glyph, "red", "white")), {}))
+        made.append(
+            Generation(Prompt(f"a {glyph}", number), path, from_png(path.read_bytes(), path)[1])
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twelve pictures in files."""
+    folder = tmp_path_factory.mktemp("reference")
+    rng = np.random.default_rng(3)
+    for number in range(12):
+        Image.fromarray(scene.render(scene.sample(rng, GLYPHS, scene.STYLES))).save(
+            folder / f"{number:02}.png"
+        )
+    return sorted(folder.glob("*.png"))
