@@ -84,7 +84,7 @@ class UserData:
         one, path = self.sets[name], self._path(name)
         access = f"; access: {one.access}" if one.access else ""
         looked = "" if path is None else f"; {path} does not exist"
-        return f"  {name}: {one.expects}; from {one.source}{access}{looked}"
+        return f"  {name}: {one.expects}; source: {one.source}{access}{looked}"
 
     def _known(self) -> str:
         return ", ".join(self.sets) or "none"

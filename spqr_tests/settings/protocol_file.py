@@ -30,7 +30,10 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"The protocol {path} cannot be read ({error.strerror}).") from error
+        ships = f" Expected a TOML file, or one of {', '.join(packaged)}." if packaged else ""
+        raise InputError(
+            f"The protocol {path} cannot be read ({error.strerror}).{ships}"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The protocol {path} is not TOML: {error}.") from error
     _place_data(table, path.parent.absolute())

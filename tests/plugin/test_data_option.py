@@ -99,10 +99,11 @@ def test_all_missing_sets_are_said_at_once_with_where_they_come_from(
 ) -> None:
     first, i2p, pictures, options = refused(_protocol(tmp_path))
     assert first.endswith("The protocol needs 2 sets of data that are not there:")
-    assert i2p == "  i2p: i2p_benchmark.csv; from a published set; access: ask its authors"
+    assert i2p == "  i2p: i2p_benchmark.csv; source: a published set; access: ask its authors"
     looked = tmp_path / "pictures"
     assert (
-        pictures == f"  pictures: a folder of pictures; from another place; {looked} does not exist"
+        pictures
+        == f"  pictures: a folder of pictures; source: another place; {looked} does not exist"
     )
     assert options == "Say where each one is: --spqr-data i2p=PATH --spqr-data pictures=PATH"
 

@@ -133,7 +133,9 @@ def test_a_protocol_on_real_data_says_all_that_is_missing(name: str, store: Stor
         protocols.load(PACKAGED, name, store, "cpu", settle)
     first, *missing, options, fewer = str(refused.value).splitlines()
     assert first == "The protocol needs 13 sets of data that are not there:"
-    names = [found[1] for line in missing if (found := re.fullmatch(r"  (\w+): .+; from .+", line))]
+    names = [
+        found[1] for line in missing if (found := re.fullmatch(r"  (\w+): .+; source: .+", line))
+    ]
     assert len(names) == 13
     assert options == " ".join(
         ["Say where each one is:", *(f"--spqr-data {name}=PATH" for name in names)]

@@ -52,7 +52,7 @@ def test_a_set_that_nobody_has_is_an_error_where_it_is_asked_for(data: UserData)
     with pytest.raises(
         InputError,
         match=(
-            r"a set of data that is not there:\n  two: a file; from somewhere\n"
+            r"a set of data that is not there:\n  two: a file; source: somewhere\n"
             r"Say where each one is: --spqr-data two=PATH"
         ),
     ):

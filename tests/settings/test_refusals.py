@@ -220,6 +220,8 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         match=r"^The protocol .*gone\.toml cannot be read \(No such file or directory\)\.$",
     ):
         protocol_file.read(tmp_path / "gone.toml")
+    with pytest.raises(InputError, match=r"Expected a TOML file, or one of paper, release\.$"):
+        protocol_file.read(tmp_path / "relase", dict.fromkeys(("paper", "release"), tmp_path))
 
 
 @pytest.mark.parametrize(
