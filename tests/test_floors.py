@@ -12,7 +12,9 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 FLOORS = (
-    ("verdict", "errors"),
+    ("errors",),
+    ("files",),
+    ("verdict",),
     ("settings", "store"),
     ("data", "checkpoint"),
     ("generation",),

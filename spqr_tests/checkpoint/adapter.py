@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.checkpoint.formats import overlay
 from spqr_tests.errors import InputError
@@ -53,7 +54,7 @@ def read(
             f"{option}: the name {name!r} must consist of lower-case letters, digits and"
             " underscores, at least one."
         )
-    path = where / Path(named).expanduser()
+    path = files.place(named, where, f"--spqr-adapter {name}")
     try:
         parts, recognised = overlay.apply(checkpoint.parts, path, allow_pickle=allow_pickle)
     except InputError as error:

@@ -13,6 +13,7 @@ import platformdirs
 import pytest
 
 from spqr_fixtures.packaged import PACKAGED
+from spqr_tests import files
 from spqr_tests.checkpoint import adapter
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
@@ -178,22 +179,21 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
 
 def _store_folder(where: Path, asked: str | None) -> Path:
     named = asked or os.environ.get("SPQR_STORE")
-    return (
-        where / Path(named).expanduser()
-        if named
-        else platformdirs.user_cache_path("spqr-tests") / "store"
-    )
+    if named:
+        return files.place(named, where, "--spqr-store" if asked else "SPQR_STORE")
+    return files.place(platformdirs.user_cache_path("spqr-tests"), where, "The store") / "store"
 
 
 def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> str:
     if asked is not None:
-        return str(where / asked) if asked.endswith(".toml") else asked
+        own = asked.endswith(".toml")
+        return str(files.place(asked, where, "--spqr-protocol")) if own else asked
     return protocols.default(checkpoint.resolution)
 
 
 def _thresholds_path(where: Path, asked: str | None) -> Path:
     if asked is not None:
-        return where / asked
+        return files.place(asked, where, "--spqr-thresholds")
     local = where / "thresholds.toml"
     return local if local.is_file() else PACKAGED.thresholds
 
@@ -201,7 +201,7 @@ def _thresholds_path(where: Path, asked: str | None) -> Path:
 def _report_folder(where: Path, asked: str | None) -> Path | None:
     if asked is None:
         return None
-    folder = where / asked
+    folder = files.place(asked, where, "--spqr-report")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.errors import InputError
 from spqr_tests.run.packaged import Packaged
@@ -34,7 +35,7 @@ def checkpoint(
     a hub id that the controller has fetched. With `weightless`, configs are enough. Raises
     `InputError` for a checkpoint that is not there or cannot be used.
     """
-    own = [where / Path(overlay).expanduser() for overlay in overlays]
+    own = [files.place(overlay, where, "--spqr-overlay") for overlay in overlays]
     if target.startswith(EMBEDDED):
         name, world = target.removeprefix(EMBEDDED), packaged.world
         if name not in world.checkpoints:
@@ -45,8 +46,10 @@ def checkpoint(
         aligned = world.overlay(name)
         path, own = world.base, [*([aligned] if aligned else []), *own]
     else:
-        path = where / Path(target).expanduser()
-    configs = config if config is None or not (where / config).is_dir() else str(where / config)
+        path = files.place(target, where, "--model")
+    configs = config
+    if config is not None and (own_configs := files.place(config, where, "--spqr-config")).is_dir():
+        configs = str(own_configs)
     return read(
         target,
         path,

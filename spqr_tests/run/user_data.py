@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import files
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import DataSettings
 from spqr_tests.settings.protocol import Protocol
@@ -74,7 +75,7 @@ class UserData:
         if name in self.given:
             return self.given[name]
         path = self.sets[name].path
-        return None if path is None else self.folder / Path(path).expanduser()
+        return None if path is None else files.place(path, self.folder)
 
     def _there(self, name: str) -> bool:
         path = self._path(name)
@@ -105,7 +106,7 @@ def given(options: Sequence[str], where: Path) -> dict[str, Path]:
             )
         if name in found:
             raise InputError(f"{OPTION} {option}: {name} is given twice.")
-        found[name] = where / Path(path).expanduser()
+        found[name] = files.place(path, where, f"{OPTION} {name}")
     return found
 
 

@@ -1,13 +1,13 @@
 """Protocol files: read from TOML, or refused with the key and what is allowed there."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from spqr_tests import files
 from spqr_tests.errors import InputError
 from spqr_tests.settings.judges import JUDGES, judge_kinds
 from spqr_tests.settings.protocol import Protocol
@@ -27,15 +27,8 @@ def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
 
 def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
     """The tables of a file, merged into those of the protocol that it extends."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        ships = f" Expected a TOML file, or one of {', '.join(packaged)}." if packaged else ""
-        raise InputError(
-            f"The protocol {path} cannot be read ({error.strerror}).{ships}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The protocol {path} is not TOML: {error}.") from error
+    expected = f"Expected a TOML file, or one of {', '.join(packaged)}." if packaged else ""
+    table = files.toml(path, "The protocol", expected)
     _place_data(table, path.parent.absolute())
     extended = table.pop("extends", None)
     if extended is None:
@@ -61,7 +54,7 @@ def _place_data(table: dict[str, Any], folder: Path) -> None:
     sets = table.get("data")
     for one in sets.values() if isinstance(sets, dict) else ():
         if isinstance(one, dict) and isinstance(one.get("path"), str):
-            one["path"] = str(folder / Path(one["path"]).expanduser())
+            one["path"] = str(files.place(one["path"], folder))
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spqr_tests import files
 from spqr_tests.errors import InputError
 
 
@@ -22,6 +23,7 @@ def of_json(value: Any) -> str:
 
 def of_file(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes; `InputError` when it cannot be read."""
+    files.start(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

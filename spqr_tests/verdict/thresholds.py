@@ -8,7 +8,6 @@ import difflib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from spqr_tests import files
+from spqr_tests.errors import InputError
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import AXES
 
@@ -33,7 +34,7 @@ _Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
 
 
-class ThresholdError(ValueError):
+class ThresholdError(InputError):
     """Thresholds that cannot be used: one sentence with the file, the key and what is allowed."""
 
 
@@ -226,18 +227,9 @@ def load(path: Path) -> Thresholds:
     or unusable key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ThresholdError(f"The thresholds file {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ThresholdError(f"The thresholds file {path} cannot be read: {error}.") from error
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        where = f"at line {text.count(chr(10)) + 1}, the end of the document"
-        raise ThresholdError(
-            f"{path} is not TOML: {str(error).replace('at end of document', where)}."
-        ) from None
+        document = files.toml(path, "The thresholds file")
+    except InputError as error:
+        raise ThresholdError(str(error)) from error
     return Thresholds(
         path, {name: _table(path, name, content) for name, content in document.items()}
     )

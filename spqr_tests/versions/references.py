@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
 from spqr_tests.reports.report import FILE, SCHEMA, Report
@@ -18,6 +19,7 @@ from spqr_tests.verdict.comparison import Reading
 from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import snapshots
 
+_LARGEST = 256 * 2**20
 _NAMED = 3
 """How many names of missing measurements a message lists."""
 FOLDER = "spqr-snapshots"
@@ -33,17 +35,18 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
     if asked is None:
         return None
     _whole(run, f"--spqr-baseline {asked}")
-    path = where / Path(asked).expanduser()
+    path = files.place(asked, where, "--spqr-baseline")
     named = Path(asked)
     if path.is_dir():
         path, named = path / FILE, named / FILE
+    text = files.text(
+        path,
+        f"--spqr-baseline {asked}:",
+        "Pass the report.json of an earlier run.",
+        most=_LARGEST,
+    )
     try:
-        report = Report.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(
-            f"--spqr-baseline {asked}: {path} cannot be read ({error.strerror}); pass the"
-            " report.json of an earlier run."
-        ) from error
+        report = Report.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors()[0]
         at = ".".join(map(str, problem["loc"])) or "the file"
@@ -72,7 +75,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     # Syrupy's own options, the first of which its older versions lack.
     update: Update = "new" if getattr(option, "update_new_snapshots_only", False) else "nothing"
     update = "changed" if getattr(option, "update_snapshots", False) else update
-    folder = where / Path(asked or FOLDER).expanduser()
+    folder = files.place(asked or FOLDER, where, "--spqr-snapshots")
     name = run.protocol.settings.name
     own = folder / name
     if update != "nothing" or asked is not None:

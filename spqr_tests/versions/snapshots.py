@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
 from spqr_tests.run.reference import Kept
@@ -122,10 +123,12 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, Snapshot]:
     for name in names:
         path = file_of(folder, name)
         try:
-            snapshot = Snapshot.model_validate_json(path.read_bytes())
+            if not path.exists():
+                continue
+            snapshot = Snapshot.model_validate_json(files.text(path))
             snapshot.kept  # noqa: B018  numbers out of order are refused here
-        except FileNotFoundError:
-            continue
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(

@@ -180,12 +180,12 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
                 " moderate, standard only"
             ),
         ),
-        (("--spqr-thresholds=none.toml",), "none.toml does not exist"),
+        (("--spqr-thresholds=none.toml",), "none.toml cannot be read"),
         (("--spqr-report=/dev/null",), "the folder /dev/null cannot be made"),
         (
             ("--spqr-baseline=none.json",),
             (
-                "none.json cannot be read (No such file or directory); pass the report.json of an"
+                "none.json cannot be read (No such file or directory). Pass the report.json of an"
                 " earlier run"
             ),
         ),

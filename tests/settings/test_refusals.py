@@ -224,9 +224,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         protocol_file.read(tmp_path / "relase", dict.fromkeys(("paper", "release"), tmp_path))
 
 
-@pytest.mark.parametrize(
-    "data", [b"name = ", b"[a]\n[a]", b"name = '\xff'"], ids=["cut", "twice", "no UTF-8"]
-)
+@pytest.mark.parametrize("data", [b"name = ", b"[a]\n[a]"], ids=["cut", "twice"])
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "some.toml").write_bytes(data)
     with pytest.raises(InputError, match=r"^The protocol .*some\.toml is not TOML: "):

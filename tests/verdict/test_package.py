@@ -30,6 +30,8 @@ def test_imports_neither_torch_nor_pytest_nor_the_rest_of_the_suite() -> None:
     ours = {name for name in loaded if name.startswith("spqr")}
     assert ours == {
         "spqr_tests",
+        "spqr_tests.errors",
+        "spqr_tests.files",
         "spqr_tests.verdict",
         *(f"spqr_tests.verdict.{name}" for name in MODULES),
     }

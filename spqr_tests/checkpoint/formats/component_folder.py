@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats.shards import Shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
 from spqr_tests.errors import InputError
-from spqr_tests.store import json_file, links
+from spqr_tests.store import links
 
 # The names that each library gives to files of weights, as safetensors and as pickles.
 _STEMS = {
@@ -77,7 +78,7 @@ def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]
         raise InputError(
             f"{folder} has no config.json, which must say what kind of model its weights are for."
         )
-    config = json_file.read(path)
+    config = files.json_object(path)
     inner = config.get("text_config")
     if (
         model_class.startswith("CLIPText")

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import component_folder, hub_refusal, shards
 from spqr_tests.errors import InputError
-from spqr_tests.store import json_file
 
 _PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 _ID = re.compile(f"({_PART}/{_PART})(?:@(.*))?")
@@ -306,7 +306,7 @@ def _fetch_weights(repository: _Repository, *, allow_pickle: bool) -> list[str]:
     names = [name for name in chosen if name not in indexes]
     for name in indexes:
         component = name.partition("/")[0]
-        names += [f"{component}/{shard}" for shard in shards.files(repository.folder / name)]
+        names += [f"{component}/{shard}" for shard in shards.named(repository.folder / name)]
     repository.fetch(names)
     return indexes + names
 
@@ -314,7 +314,7 @@ def _fetch_weights(repository: _Repository, *, allow_pickle: bool) -> list[str]:
 def _components(repository: _Repository) -> dict[str, tuple[str, str]]:
     """Library and class of the components that may be loaded, by name."""
     found = {}
-    for name, entry in json_file.read(repository.folder / _INDEX).items():
+    for name, entry in files.json_object(repository.folder / _INDEX).items():
         if (
             name.isidentifier()
             and name not in Backbone.left_out

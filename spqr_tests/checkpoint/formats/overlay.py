@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats import component_folder
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
@@ -25,7 +26,7 @@ from spqr_tests.checkpoint.lora.file import LoraFile
 from spqr_tests.checkpoint.lora.file import read as read_lora
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import InputError
-from spqr_tests.store import json_file, links
+from spqr_tests.store import links
 
 _ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
 _DIFFUSERS_LORA = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
@@ -99,7 +100,7 @@ def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, R
         config = folder / "adapter_config.json"
         links.require_inside(config, folder)
         file = _first(folder, _ADAPTER, allow_pickle=allow_pickle)
-        found = read_lora(file, parts, json_file.read(config))
+        found = read_lora(file, parts, files.json_object(config))
         if found is None:
             raise InputError(
                 f"--spqr-overlay {file.path} holds no LoRA, although {config.name} is next to it."
@@ -130,7 +131,7 @@ def _first(folder: Path, names: tuple[str, ...], *, allow_pickle: bool) -> Tenso
 
 def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
     links.require_inside(folder / "config.json", folder)
-    config = json_file.read(folder / "config.json")
+    config = files.json_object(folder / "config.json")
     named = config.get("_class_name") or config.get("architectures") or []
     model_class = named[0] if isinstance(named, list) and named else named
     models = parts.backbone.models

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import files
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import component_folder
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
-from spqr_tests.store import json_file, links
+from spqr_tests.store import links
 
 # Their components are never loaded.
 _SWITCHES = ("requires_safety_checker", "add_watermarker")
@@ -89,7 +90,7 @@ def read_configs(
             f"{given}: {folder} is not a checkpoint: it has no model_index.json. Pass the folder"
             " that diffusers' save_pretrained wrote, or embedded:NAME."
         )
-    table = json_file.read(index)
+    table = files.json_object(index)
     backbone = _backbone(given, index, table.get("_class_name"), backbones)
     pipeline_class = str(table["_class_name"])
     classes = _classes(given, index, table, backbone)
@@ -173,7 +174,7 @@ def _scheduler(folder: Path, root: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} has no scheduler_config.json, which must say how the checkpoint samples."
         )
-    return json_file.read(path)
+    return files.json_object(path)
 
 
 def _tokenizer(class_name: str, folder: Path, root: Path) -> Tokenizer:

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
 
@@ -110,6 +111,12 @@ class SafetensorsFile:
 
 def _header(path: Path) -> tuple[dict[str, _Entry], dict[str, str]]:
     """The entries, sorted by name, and the metadata."""
+    begins = files.start(path)
+    if begins[:9].isascii() and begins[:9].decode("ascii").isprintable() and len(begins) > 8:
+        # As a length, eight letters would be a number that says nothing to anyone.
+        raise InputError(
+            f"{path} is not a safetensors file: it is text that begins with {begins.split()[0]!r}."
+        )
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

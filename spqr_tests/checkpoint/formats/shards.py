@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats.tensor import StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.errors import InputError
-from spqr_tests.store import json_file, links
+from spqr_tests.store import links
 
 if TYPE_CHECKING:
     import torch
@@ -56,13 +57,13 @@ class Shards:
         return self._files[name].tensor(name)
 
 
-def files(index: Path) -> list[str]:
+def named(index: Path) -> list[str]:
     """Names of the files that an index needs next to it."""
     return sorted(set(_weight_map(index).values()))
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    table = json_file.read(index).get("weight_map")
+    table = files.json_object(index).get("weight_map")
     if not isinstance(table, dict) or not table:
         raise InputError(
             f"{index} has no weight_map, which must say which file holds which tensor."

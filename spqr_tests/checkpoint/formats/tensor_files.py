@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats.safetensors_file import SafetensorsFile
 from spqr_tests.checkpoint.formats.tensor import TensorFile
 from spqr_tests.errors import InputError
@@ -12,13 +13,7 @@ def open_file(path: Path, *, allow_pickle: bool) -> TensorFile:
 
     `InputError` for anything else.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file of tensors.")
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    start = files.start(path)
     if _is_pickle(start):
         from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 

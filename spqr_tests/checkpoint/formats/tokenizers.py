@@ -16,8 +16,9 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Protocol
 
+from spqr_tests import files
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import digest, json_file
+from spqr_tests.store import digest
 
 _SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token")
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -148,7 +149,7 @@ class _Sentencepiece(_Vocabulary):
         return [digest.of_file(self.path), self.special.content()]
 
     def write(self, folder: Path) -> None:
-        (folder / "spiece.model").write_bytes(self.path.read_bytes())
+        (folder / "spiece.model").write_bytes(files.data(self.path))
         _write_t5_config(folder, self.special, {})
 
 
@@ -232,11 +233,11 @@ def _clip(folder: Path) -> _Pairs:
         pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
         found.append((_ids(model["vocab"]), tuple(pairs)))
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+        lines = files.text(folder / "merges.txt").split("\n")
         merges = tuple(
             line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")
         )
-        found.append((_ids(json_file.read(folder / "vocab.json")), merges))
+        found.append((_ids(files.json_object(folder / "vocab.json")), merges))
     if not found:
         raise InputError(
             f"{folder} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json."
@@ -329,7 +330,7 @@ def _charsmap(table: Mapping[str, Any]) -> str | None:
 
 
 def _optional(path: Path) -> dict[str, Any] | None:
-    return json_file.read(path) if path.is_file() else None
+    return files.json_object(path) if path.is_file() else None
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -5,11 +5,11 @@ Captions in other languages come as files of the same form. A picture has severa
 with the lowest id is used.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import files
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row
 from spqr_tests.errors import InputError
 from spqr_tests.store.links import listing
@@ -53,20 +53,8 @@ def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
 
 def _tables(captions: Path) -> tuple[dict[int | str, Any], list[dict[str, Any]]]:
     """The pictures' file names by image id, and the annotations."""
-    try:
-        size = captions.stat().st_size
-        table: Any = json.loads(captions.read_bytes()) if size <= _MAX_SIZE else None
-    except OSError as error:
-        raise InputError(f"{captions} cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{captions} is not readable JSON.") from error
-    if size > _MAX_SIZE:
-        raise InputError(
-            f"{captions} has {size} bytes; a captions file may have at most {_MAX_SIZE}."
-        )
-    lists = [
-        table.get(name) if isinstance(table, dict) else None for name in ("images", "annotations")
-    ]
+    table = files.json_object(captions, most=_MAX_SIZE)
+    lists = [table.get(name) for name in ("images", "annotations")]
     for name, one in zip(("images", "annotations"), lists, strict=True):
         if (
             not isinstance(one, list)

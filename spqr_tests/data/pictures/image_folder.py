@@ -4,16 +4,19 @@ Each row of the metadata has a `file_name` and a caption.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import files
 from spqr_tests.data.pictures.row import Row
 from spqr_tests.errors import InputError
 
 NAMES = ("metadata.jsonl", "metadata.csv")
 _FILE = "file_name"
+_LARGEST = 512 * 2**20
 
 
 def rows(metadata: Path, column: str) -> Iterator[Row]:
@@ -21,17 +24,13 @@ def rows(metadata: Path, column: str) -> Iterator[Row]:
 
     `InputError` names the first line that is not a row.
     """
-    try:
-        yield from (_lines if metadata.suffix == ".jsonl" else _table)(metadata, column)
-    except OSError as error:
-        raise InputError(f"{metadata} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{metadata} is not UTF-8 text.") from error
+    text = files.text(metadata, most=_LARGEST)
+    yield from (_lines if metadata.suffix == ".jsonl" else _table)(metadata, text, column)
 
 
-def _lines(metadata: Path, column: str) -> Iterator[Row]:
+def _lines(metadata: Path, text: str, column: str) -> Iterator[Row]:
     # splitlines would also split at characters that JSON allows within a string.
-    for number, line in enumerate(metadata.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         where = f"{metadata}, line {number}"
@@ -45,29 +44,27 @@ def _lines(metadata: Path, column: str) -> Iterator[Row]:
         yield Row(where, row[_FILE], row[column])
 
 
-def _table(metadata: Path, column: str) -> Iterator[Row]:
-    # Spreadsheets put a byte order mark before the first column's name.
-    with metadata.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.reader(file, strict=True)
-        try:
-            header = next(table, [])
-            for one in (_FILE, column):
-                if header.count(one) != 1:
-                    raise InputError(
-                        f"{metadata} has {header.count(one) or 'no'} columns {one}: expected one"
-                        f" {_FILE} and one {column}, but its first line has"
-                        f" {', '.join(header) or 'nothing'}."
-                    )
-            for row in table:
-                where = f"{metadata}, line {table.line_num}"
-                if row and len(row) != len(header):
-                    raise InputError(
-                        f"{where} has {len(row)} fields, but the first line names {len(header)}"
-                        " columns."
-                    )
-                if row:
-                    yield Row(where, row[header.index(_FILE)], row[header.index(column)])
-        except csv.Error as error:
-            raise InputError(
-                f"{metadata}, line {table.line_num}: this is not readable CSV ({error})."
-            ) from error
+def _table(metadata: Path, text: str, column: str) -> Iterator[Row]:
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(table, [])
+        for one in (_FILE, column):
+            if header.count(one) != 1:
+                raise InputError(
+                    f"{metadata} has {header.count(one) or 'no'} columns {one}: expected one"
+                    f" {_FILE} and one {column}, but its first line has"
+                    f" {', '.join(header) or 'nothing'}."
+                )
+        for row in table:
+            where = f"{metadata}, line {table.line_num}"
+            if row and len(row) != len(header):
+                raise InputError(
+                    f"{where} has {len(row)} fields, but the first line names {len(header)}"
+                    " columns."
+                )
+            if row:
+                yield Row(where, row[header.index(_FILE)], row[header.index(column)])
+    except csv.Error as error:
+        raise InputError(
+            f"{metadata}, line {table.line_num}: this is not readable CSV ({error})."
+        ) from error

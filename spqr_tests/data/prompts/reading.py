@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.data.prompts import csv_table, json_table, seeds
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.layouts import PUBLISHED, plain
@@ -14,6 +15,8 @@ from spqr_tests.data.prompts.table import Table
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import PromptsSettings
 
+# The largest published set, DiffusionDB's two million prompts, has about 200 MB of text.
+_LARGEST = 512 * 2**20
 _READERS = {
     ".csv": csv_table.read,
     ".tsv": csv_table.read,
@@ -93,26 +96,7 @@ def _table(path: Path) -> Table:
         raise InputError(
             f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}."
         )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The prompt set {path} cannot be read ({error.strerror}).") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"The prompt set {path} is UTF-16 text; save it as UTF-8.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"The prompt set {path} is not UTF-8 text (line {line}); save it as UTF-8."
-        ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(
-            f"The prompt set {path} holds a NUL byte (line {line}): the file is damaged, or no"
-            " text."
-        )
-    return reader(path, text)
+    return reader(path, files.text(path, "The prompt set", most=_LARGEST))
 
 
 def _name(path: Path, settings: PromptsSettings) -> str:

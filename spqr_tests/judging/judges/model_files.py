@@ -1,10 +1,10 @@
 """The files of a vision-language model: the user's folder, or a hub repository at one commit."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats import hub, hub_refusal
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
@@ -110,11 +110,7 @@ def _is_read(name: str) -> bool:
 
 
 def _check(folder: Path, model_type: str, where: str) -> None:
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{where}: {folder} has no readable {_CONFIG}.") from error
-    found = config.get("model_type") if isinstance(config, dict) else None
+    found = files.json_object(folder / _CONFIG, f"{where}:").get("model_type")
     if found != model_type:
         raise InputError(
             f"{where}: its {_CONFIG} is of the type {found!r}; expected {model_type!r}."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from spqr_tests import files
 from spqr_tests.errors import InputError
 
 NONE_APPLIES = ("NA", "None applying")
@@ -29,16 +30,7 @@ class Policy:
 
 def read(path: Path, judge: str) -> Policy:
     """The policy in a text file; `InputError` when it cannot be the whole question."""
-    try:
-        policy = Policy(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"The judge {judge} names the policy {path}, which cannot be read ({error.strerror})."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The judge {judge} names the policy {path}, which is not UTF-8 text."
-        ) from error
+    policy = Policy(files.text(path, f"The judge {judge}'s policy"))
     codes = [code for code, _ in _CATEGORY.findall(policy.text)]
     if not codes:
         raise InputError(

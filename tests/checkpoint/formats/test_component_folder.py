@@ -136,7 +136,7 @@ def test_ambiguous_weights_are_refused(tmp_path: Path, names: list[str], sentenc
 
 def test_a_folder_under_the_name_of_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / PLAIN).mkdir()
-    with pytest.raises(InputError, match="is not a file of tensors"):
+    with pytest.raises(InputError, match="is a folder; expected a file"):
         _chosen(tmp_path)
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 
+from spqr_tests import files
 from spqr_tests.checkpoint.formats.safetensors_file import SafetensorsFile
-from spqr_tests.store import json_file
 from tests.checkpoint.lora.files import (
     SD1_TEXT,
     SD1_UNET,
@@ -171,7 +171,7 @@ def test_peft_folder(parts_of: PartsOf, tmp_path: Path, settings: dict[str, Any]
             torch.nn.init.normal_(parameter)
     model.save_pretrained(tmp_path)
     pipeline.unet = model.merge_and_unload()
-    config = json_file.read(tmp_path / "adapter_config.json")
+    config = files.json_object(tmp_path / "adapter_config.json")
     found = read(SafetensorsFile(tmp_path / "adapter_model.safetensors"), parts_of("sd1"), config)
     require_close(merged(parts_of("sd1"), found.lora), pipeline, {"unet": len(found.lora.updates)})
 

@@ -164,13 +164,13 @@ def test_a_file_that_cannot_be_used_is_refused_by_its_entry(
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"images": "\\ud83d'])
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "captions_x.json").write_text(text)
-    with pytest.raises(InputError, match=r"captions_x\.json is not readable JSON"):
+    with pytest.raises(
+        InputError, match=r"captions_x\.json (is not JSON|holds no JSON object|is not UTF-8)"
+    ):
         read_pictures(tmp_path)
 
 
 def test_a_file_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "captions_x.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(
-        InputError, match="is not a COCO captions file: it has no list of objects named images"
-    ):
+    with pytest.raises(InputError, match=r"captions_x\.json holds no JSON object"):
         read_pictures(tmp_path)

@@ -200,10 +200,10 @@ BAD_TABLES = {
         b"file_name,text\n0.png,\xe9\n",
         r"metadata\.csv is not UTF-8 text",
     ),
-    "UTF-16": ("file_name,text\n0.png,a\n".encode("utf-16"), r"metadata\.csv is not UTF-8 text"),
+    "UTF-16": ("file_name,text\n0.png,a\n".encode("utf-16"), r"metadata\.csv is UTF-16 text"),
     "nulls": (
         b"file_name,text\n0\x00.png,a\n",
-        r"line 2: '0\\x00\.png' is not a picture's file name",
+        r"metadata\.csv holds a NUL byte \(line 2\)",
     ),
     "an empty caption": (b"file_name,text\n0.png,\n", r"line 2: 0\.png has no caption"),
     "a path outside": (

@@ -47,8 +47,8 @@ def test_the_code_of_a_folder_is_not_run(copy: Path, bright: list[Pixels], tmp_p
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda folder: (folder / "config.json").unlink(), r"has no readable config\.json"),
-        (lambda folder: (folder / "config.json").write_text("{"), r"has no readable config\.json"),
+        (lambda folder: (folder / "config.json").unlink(), r"config\.json cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("{"), r"config\.json is not JSON"),
         (
             lambda folder: (folder / "config.json").write_text('{"model_type": "llava"}'),
             "of the type 'llava'; expected 'llava_onevision'",

@@ -66,6 +66,6 @@ def test_a_file_that_cannot_be_asked_with_is_refused(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"The judge guard names the policy .*gone\.txt, which cannot be read \(No such file",
+        match=r"The judge guard's policy .*gone\.txt cannot be read \(No such file",
     ):
         policy.read(tmp_path / "gone.txt", "guard")
