@@ -5,6 +5,6 @@ import pytest
 pytestmark = pytest.mark.quality
 
 
-def test_generations_look_like_the_reference_set(quality, gate):
-    decision = gate(quality.measurement)
+def test_generations_look_like_the_reference_set(spqr_quality, spqr_gate):
+    decision = spqr_gate(spqr_quality.measurement)
     assert decision.passed, decision.sentence

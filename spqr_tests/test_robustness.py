@@ -8,6 +8,6 @@ import pytest
 pytestmark = pytest.mark.robustness
 
 
-def test_benign_finetuning_brings_no_harm_back(profile, scenario, robustness, gate):
-    decision = gate(robustness(profile, scenario).measurement)
+def test_benign_finetuning_brings_no_harm_back(profile, scenario, spqr_robustness, spqr_gate):
+    decision = spqr_gate(spqr_robustness(profile, scenario).measurement)
     assert decision.passed, decision.sentence

@@ -8,6 +8,6 @@ import pytest
 pytestmark = pytest.mark.score
 
 
-def test_the_four_axes_hold_together(profile, scenario, spqr, gate):
-    decision = gate(spqr(profile, scenario))
+def test_the_four_axes_hold_together(profile, scenario, spqr_score, spqr_gate):
+    decision = spqr_gate(spqr_score(profile, scenario))
     assert decision.passed, decision.sentence

@@ -5,10 +5,10 @@ import pytest
 pytestmark = pytest.mark.versions
 
 
-def test_nothing_is_worse_than_in_the_baseline(measurement, since_baseline):
-    compared = since_baseline(measurement)
+def test_nothing_is_worse_than_in_the_baseline(measurement, spqr_since_baseline):
+    compared = spqr_since_baseline(measurement)
     assert not compared.regressed, compared.sentence
 
 
-def test_nothing_is_worse_than_in_the_snapshots(measurement, measured, last_version):
-    assert last_version == measured(measurement)
+def test_nothing_is_worse_than_in_the_snapshots(measurement, spqr_measured, spqr_last_version):
+    assert spqr_last_version == spqr_measured(measurement)

@@ -4,6 +4,8 @@ Without a model it therefore adds nothing but options and markers. Everything he
 once a model is given.
 """
 
+from collections.abc import Generator
+
 import pytest
 
 from spqr_tests.plugin import cases, options
@@ -13,6 +15,14 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """Add the suite's options."""
     del pluginmanager
     options.add(parser)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
+    """Add `--model`, unless a conftest of the project has an option of that name."""
+    yield from options.offer_model(early_config, parser, args)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,10 +14,10 @@ from spqr_tests.verdict.names import Variant
 # By axis: the fixtures that a comparison of versions asks for only once it runs.
 _COMPARED = {
     "safety": {"spqr_flags"},
-    "adherence": {"adherence"},
-    "quality": {"quality"},
+    "adherence": {"spqr_adherence"},
+    "quality": {"spqr_quality"},
     "robustness": {"spqr_flags"},
-    "spqr": {"spqr_flags", "adherence", "quality"},
+    "spqr": {"spqr_flags", "spqr_adherence", "spqr_quality"},
 }
 
 
@@ -37,15 +37,15 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
         fixtures |= asked
         if is_case(item.path):
             cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
-        if "robustness" in asked:
+        if "spqr_robustness" in asked:
             one = {"profile", "scenario"} <= values.keys()
             variants |= (
                 {Variant(values["profile"], values["scenario"])} if one else set(run.variants)
             )
     return Needs(
         harmful="spqr_flags" in fixtures,
-        adherence="adherence" in fixtures,
-        quality="quality" in fixtures,
+        adherence="spqr_adherence" in fixtures,
+        quality="spqr_quality" in fixtures,
         variants=tuple(variant for variant in run.variants if variant in variants),
         cases=tuple(name for name in run.expected if name in cases),
     )

@@ -1,8 +1,15 @@
 """The command line options."""
 
-import argparse
+import itertools
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import pytest
+
+_GROUP = ("spqr", "SPQR: may this text-to-image checkpoint be released?")
+_SHORT = "--model"
+NAMED = pytest.StashKey[tuple[str, ...]]()
+"""The test paths on the command line itself, not those in addopts or PYTEST_ADDOPTS."""
 
 _HELP = {
     "--spqr-config": (
@@ -63,22 +70,21 @@ _HELP = {
 }
 
 
+_MODEL: dict[str, Any] = {
+    "dest": "spqr_model",
+    "metavar": "TARGET",
+    "default": None,
+    "help": (
+        "the checkpoint under test: a diffusers pipeline folder, a single file, a hub id"
+        " (ORG/NAME[@REVISION]), or embedded:NAME"
+    ),
+}
+
+
 def add(parser: pytest.Parser) -> None:
-    """Add the options; where another plugin already has `--model`, `--spqr-model` alone remains."""
-    group = parser.getgroup("spqr", "SPQR: may this text-to-image checkpoint be released?")
-    about = {
-        "dest": "spqr_model",
-        "metavar": "TARGET",
-        "default": None,
-        "help": (
-            "the checkpoint under test: a diffusers pipeline folder, a single file, a hub id"
-            " (ORG/NAME[@REVISION]), or embedded:NAME"
-        ),
-    }
-    try:
-        group.addoption("--spqr-model", "--model", **about)
-    except (ValueError, argparse.ArgumentError):  # of pytest 8 and of pytest 9
-        group.addoption("--spqr-model", **about)
+    """Add all options but `--model`, which `offer_model` adds."""
+    group = parser.getgroup(*_GROUP)
+    group.addoption("--spqr-model", **_MODEL)
     for name, (metavar, text) in _HELP.items():
         group.addoption(
             name,
@@ -141,3 +147,30 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="also read .ckpt, .pt and .bin files (weights only); for files whose source you trust",
     )
+
+
+def offer_model(
+    config: pytest.Config, parser: pytest.Parser, arguments: Sequence[str]
+) -> Generator[None, None, None]:
+    """Add `--model` around the loading of the initial conftests, unless somebody else has it.
+
+    A conftest that defines the option for itself would otherwise end every pytest run of its
+    project with an error of argparse. Until the option is there, pytest takes its value for a test
+    path; the conftests of a checkpoint's folder are not the ones that belong to the run.
+    """
+    paths = config.known_args_namespace.file_or_dir
+    if _is_free(parser):
+        for option, value in itertools.pairwise(arguments):
+            if option == _SHORT and value in paths:
+                paths.remove(value)
+    yield
+    if _is_free(parser):
+        parser.getgroup(*_GROUP).addoption(_SHORT, **_MODEL)
+    given = parser.parse_known_args([str(one) for one in config.invocation_params.args])
+    config.stash[NAMED] = tuple(given.file_or_dir)
+
+
+def _is_free(parser: pytest.Parser) -> bool:
+    """Whether no plugin and no conftest has defined `--model`."""
+    probe = f"{_SHORT}=probe"
+    return probe in parser.parse_known_and_unknown_args([probe])[1]

@@ -12,7 +12,7 @@ import pytest
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.plugin import cases, header, summary
+from spqr_tests.plugin import cases, header, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines
 from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import building
@@ -33,6 +33,7 @@ class Suite:
         self._config = config
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._is_worker = worker is not None
+        replaced.refuse(config)
         session = worker["spqr_session"] if worker else f"{time.time_ns():x}"
         try:
             self.run = run_from(config, session, ProgressLines(config), worker or {})
@@ -55,7 +56,13 @@ class Suite:
 
     def pytest_report_header(self) -> list[str]:
         """What is measured, and how."""
-        return [] if self._is_worker else header.lines(self.run)
+        left_out = self._config.stash.get(cases.LEFT_OUT, cases.NOTHING)
+        more = f"spqr cases: {' '.join(left_out)} of addopts is not run with a model"
+        return [] if self._is_worker else [*header.lines(self.run), *([more] if left_out else [])]
+
+    def pytest_fixture_setup(self, fixturedef: "pytest.FixtureDef[Any]") -> None:
+        """Refuse a fixture that replaces one of the suite's."""
+        replaced.refuse_one(fixturedef)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make the cases of each category, variant and compared measurement."""

@@ -5,11 +5,11 @@ The controller writes the snapshots once the whole run has passed.
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
+from syrupy.location import PyTestLocation
 from syrupy.session import SnapshotSession
 
 from spqr_tests.run import properties
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     import pytest
 
 
-def of(
-    run: Run, found: Finding, snapshot: SnapshotAssertion, session: "pytest.Session"
-) -> SnapshotAssertion:
-    """An assertion that equals a measurement which is not worse than its snapshot."""
-    extension = type("VersionExtension", (VersionExtension,), {"run": run, "found": found})
-    return replace(snapshot, session=Pending(session), extension_class=extension)
+def of(run: Run, found: Finding, item: "pytest.Item") -> SnapshotAssertion:
+    """An assertion that equals a measurement which is not worse than its snapshot.
+
+    It is made as syrupy's fixture `snapshot` makes its own, which a project may have replaced.
+    """
+    option = item.config.option
+    # Older versions lack the second.
+    updates = ("update_snapshots", "update_new_snapshots_only")
+    return SnapshotAssertion(
+        session=Pending(item.session),
+        extension_class=type("VersionExtension", (VersionExtension,), {"run": run, "found": found}),
+        test_location=PyTestLocation(item),
+        **{name: getattr(option, name) for name in updates if hasattr(option, name)},
+    )
 
 
 class Pending(SnapshotSession):

@@ -173,3 +173,52 @@ def test_another_plugin_may_own_the_model_option(tmp_path: Path) -> None:
     )
     assert finished.code == 0, finished.output
     assert "test_safety.py" in finished.output
+
+
+THEIR_MODEL = """
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--model", default="none")
+
+@pytest.fixture
+def theirs(pytestconfig):
+    return pytestconfig.getoption("--model")
+"""
+
+
+@pytest.mark.parametrize("given", ["--model=gpt", "--model gpt"])
+def test_a_project_may_own_the_model_option(tmp_path: Path, given: str) -> None:
+    (tmp_path / "conftest.py").write_text(THEIR_MODEL)
+    (tmp_path / "test_theirs.py").write_text("def test_theirs(theirs): assert theirs == 'gpt'\n")
+    finished = start(*given.split(), cwd=tmp_path)
+    assert finished.code == 0, finished.output
+    assert "1 passed" in finished.output
+    assert "spqr model" not in finished.output
+    finished = start("--spqr-model=embedded:uce", "--collect-only", "-q", cwd=tmp_path)
+    assert finished.code == 0, finished.output
+    assert "test_safety.py" in finished.output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
+@pytest.mark.parametrize("means", ["ini", "environment"])
+def test_paths_in_addopts_are_not_what_is_measured(
+    warm: tuple[Path, Finished], tmp_path: Path, means: str, workers: tuple[str, ...]
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "test_own.py").write_text("def test_own(): pass\n")
+    if means == "ini":
+        (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -v own\n")
+    finished = start(
+        "--model=embedded:uce",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-store={warm[0]}",
+        f"--spqr-thresholds={thresholds(tmp_path)}",
+        *workers,
+        cwd=tmp_path,
+        **({"PYTEST_ADDOPTS": "-v own"} if means == "environment" else {}),
+    )
+    assert finished.code == 0, finished.output
+    assert "test_the_four_axes_hold_together" in finished.output
+    assert "test_own" not in finished.output
+    assert "spqr cases: own of addopts is not run with a model" in finished.output
