@@ -27,13 +27,13 @@ class HarmfulFlags:
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The harmful prompts of this run, with the same seeds before and after fine-tuning."""
-        return self.run.protocol.harmful.first(self.run.limit).rows
+        return self.run.protocol.harmful.rows
 
     @property
     def ood_prompts(self) -> tuple[Prompt, ...]:
         """The out-of-distribution harmful prompts; empty if the protocol has none."""
         ood = self.run.protocol.ood
-        return () if ood is None else ood.first(self.run.limit).rows
+        return () if ood is None else ood.rows
 
     def flags(self, variant: Variant | None = None) -> Flags:
         """The flags of the checkpoint itself (None), or of a variant."""

@@ -88,5 +88,5 @@ def _reference(run: Run) -> list[Path]:
 
 
 def prompts_of(run: Run) -> tuple[Prompt, ...]:
-    """The prompts whose images are compared with the reference set: at least two."""
-    return run.protocol.quality_prompts.first(run.limit and max(2, run.limit)).rows
+    """The prompts whose images are compared with the reference set."""
+    return run.protocol.quality_prompts.rows

@@ -48,7 +48,7 @@ def gather(
     `own` has the checkpoint's images, `variants` those of the variants that are trained already, by
     name. `benign` are the prompts of adherence, `compared` those of quality.
     """
-    harmful = run.protocol.harmful.first(run.limit).rows
+    harmful = run.protocol.harmful.rows
     before = _flags(run, own, harmful)
     correlations: dict[str, float] = {}
     if before is not None:

@@ -175,12 +175,9 @@ class RunOutlook:
 
     @cached_property
     def _samples(self) -> dict[str, Sample]:
-        protocol, limit = self._run.protocol, self._run.limit
-        harmful = protocol.harmful.first(limit).rows
-        adherence, quality = (
-            one.first(limit and max(2, limit)).rows
-            for one in (protocol.adherence_prompts, protocol.quality_prompts)
-        )
+        protocol = self._run.protocol
+        harmful = protocol.harmful.rows
+        adherence, quality = protocol.adherence_prompts.rows, protocol.quality_prompts.rows
         beside = len({(one.text, one.seed) for one in (*adherence, *quality)})
         categories = {
             names.safety(category): _sample([one for one in harmful if category in one.categories])

@@ -129,17 +129,16 @@ class _Planner:
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
         """The prompts of each set that is needed, selected as the axes do."""
-        protocol, limit = self._run.protocol, self._run.limit
+        protocol = self._run.protocol
         sets: dict[str, Sequence[Prompt]] = {}
         if self._needed.harmful:
-            sets["harmful"] = protocol.harmful.first(limit).rows
+            sets["harmful"] = protocol.harmful.rows
         if self._needed.variants and protocol.ood is not None and not self._run.sequential:
-            sets["ood"] = protocol.ood.first(limit).rows
-        at_least_two = limit and max(2, limit)
+            sets["ood"] = protocol.ood.rows
         if self._needed.adherence:
-            sets["adherence"] = protocol.adherence_prompts.first(at_least_two).rows
+            sets["adherence"] = protocol.adherence_prompts.rows
         if self._needed.quality:
-            sets["quality"] = protocol.quality_prompts.first(at_least_two).rows
+            sets["quality"] = protocol.quality_prompts.rows
         return sets
 
     def _is_given(self, variant: Variant) -> bool:

@@ -57,8 +57,8 @@ def lines(run: Run) -> list[str]:
         said.append(f"spqr sequential: {_SEQUENTIAL}")
     if run.limit is not None:
         said.append(
-            f"spqr LIMITED to {run.limit} prompts a set: this run decides nothing and does not"
-            " exit 0"
+            f"spqr LIMITED to {run.limit} prompts a set (one a category at least) and training"
+            " steps: this try-out decides nothing and does not exit 0"
         )
     else:
         # A limited run decides nothing anyway.

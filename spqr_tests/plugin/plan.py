@@ -64,10 +64,7 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
             _flops(images.flops),
         )
     for one in made.finetunes:
-        label = (
-            f"training {one.profile}-{one.scenario}: {one.pictures} pictures, {one.steps} steps of"
-            f" {one.batch}"
-        )
+        label = f"training {one.profile}-{one.scenario}, {one.steps} steps of {one.batch}"
         rows.add_row(escape(label), *_counts(1, int(one.stored)), _flops(one.flops))
     for calls in made.judgements:
         flops = _flops(calls.flops) if calls.flops is not None else "-"
@@ -115,7 +112,7 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
 
 def _cells(one: CaseOutlook) -> tuple[str, ...]:
     """The cells of a row; '-' for what is unknown."""
-    side = "at least" if one.direction == "min" else "at most"
+    side = ">=" if one.direction == "min" else "<="
     unknown = one.power is None
     return (
         f"{side} {outlook.written(one.name, one.direction, one.bound)}",

@@ -61,7 +61,8 @@ def run_from(
         ).scenarios
 
     named = _protocol_name(where, option.spqr_protocol, checkpoint)
-    protocol = protocols.load(PACKAGED, named, store, on, checkpoint.settled, data, select)
+    limit = _limit(option.spqr_limit)
+    protocol = protocols.load(PACKAGED, named, store, on, checkpoint.settled, data, select, limit)
     path = _thresholds_path(where, option.spqr_thresholds)
     settings = protocol.settings
     adapters = _adapters(option, where, checkpoint, settings, known.get("spqr_adapters", {}))
@@ -79,7 +80,7 @@ def run_from(
         scenarios=selected.scenarios,
         adapters=adapters,
         notes=selected.notes,
-        limit=_limit(option.spqr_limit),
+        limit=limit,
         report_folder=_report_folder(where, option.spqr_report),
         device=on,
         store=store,

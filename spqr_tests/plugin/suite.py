@@ -11,9 +11,9 @@ import pytest
 
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
-from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.plugin import cases, header, replaced, summary
-from spqr_tests.plugin.progress import ProgressLines
+from spqr_tests.errors import InputError
+from spqr_tests.plugin import broken, cases, header, replaced, summary
+from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import building
 from spqr_tests.reports.ledger import Ledger, missed
@@ -35,8 +35,10 @@ class Suite:
         self._is_worker = worker is not None
         replaced.refuse(config)
         session = worker["spqr_session"] if worker else f"{time.time_ns():x}"
+        told = Path(worker["spqr_progress"]) if worker else None
+        self._reader: ProgressReader | None = None
         try:
-            self.run = run_from(config, session, ProgressLines(config), worker or {})
+            self.run = run_from(config, session, ProgressLines(config, told), worker or {})
         except (InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
@@ -53,6 +55,14 @@ class Suite:
         """Send a worker what the controller knows about the run."""
         node.workerinput.update(for_worker(self.run))
         node.workerinput["spqr_session"] = self._session
+        if self._reader is None:
+            self._reader = ProgressReader(self._config)
+        node.workerinput["spqr_progress"] = str(self._reader.told)
+
+    def pytest_unconfigure(self) -> None:
+        """End what reads the workers' progress."""
+        if self._reader is not None:
+            self._reader.stop()
 
     def pytest_report_header(self) -> list[str]:
         """What is measured, and how."""
@@ -105,9 +115,12 @@ class Suite:
         elif (
             (made.failed or made.skipped)
             and call.excinfo is not None
-            and (cases.is_case(item.path) or _no_evidence(call))
+            and (cases.is_case(item.path) or broken.no_evidence(call.excinfo))
         ):
-            reason = call.excinfo.exconly(tryshort=True).splitlines()[0]
+            if broken.no_evidence(call.excinfo) and verbosity(self._config) <= 0:
+                # The source of the suite says nothing to a user; -v shows it.
+                made.longrepr = broken.sentence(call.excinfo.value)
+            reason = broken.reason(call.excinfo)
             made.user_properties.append(
                 (BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason)
             )
@@ -152,12 +165,14 @@ class Suite:
         for path in compared.written if compared else ():
             whole_files.put(Path(path), self._ledger.snapshots[path])
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the summary."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """Say once what broke several tests; print the summary after pytest's own."""
+        broken.shorten(
+            one for kind in ("error", "failed") for one in terminalreporter.getreports(kind)
+        )
+        yield
         if self._report is not None:
             summary.write(terminalreporter, self.run, self._report)
-
-
-def _no_evidence(call: pytest.CallInfo[None]) -> bool:
-    """Whether the user's own test failed because the suite could not measure."""
-    return call.excinfo is not None and call.excinfo.errisinstance((EvidenceError, InputError))

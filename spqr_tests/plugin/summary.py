@@ -30,13 +30,18 @@ _OWN_CASE = {
 
 
 def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
-    """Write the summary section."""
+    """Write the summary section: with -q, what is broken and the last two lines alone."""
+    if terminal.verbosity < 0:
+        _write_problems(terminal, report)
+        _write_decision(terminal, report)
+        return
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
     terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
-    for table in (_cases(report), _drift(report), _breakdown(report)):
+    for table in (_cases(report), _drift(report)):
         tables.write(terminal, table)
-    for test, reason in report.problems.items():
-        terminal.write_line(f"broken: {test}: {reason}", red=True)
+    if terminal.verbosity > 0:
+        tables.write(terminal, _breakdown(report))
+    _write_problems(terminal, report)
     spent = report.cost
     terminal.write_line(
         f"cost: {spent.generated} images generated, {spent.judged} judgements, {spent.finetuned}"
@@ -51,6 +56,21 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
             terminal.write_line(line, **colour)
     for line in _reservations(report):
         terminal.write_line(line, yellow=True)
+    _write_decision(terminal, report)
+
+
+def _write_problems(terminal: pytest.TerminalReporter, report: Report) -> None:
+    """Write what broke, a line for each reason."""
+    tests: dict[str, list[str]] = {}
+    for test, reason in report.problems.items():
+        tests.setdefault(reason, []).append(test)
+    for reason, broken in tests.items():
+        more = f" (and {len(broken) - 1} more tests)" if len(broken) > 1 else ""
+        terminal.write_line(f"broken: {broken[0]}{more}: {reason}", red=True)
+
+
+def _write_decision(terminal: pytest.TerminalReporter, report: Report) -> None:
+    """Write the last two lines."""
     terminal.write_line(_headline(report))
     terminal.write_line(report.decision_sentence, bold=True, **{_COLOURS[report.decision]: True})
 
@@ -154,9 +174,9 @@ def _cases(report: Report) -> Table:
             f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound)
         )
         decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]" + (
-            " (estimate)" if case.decided_by == "estimate" else ""
+            " (point)" if case.decided_by == "estimate" else ""
         )
-        threshold = f"at {'least' if case.direction == 'min' else 'most'} {bound}"
+        threshold = f"{'>=' if case.direction == 'min' else '<='} {bound}"
         interval = column.cells(f"{low} to {high}", case.confidence)
         n = f"{case.n}" if case.n == case.planned else f"{case.n} of {case.planned}"
         table.add_row(escape(case.measured), value, *interval, n, threshold, decision)
@@ -168,24 +188,25 @@ def _drift(report: Report) -> Table:
     column = _Intervals(cell.confidence for cell in report.robustness)
     table = tables.table(
         "fine-tuning",
-        "harmful before",
+        "before",
         "after",
         "drift",
         *column.heads,
-        "correlation",
+        "corr.",
         "SPQR",
         *(["OOD drift"] if ood else []),
+        title="harmful images before and after fine-tuning in %, and their drift in points",
     )
     for cell in report.robustness:
         table.add_row(
             f"{cell.profile} x {cell.scenario}",
-            f"{cell.harmfulness_before:.1f} %",
-            f"{cell.harmfulness_after:.1f} %",
-            f"{cell.drift:+.1f} points",
+            f"{cell.harmfulness_before:.1f}",
+            f"{cell.harmfulness_after:.1f}",
+            f"{cell.drift:+.1f}",
             *column.cells(f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}", cell.confidence),
             "-" if cell.correlation is None else f"{cell.correlation:.2f}",
             "-" if cell.spqr is None else f"{cell.spqr:.3f}",
-            *([f"{cell.ood.drift:+.1f} points" if cell.ood else "-"] if ood else []),
+            *([f"{cell.ood.drift:+.1f}" if cell.ood else "-"] if ood else []),
         )
     return table
 
@@ -201,7 +222,7 @@ def _breakdown(report: Report) -> Table:
     if cell is None:
         return tables.table("")
     interval = f"{percent(cell.confidence)} interval"
-    table = tables.table(f"{_variant(cell)} by", "n", "harmful before", "after", "drift", interval)
+    table = tables.table(f"{_variant(cell)} by", "n", "before", "after", "drift", interval)
     for by in ("category", "language", "judge"):
         groups = [group for group in cell.groups if group.by == by]
         # The groups that drift most, in the report's order.
@@ -218,13 +239,13 @@ def _breakdown(report: Report) -> Table:
 
 
 def _add(table: Table, label: str, row: Drift) -> None:
-    rates = (f"{row.before:.1f} %", f"{row.after:.1f} %")
+    rates = (f"{row.before:.1f}", f"{row.after:.1f}")
     # A name is the user's and may contain rich's markup.
     table.add_row(
         escape(label),
         f"{row.n}",
         *rates,
-        f"{row.drift:+.1f} points",
+        f"{row.drift:+.1f}",
         f"{row.low:+.1f} to {row.high:+.1f}",
     )
 

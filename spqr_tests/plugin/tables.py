@@ -6,11 +6,14 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+NARROWEST = 80
+"""Columns that every table fits into, unless names are long."""
 
-def table(first: str, *others: str) -> Table:
-    """An empty table: `first` is the column of names."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    made.add_column(first)
+
+def table(first: str, *others: str, title: str = "") -> Table:
+    """An empty table: `first` is the column of names, which are broken where they do not fit."""
+    made = Table(box=None, pad_edge=False, header_style="bold", caption=title)
+    made.add_column(first, overflow="fold", min_width=16)
     for column in others:
         made.add_column(column, justify="right", no_wrap=True)
     return made
@@ -24,12 +27,16 @@ def write(terminal: pytest.TerminalReporter, rows: Table) -> None:
     if not rows.row_count:
         return
     stream = io.StringIO()
-    width = max(terminal._tw.fullwidth, 100)  # noqa: SLF001
+    width = max(terminal._tw.fullwidth, NARROWEST)  # noqa: SLF001
     colour = terminal.hasmarkup
+    # As a caption, rich would break it to the table's own width.
+    title, rows.caption = str(rows.caption or ""), None
     Console(
         file=stream, force_terminal=colour, no_color=not colour, width=width, highlight=False
     ).print(rows)
-    terminal.write(
-        "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines() if line.strip())
-    )
+    # By the line: pytest escapes the whole of a text that the terminal's encoding lacks.
+    for line in (title, *stream.getvalue().splitlines()):
+        if line.strip():
+            terminal.write(line.rstrip())
+            terminal.line("")
     terminal.line("")

@@ -16,7 +16,7 @@ from spqr_tests.judging.judges import Judge
 from spqr_tests.metrics.dual_encoder import DualEncoder, DualEncoders
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.inception import Inception
-from spqr_tests.run import sources, user_data
+from spqr_tests.run import sources, try_out, user_data
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import UserData
 from spqr_tests.settings import protocol_file
@@ -113,14 +113,15 @@ def load(
     settle: Callable[[Protocol], Protocol],
     given: Mapping[str, Path] | None = None,
     select: Callable[[Protocol], Collection[str]] | None = None,
+    limit: int | None = None,
 ) -> LoadedProtocol:
     """The packaged protocol `name`, or the one in the TOML file at that path.
 
     `settle` fills in the checkpoint's own values where the settings leave them to it, so that the
     hash covers numbers. `given` has the paths of the user's own sets by name; they go before the
     paths in the protocol. `select` names the scenarios that are measured, all by default. Pictures
-    of the others may be missing, and are not part of the hash. Raises `InputError` for a protocol
-    that cannot be used.
+    of the others may be missing, and are not part of the hash. With `limit` it is a try-out, with
+    little work in every stage. Raises `InputError` for a protocol that cannot be used.
     """
     path = packaged.protocols.get(name, Path(name))
     if name not in packaged.protocols and path.suffix != ".toml":
@@ -129,6 +130,8 @@ def load(
             " for your own, give a .toml file."
         )
     settings = settle(protocol_file.read(path, packaged.protocols))
+    if limit is not None:
+        settings = try_out.shortened(settings, limit)
     chosen = set(settings.scenarios if select is None else select(settings))
     scenarios = {one: scenario for one, scenario in settings.scenarios.items() if one in chosen}
     own = user_data.of(
@@ -140,11 +143,15 @@ def load(
 
     def prompts(one: PromptsSettings, *, categorised: bool) -> PromptSet:
         file = sources.prompts(packaged, one.prompts, own)
-        return read_prompts(file, one, categorised=categorised).chosen(one)
+        whole = read_prompts(file, one, categorised=categorised).chosen(one)
+        if limit is None:
+            return whole
+        return try_out.prompts(whole, limit, compared=not categorised)
 
-    def pictures(name: str, n: int | None, caption: str | None) -> BenignSet:
+    def pictures(name: str, n: int | None, caption: str | None, most: int) -> BenignSet:
         folder = sources.pictures(packaged, name, n, own, store)
-        return read_pictures(folder, n, caption, store=store)
+        whole = read_pictures(folder, n, caption, store=store)
+        return whole if limit is None else try_out.pictures(whole, most)
 
     return LoadedProtocol(
         settings=settings,
@@ -153,9 +160,11 @@ def load(
         ood=prompts(settings.ood, categorised=True) if settings.ood else None,
         adherence_prompts=prompts(settings.adherence, categorised=False),
         quality_prompts=prompts(quality, categorised=False),
-        reference=pictures(quality.reference, quality.reference_images, None),
+        reference=pictures(
+            quality.reference, quality.reference_images, None, try_out.at_least_two(limit or 2)
+        ),
         scenarios={
-            name: pictures(scenario.images, scenario.n, scenario.caption)
+            name: pictures(scenario.images, scenario.n, scenario.caption, settings.finetuning.batch)
             for name, scenario in scenarios.items()
         },
         adherence_encoder=encoders.get(settings.adherence.encoder, settings.adherence.pretrained),

@@ -24,6 +24,8 @@ DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
 Direction = Literal["min", "max"]
 
+_EXAMPLES = dict.fromkeys(AXES, 0.8)
+"""Bounds for a protocol that has none yet."""
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Harmfulness = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _Drift = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -196,7 +198,8 @@ class Thresholds:
             raise ThresholdError(
                 f"{self.path} has no thresholds for the protocol"
                 f" {name!r}{_suggestion(name, self.tables)}: it has"
-                f" {_listed(self.tables) or 'none at all'}."
+                f" {_listed(self.tables) or 'none at all'}. Add these lines, with bounds and"
+                f" reasons of your own, to ./thresholds.toml:\n\n{_lines(name)}"
             )
         table = self.tables[name]
         bounds: dict[str, _Bound] = {}
@@ -216,6 +219,14 @@ class Thresholds:
             categories=categories.threshold() if categories else None,
             cells={cell: bounds["robustness"].threshold(bound) for cell, bound in cells.items()},
         )
+
+
+def _lines(protocol: str) -> str:
+    """Thresholds for a protocol, as TOML."""
+    return "\n".join(
+        f'[{protocol}.{axis}]\nmin = {bound}\nreason = "why {axis} must reach it"\n'
+        for axis, bound in _EXAMPLES.items()
+    )
 
 
 def load(path: Path) -> Thresholds:

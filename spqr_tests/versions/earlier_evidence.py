@@ -62,9 +62,7 @@ class EarlierEvidence:
     def _harmful(self, variant: Variant | None, adapter: str | None) -> Seen | None:
         run = self._run
         source = self._variants.source() if variant is None else self._varied(variant, adapter)
-        images = source and inventory.generations_of(
-            run.store, source, run.protocol.harmful.first(run.limit).rows
-        )
+        images = source and inventory.generations_of(run.store, source, run.protocol.harmful.rows)
         flagged = images and judging.known_flags(run.store, run.protocol.judges, images)
         return None if not images or flagged is None else Seen(images, np.asarray(flagged))
 

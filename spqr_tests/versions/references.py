@@ -3,6 +3,7 @@
 They are found and validated before anything is collected.
 """
 
+import codecs
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
     named = Path(asked)
     if path.is_dir():
         path, named = path / FILE, named / FILE
-    text = files.text(
+    content = files.data(
         path,
         f"--spqr-baseline {asked}:",
         "Pass the report.json of an earlier run.",
         most=_LARGEST,
     )
     try:
-        report = Report.model_validate_json(text)
+        report = Report.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         problem = error.errors()[0]
         at = ".".join(map(str, problem["loc"])) or "the file"

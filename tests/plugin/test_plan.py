@@ -258,7 +258,7 @@ class TestTheSession:
             "spqr model: embedded:uce",
             "plan of embedded:uce on protocol tiny",
             "images of standard-general",
-            "training lite-general: 16 pictures, 2 steps of 8",
+            "training lite-general, 2 steps of 8",
             "judgements by nudenet",
             "time: about",
             "nothing was generated, fine-tuned or judged",

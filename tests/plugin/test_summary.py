@@ -41,7 +41,7 @@ def test_the_groups_that_drift_most_are_shown_and_the_rest_is_counted(
         *(f"category [{name}]" for name in "defghi"),
         "category: 3 more, which drift less, are in the report",
     ]
-    assert "+8.0 points" in lines[6]
+    assert "+8.0" in lines[6]
 
 
 def test_one_group_is_no_breakdown(report: dict[str, Any]) -> None:
@@ -68,11 +68,8 @@ def test_prompts_out_of_distribution_have_a_row(report: dict[str, Any]) -> None:
         "distribution",
         "5",
         "20.0",
-        "%",
         "40.0",
-        "%",
         "+20.0",
-        "points",
         "-40.0",
         "to",
         "+70.0",

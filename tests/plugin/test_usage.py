@@ -277,7 +277,6 @@ def test_a_protocol_with_a_mistake(
             "[tiny.safety]\nmim",
             "tiny.safety.mim (did you mean min?); allowed here are min",
         ),
-        ("tiny", "tine", "has no thresholds for the protocol 'tiny' (did you mean tine?)"),
         (
             "[tiny.robustness]",
             '[tiny.robustness.cells]\n"full-general" = 0.5\n[tiny.robustness]',
@@ -371,3 +370,24 @@ def test_a_real_checkpoint_is_asked_for_the_data_of_a_release(
 
 def test_a_mistake_is_one_sentence_under_workers_too(refused: Refused) -> None:
     assert "there is no embedded checkpoint" in refused("-n2", model="embedded:none")
+
+
+def test_a_protocol_without_thresholds_is_told_the_lines_to_add(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    other = thresholds(tmp_path).read_text(encoding="utf-8").replace("tiny", "tine")
+    path.write_text(other, encoding="utf-8")
+    given = (
+        "--model=embedded:base",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-thresholds={path}",
+        f"--spqr-store={pytester.path / 'store'}",
+        "--collect-only",
+    )
+    result = pytester.runpytest_inprocess(*given)
+    assert result.ret == 4
+    said = "\n".join(result.errlines)
+    assert "has no thresholds for the protocol 'tiny' (did you mean tine?): it has tine." in said
+    path.write_text(f"{other}\n{said.partition('./thresholds.toml:')[2]}", encoding="utf-8")
+    assert pytester.runpytest_inprocess(*given).ret == 0

@@ -1,0 +1,45 @@
+"""Broken tests: what the terminal shows of them."""
+
+import traceback
+from collections.abc import Iterable
+
+import pytest
+
+from spqr_tests.errors import EvidenceError, InputError
+
+
+def no_evidence(info: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether a test failed because the suite could not measure."""
+    return info.errisinstance((EvidenceError, InputError))
+
+
+def reason(info: pytest.ExceptionInfo[BaseException]) -> str:
+    """Why a test broke, in a line."""
+    text = str(info.value) if no_evidence(info) else info.exconly(tryshort=True)
+    return text.splitlines()[0]
+
+
+def sentence(error: BaseException) -> str:
+    """What a user needs of an error without evidence: its sentence, and where its cause arose."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    frames = traceback.extract_tb(cause.__traceback__)
+    if cause is error or not frames:
+        return str(error)
+    last = frames[-1]
+    return f"{error}\n(raised in {last.filename}:{last.lineno}, {last.name})"
+
+
+def shorten(reports: Iterable[pytest.TestReport]) -> None:
+    """Refer to the first test that failed with the same sentence, instead of repeating it.
+
+    To be called once other viewers of the reports, such as JUnit XML, have read them.
+    """
+    first: dict[str, str] = {}
+    for report in reports:
+        if isinstance(report.longrepr, str) and report.longrepr:
+            # What follows the sentence, where it arose, is known to the first test alone.
+            said = report.longrepr.splitlines()[0]
+            if (test := first.setdefault(said, report.nodeid)) != report.nodeid:
+                report.longrepr = f"as in {test}"
