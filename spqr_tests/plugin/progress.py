@@ -102,4 +102,7 @@ def write(config: pytest.Config, line: str) -> None:
     uncaptured = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
     with uncaptured:
         reporter.ensure_newline()
+        # Under xdist pytest does not keep in mind that it has written dots.
+        if reporter._tw.width_of_current_line:  # noqa: SLF001
+            reporter.line("")
         reporter.write_line(line)
