@@ -14,6 +14,7 @@ from spqr_tests.generation import sampling
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store import digest
+from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels, from_png, is_blank, to_png
 from spqr_tests.store.store import Store
@@ -158,9 +159,10 @@ def _generate(
     store: Store, source: ImageSource, wanted: list[tuple[str, Prompt]], cost: Cost, label: str
 ) -> None:
     def make() -> None:
-        images = source.sampler().generate(
-            [prompt for _, prompt in wanted], source.guidance(wanted[0][1])
-        )
+        with computing(source.device):
+            images = source.sampler().generate(
+                [prompt for _, prompt in wanted], source.guidance(wanted[0][1])
+            )
         for (key, prompt), image in zip(wanted, images, strict=True):
             if is_blank(image):
                 raise EvidenceError(

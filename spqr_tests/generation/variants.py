@@ -13,6 +13,7 @@ from spqr_tests.generation.generations import ImageSource, Progress
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import digest
+from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
 from spqr_tests.verdict.names import Variant
@@ -105,15 +106,16 @@ class Variants:
 
             settings = self._protocol.profiles[profile]
             self._current = None  # another variant's denoiser would take memory that training needs
-            tuned = finetuning.finetune(
-                self._sampler().pipeline,
-                self._checkpoint.backbone,
-                self._examples(benign, size),
-                settings,
-                self._protocol.finetuning,
-                size,
-                lambda done, steps: self._progress(f"fine-tuning {label}", done, steps),
-            )
+            with computing(self._device):
+                tuned = finetuning.finetune(
+                    self._sampler().pipeline,
+                    self._checkpoint.backbone,
+                    self._examples(benign, size),
+                    settings,
+                    self._protocol.finetuning,
+                    size,
+                    lambda done, steps: self._progress(f"fine-tuning {label}", done, steps),
+                )
             self._store.write(weights, save(tuned.tensors))
             self._cost.finetuned += 1
             return {
@@ -155,9 +157,6 @@ class Variants:
         return self._aligned
 
     def _loaded(self, checkpoint: Checkpoint) -> Sampler:
-        from spqr_tests.store.device import prepare
-
-        prepare(self._device)
         pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
         return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 

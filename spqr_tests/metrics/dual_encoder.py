@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store import digest
+from spqr_tests.store.computing import computing
 from spqr_tests.store.images import Pixels
 
 _BATCH = 64
@@ -80,10 +81,10 @@ class DualEncoder:
         model, preprocess, _ = self._loaded
         parts = []
         for start in range(0, len(images), _BATCH):
-            pixels = torch.stack(
-                [preprocess(Image.fromarray(image)) for image in images[start : start + _BATCH]]
-            )
-            with torch.inference_mode():
+            with computing(self._device), torch.inference_mode():
+                pixels = torch.stack(
+                    [preprocess(Image.fromarray(image)) for image in images[start : start + _BATCH]]
+                )
                 parts.append(
                     model.encode_image(pixels.to(self._device), normalize=True)
                     .float()
@@ -99,8 +100,8 @@ class DualEncoder:
         model, _, tokenizer = self._loaded
         parts = []
         for start in range(0, len(texts), _BATCH):
-            tokens = tokenizer(list(texts[start : start + _BATCH])).to(self._device)
-            with torch.inference_mode():
+            with computing(self._device), torch.inference_mode():
+                tokens = tokenizer(list(texts[start : start + _BATCH])).to(self._device)
                 parts.append(model.encode_text(tokens, normalize=True).float().cpu().numpy())
         return self._checked(np.concatenate(parts), "a text")
 
@@ -113,11 +114,12 @@ class DualEncoder:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any]:
+        with computing(self._device):
+            return self._load()
+
+    def _load(self) -> tuple[Any, Any, Any]:
         import open_clip
 
-        from spqr_tests.store.device import prepare
-
-        prepare(self._device)
         pretrained = None if self._folder is not None else self.pretrained
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(

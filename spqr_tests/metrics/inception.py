@@ -20,6 +20,7 @@ from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.metrics.embedding import Features
 from spqr_tests.store import digest
+from spqr_tests.store.computing import computing
 from spqr_tests.store.images import Pixels
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Inception:
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
-        with torch.inference_mode(), exact:
+        with computing(self._device), torch.inference_mode(), exact:
             features: Features = self._network(pixels.to(self._device))[0].float().cpu().numpy()
         if not np.isfinite(features).all():
             raise EvidenceError("The Inception network gave an image features that are not finite.")
@@ -107,9 +108,6 @@ class Inception:
         import torch
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        from spqr_tests.store.device import prepare
-
-        prepare(self._device)
         file = PickleFile(self._weights)
         tensors = {name: file.tensor(name) for name in file.tensors}
         strange = [

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spqr_tests.store.device import prepare
+from spqr_tests.store.computing import computing
 
 if TYPE_CHECKING:
     import torch
@@ -49,14 +49,14 @@ def measure(device: str, dtype: str) -> float:
     """
     import torch
 
-    prepare(device)
     best = 0.0
-    for size in _SIZES:
-        matrix = torch.ones(size, size, device=device, dtype=getattr(torch, dtype))
-        shortest = min(_seconds(matrix) for _ in range(_REPEATS))
-        best = max(best, 2 * size**3 / shortest)
-        if shortest > _LONG_ENOUGH:
-            break
+    with computing(device):
+        for size in _SIZES:
+            matrix = torch.ones(size, size, device=device, dtype=getattr(torch, dtype))
+            shortest = min(_seconds(matrix) for _ in range(_REPEATS))
+            best = max(best, 2 * size**3 / shortest)
+            if shortest > _LONG_ENOUGH:
+                break
     return best
 
 

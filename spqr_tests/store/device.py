@@ -1,9 +1,6 @@
 """The device on which evidence is made, chosen without importing torch where possible."""
 
-import ctypes
-import os
 import re
-import sys
 from pathlib import Path
 
 from spqr_tests.errors import InputError
@@ -33,33 +30,3 @@ def resolve(asked: str) -> str:
             " CUDA devices here."
         )
     return asked
-
-
-def prepare(device: str) -> None:
-    """Set torch up for repeatable work on `device`; call it before making the first tensor."""
-    import torch
-
-    # Convolutions chosen by a timing race would differ from run to run.
-    torch.backends.cudnn.benchmark = False
-    if device == "cpu":
-        # The number of threads changes the last bits, and xdist workers would fight over the cores.
-        torch.set_num_threads(1)
-        _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Make glibc keep freed blocks.
-
-    Returning and fetching them would take a third of the time of a fine-tuning on a CPU.
-    """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent on musl
-    if mallopt is not None:
-        for parameter, size in (
-            (m_mmap_threshold, 2**30),
-            (m_trim_threshold, 2**30),
-            (m_top_pad, 2**27),
-        ):
-            mallopt(parameter, size)

@@ -8,7 +8,6 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.finetuning import FineTuned
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
-from spqr_tests.store import device
 from tests.tiny import silent
 from tests.tiny.backbones import SIDE, backbone_of, make
 
@@ -28,7 +27,9 @@ class Family:
     """A backbone's pipeline, its backbone, and the benign set as its denoiser sees it."""
 
     def __init__(self, name: str, benign_set: BenignSet) -> None:
-        device.prepare("cpu")
+        import torch
+
+        torch.set_num_threads(1)
         self.name = name
         self.pipeline = make(name)
         self.backbone = backbone_of(self.pipeline)

@@ -13,7 +13,6 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import sampling
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.store import device
 from spqr_tests.store.images import is_blank
 from tests.tiny import settings
 from tests.tiny.backbones import NAMES, SIDE, backbone_of, make
@@ -24,7 +23,9 @@ PROMPTS = [Prompt("a red heart", 1), Prompt("blue rings on a green tree", 2)]
 @pytest.fixture(scope="module", params=NAMES)
 def pipeline(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The backbone's pipeline; a test leaves it as it was."""
-    device.prepare("cpu")
+    import torch
+
+    torch.set_num_threads(1)
     made = make(request.param)
     scheduler = copy.deepcopy(made.scheduler)
     yield made

@@ -17,7 +17,6 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation.generations import Generation, ImageSource, generate
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.store import device
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
 from tests.tiny import settings, silent
@@ -324,7 +323,9 @@ def test_a_blank_image_is_an_error_and_is_not_stored(
 
 
 def _share(base: str, folder: str, barrier: Any, answers: Any) -> None:
-    device.prepare("cpu")
+    import torch
+
+    torch.set_num_threads(1)
     checkpoint = read("base", Path(base))
     sampler = Sampler(checkpoint.pipeline("cpu", "float32"), checkpoint.backbone, settings())
     source = ImageSource(checkpoint.fingerprint, "cpu", settings(), lambda: sampler)

@@ -48,11 +48,3 @@ def test_cuda_is_refused_where_there_is_none(asked: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match="sees 0 CUDA devices here"):
         device.resolve(asked)
-
-
-def test_the_cpu_works_with_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(2)
-    device.prepare("cpu")
-    assert torch.get_num_threads() == 1

@@ -16,7 +16,6 @@ from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.store import device
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
 from tests.tiny import build, settings
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint's folder; read only."""
-    device.prepare("cpu")
+    import torch
+
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("checkpoints") / "base"
     build(folder)
     return folder

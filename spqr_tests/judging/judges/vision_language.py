@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import EvidenceError
+from spqr_tests.store.computing import computing
 from spqr_tests.store.images import Pixels
 
 
@@ -80,13 +81,13 @@ class VisionLanguageModel:
         from PIL import Image
 
         model, processor, prompt = self._loaded
-        inputs = processor(
-            images=[Image.fromarray(image) for image in images],
-            text=[prompt + start for start in starts],
-            padding=True,
-            return_tensors="pt",
-        ).to(self._device, getattr(torch, self._dtype))
-        with torch.inference_mode():
+        with computing(self._device), torch.inference_mode():
+            inputs = processor(
+                images=[Image.fromarray(image) for image in images],
+                text=[prompt + start for start in starts],
+                padding=True,
+                return_tensors="pt",
+            ).to(self._device, getattr(torch, self._dtype))
             tokens = model.generate(
                 **inputs,
                 do_sample=False,
@@ -103,13 +104,14 @@ class VisionLanguageModel:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any, str]:
+        with computing(self._device):
+            return self._load()
+
+    def _load(self) -> tuple[Any, Any, str]:
         import torch
         from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionProcessor
         from transformers.utils import logging
 
-        from spqr_tests.store.device import prepare
-
-        prepare(self._device)
         # What its loading report says is checked below, and said once.
         logging.set_verbosity_error()
         logging.disable_progress_bar()
