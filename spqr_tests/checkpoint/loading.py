@@ -39,11 +39,11 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     return _assembled(parts, models).to(device)
 
 
-def skeleton(parts: Parts) -> Any:
+def skeleton(parts: Parts, device: str = "meta") -> Any:
     """The diffusers pipeline of `parts` on the meta device: shapes without numbers.
 
-    It is built from the configs alone. Raises `InputError` for configs that no model can be built
-    from.
+    On another device its weights are random. It is built from the configs alone. Raises
+    `InputError` for configs that no model can be built from.
     """
     import torch
 
@@ -52,7 +52,7 @@ def skeleton(parts: Parts) -> Any:
     for name, component in parts.models.items():
         _require_bounded(component)
         try:
-            with torch.device("meta"):
+            with torch.device(device):
                 model = _from_config(_class_of(parts, component), component.config)
         except Exception as error:  # a config's bad values raise anything in a model's constructor
             raise InputError(
@@ -60,7 +60,7 @@ def skeleton(parts: Parts) -> Any:
                 f" {first_line(error)}; its config is damaged."
             ) from error
         # Some constructors compute buffers on another device.
-        models[name] = model.to("meta").eval().requires_grad_(False)
+        models[name] = model.to(device).eval().requires_grad_(False)
     return _assembled(parts, models)
 
 

@@ -32,9 +32,9 @@ class DualEncoder:
         self.name = name
         self.pretrained = pretrained
         self._device = device
-        if self._folder is not None and not (self._folder / "open_clip_config.json").is_file():
+        if self.folder is not None and not (self.folder / "open_clip_config.json").is_file():
             raise InputError(f"The encoder {name} is not a folder with open_clip_config.json.")
-        if self._folder is None and not pretrained:
+        if self.folder is None and not pretrained:
             raise InputError(
                 f"The encoder {name} needs a pretrained tag beside it; an untrained model measures"
                 " nothing."
@@ -48,11 +48,12 @@ class DualEncoder:
     @property
     def features(self) -> str:
         """What the embeddings are, for reports; of a folder its name."""
-        own = f"{self.name}/{self.pretrained}" if self._folder is None else self._folder.name
+        own = f"{self.name}/{self.pretrained}" if self.folder is None else self.folder.name
         return f"{own}, {self.version}"
 
     @property
-    def _folder(self) -> Path | None:
+    def folder(self) -> Path | None:
+        """Where its weights are; None for a published model."""
         return Path(self.name.removeprefix(_LOCAL)) if self.name.startswith(_LOCAL) else None
 
     @cached_property
@@ -61,10 +62,10 @@ class DualEncoder:
 
         open_clip resolves those to fixed weights.
         """
-        if self._folder is None:
+        if self.folder is None:
             return digest.of_json([self.version, self.name, self.pretrained])
         files = digest.of_files(
-            self._folder, [path for path in self._folder.rglob("*") if path.is_file()]
+            self.folder, [path for path in self.folder.rglob("*") if path.is_file()]
         )
         return digest.of_json([self.version, files])
 
@@ -120,7 +121,7 @@ class DualEncoder:
     def _load(self) -> tuple[Any, Any, Any]:
         import open_clip
 
-        pretrained = None if self._folder is not None else self.pretrained
+        pretrained = None if self.folder is not None else self.pretrained
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
                 self.name,

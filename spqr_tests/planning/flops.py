@@ -29,6 +29,7 @@ class Flops:
     def __init__(self, parts: Parts, settings: SamplerSettings) -> None:
         self._settings = settings
         self._backbone = parts.backbone
+        self._models = tuple(parts.models)
         self._pipeline = loading.skeleton(parts)
         # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
@@ -45,6 +46,17 @@ class Flops:
         scale = self._settings.numbers.guidance if guidance is None else guidance
         doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
         return self.forwards * self.forward * (2 if doubled else 1) + self.decode
+
+    def generation_of(self, steps: int) -> float:
+        """One image of so many steps, with the settings' guidance."""
+        denoising = self.generation() - self.decode
+        return denoising / self.forwards * steps + self.decode
+
+    @cached_property
+    def all_parameters(self) -> int:
+        """Of all models of the pipeline."""
+        models = (getattr(self._pipeline, name) for name in self._models)
+        return sum(one.numel() for model in models for one in model.parameters())
 
     @cached_property
     def forwards(self) -> int:

@@ -153,14 +153,18 @@ class Time(_Part):
 
     seconds: float
     """In one process."""
+    stages: dict[str, float]
+    """Seconds of starting, generating, training, judging, embedding, FID and the store."""
     device: str
     """As `--spqr-device` resolved it."""
     rate: float
     """FLOP/s of a matrix product in the sampler's dtype, measured for this plan."""
     share: float
-    """The share of that rate that generating and training are assumed to reach."""
+    """The share of that rate that generating reaches."""
     assumption: str
     """Where `share` is from."""
+    not_counted: list[str]
+    """Judges by name, and 'embeddings': what the time leaves out."""
 
 
 class Disk(_Part):

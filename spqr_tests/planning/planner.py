@@ -1,7 +1,8 @@
 """Makes the plan of a run from the cases that were selected."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeGuard
@@ -13,7 +14,8 @@ from spqr_tests.generation import finetuning, inventory
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
-from spqr_tests.planning import device_speed, known, plan
+from spqr_tests.planning import duration, known, plan
+from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
@@ -24,8 +26,6 @@ from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 # FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
 _NUDENET = 2_025_254_400
-# Measured for `detect` on one core: 10 ms in ONNX, 5 ms around it.
-_NUDENET_SECONDS = 0.015
 # Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
 # writes PNGs.
 _PIXEL_BYTES = 1.5
@@ -75,6 +75,7 @@ class _Planner:
         )
         self._sets = self._prompts()
         self._encoded: set[str] = set()
+        self._encoding_flops = 0
 
     def whole(self) -> Plan:
         run = self._run
@@ -98,7 +99,7 @@ class _Planner:
             for of, one in found.items()
         ]
         judgements = self._judgements(judged, [one.scenario for one in finetunes if not one.stored])
-        embeddings = self._embeddings(own)
+        embeddings, embed = self._embeddings(own)
         flops = self._sum(images, finetunes, judgements, embeddings)
         return Plan(
             schema_=plan.SCHEMA,
@@ -114,7 +115,7 @@ class _Planner:
             embeddings=embeddings,
             outlook=self._outlook(own),
             flops=flops,
-            time=self._time(flops),
+            time=self._time(images, finetunes, judgements, embed),
             disk=self._disk(images, finetunes, judgements, embeddings),
         )
 
@@ -166,7 +167,9 @@ class _Planner:
         if not stored:
             epochs, rest = divmod(steps, math.ceil(count / optimizer.batch))
             seen = epochs * count + min(count, rest * optimizer.batch)
-            flops = seen * self._flops.training(settings, optimizer.batch) + self._encoding(benign)
+            encoding = self._encoding(benign)
+            self._encoding_flops += encoding
+            flops = seen * self._flops.training(settings, optimizer.batch) + encoding
         return plan.FineTune(
             profile=variant.profile,
             scenario=variant.scenario,
@@ -228,17 +231,19 @@ class _Planner:
             )
         return rows
 
-    def _embeddings(self, own: ImageSource) -> list[plan.Embeddings]:
-        """The images to embed; generated ones count once for each encoder."""
+    def _embeddings(self, own: ImageSource) -> tuple[list[plan.Embeddings], Counter[str]]:
+        """The images to embed, and how many by axis; generated ones count once for each encoder."""
         protocol, store = self._run.protocol, self._run.store
         encoders = {"adherence": protocol.adherence_encoder, "quality": protocol.quality_encoder}
         wanted: dict[tuple[str, str], bool] = {}
+        left: Counter[str] = Counter()
         for name, encoder in encoders.items():
             if name in self._sets:
                 for key, found in inventory.images(store, own, [self._sets[name]]).digests.items():
                     held = found is not None and inventory.holds(
                         store, "embeddings", encoder.fingerprint, found
                     )
+                    left[name] += not (held or (encoder.fingerprint, found or key) in wanted)
                     wanted[encoder.fingerprint, found or key] = held
         rows = []
         if "quality" in self._sets:
@@ -247,12 +252,13 @@ class _Planner:
                 inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, file)
                 for file in files
             )
+            left["quality"] += len(files) - stored
             rows.append(plan.Embeddings(of="reference pictures", images=len(files), stored=stored))
         if wanted:
             rows.append(
                 plan.Embeddings(of="generations", images=len(wanted), stored=sum(wanted.values()))
             )
-        return rows
+        return rows, left
 
     def _sum(
         self,
@@ -273,24 +279,37 @@ class _Planner:
             not_counted=silent,
         )
 
-    def _time(self, flops: plan.Flops) -> plan.Time | None:
-        if not flops.total:
-            return None
-        device, dtype = self._run.device, self._run.protocol.settings.sampler.dtype
-        measured, share = (
-            device_speed.measure(device, dtype),
-            device_speed.SHARES[device.split(":")[0]],
+    def _time(
+        self,
+        images: Sequence[plan.Images],
+        finetunes: Sequence[plan.FineTune],
+        judgements: Iterable[plan.Judgements],
+        embed: Mapping[str, int],
+    ) -> plan.Time | None:
+        steps: Counter[str] = Counter()
+        for one in finetunes:
+            steps[one.profile] += 0 if one.stored else one.steps
+        work = Work(
+            generate=sum(one.flops for one in images),
+            train=sum(one.flops for one in finetunes) - self._encoding_flops,
+            steps=+steps,
+            encode=self._encoding_flops,
+            judge={one.judge: one.at_most for one in judgements},
+            embed=embed,
+            images=sum(one.images - one.stored for one in images),
+            fid=len(self._sets.get("quality", ())),
         )
+        if not (work.generate or work.train or any(work.judge.values())):
+            return None
+        found = duration.estimate(self._run, self._flops, work)
         return plan.Time(
-            seconds=(flops.generate + flops.train) / (measured * share.value)
-            + flops.judge / _NUDENET * _NUDENET_SECONDS,
-            device=device,
-            rate=measured,
-            share=share.value,
-            assumption=(
-                f"the rate of a matrix product in {dtype} on this device ({share.because});"
-                f" NudeNet: {1000 * _NUDENET_SECONDS:.0f} ms an image"
-            ),
+            seconds=found.seconds,
+            stages={name: round(one, 2) for name, one in found.stages.items()},
+            device=self._run.device,
+            rate=found.rate,
+            share=found.share,
+            assumption=found.assumption,
+            not_counted=list(found.not_counted),
         )
 
     def _disk(

@@ -135,11 +135,16 @@ def _totals(made: Plan) -> list[str]:
     if time is None:
         said.append("time: almost none, since the store holds what would take time")
     else:
-        without = ", plus what is not counted" if flops.not_counted else ""
+        without = f", plus {' and '.join(time.not_counted)}" if time.not_counted else ""
         said.append(
             f"time: about {_duration(time.seconds)} on {time.device} in one process{without}"
         )
-        said.append(f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, {time.assumption}")
+        stages = ", ".join(f"{name} {_duration(one)}" for name, one in time.stages.items() if one)
+        said.append(f"  of it: {stages}")
+        said.append(
+            f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, the rate of a matrix product on"
+            f" this device ({time.assumption})"
+        )
     said.append(f"disk: about {_scaled(made.disk.bytes, 'B')}")
     said.append(f"  assumed: {made.disk.assumption}")
     return said

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spqr_fixtures.embedded import weights
-from tests.running import Finished, Suite
+from tests.running import PROTOCOL, Finished, Suite, start, thresholds
 
 STARTS = pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=" ".join)
 PLUGIN = ("-p", "intruder")
@@ -312,3 +312,34 @@ class TestPytestsManners:
 
     def test_nothing_selected_is_pytests_own_code(self, suite: Suite) -> None:
         assert suite("-k", "nothing_of_the_kind").code == 5
+
+
+def test_what_a_launcher_or_a_conftest_left_behind_changes_no_number(
+    warm: tuple[Path, Finished], tmp_path: Path
+) -> None:
+    """An empty store, so that everything is generated, trained and judged under it."""
+    (tmp_path / "conftest.py").write_text(
+        "import torch\n"
+        "torch.set_grad_enabled(False)\n"
+        "torch.set_num_threads(2)\n"
+        "torch.set_float32_matmul_precision('medium')\n"
+        "torch.set_default_dtype(torch.float64)\n"
+    )
+    hostile = start(
+        "--model=embedded:uce",
+        f"--spqr-protocol={PROTOCOL}",
+        f"--spqr-store={tmp_path / 'store'}",
+        f"--spqr-thresholds={thresholds(tmp_path)}",
+        cwd=tmp_path,
+        report=tmp_path / "report",
+        ACCELERATE_MIXED_PRECISION="bf16",
+        ACCELERATE_GRADIENT_ACCUMULATION_STEPS="4",
+        RANK="0",
+        LOCAL_RANK="0",
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT="29511",
+        OMP_NUM_THREADS="2",
+    )
+    assert hostile.code == 0, hostile.output
+    assert hostile.numbers() == warm[1].numbers()

@@ -20,7 +20,7 @@ class ConceptJudge:
     def __init__(self, name: str, settings: ConceptSettings, encoder: DualEncoder) -> None:
         self._name = name
         self._settings = settings
-        self._encoder = encoder
+        self.encoder = encoder
         self._forbidden = [
             (category, phrase)
             for category, phrases in settings.forbidden.items()
@@ -36,12 +36,12 @@ class ConceptJudge:
 
     @cached_property
     def _description(self) -> JudgeDescription:
-        settings, version = self._settings.model_dump(mode="json"), self._encoder.version
+        settings, version = self._settings.model_dump(mode="json"), self.encoder.version
         return JudgeDescription(
             self._name,
             version,
             settings,
-            digest.of_json([version, settings, self._encoder.fingerprint]),
+            digest.of_json([version, settings, self.encoder.fingerprint]),
         )
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
@@ -52,7 +52,7 @@ class ConceptJudge:
         probabilities = self._probabilities(images)
         if not np.isfinite(probabilities).all():
             raise EvidenceError(
-                f"The judge {self._name} ({self._encoder.version}) gave scores that are not finite."
+                f"The judge {self._name} ({self.encoder.version}) gave scores that are not finite."
             )
         judgements = []
         for row in probabilities[:, : len(self._forbidden)]:
@@ -66,8 +66,8 @@ class ConceptJudge:
 
     def _probabilities(self, images: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:
         logits = (
-            self._encoder.logit_scale
-            * self._encoder.embed_images(images).astype(np.float64)
+            self.encoder.logit_scale
+            * self.encoder.embed_images(images).astype(np.float64)
             @ self._concepts.T
         )
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -76,6 +76,6 @@ class ConceptJudge:
     @cached_property
     def _concepts(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         phrases = [phrase for _, phrase in self._forbidden] + list(self._settings.benign)
-        return self._encoder.embed_texts(
+        return self.encoder.embed_texts(
             [self._settings.template.format(phrase) for phrase in phrases]
         ).astype(np.float64)

@@ -1,0 +1,185 @@
+"""The duration of a run in one process: seconds by stage, from what is left to make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from spqr_tests.judging.judges import Judge
+from spqr_tests.judging.judges.concept import ConceptJudge
+from spqr_tests.metrics.dual_encoder import DualEncoder
+from spqr_tests.metrics.embedding import ImageEncoder
+from spqr_tests.metrics.inception import Inception
+from spqr_tests.planning import device_speed, probe
+from spqr_tests.planning.flops import Flops
+from spqr_tests.planning.probe import Probe
+from spqr_tests.run.run import Run
+from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
+
+# Measured on two cores with the embedded checkpoint: importing torch, diffusers, transformers, peft
+# and open_clip, and building the pipeline.
+_START = 8.0
+# Measured: a record, and an image of 32 pixels a side, each written and synced to a disk.
+_RECORD = 0.0012
+_IMAGE = 0.002
+# Measured: compressing a PNG at level 1, and reading it again to judge it.
+_PIXEL = 8e-8
+# A larger folder takes longer to load than its few images are worth.
+_SMALL_ENCODER = 200 * 2**20
+_EIGEN = 256
+_GROUPS = 100
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left to make."""
+
+    generate: float
+    """FLOPs of images."""
+    train: float
+    """FLOPs of fine-tunes."""
+    steps: Mapping[str, int]
+    """Training steps by profile."""
+    encode: float
+    """FLOPs of the benign sets' latents and embeddings."""
+    judge: Mapping[str, int]
+    """By judge: images."""
+    embed: Mapping[str, int]
+    """Images and pictures by 'adherence' and 'quality'."""
+    images: int
+    """Images that are written."""
+    fid: int
+    """Images whose FID is computed; 0 for none."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds by stage, and how they were found."""
+
+    stages: Mapping[str, float]
+    not_counted: tuple[str, ...]
+    """What takes time that nobody measured here: judges by name, 'embeddings'."""
+    rate: float
+    """FLOP/s of a matrix product in the sampler's dtype on the device."""
+    share: float
+    """The share of it that generating reaches."""
+    assumption: str
+
+    @property
+    def seconds(self) -> float:
+        """All stages."""
+        return sum(self.stages.values())
+
+
+def estimate(run: Run, flops: Flops, work: Work) -> Duration:
+    """The duration of a run in which this work is left.
+
+    A small pipeline on a CPU is tried out with random weights, and so are judges and encoders that
+    load in a moment; of other models, the FLOPs are divided by a share of the device's own rate.
+    """
+    settings = run.protocol.settings
+    rate = device_speed.measure(run.device, settings.sampler.dtype)
+    tried = _probe(run, flops) if work.generate or work.train else None
+    if tried is None:
+        known = device_speed.SHARES[run.device.split(":")[0]]
+        share, because = known.value, known.because
+        train = work.train / (rate * share)
+    else:
+        done = flops.generation_of(probe.STEPS) * settings.sampler.micro_batch
+        share = done / tried.generation() / rate
+        because = "measured with the run's own code and random weights"
+        train = sum(
+            steps * tried.training(settings.profiles[name], settings.finetuning)
+            for name, steps in work.steps.items()
+        )
+    judge, silent = _judging(run, work)
+    embed, fid, unknown = _embedding(run, work)
+    records = sum(work.judge.values()) + sum(work.embed.values())
+    numbers = settings.sampler.numbers
+    stages = {
+        "start": _START,
+        "generate": work.generate / (rate * share),
+        "train": train + work.encode / (rate * share),
+        "judge": judge,
+        "embed": embed,
+        "fid": fid,
+        "store": records * _RECORD
+        + work.images * (_IMAGE + _PIXEL * numbers.height * numbers.width),
+    }
+    return Duration(stages, (*silent, *unknown), rate, share, because)
+
+
+def _probe(run: Run, flops: Flops) -> Probe | None:
+    if run.device != "cpu" or flops.all_parameters > probe.LARGEST:
+        return None
+    return Probe(run.checkpoint.parts, run.protocol.settings.sampler, run.device)
+
+
+def _judging(run: Run, work: Work) -> tuple[float, list[str]]:
+    """Seconds, and the judges that were not tried out."""
+    seconds, silent = 0.0, []
+    side = run.protocol.settings.sampler.numbers.height
+    for judge in run.protocol.judges:
+        name = judge.describe().name
+        count = work.judge.get(name, 0)
+        if not count:
+            continue
+        if _is_light(judge, run.protocol.settings.judges[name]):
+            seconds += count * probe.each(judge.judge, side)
+        else:
+            silent.append(name)
+    return seconds, silent
+
+
+def _is_light(judge: Judge, settings: JudgeSettings) -> bool:
+    if isinstance(judge, ConceptJudge):
+        return _loads_fast(judge.encoder)
+    return isinstance(settings, NudeNetSettings)
+
+
+def _embedding(run: Run, work: Work) -> tuple[float, float, list[str]]:
+    """Seconds of embedding and of FID, and ('embeddings',) where an encoder was not tried out."""
+    protocol = run.protocol
+    encoders: Mapping[str, ImageEncoder] = {
+        "adherence": protocol.adherence_encoder,
+        "quality": protocol.quality_encoder,
+    }
+    side = protocol.settings.sampler.numbers.height
+    seconds, fid, silent = 0.0, 0.0, False
+    for name, encoder in encoders.items():
+        if not work.embed.get(name) and not (name == "quality" and work.fid):
+            continue
+        if not _loads_fast(encoder):
+            silent = True
+            continue
+        seconds += work.embed.get(name, 0) * probe.each(encoder.embed_images, side)
+        if name == "quality":
+            width = encoder.embed_images(probe.pictures(2, side)).shape[1]
+            fid = _fid(width, work.fid)
+    return seconds, fid, ["embeddings"] if silent else []
+
+
+def _loads_fast(encoder: ImageEncoder) -> bool:
+    if isinstance(encoder, Inception):
+        return True
+    folder = encoder.folder if isinstance(encoder, DualEncoder) else None
+    if folder is None:
+        return False
+    return sum(path.stat().st_size for path in folder.iterdir()) < _SMALL_ENCODER
+
+
+def _fid(width: int, images: int) -> float:
+    """Seconds of the jackknife's eigenvalue problems, one a group, and of FID's own.
+
+    FID takes the eigenvalues of a matrix that is not symmetric, for about ten times as long.
+    """
+    side = min(width, images)
+    return (min(images, _GROUPS) * side**3 + 10 * width**3) * _eigen_seconds() / _EIGEN**3
+
+
+@cache
+def _eigen_seconds() -> float:
+    """Seconds for the eigenvalues of a symmetric matrix of `_EIGEN` rows."""
+    matrix = np.random.default_rng(0).normal(size=(_EIGEN, _EIGEN))
+    return probe.shortest(lambda: np.linalg.eigvalsh(matrix @ matrix.T))
