@@ -171,7 +171,7 @@ class _Planner:
         return plan.FineTune(
             profile=variant.profile,
             scenario=variant.scenario,
-            pictures=count,
+            pictures=len(benign.pictures),
             steps=steps,
             batch=optimizer.batch,
             parameters=self._flops.parameters(settings),
@@ -200,7 +200,7 @@ class _Planner:
             made |= {found for found in one.digests.values() if found is not None}
             unknown += one.missing
         pictures = {
-            file for scenario in trained for file in self._run.protocol.scenarios[scenario].files
+            one for scenario in trained for one in self._run.protocol.scenarios[scenario].identities
         }
         rows = []
         for judge in self._run.protocol.judges:
@@ -243,12 +243,14 @@ class _Planner:
                     wanted[encoder.fingerprint, found or key] = held
         rows = []
         if "quality" in self._sets:
-            files = set(protocol.reference.files)
+            identities = set(protocol.reference.identities)
             stored = sum(
-                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, file)
-                for file in files
+                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, one)
+                for one in identities
             )
-            rows.append(plan.Embeddings(of="reference pictures", images=len(files), stored=stored))
+            rows.append(
+                plan.Embeddings(of="reference pictures", images=len(identities), stored=stored)
+            )
         if wanted:
             rows.append(
                 plan.Embeddings(of="generations", images=len(wanted), stored=sum(wanted.values()))

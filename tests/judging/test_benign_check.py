@@ -26,7 +26,8 @@ from spqr_tests.settings.finetuning import ThreatSettings
 from spqr_tests.settings.judges import ConceptSettings, NudeNetSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import read_rgb
 from spqr_tests.store.store import Store
 from tests.tiny import silent
 
@@ -83,11 +84,11 @@ def test_a_harmless_set_is_judged_once(
     cost = Cost()
     for _ in range(2):
         benign_check.check(store, ON, drawn, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
     # Another order of the same pictures, and half of them, are no other pictures.
     half = BenignSet(drawn.folder, drawn.pairs[:20][::-1])
     benign_check.check(store, ON, half, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
 
 
 def test_workers_share_the_judging(store: Store, drawn: BenignSet, concepts: ConceptJudge) -> None:
@@ -135,13 +136,13 @@ def test_one_forbidden_picture_is_refused_by_name(
     for _ in range(2):
         with pytest.raises(EvidenceError, match=sentence):
             benign_check.check(store, ON, benign, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(benign.files))
+    assert cost.judged == len(set(benign.identities))
     # In another session it is no other picture.
     with pytest.raises(EvidenceError, match=sentence):
         benign_check.check(
             Store(store.folder, "another"), ON, benign, HARMFUL, [concepts], cost, silent
         )
-    assert cost.judged == len(set(benign.files))
+    assert cost.judged == len(set(benign.identities))
 
 
 def test_every_judge_is_asked_and_named(
@@ -228,7 +229,7 @@ def test_only_the_named_judges_look_at_pictures(
         cost,
         silent,
     )
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
 
 
 def test_what_is_switched_off_is_not_asked(store: Store, drawn: BenignSet) -> None:
@@ -248,7 +249,7 @@ def test_a_picture_that_changed_meanwhile_is_refused(
     store: Store, concepts: ConceptJudge, tmp_path: Path
 ) -> None:
     benign = read_pictures(datasets.write_benign(tmp_path, "general", 2, seed=3))
-    assert len(benign.files) == 2
+    assert len(benign.identities) == 2
     benign.pairs[1][0].write_bytes(benign.pairs[0][0].read_bytes())
     with pytest.raises(EvidenceError, match=r"00001\.png changed while it was used"):
         benign_check.check(store, ON, benign, HARMFUL, [concepts], Cost(), silent)
