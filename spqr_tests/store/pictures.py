@@ -102,9 +102,9 @@ def identity(path: Path) -> str:
     Pillow. The pixels are not used: a JPEG's differ between versions of its library, and a
     protocol's hash must not.
     """
-    content = digest.of_file(path)
     with _opened(path) as file:
         changed = conversion.treatments(file) - {Treatment.FIRST}
+    content = digest.of_file(path)
     return digest.of_json([content, conversion.REVISION]) if changed else content
 
 
