@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 from skimage import color
 
 from spqr_tests.errors import EvidenceError
@@ -235,9 +235,8 @@ for _bits in (1, 2, 4, 8, 16):
     _top = 2**_bits - 1
     _samples = _DEEP if _bits == 16 else _GREY >> (8 - _bits)
     _levels = _GREY if _bits == 16 else np.rint(_samples * (255 / _top))
-    _key = (
-        1 if _bits == 1 else int(_samples[2, 3])
-    )  # without black, a picture of 1 bit shows nothing
+    # Without black, a picture of 1 bit would show nothing.
+    _key = 1 if _bits == 1 else int(_samples[2, 3])
     SHOWN[f"grey of {_bits} bits without one level"] = (
         _keyed(_bits, 0, _samples, _key),
         _without(_three(_levels), _samples == _key),
@@ -260,6 +259,14 @@ def test_a_picture_is_read_as_viewers_show_it(
     found = pictures.read_rgb(tmp_path / "some")
     assert (found.dtype, found.shape) == (np.uint8, shown.shape)
     np.testing.assert_allclose(found, shown, rtol=0, atol=max(off, 0.51))
+
+
+def test_a_colour_profile_is_not_applied(tmp_path: Path) -> None:
+    """Trainers, torchmetrics and clean-fid leave it out too, so that numbers stay comparable."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    (tmp_path / "some").write_bytes(pillow(_RGB, "PNG", icc_profile=profile))
+    np.testing.assert_array_equal(pictures.read_rgb(tmp_path / "some"), _RGB)
+    assert pictures.require(tmp_path / "some") == set()
 
 
 def _moving(form: str) -> bytes:
@@ -301,3 +308,51 @@ def test_values_of_unknown_range_are_refused(tmp_path: Path, data: bytes, senten
         EvidenceError, match=rf"^The picture .*some\.tif cannot be read \(.*{sentence}"
     ):
         pictures.read_rgb(tmp_path / "some.tif")
+
+
+# Rows of docs/data.md, and tests of them: above, or (in another file) by name.
+DOCUMENTED = {
+    "orientation in EXIF or XMP data": ["test_orientation.test_a_picture_is_turned_upright"],
+    "alpha channel, transparent colour or palette entry": [
+        "RGB and alpha, PNG",
+        "palette with alpha",
+        "grey of 8 bits without one level",
+    ],
+    "grey of 12 or 16 bits": ["grey of 12 bits", "grey of 16 bits, PNG"],
+    "grey in floating point": ["floats from 0 to 1", "floats up to 255"],
+    "integers of 32 bits or with a sign; floating point in colour or of 64 bits": [
+        "32 bits",
+        "16 bits with a sign",
+        "floats in colour",
+        "floats of 64 bits",
+    ],
+    "palette, fewer than 8 bits, CMYK, YCbCr, Lab": [
+        "palette",
+        "grey of 2 bits",
+        "inks",
+        "JPEG",
+        "Lab",
+    ],
+    "several frames or pages": ["test_conversion.test_the_first_frame_or_page_is_read"],
+    "colour profile": ["test_conversion.test_a_colour_profile_is_not_applied"],
+    "one colour": ["test_pictures.test_a_picture_that_shows_nothing_is_refused"],
+    "cut off or damaged": [
+        "test_pictures.test_a_picture_that_is_cut_off_is_refused_whatever_other_libraries_set"
+    ],
+}
+
+
+def test_each_conversion_that_is_documented_is_tested() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    table = text.partition("| picture | conversion |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table.split("\n")] == list(
+        DOCUMENTED
+    )
+    for tests in DOCUMENTED.values():
+        for name in tests:
+            file, dot, function = name.partition(".test_")
+            if dot:
+                source = Path(__file__).with_name(f"{file}.py").read_text(encoding="utf-8")
+                assert f"def test_{function}(" in source
+            else:
+                assert name in SHOWN or name in UNKNOWN

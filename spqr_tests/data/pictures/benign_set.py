@@ -49,5 +49,5 @@ class BenignSet:
             )
         said += self.notes
         if different < pictures:
-            said.append(f"{pictures - different} of {pictures} pictures repeat another one's file")
+            said.append(f"pictures that are copies of others: {pictures - different} of {pictures}")
         return tuple(said)

@@ -53,7 +53,7 @@ def read(captions: Path, column: str) -> Rows:
             Row(f"{captions}, image {image}", name, first.get(image, (0, None))[1])
             for image, name in images.items()
         ],
-        (f"left out: {more} captions, since the first of each picture is used",) if more else (),
+        (f"captions after the first of each picture are left out: {more}",) if more else (),
     )
 
 

@@ -40,5 +40,5 @@ def uncaptioned(folder: Path, n: int | None) -> Rows:
 
 
 def left_out(names: list[str], what: str) -> tuple[str, ...]:
-    """A note about files that are not used; none without any."""
-    return (f"left out: {len(names)} {what}, such as {names[0]}",) if names else ()
+    """A note about files that are not used, `what` in the plural; none without any."""
+    return (f"{what} are left out: {len(names)}, such as {names[0]}",) if names else ()

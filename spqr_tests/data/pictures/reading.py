@@ -61,7 +61,7 @@ def read(
             f" {n or 1}."
         )
     done = Counter(one for found in treatments.values() for one in found)
-    notes = [f"{done[one]} of {len(treatments)} {one}" for one in Treatment if done[one]]
+    notes = [f"pictures {one}: {done[one]} of {len(treatments)}" for one in Treatment if done[one]]
     return BenignSet(rows.folder, tuple(pairs), (*notes, *rows.notes))
 
 
@@ -118,7 +118,11 @@ def _hint(path: Path) -> str:
     for one in listing(path):
         if one.is_dir() and not one.name.startswith("."):
             inner = [one / name for name in image_folder.NAMES]
-            if any(name.is_file() for name in inner) or any(one.glob("*.tar")):
+            if (
+                any(name.is_file() for name in inner)
+                or any(one.glob("*.tar"))
+                or caption_files.found(one)
+            ):
                 return f" The folder {one} in it has them: name that folder."
     for one in (*listing(path), *sorted(path.glob("data/*"))):
         if (kind := _UNREAD.get(one.suffix)) is not None:

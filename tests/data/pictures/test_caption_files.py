@@ -49,7 +49,9 @@ def test_names_may_have_dots_and_capitals_and_files_byte_order_marks(folder: Pat
 def test_pictures_to_compare_with_need_no_captions(folder: Path) -> None:
     found = read_pictures(_captions(folder), None, None)
     assert _texts(found) == [""] * 3
-    assert found.notes == ("left out: 3 files and folders that are not pictures, such as 0.txt",)
+    assert found.notes == (
+        "files and folders that are not pictures are left out: 3, such as 0.txt",
+    )
 
 
 def test_two_captions_are_told_apart_by_the_protocol(folder: Path) -> None:
@@ -63,7 +65,7 @@ def test_two_captions_are_told_apart_by_the_protocol(folder: Path) -> None:
     found = read_pictures(folder, caption="caption")
     assert _texts(found)[0] == "0 other"
     assert found.notes == (
-        "left out: 3 files that are neither pictures nor their captions, such as 0.txt",
+        "files that are neither pictures nor their captions are left out: 3, such as 0.txt",
     )
 
 
@@ -71,7 +73,7 @@ def test_what_belongs_to_no_picture_is_left_out_and_said(folder: Path) -> None:
     (_captions(folder) / "notes.txt").write_text("about these pictures")
     (folder / ".hidden.txt").touch()
     assert read_pictures(folder).remarks == (
-        "left out: 1 files that are neither pictures nor their captions, such as notes.txt",
+        "files that are neither pictures nor their captions are left out: 1, such as notes.txt",
     )
 
 

@@ -146,14 +146,14 @@ def test_a_list_of_names_that_is_none_is_refused(folder: Path, names: Any) -> No
 def test_pictures_that_no_row_names_are_said(folder: Path) -> None:
     _describe(folder, {"file_name": "./0.png", "text": "a"})
     assert read_pictures(folder).remarks == (
-        "left out: 2 pictures that no row of the metadata names, such as 1.png",
+        "pictures that no row of the metadata names are left out: 2, such as 1.png",
     )
 
 
 def test_captions_of_coco_that_are_not_used_are_said(tmp_path: Path) -> None:
     write_coco(tmp_path / "captions_x.json", tmp_path)
     assert read_pictures(tmp_path).notes == (
-        "left out: 3 captions, since the first of each picture is used",
+        "captions after the first of each picture are left out: 3",
     )
     table = coco_table()
     table["annotations"] = table["annotations"][3:]
@@ -166,7 +166,7 @@ def test_members_of_tars_that_are_not_used_are_said(tmp_path: Path, store: Store
     tar = write_tar(tmp_path / "a.tar", members)
     for _ in range(2):  # also from the store
         assert read_pictures(tar, store=store).remarks == (
-            "left out: 2 members of tars that are neither pictures nor captions, such as a.cls",
+            "members of tars that are neither pictures nor captions are left out: 2, such as a.cls",
         )
 
 
@@ -175,7 +175,7 @@ def test_other_files_beside_pictures_are_said(folder: Path) -> None:
     (folder / "Thumbs.db").touch()
     (folder / ".DS_Store").touch()
     assert read_pictures(folder, None, None).remarks == (
-        "left out: 2 files and folders that are not pictures, such as Thumbs.db",
+        "files and folders that are not pictures are left out: 2, such as Thumbs.db",
     )
 
 
@@ -184,7 +184,7 @@ def test_copies_under_other_names_are_said(folder: Path) -> None:
         (folder / f"{number}.png").write_bytes((folder / "0.png").read_bytes())
     found = read_pictures(folder, None, None)
     assert len(found.pictures) == 3
-    assert found.remarks == ("2 of 3 pictures repeat another one's file",)
+    assert found.remarks == ("pictures that are copies of others: 2 of 3",)
 
 
 def test_conversions_are_counted(folder: Path) -> None:
@@ -198,10 +198,10 @@ def test_conversions_are_counted(folder: Path) -> None:
     moving[0].save(folder / "3.gif", save_all=True, append_images=moving[1:])
     Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040).save(folder / "4.png")
     assert read_pictures(folder, None, None).remarks == (
-        "2 of 5 turned upright by the orientation in their EXIF data",
-        "1 of 5 with transparency, which shows white",
-        "1 of 5 in grey of 16 bits or floating point, reduced to 8 bits",
-        "1 of 5 with several frames or pages, of which the first is used",
+        "pictures turned upright by the orientation in their EXIF data: 2 of 5",
+        "pictures with transparency, which shows white: 1 of 5",
+        "pictures in grey of 16 bits or floating point, reduced to 8 bits: 1 of 5",
+        "pictures with several frames or pages, of which the first is used: 1 of 5",
     )
 
 
@@ -213,10 +213,11 @@ def test_nothing_is_said_of_a_plain_set(folder: Path) -> None:
 # What is not a set
 
 
-@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.csv"])
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.csv", "part.tar", "0.txt"])
 def test_metadata_in_a_folder_inside_is_pointed_at(tmp_path: Path, name: str) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / name).touch()
+    (tmp_path / "train" / "0.png").touch()
     with pytest.raises(InputError, match=r"The folder .*train in it has them: name that folder"):
         read_pictures(tmp_path)
 
