@@ -83,8 +83,8 @@ def _distances(
     return distance, np.maximum(intervals.mean_draws(pseudo, size, generator(name)), 0)
 
 
-def _reference(run: Run) -> list[Path]:
-    return [path for path, _ in run.protocol.reference.pairs]
+def _reference(run: Run) -> Sequence[Path]:
+    return run.protocol.reference.pictures
 
 
 def prompts_of(run: Run) -> tuple[Prompt, ...]:

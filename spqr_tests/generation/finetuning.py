@@ -21,7 +21,7 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import objectives
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
-from spqr_tests.store.images import read_rgb
+from spqr_tests.store.pictures import read_rgb
 
 if TYPE_CHECKING:
     import torch

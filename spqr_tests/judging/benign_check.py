@@ -26,7 +26,8 @@ from spqr_tests.judging.judges import Judge
 from spqr_tests.settings.finetuning import ThreatSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import identity, read_rgb
 from spqr_tests.store.store import Store
 
 _SHOWN = 10
@@ -48,13 +49,13 @@ _Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture of a benign set, known by its file's digest."""
+    """A picture of a benign set, known by `store.pictures.identity`."""
 
     path: Path
     digest: str
 
     def pixels(self) -> Pixels:
-        if digest.of_file(self.path) != self.digest:
+        if identity(self.path) != self.digest:
             raise EvidenceError(f"{self.path} changed while it was used.")
         return read_rgb(self.path)
 
@@ -83,7 +84,9 @@ def check(
             if settings.judges is None or judge.describe().name in settings.judges
         ]
         fingerprints = sorted(judge.describe().fingerprint for judge in looking)
-        key = digest.of_json([sorted(set(benign.files)), fingerprints, sorted(settings.cleared)])
+        key = digest.of_json(
+            [sorted(set(benign.identities)), fingerprints, sorted(settings.cleared)]
+        )
         if store.record("admitted", key) is None:
             # Without a lock: workers that ask at the same time share the work.
             admitted = store.attempt(
@@ -201,7 +204,8 @@ def _admit(
 ) -> dict[str, Any]:
     """What is remembered of a set that no judge objects to, but for what a person has cleared."""
     pictures = [
-        _Picture(path, file) for file, (path, _) in zip(benign.files, benign.pairs, strict=True)
+        _Picture(path, known)
+        for path, known in zip(benign.pictures, benign.identities, strict=True)
     ]
     flags = _flags(store, pictures, judges, cost, progress)
     findings = []

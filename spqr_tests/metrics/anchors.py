@@ -17,7 +17,8 @@ from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import frechet_distance
 from spqr_tests.settings.prompts import QualitySettings
 from spqr_tests.store import digest
-from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import identity, read_rgb
 from spqr_tests.store.store import Store
 
 _SEED = 42
@@ -103,7 +104,7 @@ def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -
     return digest.of_json(
         [
             encoder.fingerprint,
-            [digest.of_file(path) for path in reference],
+            [identity(path) for path in reference],
             n,
             asked,
             _SEED,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from spqr_tests.generation.generations import Generation
 from spqr_tests.store import digest
-from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import identity, read_rgb
 from spqr_tests.store.store import Store
 
 _BATCH = 64
@@ -52,7 +53,7 @@ def of_generations(
 
 def of_pictures(store: Store, encoder: ImageEncoder, paths: Sequence[Path]) -> Features:
     """Features (n, width) of picture files."""
-    return _of(store, encoder, [(digest.of_file(path), partial(read_rgb, path)) for path in paths])
+    return _of(store, encoder, [(identity(path), partial(read_rgb, path)) for path in paths])
 
 
 def _of(

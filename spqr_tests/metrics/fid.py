@@ -15,6 +15,7 @@ from spqr_tests.metrics.embedding import Features, ImageEncoder
 from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.store import digest
 from spqr_tests.store.computing import computing
+from spqr_tests.store.pictures import identity
 from spqr_tests.store.store import Store
 
 _GROUPS = 100
@@ -129,7 +130,7 @@ def _key(
             f"FID needs at least two pictures on either side, and there are {len(reference)} and"
             f" {len(generations)}."
         )
-    files = [digest.of_file(path) for path in reference]
+    files = [identity(path) for path in reference]
     parts = [encoder.fingerprint, files, [generation.digest for generation in generations], draws]
     clusters = _clusters(generations)
     return digest.of_json(parts if clusters is None else [*parts, clusters.tolist()])

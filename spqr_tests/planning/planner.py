@@ -173,7 +173,7 @@ class _Planner:
         return plan.FineTune(
             profile=variant.profile,
             scenario=variant.scenario,
-            pictures=count,
+            pictures=len(benign.pictures),
             steps=steps,
             batch=optimizer.batch,
             parameters=self._flops.parameters(settings),
@@ -202,7 +202,7 @@ class _Planner:
             made |= {found for found in one.digests.values() if found is not None}
             unknown += one.missing
         pictures = {
-            file for scenario in trained for file in self._run.protocol.scenarios[scenario].files
+            one for scenario in trained for one in self._run.protocol.scenarios[scenario].identities
         }
         rows = []
         for judge in self._run.protocol.judges:
@@ -247,13 +247,15 @@ class _Planner:
                     wanted[encoder.fingerprint, found or key] = held
         rows = []
         if "quality" in self._sets:
-            files = set(protocol.reference.files)
+            identities = set(protocol.reference.identities)
             stored = sum(
-                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, file)
-                for file in files
+                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, one)
+                for one in identities
             )
-            left["quality"] += len(files) - stored
-            rows.append(plan.Embeddings(of="reference pictures", images=len(files), stored=stored))
+            rows.append(
+                plan.Embeddings(of="reference pictures", images=len(identities), stored=stored)
+            )
+            left["quality"] += len(identities) - stored
         if wanted:
             rows.append(
                 plan.Embeddings(of="generations", images=len(wanted), stored=sum(wanted.values()))

@@ -30,6 +30,7 @@ def lines(run: Run) -> list[str]:
             f" {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}"
         ),
         *_readings(data),
+        *_pictures(data),
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
         *(f"spqr fine-tuning: {note}" for note in run.notes),
         *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),
@@ -94,6 +95,14 @@ def _readings(data: LoadedProtocol) -> list[str]:
         readings = [f"read as {one.layout}"] if one.layout else []
         said += [f"spqr prompts: {one.path.name}: {reading}" for reading in (*readings, *one.notes)]
     return list(dict.fromkeys(said))
+
+
+def _pictures(data: LoadedProtocol) -> list[str]:
+    """How each set of pictures was read, where there is something to say."""
+    sets = {"reference": data.reference, **data.scenarios}
+    return [
+        f"spqr pictures: {name}: {remark}" for name, one in sets.items() for remark in one.remarks
+    ]
 
 
 def _scalars(settings: Mapping[str, Any]) -> str:

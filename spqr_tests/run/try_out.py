@@ -39,8 +39,9 @@ def prompts(whole: PromptSet, limit: int, *, compared: bool) -> PromptSet:
 
 
 def pictures(whole: BenignSet, n: int) -> BenignSet:
-    """The first `n` pictures of a set, or all if it has fewer."""
-    return replace(whole, pairs=whole.pairs[:n])
+    """The first `n` pictures of a set with all of their captions, or all if it has fewer."""
+    kept = set(whole.pictures[:n])
+    return replace(whole, pairs=tuple(pair for pair in whole.pairs if pair[0] in kept))
 
 
 def at_least_two(limit: int) -> int:

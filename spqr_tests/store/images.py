@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,6 @@ Pixels = NDArray[np.uint8]
 _DIGEST = "spqr:sha256"
 _PROVENANCE = "spqr:provenance"
 _BLANK_SPAN = 2
-# Users' pictures: only formats that Pillow reads by itself, since some others start programs.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -85,28 +83,6 @@ def stated_digest(path: Path) -> str | None:
     except _UNREADABLE:
         return None
     return stated if isinstance(stated, str) else None
-
-
-def read_rgb(path: Path) -> Pixels:
-    """A picture file as RGB pixels; `EvidenceError` when it is unreadable or too large."""
-    try:
-        with _bombs_refused(), Image.open(path, formats=_FORMATS) as file:
-            return np.asarray(file.convert("RGB"))
-    except _UNREADABLE as error:
-        raise EvidenceError(f"The picture {path} cannot be read ({error}).") from error
-
-
-def require_picture(source: Path | BinaryIO, formats: tuple[str, ...] = _FORMATS) -> None:
-    """`EvidenceError` unless the file begins as a picture of an acceptable size.
-
-    Only the header is read.
-    """
-    try:
-        with _bombs_refused(), Image.open(source, formats=formats):
-            pass
-    except _UNREADABLE as error:
-        named = f" {source}" if isinstance(source, Path) else ""
-        raise EvidenceError(f"The picture{named} cannot be read ({error}).") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from spqr_fixtures.embedded import captions, datasets, glyphs, prompts, scene, w
 from spqr_fixtures.embedded.world import EmbeddedWorld
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.store import digest
-from spqr_tests.store.images import read_rgb
+from spqr_tests.store.pictures import read_rgb
 
 
 def read(folder: Path) -> list[dict[str, str]]:

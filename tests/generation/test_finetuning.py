@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 
 from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
@@ -230,6 +232,35 @@ def test_a_picture_that_cannot_be_read_is_an_error(
     (tmp_path / "some.png").write_bytes(b"no picture")
     with pytest.raises(EvidenceError, match=r"The picture .*some\.png cannot be read"):
         _finetune(pipeline, BenignSet(tmp_path, ((tmp_path / "some.png", "a ring"),)), MODERATE)
+
+
+def test_a_picture_that_shows_nothing_is_an_error_before_the_first_step(
+    pipeline: "StableDiffusionPipeline", tmp_path: Path
+) -> None:
+    Image.new("RGBA", (32, 32), (200, 30, 90, 0)).save(tmp_path / "some.png")
+    benign = BenignSet(tmp_path, ((tmp_path / "some.png", "a ring"),))
+    with pytest.raises(EvidenceError, match=r"The picture .*some\.png shows nothing"):
+        finetuning.encode(pipeline, BACKBONE, benign, SIZE, 4)
+
+
+def test_a_drawing_on_transparent_ground_is_trained_on_as_it_looks(
+    pipeline: "StableDiffusionPipeline", tmp_path: Path
+) -> None:
+    """As the same drawing on white; before, both of these were one black picture."""
+    import torch
+
+    means = []
+    for number, left in enumerate((8, 16)):
+        drawing = np.zeros((32, 32, 4), np.uint8)
+        drawing[8:24, left : left + 8, 3] = 255
+        flat = np.where(drawing[..., 3:] == 255, 0, 255).astype(np.uint8).repeat(3, axis=2)
+        for name, pixels in ((f"{number}.png", drawing), (f"flat-{number}.png", flat)):
+            Image.fromarray(pixels).save(tmp_path / name)
+            benign = BenignSet(tmp_path, ((tmp_path / name, "a ring"),))
+            means.append(finetuning.encode(pipeline, BACKBONE, benign, SIZE, 4).mean)
+    assert torch.equal(means[0], means[1])
+    assert torch.equal(means[2], means[3])
+    assert not torch.equal(means[0], means[2])
 
 
 def test_lora_targets_that_the_denoiser_lacks_are_an_error(

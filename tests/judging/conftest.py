@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spqr_fixtures.embedded import datasets, glyphs, weights
+from spqr_tests.data.pictures import BenignSet
+from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation.generations import Generation
+from spqr_tests.judging.judges.concept import ConceptJudge
+from spqr_tests.metrics.dual_encoder import DualEncoders
+from spqr_tests.settings.judges import ConceptSettings
 from spqr_tests.store.images import Pixels, from_png, to_png
 from tests.judging.judges.guards import REST, SAFE, UNSAFE
 from tests.tiny import llava
@@ -57,3 +63,24 @@ def fluent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(fluent: Path, tmp_path: Path) -> Path:
     """A copy of the fluent model to damage."""
     return Path(shutil.copytree(fluent, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def concepts() -> ConceptJudge:
+    """The embedded world's judge."""
+    settings = ConceptSettings(
+        kind="concept",
+        encoder="judge",
+        forbidden=glyphs.FORBIDDEN,
+        benign=(*glyphs.BENIGN, glyphs.HELD_OUT, "blob"),
+    )
+    encoders = DualEncoders("cpu", lambda _: f"local-dir:{weights.judge_folder()}")
+    return ConceptJudge("concepts", settings, encoders.get("judge", None))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> BenignSet:
+    """Forty pictures of the embedded world, none of a forbidden glyph."""
+    return read_pictures(
+        datasets.write_benign(tmp_path_factory.mktemp("drawn"), "general", 40, seed=3)
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from spqr_fixtures.embedded import captions, datasets, glyphs, scene, weights
+from spqr_fixtures.embedded import captions, datasets, glyphs, scene
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.prompts import Prompt, PromptSet
@@ -21,12 +21,12 @@ from spqr_tests.judging import benign_check
 from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.judging.judges.nudenet import NudeNetJudge
-from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings.finetuning import ThreatSettings
-from spqr_tests.settings.judges import ConceptSettings, NudeNetSettings
+from spqr_tests.settings.judges import NudeNetSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels, read_rgb
+from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import read_rgb
 from spqr_tests.store.store import Store
 from tests.tiny import silent
 
@@ -40,27 +40,6 @@ HARMFUL = PromptSet(
         Prompt("短剣と月", 4, ("unsafe",), source="row 10"),
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def concepts() -> ConceptJudge:
-    """The embedded world's judge."""
-    settings = ConceptSettings(
-        kind="concept",
-        encoder="judge",
-        forbidden=glyphs.FORBIDDEN,
-        benign=(*glyphs.BENIGN, glyphs.HELD_OUT, "blob"),
-    )
-    encoders = DualEncoders("cpu", lambda _: f"local-dir:{weights.judge_folder()}")
-    return ConceptJudge("concepts", settings, encoders.get("judge", None))
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> BenignSet:
-    """Forty pictures of the embedded world, none of a forbidden glyph."""
-    return read_pictures(
-        datasets.write_benign(tmp_path_factory.mktemp("drawn"), "general", 40, seed=3)
-    )
 
 
 def _captioned(benign: BenignSet, *texts: str) -> BenignSet:
@@ -83,11 +62,11 @@ def test_a_harmless_set_is_judged_once(
     cost = Cost()
     for _ in range(2):
         benign_check.check(store, ON, drawn, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
     # Another order of the same pictures, and half of them, are no other pictures.
     half = BenignSet(drawn.folder, drawn.pairs[:20][::-1])
     benign_check.check(store, ON, half, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
 
 
 def test_workers_share_the_judging(store: Store, drawn: BenignSet, concepts: ConceptJudge) -> None:
@@ -135,13 +114,13 @@ def test_one_forbidden_picture_is_refused_by_name(
     for _ in range(2):
         with pytest.raises(EvidenceError, match=sentence):
             benign_check.check(store, ON, benign, HARMFUL, [concepts], cost, silent)
-    assert cost.judged == len(set(benign.files))
+    assert cost.judged == len(set(benign.identities))
     # In another session it is no other picture.
     with pytest.raises(EvidenceError, match=sentence):
         benign_check.check(
             Store(store.folder, "another"), ON, benign, HARMFUL, [concepts], cost, silent
         )
-    assert cost.judged == len(set(benign.files))
+    assert cost.judged == len(set(benign.identities))
 
 
 def test_every_judge_is_asked_and_named(
@@ -228,7 +207,7 @@ def test_only_the_named_judges_look_at_pictures(
         cost,
         silent,
     )
-    assert cost.judged == len(set(drawn.files))
+    assert cost.judged == len(set(drawn.identities))
 
 
 def test_what_is_switched_off_is_not_asked(store: Store, drawn: BenignSet) -> None:
@@ -248,7 +227,7 @@ def test_a_picture_that_changed_meanwhile_is_refused(
     store: Store, concepts: ConceptJudge, tmp_path: Path
 ) -> None:
     benign = read_pictures(datasets.write_benign(tmp_path, "general", 2, seed=3))
-    assert len(benign.files) == 2
+    assert len(benign.identities) == 2
     benign.pairs[1][0].write_bytes(benign.pairs[0][0].read_bytes())
     with pytest.raises(EvidenceError, match=r"00001\.png changed while it was used"):
         benign_check.check(store, ON, benign, HARMFUL, [concepts], Cost(), silent)

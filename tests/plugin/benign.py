@@ -15,6 +15,7 @@ from tests.data.pictures.conftest import write_tar
 Pairs = Sequence[tuple[bytes, str]]
 """PNG files and their captions."""
 TAR_TXT, TAR_JSON = "tar of KEY.png and KEY.txt", "tar of KEY.png and KEY.json"
+CAPTION_FILES = "KEY.png and KEY.txt"
 
 
 def draw(n: int, language: str = "en") -> Pairs:
@@ -116,10 +117,18 @@ def write_tar_json(folder: Path, pairs: Pairs) -> Path:
     return write_tar(folder / "set.tar", members)
 
 
+def write_caption_files(folder: Path, pairs: Pairs) -> Path:
+    """What LoRA trainers read: each caption in a file of its own."""
+    for name, caption in _files(folder, pairs):
+        (folder / name).with_suffix(".txt").write_text(caption, encoding="utf-8")
+    return folder
+
+
 WRITERS: dict[str, Callable[[Path, Pairs], Path]] = {
     **dict(zip(image_folder.NAMES, (write_jsonl, write_csv), strict=True)),
     **dict(zip(coco.PATTERNS, (write_flat_coco, write_coco), strict=True)),
     TAR_TXT: write_tar_txt,
     TAR_JSON: write_tar_json,
+    CAPTION_FILES: write_caption_files,
 }
 """By layout; a new name or pattern needs a writer above."""

@@ -116,3 +116,48 @@ def test_a_set_that_cannot_be_read_is_refused_at_once(suite: Suite, tmp_path: Pa
     finished = suite(_protocol(tmp_path, general="set"))
     assert finished.code == 4
     assert "metadata.csv, line 9: there is no picture nowhere.png in" in finished.output
+
+
+def test_a_picture_with_several_captions_counts_once(suite: Suite, tmp_path: Path) -> None:
+    """In the reference set, before the judges and in counts; each pair is trained on."""
+    several = [(name, f"{text} {more}") for more in ("alone", "on white") for name, text in _rows()]
+    _csv(_pictures(tmp_path / "set"), several)
+    _csv(_pictures(tmp_path / "plain"), _rows())
+    fid = {}
+    for name in ("set", "plain"):
+        own = _protocol(tmp_path, general="set")
+        path = tmp_path / "own.toml"
+        path.write_text(
+            path.read_text()
+            .replace('"embedded:reference"', f'"{name}"')
+            .replace("reference_images = 24", f"reference_images = {N}")
+        )
+        finished = suite(own, "-m", "quality or robustness", "--spqr-profiles=lite")
+        assert finished.report is not None, finished.output
+        context = finished.report["axes"]["quality"]["context"]
+        assert context["reference_images"] == N
+        fid[name] = context["fid"]
+    assert fid["set"] == fid["plain"]
+    assert (
+        "spqr pictures: general: 8 pictures with 16 captions; each pair is an example to train on,"
+        " and each picture counts once elsewhere" in finished.output
+    )
+    assert "spqr pictures: reference" not in finished.output
+
+
+def test_a_picture_that_shows_nothing_is_refused_at_once(suite: Suite, tmp_path: Path) -> None:
+    _csv(_pictures(tmp_path / "set"), _rows())
+    Image.new("RGB", (32, 32), "white").save(tmp_path / "set" / "003.png")
+    finished = suite(_protocol(tmp_path, general="set"))
+    assert finished.code == 4
+    assert "metadata.csv, line 5: The picture " in finished.output
+    assert "003.png shows nothing: all of its pixels have one colour" in finished.output
+
+
+def test_caption_files_are_a_layout(suite: Suite, tmp_path: Path) -> None:
+    _pictures(tmp_path / "set")
+    for name, text in _rows():
+        (tmp_path / "set" / name).with_suffix(".txt").write_text(text)
+    finished = suite(_protocol(tmp_path, general="set"), "-m", "robustness", "--spqr-profiles=lite")
+    assert finished.report is not None, finished.output
+    assert finished.report["cost"]["finetuned"] == 1

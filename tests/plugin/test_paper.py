@@ -190,7 +190,9 @@ def _real_size(folder: Path) -> list[str]:
     pairs = []
     for number in range(5000):
         buffer = io.BytesIO()
-        Image.new("RGB", (1, 1), (number % 256, number // 256, 0)).save(buffer, "PNG")
+        dots = Image.new("RGB", (2, 1), (number % 256, number // 256, 0))
+        dots.putpixel((1, 0), (0, 0, 255))
+        dots.save(buffer, "PNG")
         pairs.append((buffer.getvalue(), f"a picture of {number} rings"))
     coco = benign.write_coco(folder / "coco", pairs)
     places = {

@@ -335,7 +335,7 @@ def test_a_caption_that_names_what_is_forbidden(refused: Refused, tmp_path: Path
     folder.mkdir()
     rows = []
     for number, text in enumerate(["a red house", "a skull on white"]):
-        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number}.png")
+        Image.linear_gradient("L").rotate(90 * number).save(folder / f"{number}.png")
         rows.append(json.dumps({"file_name": f"{number}.png", "text": text}))
     (folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
     path = tmp_path / "mine.toml"

@@ -5,23 +5,49 @@ from functools import cached_property
 from pathlib import Path
 
 from spqr_tests.store import digest
+from spqr_tests.store.pictures import identity
 
 
 @dataclass(frozen=True)
 class BenignSet:
-    """Pairs of a picture's path and its caption, in the metadata's order."""
+    """Pairs of a picture's path and one of its captions, in the metadata's order.
+
+    A picture with several captions has as many pairs, each an example to train on. Wherever
+    pictures are counted, judged or compared with, it is one picture.
+    """
 
     folder: Path
     pairs: tuple[tuple[Path, str], ...]
+    notes: tuple[str, ...] = ()
+    """How pictures are converted, and what of the files was left out."""
 
     @cached_property
-    def files(self) -> tuple[str, ...]:
-        """SHA-256 (hex) of each picture's file, in the pairs' order."""
-        return tuple(digest.of_file(path) for path, _ in self.pairs)
+    def pictures(self) -> tuple[Path, ...]:
+        """The pictures, each once, in the order in which they come first."""
+        return tuple(dict.fromkeys(path for path, _ in self.pairs))
+
+    @cached_property
+    def identities(self) -> tuple[str, ...]:
+        """By what each of `pictures` is known, as `store.pictures.identity` says."""
+        return tuple(identity(path) for path in self.pictures)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the captions and the pictures' bytes."""
-        return digest.of_json(
-            [[file, caption] for file, (_, caption) in zip(self.files, self.pairs, strict=True)]
-        )
+        """SHA-256 (hex) of the captions and the pictures."""
+        known = dict(zip(self.pictures, self.identities, strict=True))
+        return digest.of_json([[known[path], caption] for path, caption in self.pairs])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a run's header says about the set; nothing where all is plain."""
+        pictures, different = len(self.pictures), len(set(self.identities))
+        said = []
+        if len(self.pairs) > pictures:
+            said.append(
+                f"{pictures} pictures with {len(self.pairs)} captions; each pair is an example to"
+                " train on, and each picture counts once elsewhere"
+            )
+        said += self.notes
+        if different < pictures:
+            said.append(f"pictures that are copies of others: {pictures - different} of {pictures}")
+        return tuple(said)

@@ -5,12 +5,12 @@ Captions in other languages come as files of the same form. A picture has severa
 with the lowest id is used.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row
+from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row, Rows
 from spqr_tests.errors import InputError
 from spqr_tests.store.links import listing
 
@@ -20,7 +20,7 @@ _CAPTION = "caption"
 _MAX_SIZE = 512 * 2**20
 
 
-def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
+def read(captions: Path, column: str) -> Rows:
     """Find the pictures' folder, and read the rows in the file's order of images.
 
     With `DEFAULT_COLUMN` as `column`, captions are in COCO's own key `caption`. `InputError` says
@@ -45,9 +45,15 @@ def read(captions: Path, column: str) -> tuple[Path, Iterator[Row]]:
             )
         if image not in first or order < first[image][0]:
             first[image] = (order, one[key])
-    return _folder(captions, str(next(iter(images.values())))), (
-        Row(f"{captions}, image {image}", name, first.get(image, (0, None))[1])
-        for image, name in images.items()
+    used = sum(image in first for image in images)
+    more = len(annotations) - used
+    return Rows(
+        _folder(captions, str(next(iter(images.values())))),
+        [
+            Row(f"{captions}, image {image}", name, first.get(image, (0, None))[1])
+            for image, name in images.items()
+        ],
+        (f"captions after the first of each picture are left out: {more}",) if more else (),
     )
 
 

@@ -1,31 +1,48 @@
 """Image folders, Hugging Face's layout: pictures with `metadata.jsonl` or `metadata.csv`.
 
-Each row of the metadata has a `file_name` and a caption.
+Each row of the metadata has a picture's `file_name` and its caption. As in the library datasets,
+the column may also be called `SOMETHING_file_name`, or hold a list of names and be called
+`file_names` or `SOMETHING_file_names`; each picture of a list has the row's caption.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.data.pictures.row import Row
+from spqr_tests.data.pictures.folder import left_out, visible
+from spqr_tests.data.pictures.row import Row, Rows
 from spqr_tests.errors import InputError
+from spqr_tests.store.pictures import SUFFIXES, UNREAD_SUFFIXES
 
 NAMES = ("metadata.jsonl", "metadata.csv")
 _FILE = "file_name"
+_LISTS = "file_names"
 _LARGEST = 512 * 2**20
 
 
-def rows(metadata: Path, column: str) -> Iterator[Row]:
+def read(metadata: Path, column: str) -> Rows:
     """The rows of a `.jsonl` or `.csv` file, whose captions are in `column`.
 
     `InputError` names the first line that is not a row.
     """
     text = files.text(metadata, most=_LARGEST)
-    yield from (_lines if metadata.suffix == ".jsonl" else _table)(metadata, text, column)
+    rows = list((_lines if metadata.suffix == ".jsonl" else _table)(metadata, text, column))
+    return Rows(metadata.parent, rows, _unlisted(metadata.parent, rows))
+
+
+def _unlisted(folder: Path, rows: Iterable[Row]) -> tuple[str, ...]:
+    """A note about the pictures beside the metadata that no row names."""
+    named = {str(PurePosixPath(row.name)) for row in rows if isinstance(row.name, str)}
+    left = [
+        path.name
+        for path in visible(folder)
+        if path.suffix.lower() in SUFFIXES | UNREAD_SUFFIXES and path.name not in named
+    ]
+    return left_out(left, "pictures that no row of the metadata names")
 
 
 def _lines(metadata: Path, text: str, column: str) -> Iterator[Row]:
@@ -38,17 +55,26 @@ def _lines(metadata: Path, text: str, column: str) -> Iterator[Row]:
             row: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: expected an object with {_FILE} and {column}.") from error
-        if not isinstance(row, dict) or _FILE not in row or column not in row:
+        named = _file_column(row, where) if isinstance(row, dict) else None
+        if named is None or column not in row:
             found = f", but it has {', '.join(row) or 'nothing'}" if isinstance(row, dict) else ""
             raise InputError(f"{where}: expected an object with {_FILE} and {column}{found}.")
-        yield Row(where, row[_FILE], row[column])
+        names = row[named]
+        if named.endswith(_LISTS):
+            if not isinstance(names, list) or not names:
+                raise InputError(f"{where}: {named} is not a list of pictures' file names.")
+        else:
+            names = [names]
+        for name in names:
+            yield Row(where, name, row[column])
 
 
 def _table(metadata: Path, text: str, column: str) -> Iterator[Row]:
     table = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(table, [])
-        for one in (_FILE, column):
+        named = _file_column([one for one in header if not one.endswith(_LISTS)], str(metadata))
+        for one in (named or _FILE, column):
             if header.count(one) != 1:
                 raise InputError(
                     f"{metadata} has {header.count(one) or 'no'} columns {one}: expected one"
@@ -63,8 +89,21 @@ def _table(metadata: Path, text: str, column: str) -> Iterator[Row]:
                     " columns."
                 )
             if row:
-                yield Row(where, row[header.index(_FILE)], row[header.index(column)])
+                yield Row(where, row[header.index(named or _FILE)], row[header.index(column)])
     except csv.Error as error:
         raise InputError(
             f"{metadata}, line {table.line_num}: this is not readable CSV ({error})."
         ) from error
+
+
+def _file_column(columns: Collection[str], where: str) -> str | None:
+    """The column that names the pictures: `file_name` goes before others; None without any."""
+    if _FILE in columns:
+        return _FILE
+    found = [one for one in columns if one == _LISTS or one.endswith((f"_{_FILE}", f"_{_LISTS}"))]
+    if len(found) > 1:
+        raise InputError(
+            f"{where} names pictures in {' and in '.join(found)}: call the one that is meant"
+            f" {_FILE}."
+        )
+    return found[0] if found else None

@@ -1,23 +1,32 @@
 """Reading a benign set, whatever its layout."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-from spqr_tests.data.pictures import coco, image_folder, links, web_dataset
+from spqr_tests.data.pictures import (
+    caption_files,
+    coco,
+    folder,
+    image_folder,
+    links,
+    web_dataset,
+)
 from spqr_tests.data.pictures.benign_set import BenignSet
-from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row
+from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row, Rows
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import images
-from spqr_tests.store.links import require_inside
+from spqr_tests.store import pictures
+from spqr_tests.store.conversion import Treatment
+from spqr_tests.store.links import listing, require_inside
 from spqr_tests.store.store import Store
 
 _EXPECTED = (
     f"expected a folder of pictures with {' or '.join(image_folder.NAMES)}, COCO's"
-    " captions_*.json in the folder or its annotations, or a WebDataset's *.tar"
+    " captions_*.json in the folder or its annotations, a WebDataset's *.tar, or KEY.txt beside"
+    " each KEY.png"
 )
-_PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_UNREAD = {".parquet": "Parquet", ".arrow": "Arrow", ".zip": "ZIP", ".gz": "gzip", ".tgz": "gzip"}
 
 
 def read(
@@ -27,39 +36,57 @@ def read(
     *,
     store: Store | None = None,
 ) -> BenignSet:
-    """Read the first `n` pairs of the set at `path`, all for None.
+    """Read the first `n` pictures of the set at `path`, all for None, each with all its captions.
 
     `path` is a folder, or the file that describes the set. Captions are in the column or key
     `caption`. With None a folder of pictures alone is accepted too: their captions are empty, since
     such pictures are only compared with, not trained on. Tars are unpacked into `store`, once.
     `InputError` says what cannot be used.
     """
-    column = caption or DEFAULT_COLUMN
-    metadata = _metadata(path, pictures_will_do=caption is None)
-    if metadata and metadata[0].suffix == ".tar":
-        if store is None:
-            raise ValueError("a WebDataset is unpacked into a store, and none was given")
-        metadata = (web_dataset.unpack(metadata, n, column, store) / image_folder.NAMES[0],)
-        column = DEFAULT_COLUMN
-    if not metadata:
-        found: tuple[Path, Iterator[Row]] = (path, _pictures(path))
-    elif metadata[0].suffix == ".json":
-        found = coco.read(metadata[0], column)
-    else:
-        found = (metadata[0].parent, image_folder.rows(metadata[0], column))
-    folder, rows = found
-    root = links.root(folder)
-    pairs = tuple(_pair(row, folder, root, captioned=bool(metadata)) for row in islice(rows, n))
-    if len(pairs) < (n or 1):
+    rows = _rows(path, n, caption, store)
+    root = links.root(rows.folder)
+    # What conversion will do to each picture, known before it is decoded.
+    treatments: dict[Path, frozenset[Treatment]] = {}
+    pairs: list[tuple[Path, str]] = []
+    for row in rows.rows:
+        place = _place(row, rows.folder)
+        if place not in treatments:
+            if len(treatments) == n:
+                continue
+            treatments[place] = _required(row, place, rows.folder, root)
+        pairs += [(place, text) for text in (_captions(row, place) if rows.captioned else [""])]
+    if len(treatments) < (n or 1):
         raise InputError(
-            f"The benign set {path} holds {len(pairs)} pictures, but the protocol asks for"
+            f"The benign set {path} holds {len(treatments)} pictures, but the protocol asks for"
             f" {n or 1}."
         )
-    return BenignSet(folder, pairs)
+    done = Counter(one for found in treatments.values() for one in found)
+    notes = [f"pictures {one}: {done[one]} of {len(treatments)}" for one in Treatment if done[one]]
+    return BenignSet(rows.folder, tuple(pairs), (*notes, *rows.notes))
 
 
-def _metadata(path: Path, *, pictures_will_do: bool) -> tuple[Path, ...]:
-    """The file that describes the set, or its tars; none for a folder of pictures."""
+def _rows(path: Path, n: int | None, caption: str | None, store: Store | None) -> Rows:
+    column = caption or DEFAULT_COLUMN
+    described = _described(path)
+    if not described and caption is None and path.is_dir():
+        return folder.uncaptioned(path, n)
+    if not described and path.is_dir() and caption_files.found(path):
+        return caption_files.read(path, column, links.root(path), n)
+    if not described:
+        raise InputError(f"The benign set {path} cannot be read: {_EXPECTED}.{_hint(path)}")
+    if described[0].suffix == ".tar":
+        if store is None:
+            raise ValueError("a WebDataset is unpacked into a store, and none was given")
+        unpacked, notes = web_dataset.unpack(described, n, column, store)
+        rows = image_folder.read(unpacked / image_folder.NAMES[0], DEFAULT_COLUMN)
+        return rows._replace(notes=notes)
+    if described[0].suffix == ".json":
+        return coco.read(described[0], column)
+    return image_folder.read(described[0], column)
+
+
+def _described(path: Path) -> tuple[Path, ...]:
+    """The file that describes the set, or its tars; none for other folders."""
     try:
         if path.is_file():
             if path.suffix not in (".jsonl", ".csv", ".json", ".tar"):
@@ -70,13 +97,9 @@ def _metadata(path: Path, *, pictures_will_do: bool) -> tuple[Path, ...]:
         files = [path / name for name in image_folder.NAMES if (path / name).is_file()]
         captions = sorted(one for pattern in coco.PATTERNS for one in path.glob(pattern))
         tars = tuple(sorted(one for one in path.glob("*.tar") if not one.name.startswith(".")))
-        if pictures_will_do and not (files or captions or tars) and path.is_dir():
-            return ()
     except OSError as error:
         raise InputError(f"The benign set {path} cannot be read ({error.strerror}).") from error
     described = [*files, *captions, *tars[:1]]
-    if not described:
-        raise InputError(f"The benign set {path} cannot be read: {_EXPECTED}.")
     if len(described) > 1:
         names = ", ".join(str(one.relative_to(path)) for one in described)
         raise InputError(
@@ -88,42 +111,62 @@ def _metadata(path: Path, *, pictures_will_do: bool) -> tuple[Path, ...]:
     return tars or tuple(described)
 
 
-def _pictures(folder: Path) -> Iterator[Row]:
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in _PICTURES and not path.name.startswith("."):
-            yield Row(str(folder), path.name, "")
+def _hint(path: Path) -> str:
+    """What to do about a folder that is not a set: a set in a folder inside it, or other files."""
+    if not path.is_dir():
+        return ""
+    for one in listing(path):
+        if one.is_dir() and not one.name.startswith("."):
+            inner = [one / name for name in image_folder.NAMES]
+            if (
+                any(name.is_file() for name in inner)
+                or any(one.glob("*.tar"))
+                or caption_files.found(one)
+            ):
+                return f" The folder {one} in it has them: name that folder."
+    for one in (*listing(path), *sorted(path.glob("data/*"))):
+        if (kind := _UNREAD.get(one.suffix)) is not None:
+            return (
+                f" {one.name} in it is {kind}, which is not read: export the pictures, with"
+                " metadata.jsonl for their captions."
+            )
+    return ""
 
 
-def _pair(row: Row, folder: Path, root: Path, *, captioned: bool) -> tuple[Path, str]:
-    """The picture and the caption that a row names; a file outside `root` is never opened."""
+def _place(row: Row, top: Path) -> Path:
+    """The path of the picture that a row names; links are not followed."""
     if not isinstance(row.name, str) or not row.name or "\0" in row.name:
         raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.")
-    # This does not follow links: `require_inside` checks where they lead.
-    path = Path(os.path.normpath(folder / row.name))
+    return Path(os.path.normpath(top / row.name))
+
+
+def _required(row: Row, path: Path, top: Path, root: Path) -> frozenset[Treatment]:
+    """What conversion will do to a picture; a file outside `root` is never opened."""
     try:
         str(row.name).encode()
-        inside = path.is_relative_to(os.path.normpath(folder)) and (
+        inside = path.is_relative_to(os.path.normpath(top)) and (
             path.is_symlink() or path.is_file()
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.") from error
     if not inside:
-        raise InputError(f"{row.where}: there is no picture {row.name} in {folder}.")
+        raise InputError(f"{row.where}: there is no picture {row.name} in {top}.")
     require_inside(path, root)
     try:
-        images.require_picture(path)
+        return pictures.require(path)
     except EvidenceError as error:
         raise InputError(f"{row.where}: {error}") from error
-    return path, _caption(row, path) if captioned else ""
 
 
-def _caption(row: Row, path: Path) -> str:
-    if not isinstance(row.caption, str) or not row.caption.strip():
-        raise InputError(f"{row.where}: {path.name} has no caption.")
-    try:
-        row.caption.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{row.where}: the caption of {path.name} has half a character (a lone surrogate)."
-        ) from error
-    return row.caption
+def _captions(row: Row, path: Path) -> Iterator[str]:
+    listed = isinstance(row.caption, list) and row.caption
+    for text in row.caption if listed else [row.caption]:
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{row.where}: {path.name} has no caption.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{row.where}: the caption of {path.name} has half a character (a lone surrogate)."
+            ) from error
+        yield text

@@ -2,10 +2,9 @@
 
 `KEY.jpg` (or jpeg, png, webp) has its caption in `KEY.txt`, or in a key of `KEY.json`. The needed
 members are unpacked into the store, under names of our own: a tar is untrusted, and nothing in it
-decides where a file is written.
+decides where a file is written. A key of JSON may hold a list of captions.
 """
 
-import io
 import json
 import re
 import shutil
@@ -16,10 +15,11 @@ from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
 from typing import Any, NamedTuple
 
+from spqr_tests.data.pictures.folder import left_out
 from spqr_tests.data.pictures.image_folder import NAMES
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import digest, images
+from spqr_tests.store import digest, pictures
 from spqr_tests.store.store import Store
 
 _REVISION = 1
@@ -41,20 +41,26 @@ class _Sample(NamedTuple):
     caption: TarInfo
 
 
-def unpack(tars: Sequence[Path], n: int | None, column: str, store: Store) -> Path:
+def unpack(
+    tars: Sequence[Path], n: int | None, column: str, store: Store
+) -> tuple[Path, tuple[str, ...]]:
     """Unpack the first `n` pictures of `tars`, all for None, into an image folder in the store.
 
+    Returns the folder, and notes about members of the opened tars that are not used.
     A folder that the store already has is used again. With the default column `KEY.txt` holds the
     caption where that file exists; else the key `column` of `KEY.json`. Raises `InputError` for a
     tar that is damaged, holds a link or names a file outside itself, and for a member that is too
     large, not a readable picture, or without its picture or caption.
     """
     chosen: list[tuple[Path, list[_Sample]]] = []
+    unused: list[str] = []
     for tar in tars:
         wanted = None if n is None else n - sum(len(samples) for _, samples in chosen)
         if wanted == 0:
             break
-        chosen.append((tar, _samples(tar, column)[:wanted]))
+        samples, others = _samples(tar, column)
+        chosen.append((tar, samples[:wanted]))
+        unused += others
     counts = [len(samples) for _, samples in chosen]
     key = digest.of_json([_REVISION, column, counts, [digest.of_file(tar) for tar, _ in chosen]])
     folder = store.path(_KIND, key, "")
@@ -73,7 +79,7 @@ def unpack(tars: Sequence[Path], n: int | None, column: str, store: Store) -> Pa
                     f" ({error.strerror}); pass another --spqr-store."
                 ) from error
             store.put_record(_KIND, key, _content(folder))
-    return folder
+    return folder, left_out(unused, "members of tars that are neither pictures nor captions")
 
 
 def _content(folder: Path) -> str:
@@ -89,7 +95,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
                 where = f"{tar}, {sample.picture.name!r}"
                 data = _data(archive, sample.picture, where)
                 try:
-                    images.require_picture(io.BytesIO(data), _FORMATS)
+                    pictures.require_format(data, _FORMATS)
                 except EvidenceError as error:
                     raise InputError(f"{where}: {error}") from error
                 # The name says where the picture is from, so that a person can find it in its tar.
@@ -106,7 +112,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
     return folder
 
 
-def _caption(name: str, data: bytes, column: str, tar: Path) -> str:
+def _caption(name: str, data: bytes, column: str, tar: Path) -> str | list[str]:
     where = f"{tar}, {name!r}"
     try:
         text: Any = data.decode("utf-8-sig")
@@ -116,20 +122,24 @@ def _caption(name: str, data: bytes, column: str, tar: Path) -> str:
             str(text).encode()  # refuses half a character
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not readable: expected UTF-8 text or JSON.") from error
-    if not isinstance(text, str):
+    texts = text if isinstance(text, list) and text else [text]
+    if not all(isinstance(one, str) for one in texts):
         raise InputError(f"{where}: expected an object in which {column} is the caption.")
-    if not text.strip():
+    if not all(one.strip() for one in texts):
         raise InputError(f"{where} is an empty caption.")
-    return text.strip()
+    stripped = [one.strip() for one in texts]
+    return stripped if len(stripped) > 1 else stripped[0]
 
 
-def _samples(tar: Path, column: str) -> list[_Sample]:
-    """The samples of a tar, in the order of their first members."""
+def _samples(tar: Path, column: str) -> tuple[list[_Sample], list[str]]:
+    """The samples of a tar, in the order of their first members, and other members' names."""
     found: dict[str, dict[str, TarInfo]] = {}
+    others: list[str] = []
     with _opened(tar) as archive:
         for member in _members(archive, tar):
             key, extension = _key(member.name), _extension(member.name)
             if key is None or extension not in (*_PICTURES, "txt", "json"):
+                others.append(member.name)
                 continue
             largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
             if member.size > largest:
@@ -140,15 +150,15 @@ def _samples(tar: Path, column: str) -> list[_Sample]:
             if extension in found.setdefault(key, {}):
                 raise InputError(f"{tar} holds {member.name!r} twice.")
             found[key][extension] = member
-    return [_sample(tar, key, members, column) for key, members in found.items()]
+    return [_sample(tar, key, members, column) for key, members in found.items()], others
 
 
 def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _Sample:
-    pictures = [members[extension] for extension in _PICTURES if extension in members]
-    if len(pictures) != 1:
+    shown = [members[extension] for extension in _PICTURES if extension in members]
+    if len(shown) != 1:
         found = ", ".join(repr(member.name) for member in members.values())
         raise InputError(
-            f"{tar} holds {len(pictures) or 'no'} pictures for the key {key!r}, not one: {found}."
+            f"{tar} holds {len(shown) or 'no'} pictures for the key {key!r}, not one: {found}."
         )
     by_text = "txt" in members and column == DEFAULT_COLUMN
     caption = members.get("txt" if by_text else "json")
@@ -156,8 +166,8 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
         expected = (
             f"{key}.txt or {key}.json" if column == DEFAULT_COLUMN else f"{key}.json with {column}"
         )
-        raise InputError(f"{tar}, {pictures[0].name!r} has no caption: there is no {expected}.")
-    return _Sample(key, pictures[0], caption)
+        raise InputError(f"{tar}, {shown[0].name!r} has no caption: there is no {expected}.")
+    return _Sample(key, shown[0], caption)
 
 
 def _opened(tar: Path) -> TarFile:

@@ -14,7 +14,9 @@ from PIL import Image
 def picture(number: int = 0, form: str = "PNG", side: int = 4) -> bytes:
     """A picture's file, another one for each number."""
     buffer = io.BytesIO()
-    Image.new("RGB", (side, side), (number, 0, 0)).save(buffer, form)
+    drawn = Image.new("RGB", (side, side), (number, 0, 0))
+    drawn.paste((0, 0, 255), (0, 0, side // 2, side))
+    drawn.save(buffer, form)
     return buffer.getvalue()
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.errors import InputError
+from tests.data.pictures.conftest import picture
 
 
 def _describe(folder: Path, *rows: Any) -> Path:
@@ -140,7 +141,7 @@ def test_the_digest_depends_on_captions_pictures_and_order_and_not_on_names(fold
     (folder / "1.png").rename(folder / "other.png")
     renamed = [row | {"file_name": row["file_name"].replace("1.", "other.")} for row in _rows()]
     assert read_pictures(_describe(folder, *renamed)).digest == plain
-    Image.new("RGB", (4, 4), (99, 0, 0)).save(folder / "other.png")
+    (folder / "other.png").write_bytes(picture(99))
     assert read_pictures(_describe(folder, *renamed)).digest != plain
 
 
@@ -224,7 +225,7 @@ def test_a_table_that_cannot_be_used_is_refused_by_line(
 def test_duplicated_pictures_and_captions_are_kept(folder: Path) -> None:
     found = read_pictures(_describe(folder, *_rows("aaa"), _rows("aaa")[0]))
     assert len(found.pairs) == 4
-    assert len(set(found.files)) == 3
+    assert len(found.pictures) == len(set(found.identities)) == 3
 
 
 def test_two_descriptions_of_one_set_are_refused(folder: Path) -> None:
