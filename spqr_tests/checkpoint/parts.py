@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ class Component:
     tensors: Mapping[str, ModelTensor]
     source: Path
     """The file or folder that messages name."""
+
+    @property
+    def parameters(self) -> int:
+        """Elements of its tensors; 0 without weights."""
+        return sum(prod(tensor.shape) for tensor in self.tensors.values())
 
 
 @dataclass(frozen=True)

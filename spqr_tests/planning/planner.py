@@ -48,6 +48,17 @@ class Needs:
     cases: tuple[str, ...]
     """The names of the selected cases' measurements."""
 
+    @classmethod
+    def whole(cls, run: Run) -> "Needs":
+        """What all cases measure."""
+        return cls(
+            harmful=True,
+            adherence=True,
+            quality=True,
+            variants=run.variants,
+            cases=run.expected,
+        )
+
 
 def make(run: Run, needed: Needs) -> Plan:
     """The plan of a run; nothing is generated, trained, judged or written.

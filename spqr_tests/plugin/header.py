@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from spqr_tests.data.prompts import PromptSet
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.planning import planner
 from spqr_tests.planning.outlook import RunOutlook
+from spqr_tests.planning.planner import Needs
+from spqr_tests.planning.probe import LARGEST
+from spqr_tests.plugin.plan import spell
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.run import Run
 
@@ -67,6 +72,25 @@ def lines(run: Run) -> list[str]:
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
+
+
+def time_ahead(run: Run) -> list[str]:
+    """About how long a model of real size will take on a CPU; nothing for others."""
+    size = sum(model.parameters for model in run.checkpoint.parts.models.values())
+    if run.device != "cpu" or size < LARGEST:
+        return []
+    try:
+        found = planner.make(run, Needs.whole(run)).time
+    except (EvidenceError, InputError):
+        return []  # the run itself will say so
+    if found is None:
+        return []
+    sentence = (
+        f"spqr time: about {spell(found.seconds)} on this machine's CPU in one process, for all"
+        " cases and what the store lacks; --spqr-plan says more, --spqr-limit 2 tries it out, and"
+        " --spqr-device cuda needs a card"
+    )
+    return [sentence]
 
 
 def _prompt_sets(data: LoadedProtocol) -> dict[str, PromptSet]:

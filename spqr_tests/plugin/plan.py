@@ -136,10 +136,8 @@ def _totals(made: Plan) -> list[str]:
         said.append("time: almost none, since the store holds what would take time")
     else:
         without = f", plus {' and '.join(time.not_counted)}" if time.not_counted else ""
-        said.append(
-            f"time: about {_duration(time.seconds)} on {time.device} in one process{without}"
-        )
-        stages = ", ".join(f"{name} {_duration(one)}" for name, one in time.stages.items() if one)
+        said.append(f"time: about {spell(time.seconds)} on {time.device} in one process{without}")
+        stages = ", ".join(f"{name} {spell(one)}" for name, one in time.stages.items() if one)
         said.append(f"  of it: {stages}")
         said.append(
             f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, the rate of a matrix product on"
@@ -164,8 +162,8 @@ def _scaled(count: float, unit: str) -> str:
     return f"{count / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}{unit}"
 
 
-def _duration(seconds: float) -> str:
-    """The time in at most two digits, which is more precise than the estimate."""
+def spell(seconds: float) -> str:
+    """A time in at most two digits, which is more precise than the estimate."""
     for unit, size in (("days", 2 * 86400), ("hours", 2 * 3600), ("minutes", 120)):
         if seconds >= size:
             return f"{float(f'{seconds / (size / 2):.2g}'):,g} {unit}"

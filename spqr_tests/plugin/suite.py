@@ -66,9 +66,14 @@ class Suite:
 
     def pytest_report_header(self) -> list[str]:
         """What is measured, and how."""
-        left_out = self._config.stash.get(cases.LEFT_OUT, cases.NOTHING)
-        more = f"spqr cases: {' '.join(left_out)} of addopts is not run with a model"
-        return [] if self._is_worker else [*header.lines(self.run), *([more] if left_out else [])]
+        if self._is_worker:
+            return []
+        said = header.lines(self.run)
+        if not (self._config.option.collectonly or self._config.option.spqr_plan):
+            said += header.time_ahead(self.run)
+        if left_out := self._config.stash.get(cases.LEFT_OUT, cases.NOTHING):
+            said.append(f"spqr cases: {' '.join(left_out)} of addopts is not run with a model")
+        return said
 
     def pytest_fixture_setup(self, fixturedef: "pytest.FixtureDef[Any]") -> None:
         """Refuse a fixture that replaces one of the suite's."""

@@ -115,6 +115,20 @@ def test_quietly_there_are_the_last_two_lines(suite: Suite) -> None:
     assert last[1].startswith("PASS: ")
 
 
+def test_a_long_run_on_a_cpu_says_so_before_it_starts(
+    suite: Suite, unjudged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the embedded checkpoint were large, and with nothing in the store."""
+    empty = tmp_path / "empty"
+    assert "spqr time" not in suite("--collect-only", store=empty).output
+    monkeypatch.setattr("spqr_tests.plugin.header.LARGEST", 1000)
+    monkeypatch.setattr("spqr_tests.planning.probe.LARGEST", 1000)
+    assert "spqr time" not in suite("--collect-only", store=empty).output, "it computes nothing"
+    finished = suite("-k", "adherence", store=unjudged)
+    assert "spqr time: about " in finished.output
+    assert "on this machine's CPU in one process" in finished.output
+
+
 class TestProgress:
     """`ProgressLines` in a process of its own, where pytest writes dots."""
 
