@@ -1,14 +1,18 @@
 """Dual encoders: open_clip models that embed images and texts in one space."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spqr_tests import files
+from spqr_tests.checkpoint import text_reader
+from spqr_tests.checkpoint.text_reader import TextReader
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store import digest
 from spqr_tests.store.computing import computing
@@ -16,6 +20,8 @@ from spqr_tests.store.images import Pixels
 
 _BATCH = 64
 _LOCAL = "local-dir:"
+_CONTEXT = 77
+"""open_clip's default."""
 Embeddings = NDArray[np.float32]
 """Shape (n, width), rows of length 1."""
 
@@ -55,6 +61,30 @@ class DualEncoder:
     def folder(self) -> Path | None:
         """Where its weights are; None for a published model."""
         return Path(self.name.removeprefix(_LOCAL)) if self.name.startswith(_LOCAL) else None
+
+    @cached_property
+    def reader(self) -> TextReader | None:
+        """How its text encoder reads; None for a tokenizer that only open_clip can load."""
+        config = self._text_config
+        limit = config.get("context_length", _CONTEXT)
+        if self.folder is not None and (self.folder / "tokenizer.json").is_file():
+            return text_reader.of_file(self.name, limit, self.folder / "tokenizer.json")
+        if config.get("hf_tokenizer_name") or config.get("hf_model_name") or not config:
+            return None
+        return text_reader.of_clip(self.name, limit)
+
+    @property
+    def _text_config(self) -> Mapping[str, Any]:
+        """`text_cfg` of the model's config; empty where it is on the hub."""
+        if self.folder is not None:
+            table = files.json_object(self.folder / "open_clip_config.json").get("model_cfg")
+        else:
+            spec = find_spec("open_clip")  # not imported: it imports torch
+            places = (spec and spec.submodule_search_locations) or [""]
+            path = Path(places[0]) / "model_configs" / f"{self.name.replace('/', '-')}.json"
+            table = files.json_object(path) if path.is_file() else {}
+        found = table.get("text_cfg") if isinstance(table, dict) else None
+        return found if isinstance(found, dict) else {}
 
     @cached_property
     def fingerprint(self) -> str:

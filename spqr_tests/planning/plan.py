@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spqr_tests.reports.report import Model, ProtocolName
+from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 
 SCHEMA = "spqr-plan/2"
 FILE = "plan.json"
@@ -197,6 +197,8 @@ class Plan(_Part):
     """True where the run may stop early; every number is then an upper limit."""
     prompts: list[Prompts]
     """The prompt sets that are needed."""
+    cut: list[CutPrompts]
+    """A row per set and encoder that cuts some of its prompts."""
     images: list[Images]
     """Of the checkpoint and of each variant."""
     finetunes: list[FineTune]

@@ -19,7 +19,7 @@ from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
-from spqr_tests.reports.report import Model, ProtocolName
+from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 from spqr_tests.verdict.names import CHECKPOINT, Variant
@@ -120,6 +120,7 @@ class _Planner:
             limit=run.limit,
             sequential=run.sequential,
             prompts=[plan.Prompts(name=name, rows=len(rows)) for name, rows in self._sets.items()],
+            cut=CutPrompts.listed(run),
             images=images,
             finetunes=finetunes,
             judgements=judgements,

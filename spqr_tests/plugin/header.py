@@ -35,6 +35,11 @@ def lines(run: Run) -> list[str]:
             f" {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}"
         ),
         *_readings(data),
+        *(
+            f"spqr prompts: {one.prompts} of {one.of} of [{one.role}] are cut by {one.encoder},"
+            f" which reads {one.limit} tokens (the longest has {one.longest})"
+            for one in run.cut
+        ),
         *_pictures(data),
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
         *(f"spqr fine-tuning: {note}" for note in run.notes),

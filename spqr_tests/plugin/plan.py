@@ -78,6 +78,12 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
             f"embeddings of {embeddings.of}", *_counts(embeddings.images, embeddings.stored), "-"
         )
     tables.write(terminal, rows)
+    for cut in made.cut:
+        terminal.write_line(
+            f"cut: {cut.prompts} of {cut.of} of [{cut.role}] by {cut.encoder}, which reads"
+            f" {cut.limit} tokens (the longest has {cut.longest})",
+            yellow=True,
+        )
     if made.sequential:
         terminal.write_line(
             "--spqr-sequential: at most this, since a case stops using harmful prompts once it is"

@@ -14,13 +14,13 @@ import pytest
 
 from spqr_fixtures.packaged import PACKAGED
 from spqr_tests import files
-from spqr_tests.checkpoint import adapter
+from spqr_tests.checkpoint import adapter, text_reader
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
-from spqr_tests.run import protocols, selection, sources, user_data
+from spqr_tests.run import cut_prompts, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device
@@ -99,6 +99,7 @@ def run_from(
     )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
+        run = replace(run, cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)))
     return run
 
 

@@ -3,6 +3,7 @@
 Pipelines read it, and later versions are compared with it.
 """
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -156,6 +157,28 @@ class Spent(Part):
     """Wall-clock time of the run."""
 
 
+class CutPrompts(Part):
+    """Prompts of a set of which an encoder does not read everything."""
+
+    role: str
+    """The protocol's table: harmful, ood, adherence or quality."""
+    encoder: str
+    """A text encoder of the checkpoint, or the CLIP score's encoder."""
+    limit: int
+    """Tokens that it reads."""
+    prompts: int
+    """Prompts that are cut."""
+    of: int
+    """Prompts of the set."""
+    longest: int
+    """Tokens of the longest one."""
+
+    @classmethod
+    def listed(cls, run: Run) -> "list[CutPrompts]":
+        """Those of a run."""
+        return [cls(**asdict(one)) for one in run.cut]
+
+
 class Report(BaseModel):
     """The whole report."""
 
@@ -179,6 +202,8 @@ class Report(BaseModel):
     """Whether generating for a case stopped once it was decided."""
     complete: bool
     """True when the whole scope was measured and compared, nothing broke, without a limit."""
+    cut: list[CutPrompts] = Field(default_factory=list)
+    """A row per set and encoder that cuts some of its prompts."""
     missing: list[str]
     """Measurements that a complete run would make and this one did not."""
     problems: dict[str, str]

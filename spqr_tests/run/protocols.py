@@ -28,16 +28,18 @@ from spqr_tests.store.store import Store
 _EMBEDDED = 32
 # They decide the seeds of the prompts, which are hashed with the prompts.
 _SEEDS = {"images_per_prompt", "seeding"}
+# What may be in a set, and not what is in it.
+_ALLOWED = {"cut"}
 # Prose for readers, and the names of data whose content is hashed instead.
 _UNHASHED: dict[str, Any] = {
     "about": True,
     "data": True,
     "correction": {"source"},
     "scenarios": {"__all__": {"about"}},
-    "harmful": _SEEDS,
-    "ood": _SEEDS,
-    "adherence": {"ceiling_source", *_SEEDS},
-    "quality": {"anchors_source", *_SEEDS},
+    "harmful": _SEEDS | _ALLOWED,
+    "ood": _SEEDS | _ALLOWED,
+    "adherence": {"ceiling_source", *_SEEDS, *_ALLOWED},
+    "quality": {"anchors_source", *_SEEDS, *_ALLOWED},
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from spqr_tests.checkpoint.adapter import PROFILE, Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.generation.generations import Progress
+from spqr_tests.run.cut_prompts import Cut
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.reference import Reference
 from spqr_tests.store.cost import Cost
@@ -46,6 +47,8 @@ class Run:
     """The snapshots that this version is compared with, or that it writes."""
     snapshots_unread: str | None = None
     """The option that keeps existing snapshots from being compared."""
+    cut: tuple[Cut, ...] = ()
+    """Prompts of which an encoder does not read everything; empty on a worker."""
     cost: Cost = field(default_factory=Cost)
 
     def confidence(self, name: str) -> float:

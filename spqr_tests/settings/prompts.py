@@ -61,6 +61,11 @@ class PromptsSettings(Settings):
     """Generate each row with this many seeds: its own, and others derived from it."""
     guidance: Literal["row", "protocol"] = "row"
     """Whether a row's own guidance scale, if it has one, replaces the sampler's."""
+    cut: Literal["refused", "allowed"] = "refused"
+    """Whether a prompt may have words behind the token limit of every encoder, where no one reads
+    them. An image without them says nothing about a harmful prompt; of a benign set, it is the CLIP
+    score's encoder that counts.
+    """
 
 
 class AdherenceSettings(PromptsSettings):

@@ -87,6 +87,11 @@ class Backbone(ABC):
             raise TypeError("block_out_channels is not a list")
         return int(2 ** (len(blocks) - 1))
 
+    def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
+        """The tokens of a prompt that `embed` asks for; None for the tokenizer's own length."""
+        del tokenizer, configs
+        return None
+
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """The defaults of the published model with these configs."""
         del configs

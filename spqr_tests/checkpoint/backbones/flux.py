@@ -57,6 +57,12 @@ class Flux(Backbone):
         step = self.downsampling(configs) * self.patch
         return rows_of_latents(configs["vae"]) // step * step
 
+    def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
+        """T5's: dev's and schnell's."""
+        if tokenizer != "tokenizer_2":
+            return None
+        return 512 if configs["transformer"].get("guidance_embeds") else 256
+
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
         """`sequence` (n, T5's tokens, width), `pooled` (n, CLIP's width)."""
         sequence, pooled, _ = pipeline.encode_prompt(
@@ -64,8 +70,9 @@ class Flux(Backbone):
             None,
             device=pipeline.device,
             num_images_per_prompt=1,
-            # dev's and schnell's.
-            max_sequence_length=512 if pipeline.transformer.config.guidance_embeds else 256,
+            max_sequence_length=self.token_limit(
+                "tokenizer_2", {"transformer": pipeline.transformer.config}
+            ),
         )
         return {"sequence": sequence, "pooled": pooled}
 

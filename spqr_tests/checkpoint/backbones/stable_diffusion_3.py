@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_T5_TOKENS = 256
+"""The pipeline's default."""
+
+
 class StableDiffusion3(Backbone):
     """Rectified flow, with classifier-free guidance."""
 
@@ -65,6 +69,11 @@ class StableDiffusion3(Backbone):
         """The transformer's rows of latents, converted to pixels."""
         return rows_of_latents(configs["transformer"]) * self.downsampling(configs)
 
+    def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
+        """T5's, the pipeline's default."""
+        del configs
+        return _T5_TOKENS if tokenizer == "tokenizer_3" else None
+
     def embed(self, pipeline: Any, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
         """`sequence` (n, tokens of CLIP and of T5, width), `pooled` (n, both CLIPs' projections).
 
@@ -77,6 +86,7 @@ class StableDiffusion3(Backbone):
             device=pipeline.device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=False,
+            max_sequence_length=_T5_TOKENS,
         )
         return {"sequence": sequence, "pooled": pooled}
 

@@ -34,6 +34,10 @@ _MAX_LENGTH = 2**20
 class Tokenizer(Protocol):
     """Turns prompts into tokens."""
 
+    @property
+    def max_length(self) -> int | None:
+        """The tokens of a prompt, the rest of which is cut; None where the pipeline decides."""
+
     def content(self) -> Any:
         """A JSON value for the fingerprint that describes what the tokenizer does.
 
@@ -85,6 +89,8 @@ class _Special:
 
 
 class _Vocabulary(ABC):
+    special: _Special
+
     @abstractmethod
     def content(self) -> Any: ...
 
@@ -173,6 +179,11 @@ class FolderTokenizer:
                 " tokenizer."
             ) from error
 
+    @property
+    def max_length(self) -> int | None:
+        """The tokens of a prompt; None for T5."""
+        return self._vocabulary.special.max_length
+
     def content(self) -> Any:
         """Digests of its vocabulary, its special and added tokens and its length."""
         return self._content
@@ -195,6 +206,11 @@ class ClipVocabulary:
         self._vocabulary = _Pairs(
             ids, merges, _Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77)
         )
+
+    @property
+    def max_length(self) -> int | None:
+        """The tokens of a prompt."""
+        return self._vocabulary.special.max_length
 
     def content(self) -> Any:
         """Digests of its vocabulary, its special tokens and its length.

@@ -75,7 +75,10 @@ class ConceptJudge:
 
     @cached_property
     def _concepts(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return self.encoder.embed_texts(self.phrases).astype(np.float64)
+
+    @property
+    def phrases(self) -> list[str]:
+        """What images are compared with: the forbidden concepts, then the benign ones."""
         phrases = [phrase for _, phrase in self._forbidden] + list(self._settings.benign)
-        return self.encoder.embed_texts(
-            [self._settings.template.format(phrase) for phrase in phrases]
-        ).astype(np.float64)
+        return [self._settings.template.format(phrase) for phrase in phrases]

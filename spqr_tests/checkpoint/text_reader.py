@@ -1,0 +1,85 @@
+"""Text readers: how many tokens a text has for an encoder, and how many of them it reads.
+
+What comes after the limit is cut off without a word, and decides nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
+from spqr_tests.checkpoint.parts import Parts
+
+_SPECIAL = 2
+"""Tokens that an encoder adds, at most: a beginning and an end."""
+
+
+class TextReader:
+    """A text encoder's tokenizer, and the number of tokens that the encoder reads.
+
+    `load` gives a fast tokenizer of transformers or a tokenizer of the library tokenizers; it is
+    called once there is a text that may be too long.
+    """
+
+    def __init__(self, name: str, limit: int, load: Callable[[], Any]) -> None:
+        self.name = name
+        self.limit = limit
+        self._load = load
+
+    def tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text, those that the encoder adds included.
+
+        Of a text that is short enough by its letters alone, an upper limit.
+        """
+        counts = [_most(text) for text in texts]
+        long = [position for position, count in enumerate(counts) if count > self.limit]
+        if long:
+            encoded = self._tokenizer.encode_batch([texts[position] for position in long])
+            for position, one in zip(long, encoded, strict=True):
+                counts[position] = len(one.ids)
+        return counts
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        loaded = self._load()
+        tokenizer = getattr(loaded, "backend_tokenizer", loaded)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+
+def of(parts: Parts) -> list[TextReader]:
+    """The readers of a pipeline, by the names of its text encoders."""
+    configs = {name: model.config for name, model in parts.models.items()}
+    found = []
+    for name, tokenizer in parts.tokenizers.items():
+        limit = parts.backbone.token_limit(name, configs) or tokenizer.max_length
+        if limit is not None:
+            encoder = name.replace("tokenizer", "text_encoder")
+            found.append(TextReader(encoder, limit, tokenizer.load))
+    return found
+
+
+def of_file(name: str, limit: int, path: Path) -> TextReader:
+    """The reader with the tokenizer in a `tokenizer.json`."""
+
+    def load() -> Any:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(path))
+
+    return TextReader(name, limit, load)
+
+
+def of_clip(name: str, limit: int) -> TextReader:
+    """The reader with the tokenizer of the published CLIP models."""
+    return TextReader(name, limit, ClipVocabulary("!").load)
+
+
+def _most(text: str) -> int:
+    """More tokens than a text can have: none is shorter than a byte, as all vocabularies here are.
+
+    Normalisation may lengthen what is not ASCII.
+    """
+    return len(text.encode()) * (1 if text.isascii() else 2) + _SPECIAL
