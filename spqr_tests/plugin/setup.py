@@ -183,7 +183,13 @@ def _store_folder(where: Path, asked: str | None) -> Path:
     named = asked or os.environ.get("SPQR_STORE")
     if named:
         return files.place(named, where, "--spqr-store" if asked else "SPQR_STORE")
-    return files.place(platformdirs.user_cache_path("spqr-tests"), where, "The store") / "store"
+    try:
+        return platformdirs.user_cache_path("spqr-tests").expanduser() / "store"
+    except RuntimeError as error:  # of platformdirs, or of what its older versions return
+        raise InputError(
+            "Evidence is kept in the user's cache folder, and this machine knows no home folder for"
+            " this user: pass --spqr-store DIR, or set SPQR_STORE."
+        ) from error
 
 
 def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> str:

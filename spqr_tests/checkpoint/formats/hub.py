@@ -106,7 +106,7 @@ def snapshot(
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    kept = (cache or Path(constants.HF_HUB_CACHE)).expanduser()
+    kept = files.place(cache or constants.HF_HUB_CACHE, Path.cwd(), "HF_HUB_CACHE")
     with warnings.catch_warnings():
         # The library warns of disk space, links and its settings; what matters ends in an error.
         warnings.simplefilter("ignore")

@@ -63,7 +63,7 @@ def _fetched(
     from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    kept = (cache or Path(constants.HF_HUB_CACHE)).expanduser()
+    kept = files.place(cache or constants.HF_HUB_CACHE, Path.cwd(), "HF_HUB_CACHE")
     if constants.HF_HUB_OFFLINE:
         config = try_to_load_from_cache(repository, _CONFIG, cache_dir=kept, revision=revision)
         if not isinstance(config, str):
