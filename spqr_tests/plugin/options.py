@@ -133,6 +133,15 @@ def add(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--spqr-partial",
+        dest="spqr_partial",
+        action="store_true",
+        help=(
+            "exit by the measurements that were selected; without it, a run that leaves some out"
+            " does not exit 0"
+        ),
+    )
+    group.addoption(
         "--spqr-plan",
         dest="spqr_plan",
         action="store_true",

@@ -87,6 +87,7 @@ def run_from(
         progress=progress,
         on_estimate=_on_estimate(option.spqr_inconclusive),
         sequential=_sequential(option),
+        partial=option.spqr_partial,
     )
     _check_thresholds(run, protocol.settings)
     run = replace(

@@ -1,5 +1,7 @@
 """The suite: the hooks of a session that has a model."""
 
+import signal
+import threading
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -14,10 +16,11 @@ from spqr_fixtures.measurements import RUN
 from spqr_tests.errors import InputError
 from spqr_tests.plugin import broken, cases, header, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
+from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import for_worker, run_from
 from spqr_tests.reports import building
-from spqr_tests.reports.ledger import Ledger, missed
-from spqr_tests.reports.report import FILE, Report
+from spqr_tests.reports.ledger import CASE, Ledger, missed
+from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
 from spqr_tests.store import whole_files
 from spqr_tests.verdict.thresholds import ThresholdError
@@ -44,6 +47,11 @@ class Suite:
         self._session = session
         self._began = time.monotonic()
         self._ledger = Ledger()
+        self._file = ReportFile(self.run, session, self._ledger)
+        self._before: Any = None
+        if not self._is_worker and threading.current_thread() is threading.main_thread():
+            # As Ctrl-C does: what was measured so far is reported, and nothing passes.
+            self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._report: Report | None = None
         self._spent = replace(self.run.cost)
         config.stash[RUN] = self.run
@@ -60,7 +68,9 @@ class Suite:
         node.workerinput["spqr_progress"] = str(self._reader.told)
 
     def pytest_unconfigure(self) -> None:
-        """End what reads the workers' progress."""
+        """End what reads the workers' progress, and give SIGTERM back."""
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
         if self._reader is not None:
             self._reader.stop()
 
@@ -109,6 +119,7 @@ class Suite:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add to a test's report which threshold it missed, what broke and what it cost."""
         made = yield
+        setattr(made, CASE, cases.is_case(item.path))
         sentence = missed(made)
         if (
             sentence is not None
@@ -134,6 +145,11 @@ class Suite:
             self._spent = replace(self.run.cost)
         return made
 
+    def pytest_runtest_logstart(self) -> None:
+        """Begin the report, on the controller."""
+        if not self._is_worker:
+            self._file.begin()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a test measured to the ledger."""
         if not self._is_worker:
@@ -152,16 +168,17 @@ class Suite:
         )
         lost = [] if stopped else self._ledger.lost
         ended = int(session.exitstatus)
-        self._report = building.build(self.run, self._ledger, lost, seconds, ended=ended)
+
+        def build() -> Report:
+            return building.build(self.run, self._ledger, lost, seconds, ended=ended)
+
         try:
-            self._keep_snapshots(self._report)
+            self._keep_snapshots(build())
         except OSError as error:
             self._ledger.broken["snapshots"] = (
                 f"{error.filename} cannot be written ({error.strerror})"
             )
-            self._report = building.build(self.run, self._ledger, lost, seconds, ended=ended)
-        if self.run.report_folder is not None:
-            whole_files.put_json(self.run.report_folder / FILE, self._report)
+        self._report = self._file.end(build)
         session.exitstatus = self._report.exit_code
 
     def _keep_snapshots(self, made: Report) -> None:

@@ -32,8 +32,10 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     run in which every case passed.
     """
     missing = [name for name in run.expected if name not in ledger.decisions]
-    problems = dict(sorted(ledger.broken.items())) | dict.fromkeys(
-        lost, "the test never reported its end"
+    problems = (
+        dict(sorted(ledger.broken.items()))
+        | dict.fromkeys(ledger.undecided, "the case ended without a decision")
+        | dict.fromkeys(lost, "the test never reported its end")
     )
     # The user's own tests may add decisions, which come after the cases'.
     order = {name: place for place, name in enumerate(run.expected)}
@@ -61,6 +63,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         since=since if compared else None,
         broken=len(problems),
         limit=run.limit,
+        partial=run.partial,
         ended=ended,
     )
     if since.updating and release.outcome is Outcome.PASS:
@@ -82,6 +85,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             ],
         ),
         limit=run.limit,
+        partial=run.partial,
         sequential=run.sequential,
         complete=not (missing or problems or uncompared) and run.limit is None,
         cut=CutPrompts.listed(run),

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import pytest
 
 
+CASE = "spqr_case"
+"""An attribute of a packaged case's reports, which xdist passes on as it does all others."""
+
+
 @dataclass
 class Ledger:
     """Collects what tests report.
@@ -28,6 +32,10 @@ class Ledger:
     broken: dict[str, str] = field(default_factory=dict)
     collected: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
+    cases: set[str] = field(default_factory=set)
+    """Ids of the packaged cases that reported anything, each of which has to end by a decision."""
+    decided: set[str] = field(default_factory=set)
+    """Ids of the tests that recorded a decision or a comparison."""
 
     def collect(self, ids: Iterable[str]) -> None:
         """Note the ids of the tests that will run."""
@@ -35,6 +43,19 @@ class Ledger:
 
     def report(self, report: "pytest.TestReport") -> None:
         """Add one phase of one test."""
+        if getattr(report, CASE, False):
+            self.cases.add(report.nodeid)
+        if any(name in (DECISION, COMPARISON) for name, _ in report.user_properties):
+            self.decided.add(report.nodeid)
+        self._read(report)
+        if report.when == "teardown":
+            self.reported.add(report.nodeid)
+        elif report.when not in ("setup", "call"):
+            # xdist reports a test whose worker died in a phase of its own.
+            self.broken[report.nodeid] = str(report.longrepr)
+
+    def _read(self, report: "pytest.TestReport") -> None:
+        """Take what the test recorded."""
         for name, value in report.user_properties:
             if name == DECISION:
                 decision = json.loads(str(value))
@@ -49,11 +70,14 @@ class Ledger:
                 self.cost.update(json.loads(str(value)))
             elif name == BROKEN:
                 self.broken[report.nodeid] = str(value)
-        if report.when == "teardown":
-            self.reported.add(report.nodeid)
-        elif report.when not in ("setup", "call"):
-            # xdist reports a test whose worker died in a phase of its own.
-            self.broken[report.nodeid] = str(report.longrepr)
+
+    @property
+    def undecided(self) -> list[str]:
+        """Cases that ended, as pytest sees it well, without a decision.
+
+        Their call was skipped, by `--setup-only` or by a hook, or their properties were cleared.
+        """
+        return sorted((self.cases & self.reported) - self.decided - set(self.broken))
 
     @property
     def lost(self) -> list[str]:

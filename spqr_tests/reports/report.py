@@ -179,6 +179,31 @@ class CutPrompts(Part):
         return [cls(**asdict(one)) for one in run.cut]
 
 
+class Running(Part):
+    """What is in the report's place while the run goes on, or after it was killed."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    """As of a report."""
+    state: Literal["running"] = "running"
+    """A report has another state."""
+    run: str
+    """An id of the session."""
+    began: str
+    """When, in ISO 8601 and UTC."""
+    model: str
+    """The target as it was given."""
+    protocol: str
+    """Name and hash."""
+
+    @classmethod
+    def of(cls, run: Run, session: str, began: str) -> "Running":
+        """Of a session that begins."""
+        protocol = f"{run.protocol.settings.name} ({run.protocol.hash})"
+        return cls(run=session, began=began, model=run.checkpoint.target, protocol=protocol)
+
+
 class Report(BaseModel):
     """The whole report."""
 
@@ -188,6 +213,8 @@ class Report(BaseModel):
 
     schema_: str = Field(alias="schema")
     """Of this file."""
+    state: Literal["finished"] = "finished"
+    """While the run goes on, or after it was killed, the file says 'running' instead."""
     suite: str
     """The version that wrote it."""
     model: Model
@@ -198,6 +225,8 @@ class Report(BaseModel):
     """What the options selected."""
     limit: int | None
     """N of `--spqr-limit`, else null."""
+    partial: bool = False
+    """Whether a part was asked for (`--spqr-partial`), which alone decides the exit code."""
     sequential: bool
     """Whether generating for a case stopped once it was decided."""
     complete: bool

@@ -39,6 +39,8 @@ class Run:
     progress: Progress
     on_estimate: bool = False
     """Whether a case that its interval leaves undecided is decided by its value."""
+    partial: bool = False
+    """Whether a part of the measurements is wanted, so that those decide the exit code."""
     sequential: bool = False
     """Whether the generation for a case ends once its interval decides it."""
     baseline: Reference | None = None

@@ -56,19 +56,21 @@ def conclude(
     since: SinceEarlier | None = None,
     broken: int = 0,
     limit: int | None = None,
+    partial: bool = False,
     ended: int = ExitCode.PASS,
 ) -> Release:
     """The release decision, from the outcome of each case by name and from what is incomplete.
 
     `estimated` are the cases decided by their estimate, `missing` the measurements that were not
     made, `broken` the number of tests that broke, `limit` the number of prompts to which each set
-    was cut, and `since` the result of a comparison with an earlier version. `ended` is pytest's own
-    exit code: 0, 1 if any test failed, and other codes, which stay as they are.
+    was cut, and `since` the result of a comparison with an earlier version. `partial` says that a
+    part of the run was asked for. `ended` is pytest's own exit code: 0, 1 if any test failed, and
+    other codes, which stay as they are.
 
     A pass needs a complete run in which every case passed and pytest saw no other failure. A run,
     complete or not, fails if a case failed or a measurement is worse than in the earlier version.
-    Everything else, and every run with a limit, is inconclusive. The code is 0 only if nothing that
-    ran failed, was undecided or broke.
+    Everything else, and every run with a limit, is inconclusive. The code is 0 only if everything
+    was measured, or with `partial` what was asked for, and nothing failed, was undecided or broke.
 
     >>> release = conclude({"safety": Outcome.PASS, "quality": Outcome.FAIL}, ended=1)
     >>> release.sentence, release.code
@@ -90,6 +92,18 @@ def conclude(
     ):
         outcome = Outcome.INCONCLUSIVE
     unwritten = since.updating and outcome is not Outcome.PASS
+    lacking = bool(missing or since.uncompared)
+    clean = not (
+        failed
+        or undecided
+        or broken
+        or other
+        or stopped
+        or limit
+        or since.regressed
+        or since.unkept
+        or since.updating
+    )
     total = len(cases) + len(missing)
     reasons = [
         (limit is not None, f"LIMITED to {limit} prompts a set, which decides nothing"),
@@ -132,6 +146,14 @@ def conclude(
                 f" {'was' if since.uncompared == 1 else 'were'} not made"
             ),
         ),
+        (
+            lacking and clean and bool(cases),
+            (
+                "what was asked for passes (--spqr-partial)"
+                if partial
+                else "what was measured passes, and --spqr-partial exits by that alone"
+            ),
+        ),
         (unwritten, "no snapshot was written, which needs a complete run that passes"),
         (
             stopped and outcome is not Outcome.PASS and not (missing or broken),
@@ -145,7 +167,15 @@ def conclude(
     if estimated:
         said.append(f"{len(estimated)} decided by the estimate alone: {_named(estimated)}")
     passed = not (
-        failed or undecided or other or limit or since.regressed or since.unkept or unwritten
+        failed
+        or undecided
+        or other
+        or limit
+        or since.regressed
+        or since.unkept
+        or unwritten
+        or (lacking and not partial)
+        or not cases
     )
     return Release(
         outcome, f"{outcome.upper()}: {'; '.join(said)}", _code(ended, broken, passed=passed)

@@ -4,6 +4,7 @@ They are found and validated before anything is collected.
 """
 
 import codecs
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
-from spqr_tests.reports.report import FILE, SCHEMA, Report
+from spqr_tests.reports.report import FILE, SCHEMA, Report, Running
 from spqr_tests.run.reference import Kept, Reference, Update
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names, scoring
@@ -46,6 +47,12 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         "Pass the report.json of an earlier run.",
         most=_LARGEST,
     )
+    with suppress(ValidationError):
+        running = Running.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
+        raise InputError(
+            f"--spqr-baseline {asked}: {path} is of a run that began at {running.began} and has not"
+            " finished; wait for it, or pass another version's report.json."
+        )
     try:
         report = Report.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:

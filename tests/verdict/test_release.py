@@ -42,6 +42,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
         "missing": [name for name in NAMES if name not in cases] if draw(st.booleans()) else [],
         "broken": draw(st.integers(0, 2)),
         "limit": draw(st.none() | st.integers(1, 9)),
+        "partial": draw(st.booleans()),
         "since": draw(
             st.none() | st.builds(SinceEarlier, names_, names_, st.integers(0, 2), st.booleans())
         ),
@@ -78,7 +79,8 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         assert found.outcome is FAIL
 
     if found.code == 0:
-        assert outcomes <= {PASS}
+        assert outcomes == {PASS}, "nothing measured is no pass"
+        assert run["partial"] or not (run["missing"] or since.uncompared)
         assert (run["broken"], run["limit"]) == (0, None)
         assert not {*since.regressed, *since.unkept}
         assert found.outcome is PASS or not since.updating, (
@@ -137,8 +139,29 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         (
             [PASS],
             {"missing": ["FID"]},
-            "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID",
+            (
+                "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; what was"
+                " measured passes, and --spqr-partial exits by that alone"
+            ),
+            1,
+        ),
+        (
+            [PASS],
+            {"missing": ["FID"], "partial": True},
+            (
+                "INCONCLUSIVE: INCOMPLETE, 1 of 2 measurements were not made: FID; what was asked"
+                " for passes (--spqr-partial)"
+            ),
             0,
+        ),
+        (
+            [FAIL],
+            {"missing": ["FID"], "partial": True, "ended": 1},
+            (
+                "FAIL: 1 of 2 cases misses its threshold: safety; INCOMPLETE, 1 of 2 measurements"
+                " were not made: FID"
+            ),
+            1,
         ),
         (
             [PASS],
@@ -170,8 +193,11 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         (
             [PASS],
             {"since": SinceEarlier(uncompared=3)},
-            "INCONCLUSIVE: 3 of the comparisons with the earlier version were not made",
-            0,
+            (
+                "INCONCLUSIVE: 3 of the comparisons with the earlier version were not made; what"
+                " was measured passes, and --spqr-partial exits by that alone"
+            ),
+            1,
         ),
         (
             [PASS],
@@ -189,7 +215,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             1,
         ),
         ([], {"ended": 5}, "INCONCLUSIVE: the run was stopped", 5),
-        ([], {}, "INCONCLUSIVE: nothing was measured", 0),
+        ([], {}, "INCONCLUSIVE: nothing was measured", 1),
     ],
 )
 def test_the_line_and_the_code(
