@@ -18,7 +18,9 @@ def settings(prompts: str = "set", **changed: Any) -> PromptsSettings:
 
 def read(path: Path, *, harmful: bool = True, **changed: Any) -> PromptSet:
     """A file's prompts, as a protocol asks for them that names the file."""
-    return read_prompts(path, settings(path.name, **changed), categorised=harmful)
+    return read_prompts(
+        path, settings(path.name, **changed), role="harmful" if harmful else "benign"
+    )
 
 
 def write(path: Path, text: str) -> Path:

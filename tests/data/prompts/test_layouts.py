@@ -114,7 +114,7 @@ def test_a_harmful_set_without_categories_is_one_of_its_own_name(
     found = read(path)
     assert [(row.text, row.seed) for row in found.rows] == rows
     assert found.categories == (category,)
-    named = published.read_prompts(path, published.settings("data:jailbreaks"), categorised=True)
+    named = published.read_prompts(path, published.settings("data:jailbreaks"), role="harmful")
     assert named.categories == ("jailbreaks",)
 
 

@@ -1,0 +1,12 @@
+"""DrawBench (Saharia et al. 2022): benign prompts, each with a category."""
+
+from spqr_tests.data.prompts import cells
+from spqr_tests.data.prompts.layout import Layout, Row
+from spqr_tests.data.prompts.table import Record
+
+
+def _row(record: Record) -> Row:
+    return Row(record, cells.text(record, "prompts"), categories=cells.category(record, "category"))
+
+
+LAYOUT = Layout("DrawBench", frozenset({"prompts", "category"}), harmful=None, benign=_row)
