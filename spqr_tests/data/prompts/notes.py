@@ -13,8 +13,6 @@ class Notes:
 
     selected: list[str] = field(default_factory=list)
     """Phrases on rows that are not of the set that was asked for."""
-    left_out: list[str] = field(default_factory=list)
-    """Phrases that count rows which were not asked for."""
     empty: list[Row] = field(default_factory=list)
     """Left out: they have no prompt."""
     repeated: list[tuple[Row, Row]] = field(default_factory=list)

@@ -1,62 +1,59 @@
-"""Selection: the rows that a protocol takes by the values of columns (`where`)."""
+"""Selection: the rows that a protocol takes by the cells of columns (`where`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from spqr_tests.data.prompts.notes import Notes
+from spqr_tests.data.prompts import places
 from spqr_tests.data.prompts.table import Record, Table
-from spqr_tests.data.prompts.table import column as name_of
 from spqr_tests.errors import InputError
+from spqr_tests.settings.prompts import cell_value
 
-_SHOWN = 10
 
+def where(table: Table, wanted: Mapping[str, Sequence[str]]) -> tuple[Table, list[str]]:
+    """The table with the records that have one of the values in each of the columns, and notes.
 
-def selected(table: Table, where: Mapping[str, Sequence[str]] | None, notes: Notes) -> Table:
-    """The rows that have one of the given values in each of the given columns; all for None.
-
-    An empty value is a row without one. `InputError` for a column that is not there, and for a
-    value that no row has.
+    Columns and values are as the settings have them; "" is an empty cell. `InputError` for a column
+    that the file lacks and for a value that no record has.
     """
-    for given, values in (where or {}).items():
-        column = name_of(given)
-        if column not in table.columns:
-            columns = ", ".join(name or "(no name)" for name in table.columns) or "none"
+    notes: list[str] = []
+    for name, values in wanted.items():
+        if name not in table.columns:
+            columns = ", ".join(column or "(no name)" for column in table.columns) or "none"
             raise InputError(
-                f"The prompt set {table.path} has no column {given!r}, by which `where` selects"
-                f" rows; its columns are {columns}."
+                f"The prompt set {table.path} has no column {name!r}, by which the protocol's where"
+                f" selects rows; its columns are {columns}."
             )
-        wanted = {_plain(value): value for value in values}
-        found = [(record, _values(record, column)) for record in table]
-        there = {one for _, ones in found for one in ones}
-        for plain, value in wanted.items():
-            if plain not in there:
+        cells = [_values(record, name) for record in table]
+        there = {value for found in cells for value in found}
+        for value in values:
+            if value not in there:
+                known = [places.quoted(one) for one in sorted(there)]
                 raise InputError(
-                    f"The prompt set {table.path} has no row whose {column} is {value!r}, which"
-                    f" `where` selects; its values are {_listed(there)}."
+                    f"The prompt set {table.path} has no row whose {name} is"
+                    f" {places.quoted(value)}, which the protocol's where selects; its values"
+                    f" are {places.listed(known) if known else 'none'}."
                 )
-        kept = tuple(record for record, ones in found if set(ones) & set(wanted))
-        count = len(found) - len(kept)
-        if count:
-            notes.left_out.append(
-                f"{count} of {len(found)} rows {'is' if count == 1 else 'are'} left out by where:"
-                f" {column} is not {' or '.join(values)}"
+        kept = tuple(
+            record
+            for record, found in zip(table, cells, strict=True)
+            if not found.isdisjoint(values)
+        )
+        if gone := len(cells) - len(kept):
+            verb = "is" if gone == 1 else "are"
+            quoted = [places.quoted(value) for value in values]
+            notes.append(
+                f"{gone} of {len(cells)} rows {verb} left out by where: their {name} is not"
+                f" {places.listed(quoted, 'or')}"
             )
         table = replace(table, records=kept)
-    return table
+    if not table.records and notes:
+        raise InputError(
+            f"The prompt set {table.path} has no row that matches all of the protocol's where:"
+            f" {places.listed(list(wanted))}."
+        )
+    return table, notes
 
 
-def _values(record: Record, column: str) -> list[str]:
-    value = record.get(column)
-    if isinstance(value, list):
-        return [_plain(record.text_of(one) or "") for one in value] or [""]
-    return [_plain(record.said(column) or "")]
-
-
-def _plain(value: str) -> str:
-    return value.strip().casefold()
-
-
-def _listed(values: set[str]) -> str:
-    shown = [repr(value[:60]) for value in sorted(values)[:_SHOWN]]
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return f"{', '.join(shown) or 'none'}{more}"
+def _values(record: Record, name: str) -> set[str]:
+    cell = record.get(name)
+    return {cell_value(one) for one in cell} if isinstance(cell, list) else {cell_value(cell)}

@@ -1,14 +1,11 @@
 """Tables: rows with named cells, however their file holds them."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import InputError
-
-_WHOLE = re.compile(r"\A(\d{1,19})\.0+\Z", re.ASCII)
 
 KEY = "(key)"
 """The column of a row's key where the rows are the values of a JSON object."""
@@ -39,19 +36,6 @@ class Record:
         """A cell; None where there is none, or where a file that is all text leaves it empty."""
         value = self.cells.get(column)
         return None if self.untyped and value == "" else value
-
-    def said(self, column: str) -> str | None:
-        """A cell as a short text without spaces around it; None where it is empty."""
-        return self.text_of(self.get(column))
-
-    @staticmethod
-    def text_of(value: Any) -> str | None:
-        """A cell's value as CSV would hold it: 1 for 1.0, true for True; None for nothing."""
-        if isinstance(value, bool):
-            return str(value).lower()
-        said = "" if value is None else str(value).strip()
-        # pandas writes 1.0 where another row of the column is empty.
-        return _WHOLE.sub(r"\1", said) or None
 
 
 @dataclass(frozen=True)
