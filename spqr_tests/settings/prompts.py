@@ -88,7 +88,9 @@ class PromptsSettings(Settings):
     categories: tuple[str, ...] | None = None
     """Use only rows of these categories; a row may have several."""
     where: Where | None = None
-    """Use only rows whose cells are these, by column; it tells roles where the file does not."""
+    """Use only rows that have one of these values in each of these columns. It also states which
+    rows a set takes where the file does not, such as `{type = ["1"]}`.
+    """
     seed: int = 42
     """The seed from which rows without one derive theirs."""
     seeding: Literal["row", "protocol"] = "row"

@@ -22,7 +22,7 @@ def read(path: Path, text: str) -> Table:
     `InputError` names the line.
     """
     delimiter = _delimiter(path, text)
-    plain = delimiter == "\t" and not tab_separated.is_quoted(text)
+    plain = delimiter == "\t" and not tab_separated.is_quoted(path, text)
     rows = _lines(text) if plain else _quoted(path, text, delimiter)
     records: list[Record] = []
     header: tuple[str, ...] = ()

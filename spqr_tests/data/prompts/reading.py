@@ -123,7 +123,8 @@ def _rows(
         marks = [name for name in table.columns if name in (layout.marks or layout.needs)]
         raise InputError(
             f"The prompt set {table.path} is {layout.name}, which holds {held} prompts; the"
-            f" protocol asks for {role} ones. It is known by its columns {places.listed(marks)}."
+            f" protocol asks for {role} ones. It is known by its"
+            f" {'column' if len(marks) == 1 else 'columns'} {places.listed(marks)}."
         )
     table, said = layout.records(table)
     notes.selected += said

@@ -4,6 +4,7 @@ Nothing here guesses: a column that may say the role and does not is refused, an
 says the other one.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -47,12 +48,13 @@ _HARMS = {
     *("hate", "harassment", "violence", "self-harm", "sexual", "shocking", "illegal activity"),
     *("nudity", *(word for word, role in _WORDS.items() if role == "harmful")),
 }
-_COCO = ("coco", "mscoco", "ms-coco", "ms coco", "ms_coco")
+# Such as 'coco-30k' and 'coco_object', and not 'coconut'.
+_COCO = re.compile(r"(?:ms[-_ ]?)?coco(?![a-z])")
 
 
 def of_coco(record: Record) -> bool:
     """Whether the row's `source` is COCO, as in 'coco-30k'."""
-    return cell_value(record.get("source")).casefold().startswith(_COCO)
+    return _COCO.match(cell_value(record.get("source")).casefold()) is not None
 
 
 def select(
@@ -67,7 +69,7 @@ def select(
     notes: list[str] = []
     if not layout.one_text:
         return table, notes
-    for name in table.columns:
+    for name in (column for column in table.columns if column in {*_NAMED, *_FLAGS}):
         roles = _roles(table, layout, name, stated)
         if roles is None:
             continue
@@ -187,6 +189,8 @@ def _harmful(row: Row, layout: Layout) -> tuple[str, str] | None:
     for name in _MEASURED:
         if _positive(record.get(name)):
             return name, "which I2P's authors measured on harmful prompts"
+    if record.get("content_flag") is not None:
+        return "content_flag", "as only harmful prompts have"
     for name in _CATEGORIES:
         named = _text(record.get(name))
         harms = {one.strip().casefold() for one in named.split(",")} & _HARMS

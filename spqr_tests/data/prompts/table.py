@@ -1,6 +1,6 @@
 """Tables: rows with named cells, however their file holds them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Table:
     columns: tuple[str, ...]
     """In the file's order, without spaces around them and in small letters."""
     records: tuple[Record, ...]
+
+    def has_only(self, column: str, texts: Collection[str]) -> bool:
+        """Whether each row has one of these texts in a column, in small or capital letters."""
+        known = {text.casefold() for text in texts}
+        return all(str(record.get(column)).strip().casefold() in known for record in self)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -107,7 +107,10 @@ JSON = {
         "set.json is a JSON object; expected a list of objects",
     ),
     "a text": ('"a"', "set.json is a JSON object; expected"),
-    "a list of texts": ('["a", "b"]', "set.json, row 1 is not a JSON object with prompt and seed"),
+    "a list of texts and others": (
+        '["a", {"prompt": "b"}]',
+        "set.json, row 1 is not a JSON object with prompt and seed",
+    ),
     "no number": ('[{"prompt": "a", "seed": Infinity}]', "set.json is not JSON that can be read"),
     "nested without end": ("[" * 100_000, "set.json is not JSON that can be read"),
     "an empty list": ("[]", "set.json holds no prompt"),

@@ -20,9 +20,7 @@ def _row(record: Record) -> Row:
         cells.text(record, "prompt"),
         seed=cells.seed(record, ["evaluation_seed"]),
         guidance=cells.guidance(record, ["evaluation_guidance", "sd_guidance_scale"]),
-        identity=next(
-            (said for name in _IDENTITIES if (said := cells.identity(record, name))), ""
-        ),
+        identity=next((said for name in _IDENTITIES if (said := cells.identity(record, name))), ""),
     )
 
 

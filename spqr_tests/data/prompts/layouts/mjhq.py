@@ -4,6 +4,11 @@ from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.table import KEY, Record
 
+CATEGORIES = (
+    *("animals", "art", "fashion", "food", "indoor"),
+    *("landscape", "logo", "people", "plants", "vehicles"),
+)
+
 
 def _row(record: Record) -> Row:
     return Row(
@@ -14,4 +19,10 @@ def _row(record: Record) -> Row:
     )
 
 
-LAYOUT = Layout("MJHQ-30K", frozenset({KEY, "prompt", "category"}), harmful=None, benign=_row)
+LAYOUT = Layout(
+    "MJHQ-30K",
+    frozenset({KEY, "prompt", "category"}),
+    harmful=None,
+    benign=_row,
+    fits=lambda table: table.has_only("category", CATEGORIES),
+)

@@ -10,5 +10,8 @@ def _row(record: Record) -> Row:
 
 
 LAYOUT = Layout(
-    "PartiPrompts", frozenset({"prompt", "category", "challenge"}), harmful=None, benign=_row
+    "PartiPrompts",
+    frozenset({"prompt", "category", "challenge", "note"}),
+    harmful=None,
+    benign=_row,
 )
