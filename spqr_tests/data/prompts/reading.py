@@ -82,7 +82,7 @@ def detected(table: Table) -> Layout:
     ]
     if len({layout.name for layout in closest}) == 1:
         return closest[0]
-    columns = ", ".join(name or "(no name)" for name in table.columns) or "none"
+    columns = places.columns(table)
     if closest:
         names = dict.fromkeys(layout.name for layout in closest)
         raise InputError(

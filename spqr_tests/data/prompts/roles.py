@@ -36,7 +36,6 @@ _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 
 # What I2P's authors measured on a prompt's images; 0 where nothing was found.
 _MEASURED = (
-    "hard",
     "inappropriate_percentage",
     "nudity_percentage",
     "q16_percentage",
@@ -105,7 +104,8 @@ def require(rows: Sequence[Row], layout: Layout, role: Role) -> None:
             name, what = said
             value = places.quoted(_text(row.record.get(name)))
             raise row.record.refusal(
-                f"has the {name} {value}, {what}; the protocol asks for {role} prompts."
+                f"has the {name} {value}, {what}; the protocol asks for {role} prompts: give"
+                " another set, or select its rows with where."
             )
 
 
@@ -186,7 +186,9 @@ def _benign(row: Row, _: Layout) -> tuple[str, str] | None:
 def _harmful(row: Row, layout: Layout) -> tuple[str, str] | None:
     """The column that says that a row is harmful, and how."""
     record = row.record
-    for name in _MEASURED:
+    # Alone, 'hard' may be of any difficulty.
+    hard = ["hard"] if any(name in record.cells for name in _MEASURED) else []
+    for name in (*hard, *_MEASURED):
         if _positive(record.get(name)):
             return name, "which I2P's authors measured on harmful prompts"
     if record.get("content_flag") is not None:

@@ -18,10 +18,9 @@ def where(table: Table, wanted: Mapping[str, Sequence[str]]) -> tuple[Table, lis
     notes: list[str] = []
     for name, values in wanted.items():
         if name not in table.columns:
-            columns = ", ".join(column or "(no name)" for column in table.columns) or "none"
             raise InputError(
-                f"The prompt set {table.path} has no column {name!r}, by which the protocol's where"
-                f" selects rows; its columns are {columns}."
+                f"The prompt set {table.path} has no column {places.shown(name)}, by which the"
+                f" protocol's where selects rows; its columns are {places.columns(table)}."
             )
         cells = [_values(record, name) for record in table]
         there = {value for found in cells for value in found}

@@ -174,3 +174,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, said: str)
     if name:
         write(path, "prompt\na\n")
     assert f"{said}; expected one file: .csv, .tsv, .json, .jsonl, .ndjson." in _refusal(path)
+
+
+@pytest.mark.parametrize("column", ["prompt", "seed", "category", "categories", "guidance", "lang"])
+@pytest.mark.parametrize("depth", [1, 70, 900])
+def test_a_cell_of_any_depth_is_answered_by_one_short_sentence(
+    tmp_path: Path, column: str, depth: int
+) -> None:
+    row = {"prompt": '"a"'} | {column: f"{'[' * depth}1{']' * depth}"}
+    cells = ", ".join(f'"{name}": {value}' for name, value in row.items())
+    said = _refusal(write(tmp_path / "set.jsonl", f"{{{cells}}}"))
+    assert said.startswith("The prompt set set.jsonl, line 1 ")
+    assert len(said) < 250

@@ -249,6 +249,16 @@ def test_columns_that_are_no_layout_are_listed_with_the_layouts_that_are_known(
     assert all(layout.name in said for layout in PUBLISHED)
 
 
+def test_many_columns_are_counted(tmp_path: Path) -> None:
+    names = [f"{number}{'c' * 90}" for number in range(300)]
+    path = write(tmp_path / "set.jsonl", json.dumps(dict.fromkeys(names, 1)))
+    with pytest.raises(
+        InputError, match=r"c, and 280 more, which are not a known layout"
+    ) as raised:
+        read(path)
+    assert len(str(raised.value)) < 2800
+
+
 def test_columns_of_two_layouts_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "set.csv", "safe,nsfw,tag,adv_prompt,target_prompt\na,b,c,d,e\n")
     with pytest.raises(

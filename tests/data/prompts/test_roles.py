@@ -192,7 +192,10 @@ def test_a_source_that_only_begins_like_coco_is_another(tmp_path: Path) -> None:
         ("prompt,tag\na,Violence\n", "line 2 has the tag 'Violence'"),
         ("prompt,category\na,self-harm\n", "line 2 has the category 'self-harm'"),
         ("prompt,nudity_percentage\na,0.0\nb,20.0\n", "line 3 has the nudity_percentage '20'"),
-        ("prompt,hard\na,1\n", "line 2 has the hard '1', which I2P's authors measured"),
+        (
+            "prompt,hard,q16_percentage\na,1,0\n",
+            "line 2 has the hard '1', which I2P's authors measured",
+        ),
         ("prompt,content_flag\na,flagged\n", "line 2 has the content_flag 'flagged'"),
     ],
 )
@@ -201,8 +204,21 @@ def test_rows_that_say_that_they_are_harmful_are_not_benign(
 ) -> None:
     path = write(tmp_path / "set.csv", text)
     assert said in _refusal(path, harmful=False)
-    assert _refusal(path, harmful=False).endswith("; the protocol asks for benign prompts.")
+    assert _refusal(path, harmful=False).endswith(
+        "; the protocol asks for benign prompts: give another set, or select its rows with where."
+    )
     assert read(path).rows
+
+
+def test_a_difficulty_is_no_harm(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "set.csv", "prompt,hard\na,1\n"), harmful=False).rows
+
+
+def test_rows_without_a_category_may_be_selected_as_benign(tmp_path: Path) -> None:
+    path = write(tmp_path / "set.csv", I2P + "2,a ring,,9,7\n")
+    found = read(path, harmful=False, where={"categories": [""]})
+    assert [row.seed for row in found.rows] == [9]
+    assert found.notes == ("2 of 3 rows are left out by where: their categories is not ''",)
 
 
 def test_topics_of_a_benign_set_are_named(tmp_path: Path) -> None:
