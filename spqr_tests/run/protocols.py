@@ -8,7 +8,7 @@ from typing import Any
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.pictures import read as read_pictures
-from spqr_tests.data.prompts import PromptSet
+from spqr_tests.data.prompts import PromptSet, Role
 from spqr_tests.data.prompts import read as read_prompts
 from spqr_tests.errors import InputError
 from spqr_tests.judging import judges
@@ -143,12 +143,12 @@ def load(
     means = judges.Means(encoders, device, own.place)
     quality = settings.quality
 
-    def prompts(one: PromptsSettings, *, categorised: bool) -> PromptSet:
+    def prompts(one: PromptsSettings, role: Role) -> PromptSet:
         file = sources.prompts(packaged, one.prompts, own)
-        whole = read_prompts(file, one, categorised=categorised).chosen(one)
+        whole = read_prompts(file, one, role=role).chosen(one)
         if limit is None:
             return whole
-        return try_out.prompts(whole, limit, compared=not categorised)
+        return try_out.prompts(whole, limit, compared=role == "benign")
 
     def pictures(name: str, n: int | None, caption: str | None, most: int) -> BenignSet:
         folder = sources.pictures(packaged, name, n, own, store)
@@ -158,10 +158,10 @@ def load(
     return LoadedProtocol(
         settings=settings,
         path=path,
-        harmful=prompts(settings.harmful, categorised=True),
-        ood=prompts(settings.ood, categorised=True) if settings.ood else None,
-        adherence_prompts=prompts(settings.adherence, categorised=False),
-        quality_prompts=prompts(quality, categorised=False),
+        harmful=prompts(settings.harmful, "harmful"),
+        ood=prompts(settings.ood, "harmful") if settings.ood else None,
+        adherence_prompts=prompts(settings.adherence, "benign"),
+        quality_prompts=prompts(quality, "benign"),
         reference=pictures(
             quality.reference, quality.reference_images, None, try_out.at_least_two(limit or 2)
         ),

@@ -1,5 +1,6 @@
 """Settings of prompt sets and of the axes that are measured on them."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +25,39 @@ def _anchor(value: Any) -> Any:
     raise ValueError("expected an FID of 0 or more")
 
 
+# pandas writes 1.0 where another row of the column is empty.
+_WHOLE = re.compile(r"(\d+)\.0+", re.ASCII)
+
+
+def cell_value(cell: Any) -> str:
+    """A cell as `where` compares it: 1, 1.0 and "1" are '1', true is 'true', none is ''."""
+    if cell is None:
+        return ""
+    text = str(cell).strip()
+    if isinstance(cell, bool) or text in {"True", "False"}:
+        return text.lower()
+    return whole[1] if (whole := _WHOLE.fullmatch(text)) else text
+
+
+def _where(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise ValueError('expected a column and its values, such as {type = ["erased"]}')
+    for name, values in value.items():
+        scalars = isinstance(values, list | tuple) and all(
+            isinstance(one, str | int | float) for one in values
+        )
+        if not scalars or not values:
+            raise ValueError(f'expected a list of values for {name}, such as {name} = ["1"]')
+    if len({str(name).strip().casefold() for name in value}) < len(value):
+        raise ValueError("expected each column once, in small or capital letters")
+    # In one order, so that the hash is of what is selected.
+    return {
+        name.strip().casefold(): tuple(sorted({cell_value(one) for one in value[name]}))
+        for name in sorted(value)
+    }
+
+
+Where = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_where)]
 Anchor = Annotated[float | Literal["reference", "blurred"], BeforeValidator(_anchor)]
 
 
@@ -53,6 +87,10 @@ class PromptsSettings(Settings):
     """Draw the `n` rows at random with this seed instead, keeping the file's order."""
     categories: tuple[str, ...] | None = None
     """Use only rows of these categories; a row may have several."""
+    where: Where | None = None
+    """Use only rows that have one of these values in each of these columns. It also states which
+    rows a set takes where the file does not, such as `{type = ["1"]}`.
+    """
     seed: int = 42
     """The seed from which rows without one derive theirs."""
     seeding: Literal["row", "protocol"] = "row"

@@ -139,6 +139,13 @@ FILES = (
     File("COCO captions", published.coco_10k, benign=(Row("a ring", 7), Row("a star", 7))),
     File("COCO annotations", published.coco_annotations, benign=(Row("a ring"), Row("a star"))),
     File(
+        "PartiPrompts",
+        published.parti_prompts,
+        benign=(Row('"RING" painted on a wall'), Row('a star with the word "STAR" on it')),
+    ),
+    File("DrawBench", published.draw_bench, benign=(Row("a ring"), Row("a star"))),
+    File("MJHQ-30K", published.mjhq, benign=(Row("a ring"), Row("a star"))),
+    File(
         PLAIN,
         _plain,
         harmful=(

@@ -64,6 +64,7 @@ source = "none: a test"
         ("n = 9", "n = 10"),
         ("n = 9", "n = 9\nimages_per_prompt = 2"),
         ("n = 9", 'n = 9\nseeding = "protocol"'),
+        ("n = 9", 'n = 9\nwhere = {language = ["en"]}'),
         ("n = 12\nencoder", "n = 12\nimages_per_prompt = 2\nencoder"),
         ("n = 12\nreference", 'n = 12\nseeding = "protocol"\nreference'),
         ("ceiling = 0.5", "ceiling = 0.6"),

@@ -25,8 +25,8 @@ from tests.settings.minimal import MINIMAL, refusal
             '[harmful]\nprompts = "harmful.jsonl"',
             "[harmful]",
             (
-                "harmful.prompts is missing; allowed keys here are categories, guidance,"
-                " images_per_prompt, n, prompts, "
+                "harmful.prompts is missing; allowed keys here are categories, cut, guidance,"
+                " images_per_prompt, n, prompts, sample, seed, seeding, where."
             ),
         ),
         (
@@ -34,7 +34,7 @@ from tests.settings.minimal import MINIMAL, refusal
             "# ",
             (
                 "adherence.ceiling_source is missing; allowed keys here are categories, ceiling,"
-                " ceiling_source, encoder, "
+                " ceiling_source, cut, encoder, "
             ),
         ),
         (

@@ -1,16 +1,20 @@
-"""JSON and JSON Lines files: objects whose keys are the columns."""
+"""JSON and JSON Lines files: objects whose keys are the columns, or texts."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.data.prompts.table import Record, Table, column
+from spqr_tests.data.prompts.table import KEY, Record, Table, column
 from spqr_tests.errors import InputError
 
 
 def read(path: Path, text: str) -> Table:
-    """The table in a JSON text: a list of objects, or COCO's object with `annotations`."""
+    """The table in a JSON text.
+
+    That is a list of objects or of prompts, an object whose values are rows (their column `KEY` is
+    the key), or COCO's object with `annotations`.
+    """
     try:
         value = _parsed(text)
     except json.JSONDecodeError as error:
@@ -23,6 +27,8 @@ def read(path: Path, text: str) -> Table:
         raise InputError(f"The prompt set {path} is not JSON that can be read.") from error
     if isinstance(value, dict) and isinstance(value.get("annotations"), list):
         value = value["annotations"]
+    elif isinstance(value, dict) and value and all(map(_has_prompt, value.values())):
+        value = [{KEY: key, **row} for key, row in value.items()]
     elif isinstance(value, dict) and not any(isinstance(cell, dict) for cell in value.values()):
         value = [value]  # JSON Lines of one line
     if not isinstance(value, list):
@@ -30,6 +36,8 @@ def read(path: Path, text: str) -> Table:
             f"The prompt set {path} is a JSON object; expected a list of objects, or an object a"
             " line."
         )
+    if value and all(isinstance(one, str) for one in value):
+        value = [{"prompt": one} for one in value]
     return _table(path, "row", enumerate(value, 1))
 
 
@@ -37,6 +45,10 @@ def read_lines(path: Path, text: str) -> Table:
     """The table in a JSON Lines text; `InputError` names the line that is not a JSON object."""
     # splitlines would also split at characters that JSON allows within a string.
     return _table(path, "line", _lines(path, text))
+
+
+def _has_prompt(value: Any) -> bool:
+    return isinstance(value, dict) and "prompt" in map(column, value)
 
 
 def _lines(path: Path, text: str) -> Iterable[tuple[int, Any]]:

@@ -1,6 +1,6 @@
 """A layout: the columns by which a published set is known, and what they mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spqr_tests.data.prompts.table import Record, Table
@@ -37,5 +37,16 @@ class Layout:
     """Reads a row as a benign prompt; None where the set has none."""
     lacks: frozenset[str] = frozenset()
     """The columns that make it another layout."""
-    records: Callable[[Table], Sequence[Record]] = lambda table: table.records
-    """The records that are rows, in their order."""
+    fits: Callable[[Table], bool] = lambda _: True
+    """Whether the cells, too, are those of this layout."""
+    marks: frozenset[str] = frozenset()
+    """The columns that say which role its prompts have; those it needs if empty."""
+    categories_harm: bool = False
+    """Whether a category always says what a prompt is harmful by."""
+    records: Callable[[Table], tuple[Table, list[str]]] = lambda table: (table, [])
+    """The table with the records that are rows, and notes on those left out."""
+
+    @property
+    def one_text(self) -> bool:
+        """Whether a row is one prompt, and not a pair of a harmful and a benign one."""
+        return self.harmful is None or self.benign is None or self.harmful is self.benign

@@ -84,6 +84,9 @@ class PromptSet:
                 f"The prompt set {self.path}: sample is {seed} and n is missing; expected how"
                 " many rows to draw."
             )
+        if settings.categories is not None:
+            wanted = f"they have none of the categories {', '.join(settings.categories)}"
+            known = known.noting_fewer_than(self, wanted)
         if n is None:
             return known
         if n > len(known.rows):
@@ -98,9 +101,21 @@ class PromptSet:
                 f" for {n}: give a larger set, or a smaller n{left_out}."
             )
         if seed is None:
-            return known.first(n)
+            return known.first(n).noting_fewer_than(known, f"n is {n}")
         drawn = random.Random(seed).sample(range(len(known.rows)), n)  # noqa: S311  not a secret
-        return replace(known, rows=tuple(known.rows[position] for position in sorted(drawn)))
+        rows = tuple(known.rows[position] for position in sorted(drawn))
+        return replace(known, rows=rows).noting_fewer_than(
+            known, f"n is {n}, and they are drawn at random (sample = {seed})"
+        )
+
+    def noting_fewer_than(self, whole: "PromptSet", why: str) -> "PromptSet":
+        """The set with a note on how many rows of `whole` it lacks, and why; none if none."""
+        gone = len(whole.rows) - len(self.rows)
+        if not gone:
+            return self
+        verb = "is" if gone == 1 else "are"
+        note = f"{gone} of {len(whole.rows)} prompts {verb} left out: {why}"
+        return replace(self, notes=(*self.notes, note))
 
     def of(self, categories: tuple[str, ...] | None) -> "PromptSet":
         """The rows that have one of `categories`, with these categories alone; all for None."""

@@ -1,17 +1,18 @@
 """Reading: from a file in any known layout to a prompt set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from spqr_tests import files
-from spqr_tests.data.prompts import csv_table, json_table, seeds
+from spqr_tests.data.prompts import csv_table, json_table, places, roles, seeds, selection
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.layouts import PUBLISHED, plain
 from spqr_tests.data.prompts.notes import Notes
 from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.data.prompts.prompt_set import PromptSet
-from spqr_tests.data.prompts.table import Table
+from spqr_tests.data.prompts.roles import Role
+from spqr_tests.data.prompts.table import Table, column
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import PromptsSettings
 
@@ -24,34 +25,40 @@ _READERS = {
     ".jsonl": json_table.read_lines,
     ".ndjson": json_table.read_lines,
 }
+_CONVERTED = {
+    ".txt": " For a prompt a line, write prompt as the first line and name the file .tsv.",
+    ".parquet": (
+        " pandas converts it: read_parquet(PATH).to_json('set.jsonl', orient='records',"
+        " lines=True)."
+    ),
+}
+"""How files of other kinds become one."""
 
 
-def read(path: Path, settings: PromptsSettings, *, categorised: bool) -> PromptSet:
+def read(path: Path, settings: PromptsSettings, *, role: Role) -> PromptSet:
     """All prompts of a file; `InputError` names the file and the first row that cannot be used.
 
-    With `categorised` they are harmful prompts: every one has a category, which is the set's name
-    (`NAME` of `data:NAME`, else the file's) where the file knows none. A row without a seed has one
-    that follows from `settings.seed` and its text alone. What published sets hold and nothing can
-    be measured on, empty prompts and repeated ones, is left out and noted; in a plain file that
-    states seeds it is a mistake, and refused. With `settings.seeding` "protocol" all that are left
-    have derived seeds.
+    Of a file with both, the rows of the role are read; a row's cells that say the other role are
+    refused. Every harmful prompt has a category, which is the set's name (`NAME` of `data:NAME`,
+    else the file's) where the file knows none. A row without a seed has one that follows from
+    `settings.seed` and its text alone. What published sets hold and nothing can be measured on,
+    empty prompts and repeated ones, is left out and noted; in a plain file that states seeds it is
+    a mistake, and refused. With `settings.seeding` "protocol" all that are left have derived seeds.
     """
-    table = _table(path)
-    layout = detected(table)
-    reader = layout.harmful if categorised else layout.benign
-    if reader is None:
-        wanted, held = ("harmful", "benign") if categorised else ("benign", "harmful")
-        raise InputError(
-            f"The prompt set {path} is {layout.name}, which holds {held} prompts; the protocol asks"
-            f" for {wanted} ones."
-        )
-    rows = [reader(record) for record in layout.records(table)]
     notes, name = Notes(), _name(path, settings)
+    where = settings.where or {}
+    table = _table(path)
+    if where:
+        table, notes.selected = selection.where(table, where)
+    layout = detected(table)
+    rows = _rows(layout, table, role, where, notes)
     rows = _with_prompts(layout, rows, notes)
     if not rows:
         raise InputError(f"The prompt set {path} holds no prompt.")
-    if categorised:
+    if role == "harmful":
         rows = _categorised(layout, rows, name, notes)
+    elif not layout.name:
+        notes.selected += roles.topics(rows)
     prompts = _distinct(layout, rows, settings, notes)
     if settings.seeding == "protocol":
         prompts = seeds.replaced(prompts, settings.seed)
@@ -64,17 +71,22 @@ def detected(table: Table) -> Layout:
     `InputError` lists the columns and the layouts when none matches, or more than one.
     """
     there = set(table.columns)
-    fitting = [layout for layout in PUBLISHED if layout.needs <= there and not layout.lacks & there]
+    fitting = [
+        layout
+        for layout in PUBLISHED
+        if layout.needs <= there and not layout.lacks & there and layout.fits(table)
+    ]
     # A layout that another one adds columns to is not meant where they are there.
     closest = [
         layout for layout in fitting if not any(layout.needs < other.needs for other in fitting)
     ]
-    if len(closest) == 1:
+    if len({layout.name for layout in closest}) == 1:
         return closest[0]
-    columns = ", ".join(name or "(no name)" for name in table.columns) or "none"
+    columns = places.columns(table)
     if closest:
+        names = dict.fromkeys(layout.name for layout in closest)
         raise InputError(
-            f"The prompt set {table.path} may be {' or '.join(layout.name for layout in closest)}"
+            f"The prompt set {table.path} may be {' or '.join(names)}"
             f" by its columns ({columns}): leave out those that do not belong."
         )
     if found := plain.layout(table):
@@ -90,13 +102,37 @@ def detected(table: Table) -> Layout:
 
 
 def _table(path: Path) -> Table:
-    reader = _READERS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    reader = _READERS.get(suffix)
     if reader is None or path.is_dir():
         kind = "folder" if path.is_dir() else f"{path.suffix or 'nameless kind of'} file"
+        way = "" if path.is_dir() else _CONVERTED.get(suffix, "")
         raise InputError(
-            f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}."
+            f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}.{way}"
         )
     return reader(path, files.text(path, "The prompt set", most=_LARGEST))
+
+
+def _rows(
+    layout: Layout, table: Table, role: Role, where: Mapping[str, object], notes: Notes
+) -> list[Row]:
+    """The rows of the role; `InputError` when the layout or a cell says that there are none."""
+    reader = layout.harmful if role == "harmful" else layout.benign
+    if reader is None:
+        held = "benign" if role == "harmful" else "harmful"
+        marks = [name for name in table.columns if name in (layout.marks or layout.needs)]
+        raise InputError(
+            f"The prompt set {table.path} is {layout.name}, which holds {held} prompts; the"
+            f" protocol asks for {role} ones. It is known by its"
+            f" {'column' if len(marks) == 1 else 'columns'} {places.listed(marks)}."
+        )
+    table, said = layout.records(table)
+    notes.selected += said
+    table, said = roles.select(table, layout, role, {column(name) for name in where})
+    notes.selected += said
+    rows = [reader(record) for record in table]
+    roles.require(rows, layout, role)
+    return rows
 
 
 def _name(path: Path, settings: PromptsSettings) -> str:

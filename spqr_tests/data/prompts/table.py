@@ -1,11 +1,14 @@
 """Tables: rows with named cells, however their file holds them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import InputError
+
+KEY = "(key)"
+"""The column of a row's key where the rows are the values of a JSON object."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Table:
     columns: tuple[str, ...]
     """In the file's order, without spaces around them and in small letters."""
     records: tuple[Record, ...]
+
+    def has_only(self, column: str, texts: Collection[str]) -> bool:
+        """Whether each row has one of these texts in a column, in small or capital letters."""
+        known = {text.casefold() for text in texts}
+        return all(str(record.get(column)).strip().casefold() in known for record in self)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -18,7 +18,9 @@ def settings(prompts: str = "set", **changed: Any) -> PromptsSettings:
 
 def read(path: Path, *, harmful: bool = True, **changed: Any) -> PromptSet:
     """A file's prompts, as a protocol asks for them that names the file."""
-    return read_prompts(path, settings(path.name, **changed), categorised=harmful)
+    return read_prompts(
+        path, settings(path.name, **changed), role="harmful" if harmful else "benign"
+    )
 
 
 def write(path: Path, text: str) -> Path:
@@ -176,6 +178,28 @@ def coco_annotations(folder: Path) -> Path:
     return write(folder / "captions_val2017.json", json.dumps(table))
 
 
+def parti_prompts(folder: Path) -> Path:
+    lines = [
+        "Prompt\tCategory\tChallenge\tNote",
+        '"RING" painted on a wall\tIllustrations\tWriting & Symbols\t',
+        'a star with the word "STAR" on it\tOutdoor Scenes\tBasic\tDALL-E',
+    ]
+    return write(folder / "PartiPrompts.tsv", "\n".join(lines) + "\n")
+
+
+def draw_bench(folder: Path) -> Path:
+    rows = [{"Prompts": f"a {shape}", "Category": "Colors"} for shape in ("ring", "star")]
+    return write(folder / "DrawBench.csv", rows_as_csv(*rows))
+
+
+def mjhq(folder: Path) -> Path:
+    rows = {
+        name * 40: {"category": "animals", "prompt": f"a {shape}"}
+        for name, shape in (("a", "ring"), ("b", "star"))
+    }
+    return write(folder / "meta_data.json", json.dumps(rows))
+
+
 HARMFUL: dict[str, Callable[[Path], Path]] = {
     "I2P": i2p,
     "ESD's layout": esd_i2p,
@@ -189,4 +213,7 @@ BENIGN: dict[str, Callable[[Path], Path]] = {
     "COCO captions": coco_30k,
     "COCO captions, 10k": coco_10k,
     "COCO annotations": coco_annotations,
+    "PartiPrompts": parti_prompts,
+    "DrawBench": draw_bench,
+    "MJHQ-30K": mjhq,
 }

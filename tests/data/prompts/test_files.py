@@ -107,7 +107,10 @@ JSON = {
         "set.json is a JSON object; expected a list of objects",
     ),
     "a text": ('"a"', "set.json is a JSON object; expected"),
-    "a list of texts": ('["a", "b"]', "set.json, row 1 is not a JSON object with prompt and seed"),
+    "a list of texts and others": (
+        '["a", {"prompt": "b"}]',
+        "set.json, row 1 is not a JSON object with prompt and seed",
+    ),
     "no number": ('[{"prompt": "a", "seed": Infinity}]', "set.json is not JSON that can be read"),
     "nested without end": ("[" * 100_000, "set.json is not JSON that can be read"),
     "an empty list": ("[]", "set.json holds no prompt"),
@@ -171,3 +174,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, said: str)
     if name:
         write(path, "prompt\na\n")
     assert f"{said}; expected one file: .csv, .tsv, .json, .jsonl, .ndjson." in _refusal(path)
+
+
+@pytest.mark.parametrize("column", ["prompt", "seed", "category", "categories", "guidance", "lang"])
+@pytest.mark.parametrize("depth", [1, 70, 900])
+def test_a_cell_of_any_depth_is_answered_by_one_short_sentence(
+    tmp_path: Path, column: str, depth: int
+) -> None:
+    row = {"prompt": '"a"'} | {column: f"{'[' * depth}1{']' * depth}"}
+    cells = ", ".join(f'"{name}": {value}' for name, value in row.items())
+    said = _refusal(write(tmp_path / "set.jsonl", f"{{{cells}}}"))
+    assert said.startswith("The prompt set set.jsonl, line 1 ")
+    assert len(said) < 250

@@ -114,7 +114,7 @@ def test_a_harmful_set_without_categories_is_one_of_its_own_name(
     found = read(path)
     assert [(row.text, row.seed) for row in found.rows] == rows
     assert found.categories == (category,)
-    named = published.read_prompts(path, published.settings("data:jailbreaks"), categorised=True)
+    named = published.read_prompts(path, published.settings("data:jailbreaks"), role="harmful")
     assert named.categories == ("jailbreaks",)
 
 
@@ -247,6 +247,16 @@ def test_columns_that_are_no_layout_are_listed_with_the_layouts_that_are_known(
     )
     assert said.endswith("or a plain one (prompt, text or caption).")
     assert all(layout.name in said for layout in PUBLISHED)
+
+
+def test_many_columns_are_counted(tmp_path: Path) -> None:
+    names = [f"{number}{'c' * 90}" for number in range(300)]
+    path = write(tmp_path / "set.jsonl", json.dumps(dict.fromkeys(names, 1)))
+    with pytest.raises(
+        InputError, match=r"c, and 280 more, which are not a known layout"
+    ) as raised:
+        read(path)
+    assert len(str(raised.value)) < 2800
 
 
 def test_columns_of_two_layouts_are_refused(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def test_any_bytes_are_a_set_or_a_sentence(
     path = tmp_path_factory.getbasetemp() / f"bytes{suffix}"
     path.write_bytes(b"prompt,seed\n" + data if suffix == ".csv" else data)
     try:
-        found = read_prompts(path, settings(), categorised=False)
+        found = read_prompts(path, settings(), role="benign")
     except InputError as error:
         said = str(error)
     else:

@@ -1,6 +1,6 @@
 """The CSVs that ESD (Gandikota et al. 2023) and the methods after it publish.
 
-I2P, Ring-A-Bell, artists and objects.
+I2P, Ring-A-Bell, artists, celebrities and objects. A `type` says which rows are erased.
 """
 
 from spqr_tests.data.prompts import cells
@@ -20,4 +20,10 @@ def _row(record: Record) -> Row:
     )
 
 
-LAYOUT = Layout("ESD's layout", frozenset({"prompt", "evaluation_seed"}), harmful=_row, benign=_row)
+LAYOUT = Layout(
+    "ESD's layout",
+    frozenset({"prompt", "evaluation_seed"}),
+    harmful=_row,
+    benign=_row,
+    categories_harm=True,
+)
