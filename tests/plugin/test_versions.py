@@ -193,7 +193,8 @@ class TestBaselines:
         found = world.against("embedded:uce", "old", tmp_path, "-m", "versions", "--spqr-partial")
         assert (found.code, found.report and found.report["complete"]) == (0, False)
         assert len(measurements(found, "baseline")) == 8
-        without = world.against("embedded:base", "old", tmp_path, "-m", "not versions", "--spqr-partial")
+        part = ("-m", "not versions", "--spqr-partial")
+        without = world.against("embedded:base", "old", tmp_path, *part)
         assert without.report is not None
         assert (without.code, without.report["decision"], without.report["complete"]) == (
             0,
