@@ -1,6 +1,6 @@
 """The checkpoint under test, whatever format and backbone it has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
 from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.sampler import SamplerSettings
 
 _FORMATS = (
     "a diffusers pipeline folder, a single .safetensors file, or a hub id (ORG/NAME,"
@@ -52,13 +53,19 @@ class Checkpoint:
         """
         return fingerprint.fingerprint(self.parts)
 
+    @property
+    def _configs(self) -> dict[str, Mapping[str, Any]]:
+        """The components' configs, and the scheduler's with its class."""
+        scheduler_class, scheduler = self.parts.scheduler
+        return {name: model.config for name, model in self.parts.models.items()} | {
+            "scheduler": {**scheduler, "_class_name": scheduler_class}
+        }
+
     @cached_property
     def resolution(self) -> int:
         """Height and width in pixels that the checkpoint was made for."""
         try:
-            return self.backbone.resolution(
-                {name: model.config for name, model in self.parts.models.items()}
-            )
+            return self.backbone.resolution(self._configs)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
                 f"--model {self.target}: the configs of its components do not say which image size"
@@ -70,12 +77,36 @@ class Checkpoint:
 
         `InputError` when this backbone cannot be measured with these settings.
         """
-        configs = {name: model.config for name, model in self.parts.models.items()}
-        published = self.backbone.published(configs)
+        published = self.backbone.published(self._configs)
         sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
-        self.backbone.check(sampler, configs)
+        self.backbone.check(sampler, self._configs)
         self.backbone.check_optimizer(protocol.finetuning)
         return protocol.model_copy(update={"sampler": sampler})
+
+    def sampling(self, sampler: SamplerSettings) -> str:
+        """How images are sampled, and what the configs say of it, as a sentence for reports.
+
+        `sampler` are the settled protocol's settings.
+        """
+        steps, guidance, height, width = sampler.numbers
+        said = f"{_steps(steps, guidance)}, {width} x {height} px"
+        published = self.backbone.published(self._configs)
+        own = f"{_steps(published.steps, published.guidance)}, {self.resolution} px"
+        if not published.distilled:
+            return (
+                f"{said}; assumed not to be distilled, since its configs do not tell: for a"
+                " distilled model (Turbo, Lightning, Hyper, LCM), set sampler.steps and"
+                " sampler.guidance to its authors' numbers"
+            )
+        authors = f"its configs are those of {published.distilled}, which its authors sample with"
+        if (steps, guidance, height, width) == (
+            published.steps,
+            published.guidance,
+            self.resolution,
+            self.resolution,
+        ):
+            return f"{said}; {authors} these numbers"
+        return f"{said}; {authors} {own}: 'checkpoint' in the protocol's sampler takes those"
 
     def pipeline(self, device: str, dtype: str) -> Any:
         """Load the diffusers pipeline for inference, on `device` and in `dtype`.
@@ -165,6 +196,10 @@ def without_weights(target: str) -> str:
         f"the weights of {target} are not here, so nothing can be applied to them; leave it out"
         " of the plan."
     )
+
+
+def _steps(steps: int, guidance: float) -> str:
+    return f"{steps} step{'' if steps == 1 else 's'} at guidance {guidance:g}"
 
 
 def _counts(parts: Parts) -> str:

@@ -41,6 +41,7 @@ def lines(run: Run) -> list[str]:
             for one in run.cut
         ),
         *_pictures(data),
+        f"spqr sampling: {run.checkpoint.sampling(settings.sampler)}",
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
         *(f"spqr fine-tuning: {note}" for note in run.notes),
         *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),

@@ -114,6 +114,99 @@ def test_defaults_are_those_of_the_published_model(
     assert backbone.published(configs) == expected
 
 
+TRAILING = {"timestep_spacing": "trailing", "prediction_type": "epsilon"}
+EULER = {"_class_name": "EulerDiscreteScheduler", **TRAILING}
+ANCESTRAL = {"_class_name": "EulerAncestralDiscreteScheduler", **TRAILING}
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "denoiser", "scheduler", "expected"),
+    [
+        # Published: sdxl-turbo, sd-turbo, LCM_Dreamshaper and lcm-sdxl, LCM-LoRA and Hyper-SD
+        # merged into their bases, schnell.
+        ("sdxl", {"sample_size": 64}, ANCESTRAL, Defaults(1, 0.0, "SDXL Turbo")),
+        ("sdxl", {"sample_size": 64}, EULER, Defaults(1, 0.0, "SDXL Turbo")),
+        (
+            "sd2",
+            {"sample_size": 64, "cross_attention_dim": 1024},
+            EULER,
+            Defaults(1, 0.0, "SD Turbo"),
+        ),
+        (
+            "sd1",
+            {"time_cond_proj_dim": 256},
+            {"_class_name": "LCMScheduler"},
+            Defaults(4, 8.0, "a latent consistency model (LCM) that takes guidance as an input"),
+        ),
+        (
+            "sdxl",
+            {},
+            {"_class_name": "LCMScheduler"},
+            Defaults(4, 0.0, "a latent consistency model (LCM)"),
+        ),
+        (
+            "sd1",
+            {},
+            {"_class_name": "TCDScheduler"},
+            Defaults(
+                4, 0.0, "a model distilled for trajectory consistency (TCD), such as Hyper-SD"
+            ),
+        ),
+        (
+            "flux",
+            {"guidance_embeds": False},
+            FLOW | {"use_dynamic_shifting": False},
+            Defaults(4, 0.0, "FLUX.1 schnell"),
+        ),
+        # Without input for guidance, but not schnell's schedule: dev, trained for real guidance.
+        (
+            "flux",
+            {"guidance_embeds": False},
+            FLOW | {"use_dynamic_shifting": True},
+            Defaults(4, 0.0),
+        ),
+        ("flux", {}, FLOW | {"use_dynamic_shifting": True}, Defaults(50, 3.5)),
+        # Lightning looks like a base model that is sampled from the last timestep on.
+        ("sdxl", {}, EULER, Defaults(50, 5.0)),
+        ("sd1", {}, EULER, Defaults(50, 7.5)),
+        # Zero terminal SNR: trailing, and not distilled.
+        (
+            "sd2",
+            {"sample_size": 64, "cross_attention_dim": 1024},
+            EULER | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
+            Defaults(50, 7.5),
+        ),
+        (
+            "sdxl",
+            {"sample_size": 64},
+            EULER | {"timestep_spacing": "leading"},
+            Defaults(50, 5.0),
+        ),
+    ],
+)
+def test_a_distilled_model_is_recognised_where_its_configs_tell(
+    name: str, denoiser: dict[str, Any], scheduler: dict[str, Any], expected: Defaults
+) -> None:
+    backbone = FAMILIES[name]
+    configs = CONFIGS[name] | {"scheduler": scheduler}
+    configs[backbone.denoiser] = configs[backbone.denoiser] | denoiser
+    assert backbone.published(configs) == expected
+
+
+@pytest.mark.parametrize("scheduler", ["LCMScheduler", "TCDScheduler"])
+def test_more_steps_than_a_model_was_distilled_from_are_refused(scheduler: str) -> None:
+    backbone = FAMILIES["sd1"]
+    configs = CONFIGS["sd1"] | {"scheduler": {"_class_name": scheduler}}
+    backbone.check(settings(steps=50, height=512, width=512), configs)
+    backbone.check(settings(steps=60, scheduler="ddim", height=512, width=512), configs)
+    with pytest.raises(
+        InputError,
+        match=rf"^sampler\.steps is 60, and this checkpoint's {scheduler} has at most 50",
+    ):
+        backbone.check(settings(steps=60, height=512, width=512), configs)
+
+
 def test_a_sampler_that_a_flow_model_cannot_use_is_refused() -> None:
     with pytest.raises(
         InputError,

@@ -1,5 +1,7 @@
 """Checkpoints: whatever the user named is loaded strictly, or refused with the reason."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,3 +203,61 @@ def test_a_protocol_that_the_checkpoint_cannot_be_measured_by_is_refused(base: P
         ).finetuning.min_snr_gamma
         == 5
     )
+
+
+def test_what_is_sampled_is_said_and_what_is_assumed(base: Path) -> None:
+    checkpoint = read("some", base)
+    said = checkpoint.sampling(SamplerSettings(steps=20, guidance=4, height=16, width=32))
+    assert said.startswith("20 steps at guidance 4, 32 x 16 px; assumed not to be distilled, since")
+    assert "set sampler.steps and sampler.guidance" in said
+
+
+def test_a_distilled_model_is_said_next_to_the_protocols_numbers(
+    base: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "lcm"))
+    for path, key in (
+        ("model_index.json", "scheduler"),
+        ("scheduler/scheduler_config.json", "_class_name"),
+    ):
+        edit_json(
+            folder / path,
+            lambda table, key=key: table.update(
+                {key: ["diffusers", "LCMScheduler"] if key == "scheduler" else "LCMScheduler"}
+            ),
+        )
+    checkpoint = read("some", folder)
+    said = checkpoint.sampling(SamplerSettings(height=16, width=16))
+    assert said == (
+        "50 steps at guidance 7.5, 16 x 16 px; its configs are those of a latent consistency model"
+        " (LCM), which its authors sample with 4 steps at guidance 0, 16 px: 'checkpoint' in the"
+        " protocol's sampler takes those"
+    )
+    asked = SamplerSettings(
+        steps="checkpoint", guidance="checkpoint", height="checkpoint", width="checkpoint"
+    )
+    settled = checkpoint.settled(protocol(sampler=asked)).sampler
+    assert (settled.steps, settled.guidance) == (4, 0)
+    assert checkpoint.sampling(settled).endswith("which its authors sample with these numbers")
+
+
+def test_a_plan_says_whose_weights_are_not_there(base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "indexed"))
+    whole = folder / UNET
+    names = list(load_file(whole))
+    whole.rename(whole.with_name("part-1-of-1.safetensors"))
+    whole.with_name(f"{whole.name}.index.json").write_text(
+        json.dumps({"weight_map": dict.fromkeys(names, "part-1-of-1.safetensors")}),
+        encoding="utf-8",
+    )
+    assert not read("some", folder, weightless=True).weightless
+    whole.with_name("part-1-of-1.safetensors").unlink()
+    planned = read("some", folder, weightless=True)
+    assert planned.weightless
+    assert (
+        "no weights of the unet, vae/diffusion_pytorch_model.safetensors" in (planned.recognised[0])
+    )
+    with pytest.raises(
+        InputError, match=r"names part-1-of-1\.safetensors, which is not next to it"
+    ):
+        read("some", folder)

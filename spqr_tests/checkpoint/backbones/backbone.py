@@ -19,14 +19,23 @@ DIFFUSION_SCHEDULERS = frozenset(
     {
         "DDIMScheduler",
         "DDPMScheduler",
+        "DEISMultistepScheduler",
         "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
         "EulerAncestralDiscreteScheduler",
         "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "KDPM2AncestralDiscreteScheduler",
+        "KDPM2DiscreteScheduler",
+        "LCMScheduler",
         "LMSDiscreteScheduler",
         "PNDMScheduler",
+        "TCDScheduler",
         "UniPCMultistepScheduler",
     }
 )
+_TRAINED_STEPS = frozenset({"LCMScheduler", "TCDScheduler"})
+"""Schedulers that choose among the steps which the model was distilled from."""
 FLOW_SCHEDULERS = frozenset({"FlowMatchEulerDiscreteScheduler"})
 DIFFUSION_SAMPLERS = {
     "ddim": "DDIMScheduler",
@@ -37,10 +46,12 @@ DIFFUSION_SAMPLERS = {
 
 @dataclass(frozen=True)
 class Defaults:
-    """How the backbone's authors sample from it."""
+    """How the backbone's authors sample from it: steps and guidance scale."""
 
     steps: int
     guidance: float
+    distilled: str = ""
+    """The distilled model whose configs these are ('SDXL Turbo'); '' when the configs tell none."""
 
 
 class Backbone(ABC):
@@ -93,7 +104,10 @@ class Backbone(ABC):
         return None
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
-        """The defaults of the published model with these configs."""
+        """The defaults of the published model with these configs.
+
+        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`.
+        """
         del configs
         return self.defaults
 
@@ -104,6 +118,18 @@ class Backbone(ABC):
             raise InputError(
                 f"sampler.scheduler is {sampler.scheduler!r}, which does not work with"
                 f" {self.name}; use one of: {known}."
+            )
+        scheduler = configs.get("scheduler", {})
+        most = scheduler.get("original_inference_steps", 50)
+        if (
+            sampler.scheduler == "checkpoint"
+            and scheduler.get("_class_name") in _TRAINED_STEPS
+            and isinstance(most, int)
+            and sampler.numbers.steps > most
+        ):
+            raise InputError(
+                f"sampler.steps is {sampler.numbers.steps}, and this checkpoint's"
+                f" {scheduler['_class_name']} has at most {most}: such models need about 4."
             )
         step = lcm(self.multiple, self.downsampling(configs) * self.patch)
         for key, side in (("height", sampler.numbers.height), ("width", sampler.numbers.width)):

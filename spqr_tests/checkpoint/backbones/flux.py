@@ -1,9 +1,11 @@
 """FLUX.1: a transformer with joint attention over packed latents, one CLIP text encoder and T5."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.checkpoint.backbones import distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     FLOW_SCHEDULERS,
     Backbone,
@@ -49,8 +51,16 @@ class Flux(Backbone):
     original = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
-        """dev's if the guidance is an input, otherwise schnell's: four steps without guidance."""
-        return self.defaults if configs["transformer"].get("guidance_embeds") else Defaults(4, 0.0)
+        """dev's if the guidance is an input, otherwise schnell's: four steps without guidance.
+
+        A model without that input that is not sampled as schnell is may be dev, trained again.
+        """
+        transformer = configs["transformer"]
+        if transformer.get("guidance_embeds"):
+            return self.defaults
+        if distilled.is_schnell(transformer, configs.get("scheduler", {})):
+            return distilled.SCHNELL
+        return replace(distilled.SCHNELL, distilled="")
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The autoencoder's size in whole patches: the transformer's config names none."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.checkpoint.backbones import distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     DIFFUSION_SAMPLERS,
     DIFFUSION_SCHEDULERS,
@@ -15,6 +16,10 @@ from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
+
+
+_SD2_WIDTH = 1024
+"""Of the text embeddings of Stable Diffusion 2."""
 
 
 class StableDiffusion(Backbone):
@@ -37,6 +42,14 @@ class StableDiffusion(Backbone):
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
     defaults = Defaults(50, 7.5)
     original = ORIGINAL
+
+    def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
+        """Those of Stable Diffusion, or of a distilled model that the configs tell."""
+        unet, scheduler = configs["unet"], configs.get("scheduler", {})
+        # SD Turbo was distilled from 2.1.
+        if unet.get("cross_attention_dim") == _SD2_WIDTH and distilled.is_turbo(unet, scheduler):
+            return distilled.SD_TURBO
+        return distilled.unet(unet, scheduler) or self.defaults
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones import autoencoder, distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     DIFFUSION_SAMPLERS,
     DIFFUSION_SCHEDULERS,
@@ -47,6 +47,13 @@ class StableDiffusionXL(Backbone):
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
     defaults = Defaults(50, 5.0)
     original = ORIGINAL_XL
+
+    def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
+        """Those of the base model, or of a distilled model that the configs tell."""
+        unet, scheduler = configs["unet"], configs.get("scheduler", {})
+        if distilled.is_turbo(unet, scheduler):
+            return distilled.SDXL_TURBO
+        return distilled.unet(unet, scheduler) or self.defaults
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""

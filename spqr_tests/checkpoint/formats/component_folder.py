@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats.shards import Shards
+from spqr_tests.checkpoint.formats import shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
@@ -55,13 +55,11 @@ def read(
 
     Its source is the file (or index of shards) that the weights are read from. Safetensors are
     preferred to pickles, and a file without a label in its name to those with one ('fp16'). With
-    `weightless`, a folder without weights is a component without tensors. Raises `InputError`.
+    `weightless`, a folder without weights, or with an index that lacks some of its shards, is a
+    component without tensors. Raises `InputError`.
     """
     config = read_config(model_class, folder, root=root)
-    names = [path.name for path in links.listing(folder)]
-    if weightless and not any(
-        _weights(folder, names, stem, suffix) for suffix, stem in _STEMS[library].items()
-    ):
+    if weightless and not _whole(folder, library, allow_pickle=allow_pickle):
         return Component(name, model_class, config, {}, folder)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
     return Component(name, model_class, config, canonical(model_class, weights), weights.path)
@@ -99,8 +97,17 @@ def open_weights(folder: Path, library: str, *, allow_pickle: bool, root: Path) 
     )
     links.require_inside(path, root)
     if path.suffix == ".json":
-        return Shards(path, root, allow_pickle=allow_pickle)
+        return shards.Shards(path, root, allow_pickle=allow_pickle)
     return open_file(path, allow_pickle=allow_pickle)
+
+
+def _whole(folder: Path, library: str, *, allow_pickle: bool) -> bool:
+    """Whether a component's folder holds all its weights; links to nothing are not there."""
+    names = [path.name for path in links.listing(folder) if path.exists()]
+    if not any(_weights(folder, names, stem, suffix) for suffix, stem in _STEMS[library].items()):
+        return False
+    path = choose(folder, names, library, allow_pickle=allow_pickle)
+    return path.suffix != ".json" or all((folder / shard).exists() for shard in shards.named(path))
 
 
 def choose(folder: Path, names: Collection[str], library: str, *, allow_pickle: bool) -> Path:

@@ -44,12 +44,27 @@ _WITHOUT_EFFECT = {
 }
 
 
+# The schedulers whose defaults decide which unknown keys are left out. Fingerprints of published
+# checkpoints depend on this list, so a scheduler that is added later stays out of it.
+_SHARED = (
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "UniPCMultistepScheduler",
+)
+
+
 def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """A config without versions, dtypes, paths and defaults.
 
     It is the same for a model whichever version of the libraries saved it. Keys that the class does
     not know are kept, because a scheduler may pass them on to the sampler of a protocol. Such a key
-    is left out only if it has the default of all schedulers that know it.
+    is left out only if it has the default of all schedulers in `_SHARED` that know it.
     """
     defaults = _defaults(model_class, config)
     ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
@@ -69,7 +84,7 @@ def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     table = _table()
     known = dict(table.get(model_class, {}))
     if model_class.endswith("Scheduler"):
-        others = [defaults for name, defaults in table.items() if name.endswith("Scheduler")]
+        others = [table[name] for name in _SHARED]
         for key in config.keys() - known.keys():
             values = [defaults[key] for defaults in others if key in defaults]
             if values and all(_same(value, values[0]) for value in values):

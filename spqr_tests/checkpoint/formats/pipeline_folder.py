@@ -13,8 +13,9 @@ from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
 from spqr_tests.store import links
 
-# Their components are never loaded.
-_SWITCHES = ("requires_safety_checker", "add_watermarker")
+# Their components are never loaded. null is what diffusers 0.11 to 0.18 wrote for a switch that was
+# not given; both are off here, whatever they say.
+SWITCHES = ("requires_safety_checker", "add_watermarker")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _classes(
         if (
             name.startswith("_")
             or name in backbone.left_out
-            or (name in _SWITCHES and isinstance(entry, bool))
+            or (name in SWITCHES and (entry is None or isinstance(entry, bool)))
         ):
             continue
         if name in backbone.arguments and isinstance(entry, bool):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests import files
+from spqr_tests.checkpoint.formats import other_files
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
 
@@ -112,10 +113,10 @@ class SafetensorsFile:
 def _header(path: Path) -> tuple[dict[str, _Entry], dict[str, str]]:
     """The entries, sorted by name, and the metadata."""
     begins = files.start(path)
-    if begins[:9].isascii() and begins[:9].decode("ascii").isprintable() and len(begins) > 8:
-        # As a length, eight letters would be a number that says nothing to anyone.
+    # As a length, eight letters would be a number that says nothing to anyone.
+    if what := other_files.kind(begins):
         raise InputError(
-            f"{path} is not a safetensors file: it is text that begins with {begins.split()[0]!r}."
+            f"{path} is not a safetensors file: it is {what}; expected weights as safetensors."
         )
     try:
         size = path.stat().st_size

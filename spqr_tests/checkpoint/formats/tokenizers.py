@@ -4,24 +4,22 @@ Whichever files a tokenizer was saved in, the same few values are read from them
 the fingerprint, and they alone are written to the folder that transformers loads.
 """
 
-import gzip
 import json
 import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import util
 from pathlib import Path
 from typing import Any, Protocol
 
 from spqr_tests import files
-from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.checkpoint.formats import published_clip
+from spqr_tests.errors import InputError
 from spqr_tests.store import digest
 
 _SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token")
-_START, _END = "<|startoftext|>", "<|endoftext|>"
+_START, _END = published_clip.START, published_clip.END
 _CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
 _T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
@@ -200,7 +198,7 @@ class ClipVocabulary:
     """
 
     def __init__(self, pad: str) -> None:
-        ids, merges = _published()
+        ids, merges = published_clip.ids_and_merges()
         if pad not in ids:
             raise ValueError(f"{pad!r} is not a token of CLIP")
         self._vocabulary = _Pairs(
@@ -293,6 +291,8 @@ def _t5(folder: Path) -> _Vocabulary:
         return _Pieces(table, special)
     if not (folder / "spiece.model").is_file():
         raise InputError(f"{folder} holds no tokenizer: expected tokenizer.json or spiece.model.")
+    # Its other bytes are read when it is loaded, and a git-lfs pointer is refused here.
+    files.start(folder / "spiece.model")
     return _Sentencepiece(folder / "spiece.model", special)
 
 
@@ -364,47 +364,3 @@ def _write_t5_config(folder: Path, special: _Special, ids: Mapping[str, int]) ->
         "additional_special_tokens": sentinels,
     }
     _write_json(folder / "tokenizer_config.json", config)
-
-
-@cache
-def _published() -> tuple[dict[str, int], tuple[str, ...]]:
-    """Ids and merges of the published CLIP, from open_clip's file (open_clip is not imported)."""
-    spec = util.find_spec("open_clip")
-    if spec is None or not spec.submodule_search_locations:
-        raise EvidenceError(
-            "open_clip is not installed, and CLIP's vocabulary ships with it: pip install"
-            " open_clip_torch."
-        )
-    path = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
-    try:
-        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise EvidenceError(
-            f"{path} cannot be read, and CLIP's vocabulary is in it: reinstall open_clip_torch."
-        ) from error
-    # The first line is a title. Of the ids, 256 are bytes, 256 are bytes at a word's end and 2 are
-    # special tokens; the rest are merges.
-    merges = tuple(lines[1 : 49_408 - 2 * 256 - 2 + 1])
-    alphabet = _alphabet()
-    tokens = [
-        *alphabet,
-        *(f"{letter}</w>" for letter in alphabet),
-        *("".join(pair.split()) for pair in merges),
-        _START,
-        _END,
-    ]
-    return {token: number for number, token in enumerate(tokens)}, merges
-
-
-def _alphabet() -> list[str]:
-    """A visible character for each byte, in the order of the ids.
-
-    The visible characters of Latin-1 come first, then those from U+0100 on for the other bytes
-    (`bytes_to_unicode` of GPT-2's tokenizer).
-    """
-    visible = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
-    return [*map(chr, visible), *(chr(256 + number) for number in range(256 - len(visible)))]

@@ -275,3 +275,62 @@ def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
         component_folder.read(
             "vae", "AutoencoderKL", "diffusers", tmp_path, allow_pickle=False, root=tmp_path
         )
+
+
+def _sharded(folder: Path, shards: int = 2) -> Path:
+    """A component with an index and that many shards."""
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    names = [f"some-{number}.safetensors" for number in range(shards)]
+    for name in names:
+        save_file({name: torch.zeros(1)}, folder / name)
+    (folder / INDEX).write_text(
+        json.dumps({"weight_map": {name: name for name in names}}), encoding="utf-8"
+    )
+    return folder
+
+
+def _planned(folder: Path, *, weightless: bool = True) -> Component:
+    return component_folder.read(
+        "transformer",
+        "FluxTransformer2DModel",
+        "diffusers",
+        folder,
+        allow_pickle=False,
+        root=folder,
+        weightless=weightless,
+    )
+
+
+@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("how", ["missing", "a link to nothing"])
+def test_a_plan_needs_no_shards(tmp_path: Path, left: int, how: str) -> None:
+    folder = _sharded(tmp_path / "transformer")
+    assert len(_planned(folder).tensors) == 2
+    for path in sorted(folder.glob("some-*"))[left:]:
+        path.unlink()
+        if how == "a link to nothing":
+            path.symlink_to("/gone/object")
+    found = _planned(folder)
+    assert not found.tensors
+    assert found.source == folder
+    with pytest.raises(InputError, match=r"some-\d\.safetensors"):
+        _planned(folder, weightless=False)
+
+
+def test_a_plan_needs_no_weights_behind_links(tmp_path: Path) -> None:
+    """Git annexes and pruned caches keep the name of what they do not hold."""
+    folder = tmp_path / "vae"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / PLAIN).symlink_to("/gone/object")
+    assert not _planned(folder).tensors
+    with pytest.raises(InputError, match=rf"{PLAIN} is a link to nothing"):
+        _planned(folder, weightless=False)
+
+
+def test_a_plan_still_refuses_an_index_that_is_damaged(tmp_path: Path) -> None:
+    folder = _sharded(tmp_path / "transformer")
+    (folder / INDEX).write_text('{"weight_map": {"a": "../outside"}}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"names the file '\.\./outside'"):
+        _planned(folder)
