@@ -94,6 +94,13 @@ def test_one_seed_of_a_prompt_set_moves_it(hashed: Hash, prompts: str) -> None:
     assert hashed(prompts=prompts) != hashed()
 
 
+def test_a_selection_is_hashed_whichever_way_it_is_written(hashed: Hash) -> None:
+    one = hashed("n = 9", 'n = 9\nwhere = {category = ["unsafe", "copyrighted", "private"]}')
+    assert one == hashed(
+        "n = 9", 'n = 9\nwhere = {Category = ["private", "unsafe", "copyrighted", "unsafe"]}'
+    )
+
+
 def test_prompts_out_of_distribution_move_it_where_there_are_any(hashed: Hash) -> None:
     assert hashed(*OOD, prompts=MULTILINGUAL) != hashed(*OOD)
     assert hashed(prompts=MULTILINGUAL) == hashed()

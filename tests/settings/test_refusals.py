@@ -139,6 +139,13 @@ def test_an_unknown_key_that_is_like_none_gets_no_guess(tmp_path: Path) -> None:
         ("[sampler]", '[sampler]\ndtype = "int8"', "sampler.dtype"),
         ('prompts = "harmful.jsonl"', "prompts = 3", "harmful.prompts"),
         ('prompts = "harmful.jsonl"', 'prompts = "a"\nn = 0', "harmful.n"),
+        ("[sampler]", "[harmful.where]\n[sampler]", "harmful.where"),
+        ("[sampler]", "[harmful.where]\ntype = '1'\n[sampler]", "harmful.where"),
+        ("[sampler]", "[harmful.where]\ntype = []\n[sampler]", "harmful.where"),
+        ("[sampler]", "[harmful.where]\ntype = [[1]]\n[sampler]", "harmful.where"),
+        ("[sampler]", "[harmful.where]\ntype = [1]\nType = [0]\n[sampler]", "harmful.where"),
+        ('prompts = "harmful.jsonl"', 'prompts = "a"\nwhere = ["a"]', "harmful.where"),
+        ('prompts = "harmful.jsonl"', 'prompts = "a"\nwhere = true', "harmful"),
         ("[judges.nudenet]", "[judges.nudenet]\nthreshold = 1.5", "judges.nudenet.threshold"),
         # No score is above nan: every image would be safe.
         ("[judges.nudenet]", "[judges.nudenet]\nthreshold = nan", "judges.nudenet.threshold"),

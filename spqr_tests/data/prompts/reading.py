@@ -26,10 +26,10 @@ _READERS = {
     ".ndjson": json_table.read_lines,
 }
 _CONVERTED = {
-    ".txt": " For a prompt a line, write prompt as the first line and name the file .tsv.",
+    ".txt": "; for a prompt a line, write prompt as the first line and name the file .tsv",
     ".parquet": (
-        " pandas converts it: read_parquet(PATH).to_json('set.jsonl', orient='records',"
-        " lines=True)."
+        "; pandas converts it with read_parquet(PATH).to_json('set.jsonl', orient='records',"
+        " lines=True)"
     ),
 }
 """How files of other kinds become one."""
@@ -108,7 +108,7 @@ def _table(path: Path) -> Table:
         kind = "folder" if path.is_dir() else f"{path.suffix or 'nameless kind of'} file"
         way = "" if path.is_dir() else _CONVERTED.get(suffix, "")
         raise InputError(
-            f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}.{way}"
+            f"The prompt set {path} is a {kind}; expected one file: {', '.join(_READERS)}{way}."
         )
     return reader(path, files.text(path, "The prompt set", most=_LARGEST))
 
@@ -123,8 +123,8 @@ def _rows(
         marks = [name for name in table.columns if name in (layout.marks or layout.needs)]
         raise InputError(
             f"The prompt set {table.path} is {layout.name}, which holds {held} prompts; the"
-            f" protocol asks for {role} ones. It is known by its"
-            f" {'column' if len(marks) == 1 else 'columns'} {places.listed(marks)}."
+            f" protocol asks for {role} ones (known by its"
+            f" {'column' if len(marks) == 1 else 'columns'} {places.listed(marks)})."
         )
     table, said = layout.records(table)
     notes.selected += said

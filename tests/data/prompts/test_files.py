@@ -173,7 +173,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, said: str)
     path = tmp_path / name if name else tmp_path
     if name:
         write(path, "prompt\na\n")
-    assert f"{said}; expected one file: .csv, .tsv, .json, .jsonl, .ndjson." in _refusal(path)
+    assert f"{said}; expected one file: .csv, .tsv, .json, .jsonl, .ndjson" in _refusal(path)
 
 
 @pytest.mark.parametrize("column", ["prompt", "seed", "category", "categories", "guidance", "lang"])

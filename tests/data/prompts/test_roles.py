@@ -158,7 +158,7 @@ def test_captions_of_coco_are_not_harmful(tmp_path: Path, text: str) -> None:
 def test_the_refusal_of_coco_names_its_columns(tmp_path: Path) -> None:
     assert _refusal(write(tmp_path / "set.csv", COCO), harmful=True) == (
         "The prompt set set.csv is COCO captions, which holds benign prompts; the protocol asks for"
-        " harmful ones. It is known by its columns image_id and source."
+        " harmful ones (known by its columns image_id and source)."
     )
 
 
