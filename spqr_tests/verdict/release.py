@@ -175,7 +175,7 @@ def conclude(
         or since.unkept
         or unwritten
         or (lacking and not partial)
-        or not cases
+        or not (cases or compared)
     )
     return Release(
         outcome, f"{outcome.upper()}: {'; '.join(said)}", _code(ended, broken, passed=passed)

@@ -79,7 +79,7 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         assert found.outcome is FAIL
 
     if found.code == 0:
-        assert outcomes == {PASS}, "nothing measured is no pass"
+        assert outcomes == {PASS} or (run["since"] and not outcomes), "nothing is no pass"
         assert run["partial"] or not (run["missing"] or since.uncompared)
         assert (run["broken"], run["limit"]) == (0, None)
         assert not {*since.regressed, *since.unkept}
