@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.judges import Judge
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.metrics.dual_encoder import DualEncoder
@@ -153,10 +154,13 @@ def _embedding(run: Run, work: Work) -> tuple[float, float, list[str]]:
         if not _loads_fast(encoder):
             silent = True
             continue
-        seconds += work.embed.get(name, 0) * probe.each(encoder.embed_images, side)
-        if name == "quality":
-            width = encoder.embed_images(probe.pictures(2, side)).shape[1]
-            fid = _fid(width, work.fid)
+        try:
+            seconds += work.embed.get(name, 0) * probe.each(encoder.embed_images, side)
+            if name == "quality":
+                width = encoder.embed_images(probe.pictures(2, side)).shape[1]
+                fid = _fid(width, work.fid)
+        except (EvidenceError, InputError):
+            silent = True  # the run says what is wrong with it
     return seconds, fid, ["embeddings"] if silent else []
 
 
