@@ -7,7 +7,7 @@ from typing import Any
 
 from spqr_tests import files
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats import component_folder, families
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
@@ -16,6 +16,8 @@ from spqr_tests.store import links
 # Their components are never loaded. null is what diffusers 0.11 to 0.18 wrote for a switch that was
 # not given; both are off here, whatever they say.
 SWITCHES = ("requires_safety_checker", "add_watermarker")
+
+_MODULAR = "modular_model_index.json"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ def read_configs(
             f"{given}: there is no folder {folder}. Pass a diffusers pipeline folder or"
             " embedded:NAME."
         )
+    if not links.present(index, root) and links.present(folder / _MODULAR, root):
+        raise InputError(
+            f"{given}: {folder} holds {_MODULAR} and no {index.name}: modular pipelines, whose"
+            " code may come from anywhere, are not read. Pass the pipeline of the same model that"
+            " diffusers' save_pretrained wrote."
+        )
     if not links.present(index, root):
         raise InputError(
             f"{given}: {folder} is not a checkpoint: it has no model_index.json. Pass the folder"
@@ -130,9 +138,10 @@ def _backbone(
         if isinstance(pipeline_class, str) and pipeline_class in backbone.pipelines:
             return backbone
     known = sorted({name for backbone in backbones for name in backbone.pipelines})
+    about = families.of_pipeline(pipeline_class) if isinstance(pipeline_class, str) else ""
     raise InputError(
         f"{given}: {index} names the pipeline {pipeline_class!r}; expected"
-        f"{' one of' if len(known) > 1 else ''} {', '.join(known)}."
+        f"{' one of' if len(known) > 1 else ''} {', '.join(known)}.{about and f' {about}'}"
     )
 
 
@@ -161,9 +170,10 @@ def _classes(
             and entry[0] == library
             and entry[1] in list(known)
         ):
+            about = families.of_scheduler(str(entry[-1])) if name == "scheduler" and entry else ""
             raise InputError(
                 f"{given}: {index} names {name} = {entry!r}, which is not among the classes that"
-                " may be loaded."
+                f" may be loaded.{about and f' {about}'}"
             )
         classes[name] = entry[1]
     return classes
