@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.backbones import flux
+from spqr_tests.checkpoint.backbones.backbone import UNET_INPUTS, Backbone
 from spqr_tests.checkpoint.formats import families, kinds
 from spqr_tests.checkpoint.formats.layouts.table import Original, Preset
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
@@ -37,16 +38,8 @@ _PACKED = (
 )
 # By the denoiser's first tensor and its input channels.
 _INPUTS = {
-    "input_blocks.0.0.weight": {
-        5: "a model that starts from a depth map",
-        7: "an upscaler",
-        8: "a model that edits pictures",
-        9: "an inpainting model",
-    },
-    "img_in.weight": {
-        128: "FLUX.1 with a control picture",
-        384: "FLUX.1 Fill, an inpainting model",
-    },
+    "input_blocks.0.0.weight": UNET_INPUTS,
+    "img_in.weight": flux.BACKBONE.inputs,
 }
 
 

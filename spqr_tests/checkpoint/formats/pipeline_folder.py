@@ -7,7 +7,7 @@ from typing import Any
 
 from spqr_tests import files
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import component_folder, families
+from spqr_tests.checkpoint.formats import agreement, component_folder, families
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
@@ -110,25 +110,23 @@ def read_configs(
             )
         if name in classes and not (folder / name).is_dir():
             raise InputError(f"{given}: {folder} has no {name}, which its model_index.json names.")
-    return Configs(
-        backbone,
-        pipeline_class,
-        {
-            name: (
-                classes[name],
-                component_folder.read_config(classes[name], folder / name, root=root),
-            )
-            for name in backbone.models
-            if name in classes
-        },
-        {
-            name: _tokenizer(classes[name], folder / name, root)
-            for name in backbone.tokenizers
-            if name in classes
-        },
-        (classes["scheduler"], _scheduler(folder / "scheduler", root)),
-        {name: table[name] for name in sorted(backbone.arguments) if name in table},
-    )
+    models = {
+        name: (
+            classes[name],
+            component_folder.read_config(classes[name], folder / name, root=root),
+        )
+        for name in backbone.models
+        if name in classes
+    }
+    tokenizers = {
+        name: _tokenizer(classes[name], folder / name, root)
+        for name in backbone.tokenizers
+        if name in classes
+    }
+    scheduler = (classes["scheduler"], _scheduler(classes["scheduler"], folder / "scheduler", root))
+    agreement.require(given, folder, backbone, models, tokenizers, scheduler)
+    arguments = {name: table[name] for name in sorted(backbone.arguments) if name in table}
+    return Configs(backbone, pipeline_class, models, tokenizers, scheduler, arguments)
 
 
 def _backbone(
@@ -179,16 +177,18 @@ def _classes(
     return classes
 
 
-def _scheduler(folder: Path, root: Path) -> dict[str, Any]:
+def _scheduler(scheduler_class: str, folder: Path, root: Path) -> dict[str, Any]:
     path = folder / "scheduler_config.json"
     if not links.present(path, root):
         raise InputError(
             f"{folder} has no scheduler_config.json, which must say how the checkpoint samples."
         )
-    return files.json_object(path)
+    config = files.json_object(path)
+    agreement.require_class(path, scheduler_class, config)
+    return config
 
 
-def _tokenizer(class_name: str, folder: Path, root: Path) -> Tokenizer:
+def _tokenizer(class_name: str, folder: Path, root: Path) -> FolderTokenizer:
     for path in (folder, *links.listing(folder)):
         links.require_inside(path, root)
     return FolderTokenizer(class_name, folder)
