@@ -271,8 +271,13 @@ class Backbone(ABC):
 
 
 def rows_of_latents(config: Mapping[str, Any]) -> int:
-    """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say."""
+    """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say.
+
+    It may be given for each side; the sides must be equal.
+    """
     size = config["sample_size"]
+    if isinstance(size, list | tuple) and len(size) == 2 and size[0] == size[1]:
+        size = size[0]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise TypeError("sample_size is not a positive number")
     return size

@@ -12,6 +12,7 @@ from spqr_tests.errors import InputError
 from tests.checkpoint.formats.overlay.overlays import apply, low_rank, refusal, save
 from tests.checkpoint.tiny_pipelines import PartsOf, Tensors
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "checkpoints.md"
 BASES = ["sd1", "sdxl", "sd3", "flux"]
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 
@@ -171,6 +172,21 @@ def test_a_textual_inversion_of_another_width(
     assert f"is an embedding of textual inversion for a text encoder of width {words}" in said
     assert "and the base's have " in said
     assert "does not change the base's weights" in said
+
+
+def test_the_documents_rows_are_these() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").split("### What is named and not applied")[1]
+    lines = [line for line in text.split("## The fingerprint")[0].splitlines() if line[:1] == "|"]
+    rows = {cells[1].strip(): cells[3].strip() for cells in (line.split("|") for line in lines[2:])}
+    tested = {name: words for name, (_, words) in (*ADAPTERS.items(), *FILES.items())} | {
+        "a textual inversion": "is an embedding of textual inversion for a text encoder of width",
+        "a hypernetwork": "is a hypernetwork",
+    }
+    assert len(rows) > 20
+    for name, words in rows.items():
+        assert tested[name].startswith(words) or words.startswith(tested[name]), name
+    # Variants of a kind are not listed one by one.
+    assert len(tested) - len(rows) < 10
 
 
 def test_a_textual_inversion_as_the_web_user_interface_saves_it(
