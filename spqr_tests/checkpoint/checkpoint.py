@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.checkpoint import fingerprint, loading
+from spqr_tests.checkpoint import fingerprint, fit, loading
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
@@ -130,8 +130,9 @@ def read(
 
     Overlays are applied in their order. `config` is a preset's name or a folder of configs, for
     single files. `cached` is the commit of a hub id that is read from the cache alone. Reads names,
-    shapes and configs, not weights. With `weightless` no weights are downloaded, and a folder may
-    lack them. Raises `InputError`.
+    shapes and configs, not weights, and what they say of each other must agree. With `weightless`
+    no weights are downloaded, a folder may lack them, and they are not compared with the configs.
+    Raises `InputError`.
     """
     hub_id = None if path.exists() else hub.parse(target)
     revision = None
@@ -174,6 +175,8 @@ def read(
         )
         said = [f"{target} is a pipeline folder: {_files(parts)}"]
     checkpoint = Checkpoint(target, parts, tuple(said), revision)
+    if not weightless:
+        fit.require(parts)
     if checkpoint.weightless and overlays:
         raise InputError(f"--spqr-overlay {overlays[0]}: {without_weights(target)}")
     for given in overlays:

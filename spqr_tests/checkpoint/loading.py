@@ -106,6 +106,24 @@ def _quieten() -> None:
         logging.disable_progress_bar()
 
 
+def require_fit(parts: Parts, component: Component) -> None:
+    """`InputError` unless the names and shapes of a component's tensors are those of its config."""
+    _require_bounded(component)
+    try:
+        _require_fit(component, _shapes(_class_of(parts, component), component.config))
+    except InputError:
+        raise
+    except Exception as error:  # a config's bad values raise anything in a model's constructor
+        raise _unloadable(component, error) from error
+
+
+def _unloadable(component: Component, error: Exception) -> InputError:
+    return InputError(
+        f"{component.source} cannot be loaded as {component.model_class}: {first_line(error)}."
+        " Its config and its weights must belong to the same model."
+    )
+
+
 def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     model_class = _class_of(parts, component)
     _require_bounded(component)
@@ -124,10 +142,7 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     except InputError:
         raise
     except Exception as error:  # a config's bad values raise anything in a model's constructor
-        raise InputError(
-            f"{component.source} cannot be loaded as {component.model_class}: {first_line(error)}."
-            " Its config and its weights must belong to the same model."
-        ) from error
+        raise _unloadable(component, error) from error
     _require_finite_weights(model, component)
     return model.eval().requires_grad_(False)
 

@@ -85,8 +85,13 @@ def test_the_resolution_is_what_the_configs_say(name: str, side: int) -> None:
     assert FAMILIES[name].resolution(CONFIGS[name]) == side
 
 
+@pytest.mark.parametrize("size", [[64, 64], (64, 64)])
+def test_a_size_may_be_given_for_each_side(size: object) -> None:
+    assert FAMILIES["sd1"].resolution({"unet": {"sample_size": size}, "vae": VAE}) == 512
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [None, "64", True, 0])
+@pytest.mark.parametrize("size", [None, "64", True, 0, [64, 96], [64], [True, True]])
 def test_a_config_without_a_size_is_an_error(name: str, size: object) -> None:
     configs = {part: {**config, "sample_size": size} for part, config in CONFIGS[name].items()}
     with pytest.raises((KeyError, TypeError)):

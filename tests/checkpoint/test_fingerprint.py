@@ -129,6 +129,13 @@ def _half(folder: Path) -> None:
     edit_tensors(folder / UNET, lambda tensors: tensors.update({TRAINED: tensors[TRAINED].half()}))
 
 
+def _scheduler(folder: Path) -> None:
+    """Another class, in the index and in its config."""
+    name = "EulerDiscreteScheduler"
+    _config("model_index.json", "scheduler", ["diffusers", name])(folder)
+    _config("scheduler/scheduler_config.json", "_class_name", name)(folder)
+
+
 def _swap(folder: Path) -> None:
     """Exchange two tensors of one shape."""
     other = TRAINED.replace("to_k", "to_v")
@@ -155,7 +162,7 @@ def _config(file: str, key: str, value: Any) -> Callable[[Path], None]:
         _config("text_encoder/config.json", "hidden_act", "gelu"),
         _config("scheduler/scheduler_config.json", "prediction_type", "v_prediction"),
         _config("scheduler/scheduler_config.json", "steps_offset", 0),
-        _config("model_index.json", "scheduler", ["diffusers", "EulerDiscreteScheduler"]),
+        _scheduler,
         _config("tokenizer/tokenizer_config.json", "pad_token", "!"),
     ],
 )

@@ -1,12 +1,14 @@
 """A backbone: everything that differs between families of text-to-image models."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.table import Original
 from spqr_tests.errors import InputError
 from spqr_tests.settings.finetuning import OptimizerSettings
@@ -32,6 +34,14 @@ DIFFUSION_SCHEDULERS = frozenset(
         "PNDMScheduler",
         "TCDScheduler",
         "UniPCMultistepScheduler",
+    }
+)
+UNET_INPUTS = MappingProxyType(
+    {
+        5: "a model that starts from a depth map",
+        7: "an upscaler",
+        8: "a model that edits pictures",
+        9: "an inpainting model",
     }
 )
 _TRAINED_STEPS = frozenset({"LCMScheduler", "TCDScheduler"})
@@ -87,6 +97,10 @@ class Backbone(ABC):
     defaults: Defaults
     patch: int = 1
     """Rows of latents that the denoiser reads as one."""
+    packed: int = 1
+    """Latents' values that are one channel of the denoiser."""
+    inputs: Mapping[int, str] = MappingProxyType({})
+    """Models that are not for text alone, by their denoiser's input channels."""
     multiple: int = 1
     """Heights and widths must be multiples of this many pixels, whatever the configs say."""
     original: Original | None = None
@@ -110,6 +124,26 @@ class Backbone(ABC):
         """
         del configs
         return self.defaults
+
+    def relations(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Relation]:
+        """What must be equal in the components' configs, which hold their classes' defaults."""
+        vae = configs["vae"]
+        latents, denoiser = vae.get("latent_channels"), configs[self.denoiser]
+        for key in ("in_channels", "out_channels"):
+            yield Relation(f"the vae's {key}", vae.get(key), "the number of colours", 3)
+        if type(latents) is int:
+            latents *= self.packed
+        other = "the vae's latent_channels" + (f" x {self.packed}" if self.packed > 1 else "")
+        yield Relation(
+            f"the {self.denoiser}'s in_channels",
+            denoiser.get("in_channels"),
+            other,
+            latents,
+            self.inputs,
+        )
+        yield Relation(
+            f"the {self.denoiser}'s out_channels", denoiser.get("out_channels"), other, latents
+        )
 
     def check(self, sampler: SamplerSettings, configs: Mapping[str, Mapping[str, Any]]) -> None:
         """`InputError` for resolved settings that a checkpoint with these configs cannot follow."""
@@ -237,8 +271,13 @@ class Backbone(ABC):
 
 
 def rows_of_latents(config: Mapping[str, Any]) -> int:
-    """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say."""
+    """A component's `sample_size`; `KeyError` or `TypeError` when its config does not say.
+
+    It may be given for each side; the sides must be equal.
+    """
     size = config["sample_size"]
+    if isinstance(size, list | tuple) and len(size) == 2 and size[0] == size[1]:
+        size = size[0]
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise TypeError("sample_size is not a positive number")
     return size

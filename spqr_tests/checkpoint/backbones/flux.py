@@ -1,6 +1,6 @@
 """FLUX.1: a transformer with joint attention over packed latents, one CLIP text encoder and T5."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
     Defaults,
     rows_of_latents,
 )
+from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.flux import ORIGINAL
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Flux(Backbone):
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(50, 3.5)
     patch = 2
+    packed = 4
+    inputs = MappingProxyType(
+        {128: "FLUX.1 with a control picture", 384: "FLUX.1 Fill, an inpainting model"}
+    )
     original = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
@@ -61,6 +66,23 @@ class Flux(Backbone):
         if distilled.is_schnell(transformer, configs.get("scheduler", {})):
             return distilled.SCHNELL
         return replace(distilled.SCHNELL, distilled="")
+
+    def relations(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Relation]:
+        """Latents, T5's width and CLIP's."""
+        yield from super().relations(configs)
+        transformer = configs["transformer"]
+        yield Relation(
+            "the transformer's joint_attention_dim",
+            transformer.get("joint_attention_dim"),
+            "the text_encoder_2's d_model",
+            configs["text_encoder_2"].get("d_model"),
+        )
+        yield Relation(
+            "the transformer's pooled_projection_dim",
+            transformer.get("pooled_projection_dim"),
+            "the text_encoder's hidden_size",
+            configs["text_encoder"].get("hidden_size"),
+        )
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The autoencoder's size in whole patches: the transformer's config names none."""

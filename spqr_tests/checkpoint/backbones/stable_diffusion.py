@@ -1,6 +1,6 @@
 """Stable Diffusion 1.x and 2.x: a UNet with cross-attention to one CLIP text encoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +8,12 @@ from spqr_tests.checkpoint.backbones import distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     DIFFUSION_SAMPLERS,
     DIFFUSION_SCHEDULERS,
+    UNET_INPUTS,
     Backbone,
     Defaults,
     rows_of_latents,
 )
+from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class StableDiffusion(Backbone):
     schedulers = DIFFUSION_SCHEDULERS
     samplers = MappingProxyType(DIFFUSION_SAMPLERS)
     multiple = 8
+    inputs = UNET_INPUTS
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
     defaults = Defaults(50, 7.5)
     original = ORIGINAL
@@ -50,6 +53,16 @@ class StableDiffusion(Backbone):
         if unet.get("cross_attention_dim") == _SD2_WIDTH and distilled.is_turbo(unet, scheduler):
             return distilled.SD_TURBO
         return distilled.unet(unet, scheduler) or self.defaults
+
+    def relations(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Relation]:
+        """Latents, and the width of the text."""
+        yield from super().relations(configs)
+        yield Relation(
+            "the unet's cross_attention_dim",
+            configs["unet"].get("cross_attention_dim"),
+            "the text_encoder's hidden_size",
+            configs["text_encoder"].get("hidden_size"),
+        )
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""

@@ -3,7 +3,7 @@
 The text encoders are two CLIP models and, if the checkpoint has it, T5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
     Defaults,
     rows_of_latents,
 )
+from spqr_tests.checkpoint.backbones.relation import Relation, total
 from spqr_tests.checkpoint.formats.layouts.stable_diffusion_3 import ORIGINAL
 
 if TYPE_CHECKING:
@@ -64,6 +65,26 @@ class StableDiffusion3(Backbone):
         if config.get("dual_attention_layers"):
             return Defaults(40, 4.5)
         return Defaults(28, 3.5) if config.get("qk_norm") else self.defaults
+
+    def relations(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Relation]:
+        """Latents, T5's width, and both CLIPs' projections."""
+        yield from super().relations(configs)
+        transformer = configs["transformer"]
+        yield Relation(
+            "the transformer's joint_attention_dim",
+            transformer.get("joint_attention_dim"),
+            "the text_encoder_3's d_model",
+            configs.get("text_encoder_3", {}).get("d_model"),
+        )
+        yield Relation(
+            "the transformer's pooled_projection_dim",
+            transformer.get("pooled_projection_dim"),
+            "the CLIPs' projection_dim together",
+            total(
+                configs["text_encoder"].get("projection_dim"),
+                configs["text_encoder_2"].get("projection_dim"),
+            ),
+        )
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The transformer's rows of latents, converted to pixels."""

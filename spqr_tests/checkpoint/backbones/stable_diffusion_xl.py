@@ -3,7 +3,7 @@
 The UNet also gets the image's size and crop (micro-conditioning).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ from spqr_tests.checkpoint.backbones import autoencoder, distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     DIFFUSION_SAMPLERS,
     DIFFUSION_SCHEDULERS,
+    UNET_INPUTS,
     Backbone,
     Defaults,
     rows_of_latents,
 )
+from spqr_tests.checkpoint.backbones.relation import Relation, total
 from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL_XL
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class StableDiffusionXL(Backbone):
     samplers = MappingProxyType(DIFFUSION_SAMPLERS)
     arguments = frozenset({"force_zeros_for_empty_prompt"})
     multiple = 8
+    inputs = UNET_INPUTS
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
     defaults = Defaults(50, 5.0)
     original = ORIGINAL_XL
@@ -54,6 +57,25 @@ class StableDiffusionXL(Backbone):
         if distilled.is_turbo(unet, scheduler):
             return distilled.SDXL_TURBO
         return distilled.unet(unet, scheduler) or self.defaults
+
+    def relations(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Relation]:
+        """Latents, the width of both texts, and that of the pooled text with six numbers."""
+        yield from super().relations(configs)
+        unet = configs["unet"]
+        first, second = configs["text_encoder"], configs["text_encoder_2"]
+        yield Relation(
+            "the unet's cross_attention_dim",
+            unet.get("cross_attention_dim"),
+            "the text encoders' hidden_size together",
+            total(first.get("hidden_size"), second.get("hidden_size")),
+        )
+        numbers = unet.get("addition_time_embed_dim")
+        yield Relation(
+            "the unet's projection_class_embeddings_input_dim",
+            unet.get("projection_class_embeddings_input_dim"),
+            "6 x its addition_time_embed_dim + the text_encoder_2's projection_dim",
+            total(*[numbers] * 6, second.get("projection_dim")),
+        )
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats import shards
+from spqr_tests.checkpoint.formats import agreement, shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
@@ -77,6 +77,7 @@ def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]
             f"{folder} has no config.json, which must say what kind of model its weights are for."
         )
     config = files.json_object(path)
+    agreement.require_class(path, model_class, config)
     inner = config.get("text_config")
     if (
         model_class.startswith("CLIPText")

@@ -80,6 +80,11 @@ def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def whole(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with the defaults of its class where it leaves something out."""
+    return _table().get(model_class, {}) | dict(config)
+
+
 def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     table = _table()
     known = dict(table.get(model_class, {}))

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.backbones import flux
+from spqr_tests.checkpoint.backbones.backbone import UNET_INPUTS, Backbone
+from spqr_tests.checkpoint.formats import families, kinds
 from spqr_tests.checkpoint.formats.layouts.table import Original, Preset
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
@@ -16,23 +18,18 @@ _ADAPTER = (
     r"|\.diff(?:_b)?$).*"
 )
 _OTHERS = (
-    (r"control_model\..*|.*input_hint_block\..*|controlnet_.*", "a ControlNet"),
-    (r"(?:image_proj|ip_adapter)\..*", "an IP-Adapter"),
-    (r"string_to_param.*|emb_params|clip_[lg]|<.*>", "a textual inversion"),
     (r"noise_augmentor\..*", "an unCLIP model, which starts from a picture"),
-    (
-        rf"{_PREFIX}(?:clip_txt_mapper|clip_mapper|clip_txt_pooled_mapper|effnet_mapper)\..*",
-        "a stage of Stable Cascade",
-    ),
     (rf"{_PREFIX}.*\.(?:motion_modules|time_stack|time_mixer)\..*", "a video model"),
-    (rf"{_PREFIX}distilled_guidance_layer\..*", "Chroma"),
+    (
+        (
+            rf"{_PREFIX}(?:patchify_proj\..*|txt_in\.individual_token_refiner\..*|head\.modulation"
+            r"|t5_yproj\..*|vace_blocks\..*)"
+        ),
+        "a video model",
+    ),
     (
         r"conditioner\.embedders\.0\.model\..*",
         "the refiner of Stable Diffusion XL, which starts from a picture",
-    ),
-    (
-        r"edm_mean|edm_std|edm_vpred\..*",
-        "a model with EDM's noise schedule, such as Playground 2.5 or CosXL",
     ),
 )
 _PACKED = (
@@ -41,16 +38,8 @@ _PACKED = (
 )
 # By the denoiser's first tensor and its input channels.
 _INPUTS = {
-    "input_blocks.0.0.weight": {
-        5: "a model that starts from a depth map",
-        7: "an upscaler",
-        8: "a model that edits pictures",
-        9: "an inpainting model",
-    },
-    "img_in.weight": {
-        128: "FLUX.1 with a control picture",
-        384: "FLUX.1 Fill, an inpainting model",
-    },
+    "input_blocks.0.0.weight": UNET_INPUTS,
+    "img_in.weight": flux.BACKBONE.inputs,
 }
 
 
@@ -97,27 +86,52 @@ def _require_model(target: str, tensors: Tensors) -> None:
             f"--model {target}: it is an adapter (it holds {adapter!r}); pass its base as --model"
             " and this file as --spqr-overlay."
         )
-    for pattern, what in _OTHERS:
-        if found := _first(pattern, tensors):
-            raise InputError(
-                f"--model {target}: it is {what} (it holds {found!r}), which is not measured; pass"
-                " a text-to-image checkpoint."
-            )
+    _require_text_to_image(target, tensors)
     for pattern, what in _PACKED:
         if found := _first(pattern, tensors):
             raise InputError(
                 f"--model {target}: its weights are {what} (it holds {found!r}), which are not"
                 " read; pass them in 16 or 32 bits."
             )
-    for name, kinds in _INPUTS.items():
+    for name, uses in _INPUTS.items():
         for stored in tensors.values():
             if re.fullmatch(_PREFIX + re.escape(name), stored.name) and (
-                kind := kinds.get((*stored.shape, 0, 0)[1])
+                kind := uses.get((*stored.shape, 0, 0)[1])
             ):
                 raise InputError(
                     f"--model {target}: it is {kind} ({stored.name!r} has {stored.shape[1]} input"
                     " channels), which is not measured; pass a text-to-image checkpoint."
                 )
+
+
+def _require_text_to_image(target: str, tensors: Tensors) -> None:
+    """`InputError` for kinds of files, and families of models, that are not measured."""
+    named = kinds.other(tensors)
+    if named is None:
+        named = next(
+            ((what, name) for pattern, what in _OTHERS if (name := _first(pattern, tensors))), None
+        )
+    if named is None and (kinds.names_inversion(tensors) or kinds.inversion_widths(tensors)):
+        named = "a textual inversion", kinds.names_inversion(tensors) or next(iter(tensors))
+    if named is not None:
+        what, found = named
+        raise InputError(
+            f"--model {target}: it is {what} (it holds {found!r}), which is not measured; pass"
+            " a text-to-image checkpoint."
+        )
+    if family := families.of_tensors(tensors):
+        name, found = family
+        raise InputError(
+            f"--model {target}: it is {name} (it holds {found!r}), a text-to-image family that is"
+            " known but not supported yet; single files are read of Stable Diffusion 1, 2, XL and"
+            " 3."
+        )
+    if kinds.is_autoencoder(tensors):
+        raise InputError(
+            f"--model {target}: it is an autoencoder (VAE) alone (it holds"
+            f" {next(iter(tensors))!r}); pass the pipeline that it belongs to as --model, and this"
+            " file as --spqr-overlay."
+        )
 
 
 def _first(pattern: str, tensors: Tensors) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats import component_folder, kinds
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -43,6 +43,8 @@ class Recognised:
     """For each component, how many of its tensors change, and how many it has."""
     low_rank: bool = False
     """Whether something is added to the tensors (LoRA); otherwise they are replaced."""
+    note: str = ""
+    """What else a reader must know, as a phrase; '' for most files."""
 
     @property
     def sentence(self) -> str:
@@ -56,7 +58,8 @@ class Recognised:
         ]
         listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         what = "get a low-rank update" if self.low_rank else "are replaced"
-        return f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
+        said = f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
+        return f"{said}; it is {self.note}" if self.note else said
 
 
 def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
@@ -237,12 +240,22 @@ def _refusal(file: TensorFile, parts: Parts, match: Match) -> str:
             f"--spqr-overlay {file.path} fits nothing in the base ({parts.backbone.name}:"
             f" {', '.join(parts.models)}): none of its {len(file.tensors)} tensors,"
             f" {next(iter(file.tensors))} first, is known. Known names: {known_layouts(parts)}."
+            f"{_made_for(file, parts)}"
         )
     return (
         f"--spqr-overlay {file.path} does not fit the base ({parts.backbone.name}): in"
         f" {match.layout}, {len(match.placed)} of its {len(file.tensors)} tensors have a place;"
-        f" {match.problem}."
+        f" {match.problem}.{_made_for(file, parts)}"
     )
+
+
+def _made_for(file: TensorFile, parts: Parts) -> str:
+    """A sentence for a file whose tensors are those of another family, or ''."""
+    if kinds.is_autoencoder(file.tensors):
+        return " It is an autoencoder (VAE) alone."
+    made_for = kinds.family(file.tensors)
+    same = made_for == parts.backbone.name
+    return f" Its tensors are those of {made_for}." if made_for and not same else ""
 
 
 def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recognised]:
@@ -252,7 +265,9 @@ def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recogn
         for name, model in parts.models.items()
         if name in components
     }
-    recognised = Recognised(path, f"{found.names} names", MappingProxyType(counts), low_rank=True)
+    recognised = Recognised(
+        path, f"{found.names} names", MappingProxyType(counts), low_rank=True, note=found.note
+    )
     return replace(parts, loras=(*parts.loras, found.lora)), recognised
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats import component_folder, kinds
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.parts import Parts
@@ -152,25 +152,10 @@ def known_layouts(parts: Parts) -> str:
     )
 
 
-_OTHERS = (
-    (
-        "a ControlNet",
-        ("control_model.", "controlnet_", "input_hint_block.", "zero_convs.", "lora_controlnet"),
-    ),
-    ("an IP-Adapter", ("ip_adapter.", "image_proj.")),
-    ("a T2I-Adapter", ("adapter.body.", "adapter.conv_in.")),
-)
-# A learned token consists of a few vectors.
-_MOST_VECTORS = 128
-
-
 def other_kind(file: TensorFile, parts: Parts) -> str:
     """The kind of a known file that is not an overlay ('a ControlNet'); '' for other files."""
-    for kind, prefixes in _OTHERS:
-        if any(name.startswith(prefixes) for name in file.tensors):
-            return kind
-    if any("custom_diffusion" in name for name in file.tensors):
-        return "a set of Custom Diffusion's attention processors"
+    if found := kinds.other(file.tensors):
+        return found[0]
     widths = {
         tensor.shape[-1]
         for name, model in parts.models.items()
@@ -178,14 +163,8 @@ def other_kind(file: TensorFile, parts: Parts) -> str:
         for key, tensor in model.tensors.items()
         if key.endswith(("token_embedding.weight", "shared.weight"))
     }
-    for stored in file.tensors.values():
-        vectors = len(stored.shape) == 1 or (
-            len(stored.shape) == 2 and stored.shape[0] <= _MOST_VECTORS
-        )
-        token = stored.name.startswith("string_to_param.") or "." not in stored.name
-        if not (vectors and token and stored.shape[-1] in widths):
-            return ""
-    return "an embedding of textual inversion" if file.tensors else ""
+    given = kinds.inversion_widths(file.tensors, widths)
+    return kinds.inversion(given, widths) if given else ""
 
 
 def _require_some(match: Match, file: TensorFile) -> None:

@@ -197,6 +197,11 @@ def _table(path: Path, value: Any) -> "dict[str, torch.Tensor]":
                 " only the one to measure."
             )
         wrapped = [key for key in ("state_dict", "model") if isinstance(value.get(key), Mapping)]
+        if any(type(key) is int and isinstance(one, list) for key, one in value.items()):
+            raise InputError(
+                f"{path} is a hypernetwork: modules that are put into a model's attention, which"
+                " does not change the base's weights."
+            )
         following = ["state_dict"] if "state_dict" in inner else inner or wrapped[:1]
         if not following:
             raise InputError(f"{path} holds no tensors.")

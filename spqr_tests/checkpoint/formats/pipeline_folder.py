@@ -7,7 +7,7 @@ from typing import Any
 
 from spqr_tests import files
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import component_folder
+from spqr_tests.checkpoint.formats import agreement, component_folder, families
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
@@ -16,6 +16,8 @@ from spqr_tests.store import links
 # Their components are never loaded. null is what diffusers 0.11 to 0.18 wrote for a switch that was
 # not given; both are off here, whatever they say.
 SWITCHES = ("requires_safety_checker", "add_watermarker")
+
+_MODULAR = "modular_model_index.json"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ def read_configs(
             f"{given}: there is no folder {folder}. Pass a diffusers pipeline folder or"
             " embedded:NAME."
         )
+    if not links.present(index, root) and links.present(folder / _MODULAR, root):
+        raise InputError(
+            f"{given}: {folder} holds {_MODULAR} and no {index.name}: modular pipelines, whose"
+            " code may come from anywhere, are not read. Pass the pipeline of the same model that"
+            " diffusers' save_pretrained wrote."
+        )
     if not links.present(index, root):
         raise InputError(
             f"{given}: {folder} is not a checkpoint: it has no model_index.json. Pass the folder"
@@ -102,25 +110,23 @@ def read_configs(
             )
         if name in classes and not (folder / name).is_dir():
             raise InputError(f"{given}: {folder} has no {name}, which its model_index.json names.")
-    return Configs(
-        backbone,
-        pipeline_class,
-        {
-            name: (
-                classes[name],
-                component_folder.read_config(classes[name], folder / name, root=root),
-            )
-            for name in backbone.models
-            if name in classes
-        },
-        {
-            name: _tokenizer(classes[name], folder / name, root)
-            for name in backbone.tokenizers
-            if name in classes
-        },
-        (classes["scheduler"], _scheduler(folder / "scheduler", root)),
-        {name: table[name] for name in sorted(backbone.arguments) if name in table},
-    )
+    models = {
+        name: (
+            classes[name],
+            component_folder.read_config(classes[name], folder / name, root=root),
+        )
+        for name in backbone.models
+        if name in classes
+    }
+    tokenizers = {
+        name: _tokenizer(classes[name], folder / name, root)
+        for name in backbone.tokenizers
+        if name in classes
+    }
+    scheduler = (classes["scheduler"], _scheduler(classes["scheduler"], folder / "scheduler", root))
+    agreement.require(given, folder, backbone, models, tokenizers, scheduler)
+    arguments = {name: table[name] for name in sorted(backbone.arguments) if name in table}
+    return Configs(backbone, pipeline_class, models, tokenizers, scheduler, arguments)
 
 
 def _backbone(
@@ -130,9 +136,10 @@ def _backbone(
         if isinstance(pipeline_class, str) and pipeline_class in backbone.pipelines:
             return backbone
     known = sorted({name for backbone in backbones for name in backbone.pipelines})
+    about = families.of_pipeline(pipeline_class) if isinstance(pipeline_class, str) else ""
     raise InputError(
         f"{given}: {index} names the pipeline {pipeline_class!r}; expected"
-        f"{' one of' if len(known) > 1 else ''} {', '.join(known)}."
+        f"{' one of' if len(known) > 1 else ''} {', '.join(known)}.{about and f' {about}'}"
     )
 
 
@@ -161,24 +168,27 @@ def _classes(
             and entry[0] == library
             and entry[1] in list(known)
         ):
+            about = families.of_scheduler(str(entry[-1])) if name == "scheduler" and entry else ""
             raise InputError(
                 f"{given}: {index} names {name} = {entry!r}, which is not among the classes that"
-                " may be loaded."
+                f" may be loaded.{about and f' {about}'}"
             )
         classes[name] = entry[1]
     return classes
 
 
-def _scheduler(folder: Path, root: Path) -> dict[str, Any]:
+def _scheduler(scheduler_class: str, folder: Path, root: Path) -> dict[str, Any]:
     path = folder / "scheduler_config.json"
     if not links.present(path, root):
         raise InputError(
             f"{folder} has no scheduler_config.json, which must say how the checkpoint samples."
         )
-    return files.json_object(path)
+    config = files.json_object(path)
+    agreement.require_class(path, scheduler_class, config)
+    return config
 
 
-def _tokenizer(class_name: str, folder: Path, root: Path) -> Tokenizer:
+def _tokenizer(class_name: str, folder: Path, root: Path) -> FolderTokenizer:
     for path in (folder, *links.listing(folder)):
         links.require_inside(path, root)
     return FolderTokenizer(class_name, folder)

@@ -89,6 +89,11 @@ class _Special:
 class _Vocabulary(ABC):
     special: _Special
 
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """The highest number of a token, and one; None when the file does not say."""
+
     @abstractmethod
     def content(self) -> Any: ...
 
@@ -105,6 +110,10 @@ class _Pairs(_Vocabulary):
     merges: tuple[str, ...]
     """'first second', in the order of their rank."""
     special: _Special
+
+    @property
+    def size(self) -> int | None:
+        return max(self.ids.values(), default=-1) + 1
 
     def content(self) -> Any:
         return [digest.of_json(self.ids), digest.of_json(self.merges), self.special.content()]
@@ -128,6 +137,11 @@ class _Pieces(_Vocabulary):
     table: Mapping[str, Any]
     special: _Special
 
+    @property
+    def size(self) -> int | None:
+        numbers = (int(entry["id"]) for entry in self.special.added.values())
+        return max([len(self.table["model"]["vocab"]), *(number + 1 for number in numbers)])
+
     def content(self) -> Any:
         model = self.table["model"]
         return [
@@ -149,6 +163,10 @@ class _Sentencepiece(_Vocabulary):
     path: Path
     special: _Special
 
+    @property
+    def size(self) -> int | None:
+        return None
+
     def content(self) -> Any:
         return [digest.of_file(self.path), self.special.content()]
 
@@ -169,6 +187,7 @@ class FolderTokenizer:
         try:
             self._vocabulary = _clip(folder) if class_name.startswith("CLIP") else _t5(folder)
             self._content = self._vocabulary.content()
+            self._size = self._vocabulary.size
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             if isinstance(error, InputError):
                 raise
@@ -181,6 +200,11 @@ class FolderTokenizer:
     def max_length(self) -> int | None:
         """The tokens of a prompt; None for T5."""
         return self._vocabulary.special.max_length
+
+    @property
+    def size(self) -> int | None:
+        """How many tokens an encoder must know; None for a sentencepiece file."""
+        return self._size
 
     def content(self) -> Any:
         """Digests of its vocabulary, its special and added tokens and its length."""

@@ -1,6 +1,6 @@
 """LoRA files: the updates that they add to a base."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -14,6 +14,10 @@ from spqr_tests.checkpoint.lora.update import Lora, Update
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
 
+_SPM = {"prompts", "rank", "alpha"}
+# SPM changes every linear layer of the UNet's transformers.
+_EACH_BLOCK = ("attn1_to_q", "attn2_to_k", "ff_net_2")
+
 
 @dataclass(frozen=True)
 class LoraFile:
@@ -22,6 +26,8 @@ class LoraFile:
     lora: Lora
     names: str
     """Whose names its tensors have, for messages: "kohya's"."""
+    note: str = ""
+    """What its authors do with it and merging does not, as a phrase for reports; '' for most."""
 
 
 def read(
@@ -54,7 +60,29 @@ def read(
             f"{file.path} changes nothing: its updates are all zero, so only the base would be"
             " measured."
         )
-    return LoraFile(lora, names)
+    return LoraFile(lora, names, _note(file, modules, names))
+
+
+def _note(file: TensorFile, modules: Sequence[Module], names: str) -> str:
+    """What is to be said of an adapter that its authors scale anew for each prompt.
+
+    SPM's trainer (and ACE's, which is derived from it) saves kohya's names for the UNet alone, and
+    the erased prompts, the rank and the alpha as metadata.
+    """
+    metadata = getattr(file, "metadata", {})
+    unet = names == "kohya's" and all(module.named.startswith("lora_unet_") for module in modules)
+    if metadata.keys() >= _SPM and not any(key.startswith("ss_") for key in metadata):
+        return (
+            "an SPM: its authors scale it by how similar each prompt is to the erased ones; this"
+            " run merges it at strength 1 for every prompt"
+        )
+    whole = all(any(module.named.endswith(part) for module in modules) for part in _EACH_BLOCK)
+    if unet and not metadata and whole and all(module.rank == 1 for module in modules):
+        return (
+            "of rank 1 and without metadata: if it is an SPM, its authors scale it by how similar"
+            " each prompt is to the erased ones; this run merges it at strength 1 for every prompt"
+        )
+    return ""
 
 
 def _updates(file: TensorFile, target: Target, module: Module, scale: float) -> Iterator[Update]:

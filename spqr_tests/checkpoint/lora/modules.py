@@ -20,10 +20,17 @@ _OTHERS = (
     ("a DoRA adapter", re.compile(r".+\.(dora_scale|lora_magnitude_vector(\..+)?)")),
     ("a LoHa adapter", re.compile(r".+\.hada_.+")),
     ("a LoKr adapter", re.compile(r".+\.lokr_.+")),
+    ("a GLoRA adapter", re.compile(r"lora_.+\.([ab][12]|bm[12])\.weight")),
     ("a LoCon with a Tucker core", re.compile(r".+\.lora_mid\.weight")),
     ("an OFT adapter", re.compile(r".+\.b?oft_.+")),
     ("an IA3 adapter", re.compile(r".+\.(ia3_.+|on_input)")),
     ("a VeRA adapter", re.compile(r".*\bvera_.+")),
+    ("a VB-LoRA adapter", re.compile(r".*\bvblora_.+")),
+    ("a RandLoRA adapter", re.compile(r".*\brandlora_.+")),
+    ("a FourierFT adapter", re.compile(r".+\.fourierft_.+")),
+    ("a C3A adapter", re.compile(r".+\.c3a_.+")),
+    ("an HRA adapter", re.compile(r".+\.hra_.+")),
+    ("an LN tuning adapter", re.compile(r".+\.ln_tuning_.+")),
     ("a LoRA of embeddings", re.compile(r".+\.lora_embedding_[AB](\..+)?")),
     ("a LoRA with biases", re.compile(r".+\.(diff_b|b_norm|lora_(up|B)(\.[^.]+)?\.bias)")),
     ("an adapter with whole differences", re.compile(r".+\.(diff|w_norm)")),
@@ -32,6 +39,13 @@ _OTHERS = (
 """Adapters that are not, or not only, up @ down of whole modules. Merged as if they were, they
 would give another model.
 """
+_CONTROL_INPUT = re.compile(
+    r"(?:.*[._])?(?:img_in|x_embedder)\.lora_(?P<role>A|down|B|up)(?:\.[^.]+)?\.(?P<part>weight|bias)"
+)
+_CONTROL_NORM = re.compile(r"(?:.*\.)?(?:(?:query|key)_norm\.scale|norm_(?:added_)?[qk]\.weight)")
+_BIAS = re.compile(r".+\.lora_B(\.[^.]+)?\.bias")
+_FLUX_INPUTS = 64
+"""Channels of packed latents: 16 of the autoencoder's in patches of 2 x 2."""
 _FLOATS = {"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"}
 _NUMBERS = {"F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8"}
 
@@ -70,11 +84,11 @@ def read(file: TensorFile) -> tuple[list[Module], str]:
     `InputError` for an adapter that is not a LoRA, for tensors that belong to no module, and for
     incomplete modules.
     """
+    _require_lora(file)
     found: dict[str, dict[str, StoredTensor]] = {}
     styles: dict[str, list[str]] = {}
     leftover: list[str] = []
     for name, stored in file.tensors.items():
-        _require_lora(file.path, name)
         parsed = _parsed(name)
         if parsed is None:
             leftover.append(name)
@@ -103,13 +117,36 @@ def read(file: TensorFile) -> tuple[list[Module], str]:
     return modules, max(styles, key=lambda style: len(styles[style]))
 
 
-def _require_lora(path: Path, name: str) -> None:
+def _require_lora(file: TensorFile) -> None:
+    """`InputError` for an adapter of another kind, or of this kind and another one."""
+    if found := _control(file):
+        raise InputError(
+            f"{file.path} is a Control LoRA of FLUX (Canny, Depth), which takes a control picture"
+            f" besides the text ({found}); only images from text alone are measured."
+        )
     for kind, pattern in _OTHERS:
-        if pattern.fullmatch(name):
+        if name := next((name for name in file.tensors if pattern.fullmatch(name)), None):
             raise InputError(
-                f"{path} is {kind} ({name}), which cannot be merged here; merge it with the tool"
-                " that made it, and pass the full weights."
+                f"{file.path} is {kind} ({name}), which cannot be merged here; merge it with the"
+                " tool that made it, and pass the full weights."
             )
+
+
+def _control(file: TensorFile) -> str:
+    """The name by which a file is a Control LoRA; '' for other files.
+
+    Its first layer takes the picture's latents next to the noisy ones, has a bias of its own, and
+    the norms of queries and keys are replaced.
+    """
+    biased = any(_BIAS.fullmatch(name) for name in file.tensors)
+    for name, stored in file.tensors.items():
+        if match := _CONTROL_INPUT.fullmatch(name):
+            wider = match["role"] in {"A", "down"} and stored.shape[1:2] > (_FLUX_INPUTS,)
+            if wider or match["part"] == "bias":
+                return name
+        elif biased and _CONTROL_NORM.fullmatch(name):
+            return name
+    return ""
 
 
 def _parsed(name: str) -> tuple[str, str, str] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from spqr_tests.checkpoint.formats import kinds
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.layouts.table import Place
 from spqr_tests.checkpoint.lora.modules import Module
@@ -56,7 +57,7 @@ class Targets:
             raise InputError(
                 f"{path} is a LoRA of another base: this base has"
                 f" {len(targets) - len(unknown)} of its {len(targets)} modules, but not"
-                f" {unknown[0]}."
+                f" {unknown[0]}.{self._made_for(modules)}"
             )
         return [target for target in targets if target is not None]
 
@@ -79,8 +80,17 @@ class Targets:
         if targets:
             return targets[0]
         if misfit:
-            raise InputError(f"{path} is a LoRA of another base: {misfit}.")
+            raise InputError(
+                f"{path} is a LoRA of another base: {misfit}.{self._made_for([module])}"
+            )
         return None
+
+    def _made_for(self, modules: Sequence[Module]) -> str:
+        """A sentence that names the family of a LoRA that does not fit; '' when it is unknown."""
+        stored = {tensor.name: tensor for module in modules for tensor in (module.down, module.up)}
+        made_for = kinds.family(stored)
+        same = made_for == self._parts.backbone.name
+        return f" It was made for {made_for}." if made_for and not same else ""
 
     def _possible(self, component: str, rest: str, module: Module) -> Iterator[Target]:
         """The module of that name in a component: by current names, else by the authors' names."""

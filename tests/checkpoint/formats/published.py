@@ -30,10 +30,16 @@ class Writer:
                     parameter.mul_(1.1).add_(0.02)
         return pipeline
 
-    def safetensors(self, tensors: Mapping[str, Any], name: str = "model.safetensors") -> Path:
+    def safetensors(
+        self,
+        tensors: Mapping[str, Any],
+        name: str = "model.safetensors",
+        metadata: dict[str, str] | None = None,
+    ) -> Path:
         from safetensors.torch import save_file
 
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, self.folder / name)
+        whole = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        save_file(whole, self.folder / name, metadata)
         return self.folder / name
 
     def pickle(self, content: Any, name: str = "model.pt") -> Path:
@@ -53,6 +59,8 @@ class Command:
     overlay: Path | None = None
     config: str | None = None
     pickle: bool = False
+    said: str = ""
+    """What must be in the sentence of what was recognised."""
 
 
 Row = Callable[[Writer], Command]

@@ -2,6 +2,7 @@
 
 from tests.checkpoint.formats.originals import original
 from tests.checkpoint.formats.published import Command, Rows, Writer, row
+from tests.tiny import edit_json
 
 ROWS: Rows = {}
 
@@ -46,6 +47,45 @@ def _(writer: Writer) -> Command:
     return Command(pipeline, folder, pickle=True)
 
 
+@row(ROWS, "the same as DreamBooth saved it: null switches, a safety checker")
+def _(writer: Writer) -> Command:
+    pipeline = writer.base("sd1")
+    folder = writer.folder / "model"
+    pipeline.save_pretrained(folder)
+    (folder / "safety_checker").mkdir()
+    (folder / "safety_checker" / "config.json").write_text("{}", encoding="utf-8")
+    edit_json(
+        folder / "model_index.json",
+        lambda table: table.update(
+            requires_safety_checker=None,
+            safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"],
+            feature_extractor=["transformers", "CLIPFeatureExtractor"],
+        ),
+    )
+    return Command(pipeline, folder)
+
+
+@row(ROWS, "the same of SDXL base 1.0: `add_watermarker` null")
+def _(writer: Writer) -> Command:
+    pipeline = writer.base("sdxl")
+    pipeline.save_pretrained(writer.folder / "model")
+    edit_json(
+        writer.folder / "model" / "model_index.json",
+        lambda table: table.update(add_watermarker=None),
+    )
+    return Command(pipeline, writer.folder / "model")
+
+
+@row(ROWS, "the same of SDXL Turbo, or with LCM's scheduler")
+def _(writer: Writer) -> Command:
+    from diffusers import LCMScheduler
+
+    pipeline = writer.base("sdxl")
+    pipeline.register_modules(scheduler=LCMScheduler.from_config(pipeline.scheduler.config))
+    pipeline.save_pretrained(writer.folder / "model")
+    return Command(pipeline, writer.folder / "model")
+
+
 @row(ROWS, "single file, Stable Diffusion 1.x")
 def _(writer: Writer) -> Command:
     return _single(writer, "sd1")
@@ -77,6 +117,28 @@ def _(writer: Writer) -> Command:
 def _(writer: Writer) -> Command:
     pipeline = writer.base()
     content = {"state_dict": original(pipeline, "sd1"), "global_step": 10, "epoch": 1}
+    return Command(
+        pipeline,
+        writer.pickle(content, "model.ckpt"),
+        config=str(writer.folder_of("sd1")),
+        pickle=True,
+    )
+
+
+@row(ROWS, "single `.ckpt` with EMA copies and a schedule")
+def _(writer: Writer) -> Command:
+    import torch
+
+    pipeline = writer.base()
+    tensors = original(pipeline, "sd1")
+    start = "model.diffusion_model."
+    copies = {
+        f"model_ema.{name.removeprefix(start).replace('.', '')}": tensor + 1
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }
+    schedule = {"betas": torch.zeros(1000), "alphas_cumprod": torch.zeros(1000)}
+    content = {"state_dict": tensors | copies | schedule, "global_step": 10}
     return Command(
         pipeline,
         writer.pickle(content, "model.ckpt"),

@@ -134,7 +134,12 @@ def _(writer: Writer) -> Command:
         tensors |= _kohya(
             f"lora_unet_{module.replace('.', '_')}", changed.unet.get_submodule(module), rank=1
         )
-    return Command(changed, overlay=writer.safetensors(tensors))
+    metadata = {"prompts": "a red circle", "rank": "1", "alpha": "0.5"}
+    return Command(
+        changed,
+        overlay=writer.safetensors(tensors, metadata=metadata),
+        said="this run merges it at strength 1 for every prompt",
+    )
 
 
 @row(ROWS, "LoRA, diffusers")

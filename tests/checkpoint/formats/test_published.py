@@ -28,6 +28,7 @@ def test_what_is_published_generates_the_originals_images(
     loaded = _read(command, pipeline_folder_of)
     images = _images(loaded.pipeline("cpu", "float32"))
     torch.testing.assert_close(images, _images(command.expected), rtol=0, atol=1e-5)
+    assert command.said in loaded.recognised[-1]
     if command.overlay is not None:
         base = read("base", pipeline_folder_of(command.base))
         assert loaded.fingerprint != base.fingerprint

@@ -24,6 +24,8 @@ class UNet(Table):
             module("out.0", "conv_norm_out"),
             module("out.2", "conv_out"),
         )
+        if self.config.get("time_cond_proj_dim") is not None:
+            yield from module("time_embed.cond_proj", "time_embedding.cond_proj", bias=False)
         if self.config.get("addition_embed_type") == "text_time":
             yield from module("label_emb.0.0", "add_embedding.linear_1")
             yield from module("label_emb.0.2", "add_embedding.linear_2")
