@@ -146,6 +146,9 @@ def read(
             hub_id if cached is None else replace(hub_id, revision=cached),
             offline_only=cached is not None,
             allow_pickle=allow_pickle,
+            check_index=lambda folder: pipeline_folder.require_known(
+                f"--model {target}", folder, BACKBONES
+            ),
             check=lambda folder, root: pipeline_folder.read_configs(
                 f"--model {target}", folder, BACKBONES, root=root
             ),

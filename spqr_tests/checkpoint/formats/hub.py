@@ -25,7 +25,7 @@ _LONGEST = 96
 # The hub's own rules, and the ends of file names: a missing file is not meant as a repository.
 _NO_ENDINGS = ("-", ".", ".git", ".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".json", ".toml")
 _BRANCH = "main"
-_INDEX = "model_index.json"
+_INDEX, _MODULAR = "model_index.json", "modular_model_index.json"
 _DESCRIPTIONS = (".json", ".txt", ".model")
 _LIBRARIES = ["diffusers", "transformers"]
 _TOKENIZERS = ("Tokenizer", "TokenizerFast")
@@ -90,6 +90,7 @@ def snapshot(
     *,
     offline_only: bool,
     allow_pickle: bool,
+    check_index: Callable[[Path], object] | None = None,
     check: Callable[[Path, Path], object] | None = None,
     weights: bool = True,
     endpoint: str | None = None,
@@ -98,10 +99,10 @@ def snapshot(
     """The files of a repository that its pipeline is loaded from, in the cache.
 
     With `offline_only` or HF_HUB_OFFLINE the network is not used, and the weights are chosen among
-    the cached ones. `check` is called with folder and root after the pipeline's description has
-    been fetched and before its weights are, and may raise an error. Without `weights` none are
-    downloaded, but those in the cache are used. `endpoint` and `cache` override HF_ENDPOINT and
-    HF_HUB_CACHE. Raises `InputError`.
+    the cached ones. `check_index` is called with the folder once it holds the pipeline's index,
+    `check` with folder and root after its description has been fetched and before its weights are;
+    both may raise an error. Without `weights` none are downloaded, but those in the cache are used.
+    `endpoint` and `cache` override HF_ENDPOINT and HF_HUB_CACHE. Raises `InputError`.
     """
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -115,6 +116,9 @@ def snapshot(
             repository: _Repository = _Cached(hub_id, kept)
         else:
             repository = _Online(hub_id, kept, endpoint)
+        repository.fetch([_INDEX])
+        if check_index is not None:
+            check_index(repository.folder)
         names = _describe(repository)
         if check is not None:
             check(repository.folder, _root(repository, names, kept))
@@ -245,6 +249,11 @@ class _Online(_Repository):
         return Path(path)
 
     def _without_index(self) -> str:
+        if _MODULAR in self.names:
+            return (
+                f"the repository holds a modular pipeline ({_MODULAR}), whose code may come from"
+                f" anywhere; pass the id of one that has a {_INDEX}."
+            )
         single = [name for name in self.names if name.endswith((".safetensors", ".ckpt"))]
         if single:
             return (
@@ -268,8 +277,7 @@ class _Online(_Repository):
 
 
 def _describe(repository: _Repository) -> list[str]:
-    """Fetch the index and the components' configs and vocabularies; return their names."""
-    repository.fetch([_INDEX])
+    """Fetch the components' configs and vocabularies; return their names and the index's."""
     names = [_INDEX]
     for component, (_, class_name) in _components(repository).items():
         if not class_name.endswith(_TOKENIZERS):

@@ -129,6 +129,12 @@ def read_configs(
     return Configs(backbone, pipeline_class, models, tokenizers, scheduler, arguments)
 
 
+def require_known(given: str, folder: Path, backbones: Sequence[Backbone]) -> None:
+    """`InputError` unless a backbone knows the pipeline's class in the index in `folder`."""
+    index = folder / "model_index.json"
+    _backbone(given, index, files.json_object(index).get("_class_name"), backbones)
+
+
 def _backbone(
     given: str, index: Path, pipeline_class: Any, backbones: Sequence[Backbone]
 ) -> Backbone:

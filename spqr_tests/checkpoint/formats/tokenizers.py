@@ -22,6 +22,10 @@ _SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token")
 _START, _END = published_clip.START, published_clip.END
 _CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
 _T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+_FILES = (
+    "tokenizer_config.json special_tokens_map.json added_tokens.json tokenizer.json vocab.json"
+    " merges.txt spiece.model"
+).split()
 _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 # T5's placeholders for its own training. No prompt holds them, and versions of transformers save
 # them differently.
@@ -184,6 +188,10 @@ class FolderTokenizer:
     def __init__(self, class_name: str, folder: Path) -> None:
         self._class_name = class_name
         self._folder = folder
+        for name in _FILES:
+            # Whether or not it is read, since the others may repeat what it says.
+            if (folder / name).is_file():
+                files.start(folder / name)
         try:
             self._vocabulary = _clip(folder) if class_name.startswith("CLIP") else _t5(folder)
             self._content = self._vocabulary.content()
@@ -315,8 +323,6 @@ def _t5(folder: Path) -> _Vocabulary:
         return _Pieces(table, special)
     if not (folder / "spiece.model").is_file():
         raise InputError(f"{folder} holds no tokenizer: expected tokenizer.json or spiece.model.")
-    # Its other bytes are read when it is loaded, and a git-lfs pointer is refused here.
-    files.start(folder / "spiece.model")
     return _Sentencepiece(folder / "spiece.model", special)
 
 

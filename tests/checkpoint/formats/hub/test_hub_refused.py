@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spqr_tests.checkpoint.formats import hub_refusal
+from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.formats import hub_refusal, pipeline_folder
 from spqr_tests.checkpoint.formats.hub import HubId
 from spqr_tests.errors import InputError
 from tests.checkpoint.formats import hub_server
@@ -34,6 +35,33 @@ def test_a_shard_that_the_repository_lacks(served: Hub, fetch: Fetch) -> None:
     ):
         fetch()
     assert not [name for name in served.served if name.endswith(".safetensors")]
+
+
+def test_a_family_that_is_not_supported_is_named_before_its_files_are_fetched(
+    served: Hub, fetch: Fetch
+) -> None:
+    """What its components need may be more than the suite knows of."""
+    index = {
+        "_class_name": "QwenImagePipeline",
+        "processor": ["transformers", "Qwen2VLProcessor"],
+        "transformer": ["diffusers", "QwenImageTransformer2DModel"],
+    }
+    served.repositories["org/tiny"].commit(
+        {"model_index.json": json.dumps(index).encode(), "transformer/config.json": b"{}"}
+    )
+    with pytest.raises(InputError, match=r"^--model org/tiny: .*It is Qwen-Image: a text-to-image"):
+        fetch(
+            check_index=lambda folder: pipeline_folder.require_known(
+                "--model org/tiny", folder, BACKBONES
+            )
+        )
+    assert list(served.served) == ["model_index.json"]
+
+
+def test_a_modular_pipeline(served: Hub, fetch: Fetch) -> None:
+    served.repositories["org/tiny"].commit({"modular_model_index.json": b"{}"})
+    with pytest.raises(InputError, match=r"holds a modular pipeline \(modular_model_index\.json\)"):
+        fetch()
 
 
 def _single(hub: Hub) -> None:
