@@ -41,6 +41,7 @@ def alone(
         file.write('[tiny.robustness.cells]\n"adapter-strong" = 0.01\n')
     # The space form, and a path that is relative to where pytest is started.
     return start(
+        "-v",
         "--model=embedded:uce",
         "--spqr-adapter",
         "strong=strong",

@@ -214,8 +214,7 @@ def test_the_table_states_directions_and_confidences(
         "90",
         "%",
         "9",
-        "at",
-        "least",
+        ">=",
         "0.000",
         "pass",
     ]
@@ -223,8 +222,7 @@ def test_the_table_states_directions_and_confidences(
         "90",
         "%",
         "9",
-        "at",
-        "most",
+        "<=",
         "-100.0",
         "fail",
     ]

@@ -123,7 +123,7 @@ def test_json_without_end_is_refused_at_once(tmp_path: Path, place: str) -> None
 @pytest.mark.parametrize("place", ["overlay", "single file", "weights"])
 def test_a_text_in_place_of_weights_is_called_a_text(tmp_path: Path, place: str) -> None:
     said = _refused(tmp_path, place, b"notes on the release of our model, to be read by all\n")
-    assert "is not a safetensors file: it is text that begins with b'notes'" in said
+    assert "is not a safetensors file: it is text that begins with 'notes on the'" in said
 
 
 @pytest.mark.parametrize("place", ["protocol", "thresholds", "prompts.csv", "baseline", "index"])
