@@ -236,7 +236,7 @@ class TestRefusals:
             folder / "unet" / "config.json",
             lambda config: config.update(down_block_types=["NoSuchBlock"]),
         )
-        with pytest.raises(InputError, match="cannot be (built|loaded) as UNet2DConditionModel"):
+        with pytest.raises(InputError, match=r"cannot be (built|loaded) as UNet2DConditionModel"):
             Flops(read("copy", folder).parts, tiny.settings())
 
 

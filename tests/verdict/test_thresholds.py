@@ -86,9 +86,8 @@ def test_cells_that_match_no_measurement_are_told(tmp_path: Path) -> None:
 
 def test_an_unknown_protocol_is_told_with_the_ones_there_are(tmp_path: Path) -> None:
     thresholds = read(tmp_path, GOOD + GOOD.replace("[embedded.", "[sd15."))
-    with pytest.raises(
-        ThresholdError, match=r"'embeded' \(did you mean embedded\?\): it has embedded, sd15\. Add these lines"
-    ):
+    said = r"'embeded' \(did you mean embedded\?\): it has embedded, sd15\. Add these lines"
+    with pytest.raises(ThresholdError, match=said):
         thresholds.protocol("embeded")
 
 
