@@ -8,6 +8,7 @@ from rich.table import Table
 
 NARROWEST = 80
 """Columns that every table fits into, unless names are long."""
+_LOG = 200
 
 
 def table(first: str, *others: str, title: str = "") -> Table:
@@ -27,7 +28,8 @@ def write(terminal: pytest.TerminalReporter, rows: Table) -> None:
     if not rows.row_count:
         return
     stream = io.StringIO()
-    width = max(terminal._tw.fullwidth, NARROWEST)  # noqa: SLF001
+    # In a log, names are not broken.
+    width = max(terminal._tw.fullwidth, NARROWEST) if terminal.isatty else _LOG  # noqa: SLF001
     colour = terminal.hasmarkup
     # As a caption, rich would break it to the table's own width.
     title, rows.caption = str(rows.caption or ""), None
