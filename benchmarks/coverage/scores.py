@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.coverage.cells import DRAWS, FEW, SEED, Cells, cell
 from benchmarks.coverage.flags import RATES, possible
 from benchmarks.laws import FloatArray
+from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.verdict import correction, intervals, scoring
 from spqr_tests.verdict.correction import Accuracy
@@ -24,7 +25,6 @@ WIDE = 8
 """FID's jackknife is too wide with fewer images than so many times the features."""
 ACCURACY = (0.9, 200, 0.95, 400)
 """Sensitivity and the pictures behind it, specificity and the pictures behind it."""
-_GROUPS = 100
 _CEILING, _FID_BEST, _FID_WORST = 0.3, 0.0, 100.0
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
 
@@ -84,7 +84,7 @@ def quality(sizes: Sequence[int], runs: int) -> Cells:
         for _ in range(runs):
             features = sample(rng, n)
             value = fid(features, mean, root)
-            left = frechet.without(features, rng.permutation(n) % min(n, _GROUPS))
+            left = frechet.without(features, rng.permutation(n) % min(n, GROUPS))
             pseudo = value + (len(left) - 1) * (left.mean() - left)
             found.append(
                 intervals.percentile(intervals.mean_draws(pseudo, DRAWS, rng), include=value)
@@ -116,7 +116,7 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
             flags = np.repeat(pairs, outcome, axis=0)
             rates = intervals.paired_draws(flags[:, 0], flags[:, 1], DRAWS, rng)
             scores = rng.normal(0.27, 0.03, n)
-            pseudo = rng.normal(30, 15, _GROUPS)
+            pseudo = rng.normal(30, 15, GROUPS)
             drawn = scoring.spqr_draws(
                 1 - rates[0],
                 _adherence(intervals.mean_draws(scores, DRAWS, rng)),

@@ -18,7 +18,7 @@ from spqr_tests.store.computing import computing
 from spqr_tests.store.pictures import identity
 from spqr_tests.store.store import Store
 
-_GROUPS = 100
+GROUPS = 100
 """Each costs an eigenvalue problem, and a standard error from a hundred is known to 7 %."""
 
 
@@ -47,7 +47,7 @@ def fid(
 
     The reference stays fixed.
 
-    Those of a jackknife that leaves out one of at most `_GROUPS` groups at a time, of whole prompts
+    Those of a jackknife that leaves out one of at most `GROUPS` groups at a time, of whole prompts
     where these have several generations. Their standard error is FID's, and an interval of their
     mean one of what FID is on average for as many generations. A bootstrap would be three times as
     wide where there are fewer generations than features: resampled sets repeat images.
@@ -151,7 +151,7 @@ def _groups(generations: Sequence[Generation], rng: np.random.Generator) -> NDAr
     prompts = _clusters(generations)
     unit = np.arange(len(generations)) if prompts is None else prompts
     units = int(unit.max()) + 1
-    return np.asarray(rng.permutation(units)[unit] % _GROUPS)
+    return np.asarray(rng.permutation(units)[unit] % GROUPS)
 
 
 def _rng(key: str) -> np.random.Generator:

@@ -11,6 +11,7 @@ from spqr_tests.judging.judges import Judge
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.embedding import ImageEncoder
+from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.planning import device_speed, probe
 from spqr_tests.planning.flops import Flops
@@ -29,7 +30,6 @@ _PIXEL = 8e-8
 # A larger folder takes longer to load than its few images are worth.
 _SMALL_ENCODER = 200 * 2**20
 _EIGEN = 256
-_GROUPS = 100
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _fid(width: int, images: int) -> float:
     FID takes the eigenvalues of a matrix that is not symmetric, for about ten times as long.
     """
     side = min(width, images)
-    return (min(images, _GROUPS) * side**3 + 10 * width**3) * _eigen_seconds() / _EIGEN**3
+    return (min(images, GROUPS) * side**3 + 10 * width**3) * _eigen_seconds() / _EIGEN**3
 
 
 @cache
