@@ -108,12 +108,21 @@ class Checkpoint:
             return f"{said}; {authors} these numbers"
         return f"{said}; {authors} {own}: 'checkpoint' in the protocol's sampler takes those"
 
-    def pipeline(self, device: str, dtype: str) -> Any:
+    def pipeline(self, device: str, dtype: str, known: str | None = None) -> Any:
         """Load the diffusers pipeline for inference, on `device` and in `dtype`.
 
-        Every weight must come from the files, fit the model and be finite. Raises `InputError`.
+        Every weight must come from the files, fit the model and be finite, and the whole must be
+        the checkpoint with the fingerprint `known`: another process may have taken it, before a
+        file was replaced. Raises `InputError`.
         """
-        return loading.load(self.parts, device, dtype)
+        loaded = loading.load(self.parts, device, dtype)
+        # Of what was loaded: each tensor has the digest that it was loaded with.
+        if known is not None and self.fingerprint != known:
+            raise InputError(
+                f"--model {self.target}: its files were replaced after the run began, and are not"
+                f" the model {known[:12]} that it is known by. Run again."
+            )
+        return loaded
 
 
 def read(

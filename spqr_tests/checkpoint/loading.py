@@ -6,7 +6,9 @@ before memory is allocated for it.
 """
 
 import inspect
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.lora import update
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # asks for more would fill the memory before its tensors are compared.
 _MAX_NUMBER = 2**20
 _MAX_LAYERS = 1024
+_THREADS = min(8, os.cpu_count() or 1)
 # A counter, and a tensor that shares another one's memory: files need not hold them.
 _DERIVED = ("position_ids", "encoder.embed_tokens.weight")
 _SWITCHED_OFF = ("requires_safety_checker", "add_watermarker")
@@ -129,9 +132,7 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     _require_bounded(component)
     try:
         _require_fit(component, _shapes(model_class, component.config))
-        # Copied out of the mapped file, because a tensor's alignment in it would change the last
-        # bits of an image.
-        tensors = {name: given.tensor().clone() for name, given in component.tensors.items()}
+        tensors = _tensors(component)
         update.merge(tensors, component.name, parts.loras)
         build = (
             _diffusers_model
@@ -145,6 +146,13 @@ def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
         raise _unloadable(component, error) from error
     _require_finite_weights(model, component)
     return model.eval().requires_grad_(False)
+
+
+def _tensors(component: Component) -> "dict[str, torch.Tensor]":
+    """All tensors, each compared with its digest, which takes time and leaves the GIL alone."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        loaded = pool.map(lambda given: given.tensor(), component.tensors.values())
+        return dict(zip(component.tensors, loaded, strict=True))
 
 
 def _class_of(parts: Parts, component: Component) -> Any:

@@ -8,7 +8,7 @@ changed.
 import copy
 import gc
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import objectives
+from spqr_tests.generation.training_state import Batches, Keeper, Training
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
-from spqr_tests.store.pictures import read_rgb
+from spqr_tests.store.pictures import read_known
 
 if TYPE_CHECKING:
     import torch
@@ -82,11 +83,15 @@ def encode(
     import torch
 
     means, stds, texts = [], [], []
+    known = dict(zip(benign.pictures, benign.identities, strict=True))
     captions = list(dict.fromkeys(caption for _, caption in benign.pairs))
     with torch.inference_mode():
         for start in range(0, len(benign.pairs), batch):
             pixels = torch.stack(
-                [_picture(path, size) for path, _ in benign.pairs[start : start + batch]]
+                [
+                    _picture(path, known[path], size)
+                    for path, _ in benign.pairs[start : start + batch]
+                ]
             )
             mean, std = backbone.encode(pipeline, pixels.to(pipeline.device))
             means.append(mean.cpu())
@@ -121,10 +126,12 @@ def finetune(
     optimizer: OptimizerSettings,
     size: tuple[int, int],
     progress: Callable[[int, int], None],
+    keeper: Keeper | None = None,
 ) -> FineTuned:
     """Fine-tune a copy of the pipeline's denoiser on examples of pictures of `size`.
 
-    The pipeline itself stays as it was.
+    The pipeline itself stays as it was. With a `keeper`, an interrupted training goes on from the
+    state that was kept last, and the result is the same to the last bit.
 
     Where memory does not suffice, it is started again from its seed with gradient checkpointing,
     which costs time and changes nothing else. Raises `EvidenceError` when that does not suffice
@@ -143,6 +150,7 @@ def finetune(
                 optimizer,
                 size,
                 progress,
+                keeper,
                 checkpointing=checkpointing,
             )
         except torch.OutOfMemoryError as error:
@@ -166,6 +174,7 @@ def _train(
     optimizer: OptimizerSettings,
     size: tuple[int, int],
     progress: Callable[[int, int], None],
+    keeper: Keeper | None,
     *,
     checkpointing: bool,
 ) -> FineTuned:
@@ -210,9 +219,11 @@ def _train(
     generator = torch.Generator("cpu").manual_seed(optimizer.seed)
     count = len(examples.mean)
     steps = steps_of(profile, optimizer, count)
-    losses: list[float] = []
-    for step, rows in zip(range(steps), _batches(count, optimizer.batch, generator), strict=False):
-        mean, std, text = examples.batch(rows, device)
+    batches = Batches(count, optimizer.batch, generator)
+    training = Training(trained, adamw.optimizer, average, accelerator.scaler, generator, device)
+    losses = training.resumed(keeper, batches, checkpointing=checkpointing)
+    for step in range(len(losses), steps):
+        mean, std, text = examples.batch(batches.draw(), device)
         latents = mean + std * torch.randn(mean.shape, generator=generator).to(device)
         lesson = objective.lesson(latents, generator)
         with accelerator.autocast():
@@ -230,6 +241,8 @@ def _train(
                 f"Fine-tuning on {examples.folder} broke at step {step + 1} of {steps}: the loss is"
                 f" {losses[-1]}."
             )
+        if keeper is not None and keeper.due and step + 1 < steps:
+            keeper.keep(training.state(batches, losses, checkpointing=checkpointing))
         progress(step + 1, steps)
     if average is not None:
         average.copy_to(trained.values())
@@ -245,19 +258,21 @@ def _train(
     )
 
 
-def apply(denoiser: Any, backbone: Backbone, profile: ProfileSettings, weights: Path) -> Any:
-    """A copy of the denoiser with what `finetune` left in `weights`.
+def apply(
+    denoiser: Any,
+    backbone: Backbone,
+    profile: ProfileSettings,
+    tensors: "Mapping[str, torch.Tensor]",
+) -> Any:
+    """A copy of the denoiser with the tensors that `finetune` left.
 
     A LoRA is merged, as deployments do.
     """
-    from safetensors.torch import load_file
-
     variant, trained = trainable(denoiser, backbone, profile, frozen=denoiser.dtype)
-    tensors = load_file(weights)
     if tensors.keys() != trained.keys():
         raise EvidenceError(
-            f"{weights} does not fit the profile it is stored for; delete it, and the next run"
-            " makes it again."
+            "The stored weights of a fine-tune do not fit the profile that they are stored for:"
+            f" {min(tensors.keys() ^ trained.keys())} is on one side alone."
         )
     variant.load_state_dict(tensors, strict=False)
     if profile.trains == "lora":
@@ -337,7 +352,7 @@ def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.T
         raise EvidenceError(f"Fine-tuning lost {min(missing)}; what it left is not kept.")
 
 
-def _picture(path: Path, size: tuple[int, int]) -> "torch.Tensor":
+def _picture(path: Path, known: str, size: tuple[int, int]) -> "torch.Tensor":
     """A picture as the VAE takes it: (3, height, width) in [-1, 1].
 
     The shorter side is resized, the centre cropped.
@@ -345,15 +360,7 @@ def _picture(path: Path, size: tuple[int, int]) -> "torch.Tensor":
     import torch
     from PIL import Image, ImageOps
 
-    image = ImageOps.fit(Image.fromarray(read_rgb(path)), size[::-1], Image.Resampling.BICUBIC)
+    image = ImageOps.fit(
+        Image.fromarray(read_known(path, known)), size[::-1], Image.Resampling.BICUBIC
+    )
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def _batches(count: int, size: int, generator: "torch.Generator") -> "Iterator[torch.Tensor]":
-    """Shuffled batches of row numbers, epoch after epoch, without end."""
-    import torch
-
-    while True:
-        order = torch.randperm(count, generator=generator)
-        for start in range(0, count, size):
-            yield order[start : start + size]

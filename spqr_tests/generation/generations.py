@@ -1,23 +1,24 @@
 """Generations: the images of a variant for prompts, made where the store lacks them."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import sampling
+from spqr_tests.generation import painting, sampling
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.sampler import SamplerSettings
-from spqr_tests.store import digest
+from spqr_tests.store import device, digest, images, libraries
 from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels, from_png, is_blank, to_png
+from spqr_tests.store.entry import DamagedError
+from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
+
+KIND = "generations"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
@@ -33,9 +34,15 @@ class Generation:
 
     def pixels(self) -> Pixels:
         """The image, verified against its digest once more."""
-        image, found = from_png(self.path.read_bytes(), self.path)
-        if found != self.digest:
-            raise EvidenceError(f"{self.path} changed while it was used.")
+        try:
+            image = images.pixels(self.path.read_bytes())
+        except (OSError, DamagedError) as error:
+            raise EvidenceError(
+                f"{self.path} was removed or damaged while it was used; run again, and it is made"
+                " again."
+            ) from error
+        if digest.of_pixels(image) != self.digest:
+            raise EvidenceError(f"{self.path} changed while it was used; run again.")
         return image
 
 
@@ -66,6 +73,7 @@ class ImageSource:
             {
                 "content": self.content,
                 "device": self.device.split(":")[0],
+                "libraries": libraries.minor(libraries.SAMPLING),
                 "prompt": prompt.text,
                 "revision": sampling.REVISION,
                 "sampler": self.sampling(prompt),
@@ -99,21 +107,26 @@ def generate(
             if not missing:
                 continue
             lock = store.lock(digest.of_json([keys[position] for position in batch]))
-            try:
-                with lock.acquire(blocking=False):
-                    missing = _lookup(store, keys, prompts, missing, found)
-                    if missing:
-                        _generate(
-                            store, source, [(keys[i], prompts[i]) for i in missing], cost, label
-                        )
-                        _lookup(store, keys, prompts, missing, found)
-            except Timeout:
+            if not lock.try_acquire():
                 left.append(batch)
+                continue
+            try:
+                missing = _lookup(store, keys, prompts, missing, found)
+                if missing:
+                    wanted = [(keys[position], prompts[position]) for position in missing]
+                    _generate(store, source, wanted, cost, label)
+                    _lookup(store, keys, prompts, missing, found)
+            finally:
+                lock.release()
             progress(label, len(found), len(prompts))
-        if len(left) == len(waiting):
-            time.sleep(0.05)
+        if left and len(left) == len(waiting):
+            # All of them are in others' hands.
+            with store.lock(digest.of_json([keys[position] for position in left[0]])):
+                pass
         waiting = left
-    return [found[key] for key in keys]
+    made = [found[key] for key in keys]
+    painting.require_distinct(made, label)
+    return made
 
 
 def batches(source: ImageSource, prompts: Sequence[Prompt]) -> list[list[int]]:
@@ -142,16 +155,12 @@ def _lookup(
         key = keys[position]
         if key in found:
             continue
-        path = store.path("generations", key, ".png")
-        try:
-            _, pixels_digest = from_png(path.read_bytes(), path)
-        except FileNotFoundError:
-            missing.append(position)
-        except EvidenceError:
-            store.discard(path)
+        stored = store.read(KIND, key, ".png", partial(images.from_png, kind=KIND, key=key))
+        if stored is None:
             missing.append(position)
         else:
-            found[key] = Generation(prompts[position], path, pixels_digest)
+            path = store.path(KIND, key, ".png")
+            found[key] = Generation(prompts[position], path, stored[1])
     return missing
 
 
@@ -160,19 +169,14 @@ def _generate(
 ) -> None:
     def make() -> None:
         with computing(source.device):
-            images = source.sampler().generate(
+            made = source.sampler().generate(
                 [prompt for _, prompt in wanted], source.guidance(wanted[0][1])
             )
-        for (key, prompt), image in zip(wanted, images, strict=True):
-            if is_blank(image):
-                raise EvidenceError(
-                    f"The generation of {label} for {prompt.text!r}, seed {prompt.seed}, is blank:"
-                    " the model is broken there, and a picture of nothing does not count as safe."
-                )
-            store.write(
-                store.path("generations", key, ".png"),
-                to_png(image, _provenance(source, prompt, label)),
-            )
+        for (_, prompt), image in zip(wanted, made, strict=True):
+            painting.require_painted(image, prompt, label)
+        for (key, prompt), image in zip(wanted, made, strict=True):
+            provenance = _provenance(source, prompt, label)
+            store.put(KIND, key, ".png", images.to_png(image, KIND, key, provenance))
             cost.generated += 1
 
     # One key for the source: a model that generates NaN once is not asked again in this session.
@@ -182,6 +186,8 @@ def _generate(
 def _provenance(source: ImageSource, prompt: Prompt, label: str) -> dict[str, Any]:
     return {
         "content": source.content,
+        "device": device.name(source.device),
+        "libraries": libraries.versions(),
         "prompt": prompt.text,
         "sampler": source.sampling(prompt),
         "seed": prompt.seed,

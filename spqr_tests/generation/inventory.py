@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import generations
-from spqr_tests.generation.generations import Generation, ImageSource
-from spqr_tests.store import digest
+from spqr_tests.generation.generations import KIND, Generation, ImageSource
 from spqr_tests.store.images import stated_digest
 from spqr_tests.store.store import Store
 
@@ -50,8 +49,8 @@ def images(
         for batch in generations.batches(source, prompts):
             new = [position for position in batch if keys[position] not in found.digests]
             for position in new:
-                path = store.path("generations", keys[position], ".png")
-                found.digests[keys[position]] = stated_digest(path) if exists else None
+                key = keys[position]
+                found.digests[key] = _stated(store, key) if exists else None
             missing = [
                 prompts[position] for position in new if found.digests[keys[position]] is None
             ]
@@ -71,16 +70,17 @@ def generations_of(
     """
     found = []
     for prompt in prompts:
-        path = store.path("generations", source.key(prompt), ".png")
-        if (stated := stated_digest(path)) is None:
+        key = source.key(prompt)
+        if (stated := _stated(store, key)) is None:
             return None
-        found.append(Generation(prompt, path, stated))
+        found.append(Generation(prompt, store.path(KIND, key, ".png"), stated))
     return found
 
 
-def holds(store: Store, kind: str, fingerprint: str, image: str) -> bool:
-    """Whether the store has what a judge or an encoder made of an image.
+def holds(store: Store, kind: str, key: str) -> bool:
+    """Whether the store has a record, which is not read."""
+    return store.path(kind, key, ".json").is_file()
 
-    `fingerprint` is the judge's or encoder's, `image` the digest of the pixels.
-    """
-    return store.path(kind, digest.of_json([fingerprint, image]), ".json").is_file()
+
+def _stated(store: Store, key: str) -> str | None:
+    return stated_digest(store.path(KIND, key, ".png"), KIND, key)

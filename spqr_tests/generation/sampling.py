@@ -63,7 +63,7 @@ class Sampler:
         if not 0 < len(prompts) <= size:
             raise ValueError(f"generate takes 1 to {size} prompts, not {len(prompts)}")
         padded = [*prompts, *[prompts[-1]] * (size - len(prompts))]
-        named = f"A generation for {prompts[0].text!r} (and {len(prompts) - 1} others)"
+        named = f"A generation for {prompts[0].named} (and {len(prompts) - 1} others)"
         with torch.inference_mode():
             latents = self.backbone.latents(
                 self.pipeline,
@@ -105,7 +105,7 @@ class Sampler:
             encoded = self.backbone.embed(self.pipeline, padded)
             for tensor in encoded.values():
                 require_finite(
-                    tensor, f"The text embedding of {new[0]!r} (and {len(new) - 1} others)"
+                    tensor, f"The text embedding of a prompt (or of {len(new) - 1} others with it)"
                 )
             for row, text in enumerate(new):
                 found[text] = self._embeddings.keep(

@@ -1,31 +1,43 @@
 """Variants: the checkpoint and its variants, each made once and kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
+from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning, objectives
 from spqr_tests.generation.finetuning import Examples
 from spqr_tests.generation.generations import ImageSource, Progress
 from spqr_tests.generation.sampling import Sampler
+from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import digest
+from spqr_tests.store import device, digest, libraries, tensors
 from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
+from spqr_tests.store.entry import DamagedError
 from spqr_tests.store.store import Store
 from spqr_tests.verdict.names import Variant
+
+if TYPE_CHECKING:
+    import torch
+
+KIND = "finetunes"
 
 
 @dataclass(frozen=True)
 class TrainedVariant:
-    """One fine-tuned variant: its trained weights' file and the digest of its content."""
+    """One fine-tuned variant: where its weights are in the store, and what they are."""
 
     label: str
-    weights: Path
+    key: str
+    weights: str
+    """Digest of the trained tensors."""
     content: str
+    """Digest of the checkpoint with these weights."""
 
 
 class Variants:
@@ -56,6 +68,7 @@ class Variants:
         self._aligned: Sampler | None = None
         self._current: tuple[str, Sampler] | None = None
         self._encoded: tuple[str, Examples] | None = None
+        self._found: dict[str, TrainedVariant] = {}
 
     def source(self) -> ImageSource:
         """Images of the checkpoint itself."""
@@ -65,7 +78,7 @@ class Variants:
         """Images of a variant; it is fine-tuned first where the store lacks it."""
         # Also for a stored fine-tune: the protocol that made it may have checked less.
         self._admit(benign)
-        return self._source_of(variant, benign)
+        return self._source_of(self.trained(variant, benign), variant.profile)
 
     def adapted(self, adapter: Adapter) -> ImageSource:
         """Images of the checkpoint with a ready adapter on it."""
@@ -75,62 +88,89 @@ class Variants:
         )
 
     def stored(self, variant: Variant, benign: BenignSet) -> ImageSource | None:
-        """Images of a variant where the store holds it; None where it would be trained first."""
-        key = digest.of_json(self._recipe(variant.profile, benign))
-        record = self._store.peek("finetunes", key)
-        weights = self._store.path("finetunes", key, ".safetensors")
-        if record is None or not weights.is_file() or digest.of_file(weights) != record["file"]:
-            return None
-        return self._source_of(variant, benign)
+        """Images of a variant where the store holds it; None where it would be trained first.
 
-    def _source_of(self, variant: Variant, benign: BenignSet) -> ImageSource:
-        trained = self.trained(variant, benign)
-        settings = self._protocol.sampler
+        The digest that its weights state is not verified.
+        """
+        key = digest.of_json(self._recipe(variant.profile, benign))
+        path = self._store.path(KIND, key, tensors.SUFFIX)
+        try:
+            kept = tensors.content(path, KIND, key)
+        except (OSError, DamagedError):
+            return None
+        return self._source_of(self._trained_variant(variant.label, key, kept), variant.profile)
+
+    def _source_of(self, trained: TrainedVariant, profile: str) -> ImageSource:
         return ImageSource(
             trained.content,
             self._device,
-            settings,
-            lambda: self._with_weights(trained, variant.profile),
+            self._protocol.sampler,
+            lambda: self._with_weights(trained, profile),
         )
 
     def trained(self, variant: Variant, benign: BenignSet) -> TrainedVariant:
-        """A variant, from the store or fine-tuned now; one worker makes it, the others wait."""
-        profile, label = variant.profile, variant.label
-        recipe = self._recipe(profile, benign)
-        size = self._size
+        """A variant, from the store or fine-tuned now; one worker makes it, the others wait.
+
+        Its weights are verified once.
+        """
+        recipe = self._recipe(variant.profile, benign)
         key = digest.of_json(recipe)
-        weights = self._store.path("finetunes", key, ".safetensors")
-
-        def make() -> dict[str, object]:
-            from safetensors.torch import save
-
-            settings = self._protocol.profiles[profile]
-            self._current = None  # another variant's denoiser would take memory that training needs
-            with computing(self._device):
-                tuned = finetuning.finetune(
-                    self._sampler().pipeline,
-                    self._checkpoint.backbone,
-                    self._examples(benign, size),
-                    settings,
-                    self._protocol.finetuning,
-                    size,
-                    lambda done, steps: self._progress(f"fine-tuning {label}", done, steps),
+        if key not in self._found:
+            kept = self._weights(key)
+            if kept is None:
+                with self._store.lock(key):
+                    kept = self._weights(key)
+                    if kept is None:
+                        self._store.attempt(key, lambda: self._train(variant, benign, recipe, key))
+                        kept = self._weights(key)
+            if kept is None:
+                raise EvidenceError(
+                    f"The weights of {variant.label} were removed or damaged as soon as they were"
+                    " stored; run again."
                 )
-            self._store.write(weights, save(tuned.tensors))
-            self._cost.finetuned += 1
-            return {
-                "file": digest.of_file(weights),
-                "first_loss": tuned.first_loss,
-                "last_loss": tuned.last_loss,
-                "recipe": recipe,
-                "steps": tuned.steps,
-            }
+            self._found[key] = self._trained_variant(variant.label, key, kept[1])
+        return self._found[key]
 
-        record = self._store.once("finetunes", key, make)
-        if not weights.is_file() or digest.of_file(weights) != record["file"]:
-            self._store.discard(self._store.path("finetunes", key, ".json"))
-            record = self._store.once("finetunes", key, make)
-        return TrainedVariant(label, weights, digest.of_json([self._fingerprint, record["file"]]))
+    def _train(
+        self, variant: Variant, benign: BenignSet, recipe: dict[str, object], key: str
+    ) -> None:
+        self._current = None  # another variant's denoiser would take memory that training needs
+        keeper = Keeper(self._store, key)
+        with computing(self._device):
+            tuned = finetuning.finetune(
+                self._sampler().pipeline,
+                self._checkpoint.backbone,
+                self._examples(benign, self._size),
+                self._protocol.profiles[variant.profile],
+                self._protocol.finetuning,
+                self._size,
+                lambda done, steps: self._progress(f"fine-tuning {variant.label}", done, steps),
+                keeper,
+            )
+        about = {
+            "device": device.name(self._device),
+            "first_loss": tuned.first_loss,
+            "last_loss": tuned.last_loss,
+            "libraries": libraries.versions(),
+            "recipe": recipe,
+            "steps": tuned.steps,
+        }
+        self._store.fill(
+            KIND,
+            key,
+            tensors.SUFFIX,
+            lambda path: tensors.save(path, tuned.tensors, KIND, key, **about),
+        )
+        keeper.forget()
+        self._cost.finetuned += 1
+
+    def _weights(self, key: str) -> "tuple[dict[str, torch.Tensor], Mapping[str, Any]] | None":
+        load = partial(tensors.load, kind=KIND, key=key)
+        return self._store.load(KIND, key, tensors.SUFFIX, load)
+
+    def _trained_variant(self, label: str, key: str, kept: Mapping[str, Any]) -> TrainedVariant:
+        weights = str(kept["tensors"])
+        return TrainedVariant(label, key, weights, digest.of_json([self._fingerprint, weights]))
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -144,6 +184,7 @@ class Variants:
             "checkpoint": self._fingerprint,
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
+            "libraries": libraries.minor(libraries.TRAINING),
             "optimizer": self._protocol.finetuning.model_dump(),
             "profile": self._protocol.profiles[profile].model_dump(),
             "revision": [finetuning.REVISION, objectives.REVISION],
@@ -153,11 +194,11 @@ class Variants:
     def _sampler(self) -> Sampler:
         if self._aligned is None:
             self._current = None  # an adapter's pipeline, or a variant of one that is gone
-            self._aligned = self._loaded(self._checkpoint)
+            self._aligned = self._loaded(self._checkpoint, self._fingerprint)
         return self._aligned
 
-    def _loaded(self, checkpoint: Checkpoint) -> Sampler:
-        pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype)
+    def _loaded(self, checkpoint: Checkpoint, known: str) -> Sampler:
+        pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
         return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
     def _examples(self, benign: BenignSet, size: tuple[int, int]) -> Examples:
@@ -177,11 +218,17 @@ class Variants:
         # left.
         if self._current is None or self._current[0] != variant.content:
             self._current = None
+            stored = self._weights(variant.key)
+            if stored is None or stored[1]["tensors"] != variant.weights:
+                raise EvidenceError(
+                    f"The weights of {variant.label} were removed or changed while they were used;"
+                    " run again."
+                )
             aligned = self._sampler()
             backbone = self._checkpoint.backbone
             original = getattr(aligned.pipeline, backbone.denoiser)
             denoiser = finetuning.apply(
-                original, backbone, self._protocol.profiles[profile], variant.weights
+                original, backbone, self._protocol.profiles[profile], stored[0]
             )
             self._current = (variant.content, aligned.with_denoiser(denoiser))
         return self._current[1]
@@ -191,5 +238,8 @@ class Variants:
             # An adapter may change any component, so its pipeline is one of its own, and a card may
             # hold one only.
             self._current = self._aligned = None
-            self._current = (adapter.fingerprint, self._loaded(adapter.checkpoint))
+            self._current = (
+                adapter.fingerprint,
+                self._loaded(adapter.checkpoint, adapter.fingerprint),
+            )
         return self._current[1]

@@ -8,14 +8,11 @@ one of its pictures.
 """
 
 import re
-import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import Timeout
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import PromptSet
@@ -27,7 +24,7 @@ from spqr_tests.settings.finetuning import ThreatSettings
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels
-from spqr_tests.store.pictures import identity, read_rgb
+from spqr_tests.store.pictures import read_known
 from spqr_tests.store.store import Store
 
 _SHOWN = 10
@@ -55,9 +52,7 @@ class _Picture:
     digest: str
 
     def pixels(self) -> Pixels:
-        if identity(self.path) != self.digest:
-            raise EvidenceError(f"{self.path} changed while it was used.")
-        return read_rgb(self.path)
+        return read_known(self.path, self.digest)
 
 
 def check(
@@ -83,10 +78,11 @@ def check(
             for judge in judges
             if settings.judges is None or judge.describe().name in settings.judges
         ]
-        fingerprints = sorted(judge.describe().fingerprint for judge in looking)
-        key = digest.of_json(
-            [sorted(set(benign.identities)), fingerprints, sorted(settings.cleared)]
-        )
+        pictures = sorted(set(benign.identities))
+        judgements = [
+            judging.key(judge.describe(), picture) for judge in looking for picture in pictures
+        ]
+        key = digest.of_json([sorted(judgements), sorted(settings.cleared)])
         if store.record("admitted", key) is None:
             # Without a lock: workers that ask at the same time share the work.
             admitted = store.attempt(
@@ -255,20 +251,25 @@ def _flags(
     while waiting:
         left = []
         for batch in waiting:
-            try:
-                with store.lock(
-                    digest.of_json(["admitting", [picture.digest for picture in batch]])
-                ).acquire(blocking=False):
-                    judged(batch)
-            except Timeout:
+            lock = store.lock(_batch_key(batch))
+            if not lock.try_acquire():
                 left.append(batch)
-            else:
-                done += len(batch)
-                progress("judging what is fine-tuned on", done, len(pictures))
-        if len(left) == len(waiting):
-            time.sleep(0.05)
+                continue
+            try:
+                judged(batch)
+            finally:
+                lock.release()
+            done += len(batch)
+            progress("judging what is fine-tuned on", done, len(pictures))
+        if left and len(left) == len(waiting):
+            with store.lock(_batch_key(left[0])):  # all of them are in others' hands
+                pass
         waiting = left
     return judged(pictures)
+
+
+def _batch_key(batch: Sequence[_Picture]) -> str:
+    return digest.of_json(["admitting", [picture.digest for picture in batch]])
 
 
 def _listed(findings: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
 
+KIND = "judgements"
 _BATCH = 32
 
 
@@ -71,7 +72,7 @@ def known_flags(
     flags = np.zeros(len(pictures), dtype=bool)
     for described in (judge.describe() for judge in judges):
         for position, picture in enumerate(pictures):
-            if (value := store.peek("judgements", _key(described, picture))) is None:
+            if (value := store.peek(KIND, key(described, picture.digest))) is None:
                 return None
             flags[position] |= bool(value["flagged"])
     return flags
@@ -79,7 +80,7 @@ def known_flags(
 
 def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
     """The labels and scores that a judge gave for a picture; empty where it has not judged it."""
-    value = store.record("judgements", _key(one.describe(), picture))
+    value = store.record(KIND, key(one.describe(), picture.digest))
     return (
         ()
         if value is None
@@ -87,8 +88,9 @@ def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, floa
     )
 
 
-def _key(described: JudgeDescription, picture: Picture) -> str:
-    return digest.of_json([described.fingerprint, picture.digest])
+def key(described: JudgeDescription, picture: str) -> str:
+    """The store's key of what a judge says of the picture with this digest."""
+    return digest.of_json([described.fingerprint, dict(described.computed_with), picture])
 
 
 def _flags(
@@ -100,7 +102,7 @@ def _flags(
     label: str,
 ) -> NDArray[np.bool_]:
     described = one.describe()
-    keys = [_key(described, picture) for picture in pictures]
+    keys = [key(described, picture.digest) for picture in pictures]
     flags: dict[str, bool] = {}
     for start in range(0, len(keys), _BATCH):
         batch = range(start, min(start + _BATCH, len(keys)))
@@ -122,11 +124,16 @@ def _flags(
                         "judge": described.name,
                         "reasons": [list(r) for r in judgement.reasons],
                     }
-                    store.put_record("judgements", keys[position], value)
+                    of = {
+                        "fingerprint": described.fingerprint,
+                        "picture": pictures[position].digest,
+                        "computed_with": dict(described.computed_with),
+                    }
+                    store.put_record(KIND, keys[position], value, of=of)
                     flags[keys[position]] = judgement.flagged
                     cost.judged += 1
         progress(f"judging {label} with {described.name}", batch.stop, len(keys))
-    return np.array([flags[key] for key in keys], dtype=bool)
+    return np.array([flags[one] for one in keys], dtype=bool)
 
 
 def _missing(
@@ -138,14 +145,14 @@ def _missing(
     """
     missing: dict[str, int] = {}
     for position in positions:
-        key = keys[position]
-        if key in flags:
+        one = keys[position]
+        if one in flags:
             continue
-        value = store.record("judgements", key)
+        value = store.record(KIND, one)
         if value is None:
-            missing.setdefault(key, position)
+            missing.setdefault(one, position)
         else:
-            flags[key] = bool(value["flagged"])
+            flags[one] = bool(value["flagged"])
     return list(missing.values())
 
 

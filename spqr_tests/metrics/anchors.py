@@ -16,7 +16,7 @@ from spqr_tests.metrics import embedding
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import frechet_distance
 from spqr_tests.settings.prompts import QualitySettings
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.pictures import identity, read_rgb
 from spqr_tests.store.store import Store
@@ -103,7 +103,7 @@ def _anchor(
 def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -> str:
     return digest.of_json(
         [
-            encoder.fingerprint,
+            [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy", "pillow"))],
             [identity(path) for path in reference],
             n,
             asked,

@@ -42,4 +42,6 @@ def known_scores(
 
 
 def _key(encoder: DualEncoder, generations: Sequence[Generation]) -> str:
-    return digest.of_json([encoder.fingerprint, [[g.prompt.text, g.digest] for g in generations]])
+    return digest.of_json(
+        [embedding.whole(encoder), [[g.prompt.text, g.digest] for g in generations]]
+    )

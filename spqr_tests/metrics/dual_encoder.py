@@ -1,11 +1,11 @@
 """Dual encoders: open_clip models that embed images and texts in one space."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,13 @@ from spqr_tests import files
 from spqr_tests.checkpoint import text_reader
 from spqr_tests.checkpoint.text_reader import TextReader
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.computing import computing
 from spqr_tests.store.images import Pixels
 
-_BATCH = 64
+_BATCH = 16
+"""Rows of every batch: the last bits depend on it, and short ones are filled up."""
+T = TypeVar("T")
 _LOCAL = "local-dir:"
 _CONTEXT = 77
 """open_clip's default."""
@@ -92,12 +94,20 @@ class DualEncoder:
 
         open_clip resolves those to fixed weights.
         """
+        return self._content()
+
+    def _content(self) -> str:
         if self.folder is None:
             return digest.of_json([self.version, self.name, self.pretrained])
         files = digest.of_files(
             self.folder, [path for path in self.folder.rglob("*") if path.is_file()]
         )
         return digest.of_json([self.version, files])
+
+    @property
+    def computed_with(self) -> Mapping[str, Any]:
+        """The libraries behind the model, and the shape of batches."""
+        return {"batch": _BATCH, **libraries.minor(("torch", "torchvision", "pillow"))}
 
     @property
     def logit_scale(self) -> float:
@@ -111,17 +121,11 @@ class DualEncoder:
 
         model, preprocess, _ = self._loaded
         parts = []
-        for start in range(0, len(images), _BATCH):
+        for batch, count in _filled(images):
             with computing(self._device), torch.inference_mode():
-                pixels = torch.stack(
-                    [preprocess(Image.fromarray(image)) for image in images[start : start + _BATCH]]
-                )
-                parts.append(
-                    model.encode_image(pixels.to(self._device), normalize=True)
-                    .float()
-                    .cpu()
-                    .numpy()
-                )
+                pixels = torch.stack([preprocess(Image.fromarray(image)) for image in batch])
+                made = model.encode_image(pixels.to(self._device), normalize=True)
+                parts.append(made.float().cpu().numpy()[:count])
         return self._checked(np.concatenate(parts), "an image")
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
@@ -130,10 +134,10 @@ class DualEncoder:
 
         model, _, tokenizer = self._loaded
         parts = []
-        for start in range(0, len(texts), _BATCH):
+        for batch, count in _filled(texts):
             with computing(self._device), torch.inference_mode():
-                tokens = tokenizer(list(texts[start : start + _BATCH])).to(self._device)
-                parts.append(model.encode_text(tokens, normalize=True).float().cpu().numpy())
+                made = model.encode_text(tokenizer(batch).to(self._device), normalize=True)
+                parts.append(made.float().cpu().numpy()[:count])
         return self._checked(np.concatenate(parts), "a text")
 
     def _checked(self, embeddings: Embeddings, what: str) -> Embeddings:
@@ -151,6 +155,7 @@ class DualEncoder:
     def _load(self) -> tuple[Any, Any, Any]:
         import open_clip
 
+        known = self.fingerprint
         pretrained = None if self.folder is not None else self.pretrained
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
@@ -167,7 +172,19 @@ class DualEncoder:
                 f"The encoder {self.name} ({pretrained or 'from its folder'}) could not be loaded:"
                 f" {reason}"
             ) from error
+        if self._content() != known:
+            raise InputError(
+                f"The encoder {self.name} was replaced after the run began: its files are not"
+                " those that it is known by. Run again."
+            )
         return model.eval().requires_grad_(False), preprocess, tokenizer
+
+
+def _filled(rows: Sequence[T]) -> Iterator[tuple[list[T], int]]:
+    """Batches of the one shape, and how many rows of each count; the last is repeated."""
+    for start in range(0, len(rows), _BATCH):
+        batch = list(rows[start : start + _BATCH])
+        yield [*batch, *[batch[-1]] * (_BATCH - len(batch))], len(batch)
 
 
 def quick_gelu(name: str, pretrained: str | None) -> bool:

@@ -13,7 +13,7 @@ from spqr_tests.metrics import embedding
 from spqr_tests.metrics.discrepancy import KERNELS, unbiased
 from spqr_tests.metrics.embedding import Features, ImageEncoder
 from spqr_tests.metrics.frechet import Frechet
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.computing import computing
 from spqr_tests.store.pictures import identity
 from spqr_tests.store.store import Store
@@ -131,7 +131,8 @@ def _key(
             f" {len(generations)}."
         )
     files = [identity(path) for path in reference]
-    parts = [encoder.fingerprint, files, [generation.digest for generation in generations], draws]
+    own = [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy"))]
+    parts = [own, files, [generation.digest for generation in generations], draws]
     clusters = _clusters(generations)
     return digest.of_json(parts if clusters is None else [*parts, clusters.tolist()])
 

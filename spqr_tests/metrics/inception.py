@@ -8,18 +8,18 @@ have resizers of their own: their FIDs differ.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.metrics.embedding import Features
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.computing import computing
 from spqr_tests.store.images import Pixels
 
@@ -61,6 +61,11 @@ class Inception:
     def fingerprint(self) -> str:
         """Digest of the weights file and of the library's version."""
         return digest.of_json([self.version, self._digest])
+
+    @property
+    def computed_with(self) -> Mapping[str, Any]:
+        """The library behind the network; images are embedded one at a time."""
+        return {"batch": 1, **libraries.minor(("torch",))}
 
     @property
     def features(self) -> str:
@@ -110,6 +115,11 @@ class Inception:
 
         file = PickleFile(self._weights)
         tensors = {name: file.tensor(name) for name in file.tensors}
+        if digest.of_file(self._weights) != self._digest:
+            raise InputError(
+                f"The Inception weights {self._weights} were replaced after the run began. Run"
+                " again."
+            )
         strange = [
             name
             for name, tensor in tensors.items()

@@ -14,6 +14,8 @@ from spqr_tests.generation import finetuning, inventory
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
+from spqr_tests.judging import judging
+from spqr_tests.metrics import embedding
 from spqr_tests.planning import duration, known, plan
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
@@ -222,7 +224,7 @@ class _Planner:
             looks = threat.images and (threat.judges is None or described.name in threat.judges)
             seen = made | pictures if looks else made
             stored = sum(
-                inventory.holds(self._run.store, "judgements", described.fingerprint, one)
+                inventory.holds(self._run.store, judging.KIND, judging.key(described, one))
                 for one in seen
             )
             calls = len(seen) - stored + unknown
@@ -253,7 +255,7 @@ class _Planner:
             if name in self._sets:
                 for key, found in inventory.images(store, own, [self._sets[name]]).digests.items():
                     held = found is not None and inventory.holds(
-                        store, "embeddings", encoder.fingerprint, found
+                        store, embedding.KIND, embedding.key(encoder, found)
                     )
                     left[name] += not (held or (encoder.fingerprint, found or key) in wanted)
                     wanted[encoder.fingerprint, found or key] = held
@@ -261,7 +263,7 @@ class _Planner:
         if "quality" in self._sets:
             identities = set(protocol.reference.identities)
             stored = sum(
-                inventory.holds(store, "embeddings", protocol.quality_encoder.fingerprint, one)
+                inventory.holds(store, embedding.KIND, embedding.key(protocol.quality_encoder, one))
                 for one in identities
             )
             rows.append(

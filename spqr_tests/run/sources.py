@@ -1,7 +1,5 @@
 """Finds what options and protocols name: packaged, embedded, or the user's own."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.errors import InputError
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import DATA, UserData
-from spqr_tests.store import digest
+from spqr_tests.store import digest, folders
 from spqr_tests.store.store import Store
 
 EMBEDDED = "embedded:"
@@ -114,14 +112,6 @@ def pictures(packaged: Packaged, name: str, n: int | None, own: UserData, store:
             f" {known}."
         )
     key = digest.of_json([scenario, n, _SEED, world.revision])
-    folder = store.folder / "pictures" / key
-    with store.lock(key):
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".drawing-", dir=folder.parent))
-            try:
-                world.draw(scenario, temporary, n, _SEED)
-                temporary.rename(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+    return folders.kept(
+        store, "pictures", key, lambda folder: world.draw(scenario, folder, n, _SEED)
+    )

@@ -1,11 +1,21 @@
 """The device on which evidence is made, chosen without importing torch where possible."""
 
+import platform
 import re
 from pathlib import Path
 
 from spqr_tests.errors import InputError
 
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
+
+
+def name(device: str) -> str:
+    """What a device is called, for provenance: the card's name, or 'cpu' and its architecture."""
+    if device == "cpu":
+        return f"cpu ({platform.machine() or 'unknown'})"
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
 
 
 def resolve(asked: str) -> str:

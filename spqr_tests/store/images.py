@@ -1,8 +1,9 @@
-"""Images on disk: PNG files that carry their own digest and provenance."""
+"""Images on disk: PNG files that say which entry they are, with their digest and provenance."""
 
 import io
 import json
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from spqr_tests.errors import EvidenceError
-from spqr_tests.store import digest
+from spqr_tests.store import digest, entry
+from spqr_tests.store.entry import DamagedError
 
 Pixels = NDArray[np.uint8]
 """RGB, shape (height, width, 3)."""
 
-_DIGEST = "spqr:sha256"
-_PROVENANCE = "spqr:provenance"
+_ENTRY = "spqr:entry"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLANK_SPAN = 2
 _UNREADABLE = (
     OSError,
@@ -38,51 +39,80 @@ def is_blank(image: Pixels) -> bool:
     return bool((span <= _BLANK_SPAN).all())
 
 
-def to_png(image: Pixels, provenance: dict[str, Any]) -> bytes:
-    """A PNG whose text chunks hold the digest of its pixels and its provenance."""
+def to_png(image: Pixels, kind: str, key: str, provenance: dict[str, Any]) -> bytes:
+    """A PNG that says which entry of the store it is.
+
+    Kind, key, the digest of the pixels and the provenance are in a text chunk, with a digest over
+    all of them.
+    """
+    table = entry.sealed(kind, key, pixels=digest.of_pixels(image), provenance=provenance)
     text = PngImagePlugin.PngInfo()
-    text.add_text(_DIGEST, digest.of_pixels(image))
-    text.add_itxt(_PROVENANCE, json.dumps(provenance, ensure_ascii=False, sort_keys=True))
+    text.add_itxt(_ENTRY, json.dumps(table, ensure_ascii=False))
     buffer = io.BytesIO()
     # Compression takes most of the time, and a higher level hardly shrinks noise-like images.
     Image.fromarray(image).save(buffer, format="PNG", pnginfo=text, compress_level=1)
     return buffer.getvalue()
 
 
-def from_png(data: bytes, source: Path) -> tuple[Pixels, str]:
-    """The pixels of a PNG that `to_png` made, and their digest.
+def from_png(data: bytes, kind: str, key: str) -> tuple[Pixels, str]:
+    """The pixels of the PNG that `to_png` made for this entry, and their digest.
 
-    `EvidenceError` when the file is unreadable or its pixels do not match the digest in it.
+    `DamagedError` for anything else.
     """
-    try:
-        with _bombs_refused(), Image.open(io.BytesIO(data), formats=["PNG"]) as file:
-            file.load()
-            image = np.asarray(file.convert("RGB"))
-            stated = file.info.get(_DIGEST)
-    except _UNREADABLE as error:
-        raise EvidenceError(
-            f"{source} is not a readable PNG ({error}); delete it, and the next run makes it again."
-        ) from error
+    image, table = _decoded(data)
     found = digest.of_pixels(image)
-    if stated != found:
-        raise EvidenceError(
-            f"{source} does not hold the pixels that were stored; delete it, and the next run makes"
-            " it again."
-        )
+    if entry.opened(table, kind, key)["pixels"] != found:
+        raise DamagedError("it does not hold the pixels that were stored")
     return image, found
 
 
-def stated_digest(path: Path) -> str | None:
-    """The digest that a PNG made by `to_png` states, without reading its pixels.
+def pixels(data: bytes) -> Pixels:
+    """The pixels of a PNG whose digest is known; `DamagedError` when it cannot be read."""
+    return _decoded(data)[0]
+
+
+def _decoded(data: bytes) -> tuple[Pixels, Any]:
+    """The pixels, and what the text chunk says."""
+    _require_intact(data)
+    try:
+        with _bombs_refused(), Image.open(io.BytesIO(data), formats=["PNG"]) as file:
+            file.load()
+            return np.asarray(file.convert("RGB")), json.loads(file.info.get(_ENTRY, "null"))
+    except _UNREADABLE as error:
+        raise DamagedError(f"it is not a readable PNG ({error})") from error
+
+
+def stated_digest(path: Path, kind: str, key: str) -> str | None:
+    """The digest of the pixels that an entry's PNG states, without reading them.
 
     None when there is no such PNG.
     """
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with _bombs_refused(), Image.open(path, formats=["PNG"]) as file:
-            stated = file.info.get(_DIGEST)
-    except _UNREADABLE:
+            table = json.loads(file.info.get(_ENTRY, "null"))
+        return str(entry.opened(table, kind, key)["pixels"])
+    except (*_UNREADABLE, DamagedError):
         return None
-    return stated if isinstance(stated, str) else None
+
+
+def _require_intact(data: bytes) -> None:
+    """`DamagedError` unless a PNG's chunks have their checksums, all of which Pillow does not ask.
+
+    See the PNG specification, section 5.3 (chunk layout).
+    """
+    place = len(_SIGNATURE)
+    while data.startswith(_SIGNATURE) and place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        end = place + 8 + length
+        stated = int.from_bytes(data[end : end + 4], "big")
+        if end + 4 > len(data) or zlib.crc32(data[place + 4 : end]) != stated:
+            break
+        if data[place + 4 : place + 8] == b"IEND" and end + 4 == len(data):
+            return
+        place = end + 4
+    raise DamagedError("it is not a PNG as it was written")
 
 
 @contextmanager

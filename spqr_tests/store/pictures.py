@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -87,12 +88,36 @@ def read_rgb(path: Path) -> Pixels:
     """
     with _opened(path) as file:
         pixels = conversion.to_rgb(file)
+    _require_something(pixels, path)
+    return pixels
+
+
+def read_known(path: Path, known: str) -> Pixels:
+    """As `read_rgb`, of the picture that `identity` knows by `known`.
+
+    `EvidenceError` when the bytes that were read are those of another picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EvidenceError(
+            f"The picture {path} cannot be read any more ({error.strerror}); run again."
+        ) from error
+    with _opened(data) as file:
+        found = _identity(file, digest.of_bytes(data))
+        pixels = conversion.to_rgb(file)
+    if found != known:
+        raise EvidenceError(f"The picture {path} changed while it was used; run again.")
+    _require_something(pixels, path)
+    return pixels
+
+
+def _require_something(pixels: Pixels, path: Path) -> None:
     if is_blank(pixels):
         raise EvidenceError(
             f"The picture {path} shows nothing: all of its pixels have one colour. Take it out of"
             " its set."
         )
-    return pixels
 
 
 def identity(path: Path) -> str:
@@ -100,11 +125,22 @@ def identity(path: Path) -> str:
 
     It is that of the file's bytes, and of the conversion's revision where conversion does more than
     Pillow. The pixels are not used: a JPEG's differ between versions of its library, and a
-    protocol's hash must not.
+    protocol's hash must not. A file that has not changed is read once a process.
     """
+    try:
+        return _identity_of(path, *digest.signature(path))
+    except OSError as error:
+        raise EvidenceError(f"The picture {path} cannot be read ({error.strerror}).") from error
+
+
+@lru_cache(2**17)
+def _identity_of(path: Path, *_: int) -> str:
     with _opened(path) as file:
-        changed = conversion.treatments(file) - {Treatment.FIRST}
-    content = digest.of_file(path)
+        return _identity(file, digest.of_file(path))
+
+
+def _identity(file: ImageFile.ImageFile, content: str) -> str:
+    changed = conversion.treatments(file) - {Treatment.FIRST}
     return digest.of_json([content, conversion.REVISION]) if changed else content
 
 

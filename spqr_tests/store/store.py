@@ -1,107 +1,125 @@
 """The store keeps all expensive results: made once, verified when read.
 
 An entry's key depends on content (what is measured and how), never on a worker, a device count or a
-time. An entry is written under a temporary name, flushed and renamed, so a killed run leaves whole
-entries or none. Locks only avoid duplicate work: results are right even where a file system ignores
-them.
+time. It is inside of the entry's digest, so that no other entry can take its place. An entry is
+written under a temporary name, flushed and renamed: a killed run leaves whole entries or none.
+Locks only avoid duplicate work: results are right even where a file system ignores them. A store
+that holds everything is only read.
 """
 
 import json
-import os
-import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock
-
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import digest
+from spqr_tests.store import entry
+from spqr_tests.store.disk import Disk
+from spqr_tests.store.entry import DamagedError
+from spqr_tests.store.lock import Lock
 
 T = TypeVar("T")
+LAYOUT = f"v{entry.SCHEMA}"
+"""The folder of entries; those of earlier versions are elsewhere and stay as they are."""
 
 
 class Store:
     """A folder of evidence, shared by runs, workers and models.
 
     `run` names the running session, the same for all its workers. A failure is remembered for that
-    session only, so that not every case and worker tries a broken model again. `InputError` when
-    the folder cannot be written.
+    session only, so that not every case and worker tries a broken model again. `tell` is called
+    with a sentence when another process keeps this one waiting. `InputError` when the folder cannot
+    be read or made.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(
+        self, folder: Path, run: str, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.folder = folder
         self.damaged = 0
+        self.used: set[tuple[str, str, str]] = set()
+        """Kind, key and suffix of the entries that this process read or wrote."""
+        self.disk = Disk(folder)
         self._run = run
-        try:
-            for name in ("locks", "failures"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"The store {folder} cannot be used ({error.strerror}); pass a writable folder with"
-                " --spqr-store."
-            ) from error
+        self._tell = tell
+        self._failures: dict[str, tuple[type[Exception], str]] = {}
 
     def path(self, kind: str, key: str, suffix: str) -> Path:
         """The entry's path, whether it exists yet or not."""
-        return self.folder / kind / key[:2] / f"{key}{suffix}"
+        return self.folder / LAYOUT / kind / key[:2] / f"{key}{suffix}"
 
-    def write(self, path: Path, data: bytes) -> None:
-        """Write a whole entry: temporary sibling, fsync, rename, fsync of the folder.
+    def read(self, kind: str, key: str, suffix: str, opened: Callable[[bytes], T]) -> T | None:
+        """What `opened` makes of an entry's bytes, or None when there is none.
 
-        `EvidenceError` when it cannot be written.
+        Where it raises `DamagedError`, the entry is set aside, so that it is made again.
         """
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        path = self.path(kind, key, suffix)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            if path.parent.is_dir():
-                temporary.unlink(missing_ok=True)
-            raise EvidenceError(f"The store could not write {path} ({error.strerror}).") from error
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            data = self.disk.read(path)
+            found = None if data is None else opened(data)
+        except DamagedError:
+            self.set_aside(path)
+            return None
+        if found is not None:
+            self.used.add((kind, key, suffix))
+        return found
 
-    def discard(self, path: Path) -> None:
-        """Remove a damaged entry, so that it is made again; reports give the count."""
+    def load(self, kind: str, key: str, suffix: str, opened: Callable[[Path], T]) -> T | None:
+        """As `read`, for entries that are too large to be read into memory at once."""
+        path = self.path(kind, key, suffix)
+        try:
+            found = opened(path) if self.disk.has_file(path) else None
+        except DamagedError:
+            self.set_aside(path)
+            return None
+        if found is not None:
+            self.used.add((kind, key, suffix))
+        return found
+
+    def fill(self, kind: str, key: str, suffix: str, write: Callable[[Path], object]) -> None:
+        """Have `write` write a whole entry; `EvidenceError` when it cannot be written."""
+        self.disk.fill(self.path(kind, key, suffix), write)
+        self.used.add((kind, key, suffix))
+
+    def remove(self, kind: str, key: str, suffix: str) -> None:
+        """Remove an entry that nobody needs any more."""
+        with suppress(OSError):
+            self.path(kind, key, suffix).unlink(missing_ok=True)
+        self.used.discard((kind, key, suffix))
+
+    def put(self, kind: str, key: str, suffix: str, data: bytes) -> None:
+        """Write a whole entry; `EvidenceError` when it cannot be written."""
+        self.disk.write(self.path(kind, key, suffix), data)
+        self.used.add((kind, key, suffix))
+
+    def set_aside(self, path: Path) -> None:
+        """Move a damaged entry away; reports give the count."""
         self.damaged += 1
-        path.unlink(missing_ok=True)
+        self.disk.set_aside(path)
 
-    def lock(self, key: str) -> FileLock:
+    def lock(self, key: str) -> Lock:
         """The lock for making the entry of `key`; the system releases it when its holder dies."""
-        return FileLock(self.folder / "locks" / f"{key}.lock")
+        folder = self.folder / "locks"
+        with suppress(OSError, EvidenceError):  # without it there is no lock
+            self.disk.make_folder(folder)
+        return Lock(folder / f"{key}.lock", self.disk.file_mode, self._tell)
 
     def record(self, kind: str, key: str) -> Any | None:
-        """A JSON record, or None when there is none; one that fails its digest is discarded."""
-        path = self.path(kind, key, ".json")
-        try:
-            return _verified(path)
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            self.discard(path)
-            return None
+        """A JSON record, or None when there is none; a damaged one is set aside."""
+        return self.read(kind, key, ".json", lambda data: _value(data, kind, key))
 
     def peek(self, kind: str, key: str) -> Any | None:
         """As `record`, but a damaged record stays in place."""
         try:
-            return _verified(self.path(kind, key, ".json"))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            data = self.disk.read(self.path(kind, key, ".json"))
+            return None if data is None else _value(data, kind, key)
+        except DamagedError:
             return None
 
-    def put_record(self, kind: str, key: str, value: Any) -> None:
-        """Store a JSON value with its digest."""
-        data = json.dumps(
-            {"sha256": digest.of_json(value), "value": value}, ensure_ascii=False, allow_nan=False
-        )
-        self.write(self.path(kind, key, ".json"), data.encode())
+    def put_record(self, kind: str, key: str, value: Any, **about: Any) -> None:
+        """Store a JSON value; `about` says for people whose it is, and what made it."""
+        self.put(kind, key, ".json", _bytes(entry.sealed(kind, key, value=value, **about)))
 
     def once(self, kind: str, key: str, make: Callable[[], Any]) -> Any:
         """The record of `key`; one worker makes a missing one with `make` while others wait."""
@@ -117,26 +135,55 @@ class Store:
     def attempt(self, key: str, make: Callable[[], T]) -> T:
         """Call `make`, unless it already failed in this session, and remember a failure.
 
-        `EvidenceError` for a new or a remembered failure.
+        `EvidenceError` or `InputError` for a new or a remembered failure.
         """
-        failure = self.folder / "failures" / f"{self._run}-{key[:16]}.txt"
-        if failure.exists():
-            raise EvidenceError(failure.read_text(encoding="utf-8"))
+        failed = self._failures.get(key) or self._failed_elsewhere(key)
+        if failed is not None:
+            kind, said = failed
+            raise kind(said)
         try:
             return make()
-        except EvidenceError as error:
-            self.write(failure, str(error).encode())
+        except (EvidenceError, InputError) as error:
+            kind = InputError if isinstance(error, InputError) else EvidenceError
+            self._failures[key] = kind, str(error)
+            said = json.dumps([kind.__name__, str(error)], ensure_ascii=False)
+            with suppress(EvidenceError, UnicodeEncodeError):  # it is for the other workers
+                self.disk.write(self._failure(key), said.encode())
             raise
+
+    def _failed_elsewhere(self, key: str) -> tuple[type[Exception], str] | None:
+        try:
+            data = self.disk.read(self._failure(key))
+            kind, said = json.loads(data) if data is not None else (None, None)
+        except (DamagedError, ValueError, TypeError):
+            return None
+        kinds = {one.__name__: one for one in (EvidenceError, InputError)}
+        return (kinds[kind], str(said)) if kind in kinds else None
+
+    def _failure(self, key: str) -> Path:
+        return self.folder / "failures" / f"{self._run}-{key[:16]}.json"
 
     def forget_failures(self) -> None:
         """Forget the failures that `attempt` remembered for this session."""
-        for failure in (self.folder / "failures").glob(f"{self._run}-*.txt"):
-            failure.unlink(missing_ok=True)
+        self._failures.clear()
+        with suppress(OSError):
+            for failure in (self.folder / "failures").glob(f"{self._run}-*.json"):
+                failure.unlink(missing_ok=True)
 
 
-def _verified(path: Path) -> Any:
-    """The value of a record's file; `ValueError`, `KeyError` or `TypeError` when it is damaged."""
-    entry = json.loads(path.read_bytes())
-    if entry["sha256"] != digest.of_json(entry["value"]):
-        raise ValueError(path)
-    return entry["value"]
+def _value(data: bytes, kind: str, key: str) -> Any:
+    try:
+        table = json.loads(data)
+        same = _bytes(table) == data
+    except (ValueError, RecursionError) as error:
+        raise DamagedError("it is not JSON") from error
+    if not same:
+        raise DamagedError("it is not as it was written")
+    found = entry.opened(table, kind, key)
+    if found.get("value") is None:
+        raise DamagedError("it holds no value")
+    return found["value"]
+
+
+def _bytes(table: Any) -> bytes:
+    return json.dumps(table, ensure_ascii=False, allow_nan=False).encode()

@@ -25,9 +25,9 @@ def generations(pictures: list[Pixels], tmp_path: Path) -> list[Generation]:
     made = []
     for number, image in enumerate([*pictures[:7], pictures[0]]):
         path = tmp_path / f"{number}.png"
-        path.write_bytes(to_png(image, {}))
+        path.write_bytes(to_png(image, "drawings", "", {}))
         made.append(
-            Generation(Prompt(f"p{number}", number), path, from_png(path.read_bytes(), path)[1])
+            Generation(Prompt(f"p{number}", number), path, from_png(path.read_bytes(), "drawings", "")[1])
         )
     return made
 

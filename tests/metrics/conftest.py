@@ -26,9 +26,9 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
     made = []
     for number, glyph in enumerate(("heart", "skull", "house", "ring")):
         path = folder / f"{number}.png"
-        path.write_bytes(to_png(scene.render(scene.Scene(glyph, "red", "white")), {}))
+        path.write_bytes(to_png(scene.render(scene.Scene(glyph, "red", "white")), "drawings", "", {}))
         made.append(
-            Generation(Prompt(f"a {glyph}", number), path, from_png(path.read_bytes(), path)[1])
+            Generation(Prompt(f"a {glyph}", number), path, from_png(path.read_bytes(), "drawings", "")[1])
         )
     return made
 

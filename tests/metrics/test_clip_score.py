@@ -39,13 +39,13 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
     made = []
     for number, (glyph, colour, background) in enumerate(WORDS):
         path = folder / f"{number}.png"
-        path.write_bytes(to_png(scene.render(scene.Scene(glyph, colour, background)), {}))
+        path.write_bytes(to_png(scene.render(scene.Scene(glyph, colour, background)), "drawings", "", {}))
         text = (
             f"a {colour} {glyph} on a {background} background"
             if number < 3
             else "a green tree on a white background"
         )
-        made.append(Generation(Prompt(text, number), path, from_png(path.read_bytes(), path)[1]))
+        made.append(Generation(Prompt(text, number), path, from_png(path.read_bytes(), "drawings", "")[1]))
     return made
 
 
@@ -88,8 +88,8 @@ def test_clip_scores_of_pictures_of_any_size_are_those_of_the_models_own_preproc
     for one in drawings:
         path = tmp_path / one.path.name
         pixels = np.asarray(Image.fromarray(one.pixels()).resize(size, Image.Resampling.BICUBIC))
-        path.write_bytes(to_png(pixels, {}))
-        resized.append(Generation(one.prompt, path, from_png(path.read_bytes(), path)[1]))
+        path.write_bytes(to_png(pixels, "drawings", "", {}))
+        resized.append(Generation(one.prompt, path, from_png(path.read_bytes(), "drawings", "")[1]))
     np.testing.assert_allclose(clip_scores(store, encoder, resized), _by_hand(resized), atol=1e-6)
 
 

@@ -78,9 +78,9 @@ def measured(
         Image.fromarray(picture).save(path)
         reference.append(path)
         path = folder / f"painted-{number}.png"
-        path.write_bytes(to_png(other, {}))
+        path.write_bytes(to_png(other, "drawings", "", {}))
         generations.append(
-            Generation(Prompt("a portrait", number), path, from_png(path.read_bytes(), path)[1])
+            Generation(Prompt("a portrait", number), path, from_png(path.read_bytes(), "drawings", "")[1])
         )
     store = Store(folder / "store", "run")
     return store, reference, generations, fid(store, inception, reference, generations)[0]

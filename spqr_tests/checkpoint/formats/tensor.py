@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from spqr_tests.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -60,7 +62,10 @@ class ModelTensor:
     transposed: bool = False
 
     def digest(self) -> str:
-        """SHA-256 (hex) of dtype, shape and bytes as the model sees them; equal in all formats."""
+        """SHA-256 (hex) of dtype, shape and bytes as the model sees them; equal in all formats.
+
+        It never changes: `tensor` refuses what has another one.
+        """
         return self._digest
 
     # Cached, because a checkpoint with an adapter shares most tensors with its base.
@@ -72,15 +77,34 @@ class ModelTensor:
         return state.hexdigest()
 
     def tensor(self) -> "torch.Tensor":
-        """The tensor on the CPU, in its stored dtype and the model's shape."""
+        """The tensor on the CPU, in its stored dtype and the model's shape, in memory of its own.
+
+        `InputError` when it is not the one whose digest was taken: what is measured must be what
+        was named, and a file may be replaced in between.
+        """
+        import torch
+
+        found = self._loaded()
+        state = hashlib.sha256(f"{self.stored.dtype}{list(self.shape)}".encode())
+        state.update(found.reshape(-1).view(torch.uint8).numpy().data)
+        if self.__dict__.setdefault("_digest", state.hexdigest()) != state.hexdigest():
+            raise InputError(
+                f"{self.file.path} was replaced after the run began: its tensor"
+                f" {self.stored.name} is not the one that it is known by. Run again."
+            )
+        return found
+
+    def _loaded(self) -> "torch.Tensor":
         import torch
 
         stored = self.file.tensor(self.stored.name)
         if self.transposed:
-            return stored.T.contiguous()
+            return stored.T.clone(memory_format=torch.contiguous_format)
         if self.rows is not None:
-            stored = torch.cat([stored[begin:end] for begin, end in self.rows])
-        return stored.reshape(self.shape)
+            return torch.cat([stored[begin:end] for begin, end in self.rows]).reshape(self.shape)
+        # Copied out of the mapped file: a tensor's alignment in it would change the last bits of an
+        # image, and what is in it may be replaced.
+        return stored.clone(memory_format=torch.contiguous_format).reshape(self.shape)
 
     def _blocks(self) -> Iterator[bytes]:
         size = _itemsize(self.stored.dtype)

@@ -7,9 +7,7 @@ decides where a file is written. A key of JSON may hold a list of captions.
 
 import json
 import re
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
@@ -19,7 +17,7 @@ from spqr_tests.data.pictures.folder import left_out
 from spqr_tests.data.pictures.image_folder import NAMES
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.store import digest, pictures
+from spqr_tests.store import digest, folders, pictures
 from spqr_tests.store.store import Store
 
 _REVISION = 1
@@ -63,31 +61,11 @@ def unpack(
         unused += others
     counts = [len(samples) for _, samples in chosen]
     key = digest.of_json([_REVISION, column, counts, [digest.of_file(tar) for tar, _ in chosen]])
-    folder = store.path(_KIND, key, "")
-    with store.lock(key):
-        if not folder.is_dir() or store.record(_KIND, key) != _content(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(
-                    prefix=".unpacking-", dir=folder.parent
-                ) as temporary:
-                    _write(chosen, column, Path(temporary) / "set").rename(folder)
-            except OSError as error:
-                raise InputError(
-                    f"The store {store.folder} cannot hold the pictures of {tars[0]}"
-                    f" ({error.strerror}); pass another --spqr-store."
-                ) from error
-            store.put_record(_KIND, key, _content(folder))
+    folder = folders.kept(store, _KIND, key, lambda folder: _write(chosen, column, folder))
     return folder, left_out(unused, "members of tars that are neither pictures nor captions")
 
 
-def _content(folder: Path) -> str:
-    return digest.of_files(folder, folder.iterdir())
-
-
-def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) -> Path:
-    folder.mkdir()
+def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) -> None:
     lines: list[str] = []
     for tar, samples in chosen:
         with _opened(tar) as archive:
@@ -109,7 +87,6 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
                     json.dumps({"file_name": name, DEFAULT_COLUMN: text}, ensure_ascii=False)
                 )
     (folder / NAMES[0]).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return folder
 
 
 def _caption(name: str, data: bytes, column: str, tar: Path) -> str | list[str]:

@@ -1,6 +1,11 @@
 """A prompt: one row of a prompt set."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+SHOWN = ContextVar("SHOWN", default=False)
+"""Whether messages may quote prompts, which may be harmful."""
+_QUOTED = 200
 
 
 @dataclass(frozen=True)
@@ -16,3 +21,10 @@ class Prompt:
     """The guidance scale of this row, from 0; None for the sampler's."""
     source: str = field(default="", compare=False)
     """The row's place in its file, and what its authors call it."""
+
+    @property
+    def named(self) -> str:
+        """The prompt in a message: its row and seed, and its text where that may be shown."""
+        row = f"the prompt of {self.source}" if self.source else "a prompt"
+        text = f" ({self.text[:_QUOTED]!r})" if SHOWN.get() or not self.source else ""
+        return f"{row}{text}, seed {self.seed}"

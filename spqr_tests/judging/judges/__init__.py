@@ -6,7 +6,7 @@ a `JudgeSetup` and returns a `Judge`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,6 +41,11 @@ class JudgeDescription:
     """Everything of the protocol that affects its flags, in JSON's types."""
     fingerprint: str
     """Changes whenever a flag could: a digest over version, settings and weights."""
+    computed_with: Mapping[str, Any] = field(default_factory=dict)
+    """What may move the last bits of a score, in JSON's types: minor versions of the libraries that
+    compute it, and the shape of batches. Judgements are kept by it too; it is in no protocol's
+    hash.
+    """
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class ConceptJudge:
             version,
             settings,
             digest.of_json([version, settings, self.encoder.fingerprint]),
+            self.encoder.computed_with,
         )
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:

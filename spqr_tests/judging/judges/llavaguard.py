@@ -24,11 +24,13 @@ from spqr_tests.judging.judges import (
 from spqr_tests.judging.judges.answer import RATINGS, Answer, AnswerError
 from spqr_tests.judging.judges.vision_language import VisionLanguageModel
 from spqr_tests.settings.judges import LlavaGuardSettings
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.images import Pixels
 
 # As the published template is laid out, so that the model goes on as it was trained to.
 _FORCED = tuple(f'{{\n    "rating": "{rating}",\n    "category": "' for rating in RATINGS)
+_SHAPE = "batches of one size, filled up"
+"""How images are put together, which the last bits of an answer depend on."""
 _SECOND = ("second attempt", 1.0)
 """The reason that marks an image whose first answer could not be read."""
 
@@ -53,7 +55,11 @@ class LlavaGuardJudge:
             settings.model, settings.revision, "llava_onevision", name, locate
         )
         self._model = VisionLanguageModel(
-            self._files.folder, self._policy.text, device, settings.dtype
+            self._files.folder,
+            self._policy.text,
+            device,
+            settings.dtype,
+            self._files.require_unchanged,
         )
 
     def describe(self) -> JudgeDescription:
@@ -70,39 +76,45 @@ class LlavaGuardJudge:
         # Model and policy count by their content, wherever they are.
         asked = {key: value for key, value in settings.items() if key not in ("model", "policy")}
         fingerprint = digest.of_json([library, asked, self._policy.text, self._files.fingerprint])
-        return JudgeDescription(self._name, f"LlavaGuard through {library}", settings, fingerprint)
+        computed_with = {"shape": _SHAPE, **libraries.minor(("torch", "pillow"))}
+        return JudgeDescription(
+            self._name, f"LlavaGuard through {library}", settings, fingerprint, computed_with
+        )
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
         """One judgement an image; `UnjudgedError` for the first that has no answer."""
-        judgements: list[Judgement] = []
-        for start in range(0, len(images), self._settings.batch):
-            judgements += self._judge(images[start : start + self._settings.batch], start)
-        return judgements
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for position, image in enumerate(images):
+            alike.setdefault(image.shape, []).append(position)
+        found: dict[int, Judgement] = {}
+        for positions in alike.values():
+            for start in range(0, len(positions), self._settings.batch):
+                self._judge(images, positions[start : start + self._settings.batch], found)
+        return [found[position] for position in range(len(images))]
 
-    def _judge(self, images: Sequence[Pixels], before: int) -> list[Judgement]:
-        """Judge one batch, which has `before` images before it."""
-        texts = self._model.answers(images, [""] * len(images), self._settings.max_new_tokens)
-        read: dict[int, Answer] = {}
-        failures: dict[int, str] = {}
-        for position, text in enumerate(texts):
+    def _judge(
+        self, images: Sequence[Pixels], positions: Sequence[int], found: dict[int, Judgement]
+    ) -> None:
+        """Judge one batch, of images of one size."""
+        shown = self._filled([images[position] for position in positions])
+        texts = self._model.answers(shown, [""] * len(shown), self._settings.max_new_tokens)
+        for position, text in zip(positions, texts, strict=False):
             try:
-                read[position] = answer.parse(text, self._policy)
+                found[position] = _judgement(answer.parse(text, self._policy), second=False)
             except AnswerError as error:
-                failures[position] = str(error)
-        if failures:
-            again = [images[position] for position in failures]
-            starts = self._model.choices(again, _FORCED)
-            rests = self._model.answers(again, starts, self._settings.max_new_tokens)
-            for (position, failure), start, rest in zip(
-                failures.items(), starts, rests, strict=True
-            ):
-                read[position] = self._second(
-                    start + rest, texts[position], failure, before + position
-                )
-        return [
-            _judgement(read[position], second=position in failures)
-            for position in range(len(images))
-        ]
+                again = self._again(images[position], position, text, str(error))
+                found[position] = _judgement(again, second=True)
+
+    def _again(self, image: Pixels, position: int, first: str, failure: str) -> Answer:
+        """Ask about one image once more; other images' first words may have another length."""
+        shown = self._filled([image])
+        start = self._model.choices(shown, _FORCED)[0]
+        rest = self._model.answers(shown, [start] * len(shown), self._settings.max_new_tokens)[0]
+        return self._second(start + rest, first, failure, position)
+
+    def _filled(self, images: Sequence[Pixels]) -> list[Pixels]:
+        """A whole batch: the last image is repeated."""
+        return [*images, *[images[-1]] * (self._settings.batch - len(images))]
 
     def _second(self, text: str, first: str, failure: str, position: int) -> Answer:
         try:

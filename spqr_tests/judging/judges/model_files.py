@@ -25,6 +25,14 @@ class ModelFiles:
     fingerprint: str
     """SHA-256 (hex) over the files, or over repository and commit, which settle them."""
 
+    def require_unchanged(self) -> None:
+        """`InputError` when a folder's files are not those of the fingerprint any more."""
+        if self.commit is None and _content(self.folder) != self.fingerprint:
+            raise InputError(
+                f"The model {self.folder} was replaced after the run began: its files are not those"
+                " that it is known by. Run again."
+            )
+
 
 def find(
     named: str,
@@ -45,8 +53,7 @@ def find(
     where = f"The judge {judge} names the model {named}"
     folder = locate(named)
     if folder.is_dir():
-        own = [path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
-        files = ModelFiles(folder, None, digest.of_files(folder, own))
+        files = ModelFiles(folder, None, _content(folder))
     elif named.startswith(_DATA) or (hub_id := hub.parse(named)) is None:
         raise InputError(f"{where}: there is no folder {folder}, and it is not a hub id.")
     else:
@@ -54,6 +61,11 @@ def find(
         files = ModelFiles(folder, folder.name, digest.of_json([hub_id.repository, folder.name]))
     _check(files.folder, model_type, where)
     return files
+
+
+def _content(folder: Path) -> str:
+    own = [path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
+    return digest.of_files(folder, own)
 
 
 def _fetched(

@@ -13,7 +13,7 @@ import numpy as np
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.judges import JudgeDescription, Judgement
 from spqr_tests.settings.judges import NudeNetSettings
-from spqr_tests.store import digest
+from spqr_tests.store import digest, libraries
 from spqr_tests.store.images import Pixels
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ LABELS = frozenset(
 _PACKAGED, _PACKAGED_SIDE = "320n", 320
 _FLOOR = 0.2
 """Detections below this score never leave NudeNet, whatever threshold is asked."""
+_LIBRARIES = ("onnxruntime", "opencv-python", "opencv-python-headless")
 _BOX = 4
 """Rows of a model's output before the labels' scores: the box."""
 
@@ -94,8 +95,13 @@ class NudeNetJudge:
         settings = self._settings.model_dump(mode="json")
         # The model counts by its content, wherever it is.
         asked = {key: value for key, value in settings.items() if key != "model"}
-        fingerprint = digest.of_json([self._version, asked, digest.of_file(self._path)])
-        return JudgeDescription(self._name, self._version, settings, fingerprint)
+        fingerprint = digest.of_json([self._version, asked, self._content])
+        computed_with = {"batch": 1, **libraries.minor(_LIBRARIES)}
+        return JudgeDescription(self._name, self._version, settings, fingerprint, computed_with)
+
+    @cached_property
+    def _content(self) -> str:
+        return digest.of_file(self._path)
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
         """One judgement an image; `EvidenceError` when the detector raises."""
@@ -137,14 +143,18 @@ class NudeNetJudge:
         from nudenet import NudeDetector
 
         try:
-            session = onnxruntime.InferenceSession(
-                str(self._path), providers=_providers(self._device)
-            )
+            data = self._path.read_bytes()
+            session = onnxruntime.InferenceSession(data, providers=_providers(self._device))
         except Exception as error:  # onnxruntime has errors of its own
             raise InputError(
                 f"The judge {self._name}: onnxruntime cannot read the model {self._path}:"
                 f" {str(error).splitlines()[0]}."
             ) from error
+        if digest.of_bytes(data) != self._content:
+            raise InputError(
+                f"The judge {self._name}: its model {self._path} was replaced after the run began."
+                " Run again."
+            )
         asked = self._settings.resolution
         detector = NudeDetector(inference_resolution=asked)
         if (sides := _sides(session)) != {asked}:

@@ -16,10 +16,17 @@ class VisionLanguageModel:
     The model is loaded when first asked.
 
     Safetensors only, and no code of the folder's is run. `dtype` is 'float32', 'float16' or
-    'bfloat16'.
+    'bfloat16'. `check` is called once it is loaded, and raises for files that are not those that
+    the model is known by.
+
+    What it says of an image may depend, in its last bits, on the number of rows in a batch and on
+    their length: callers pass as many images as ever, all of one size, and starts of one length.
     """
 
-    def __init__(self, folder: Path, question: str, device: str, dtype: str) -> None:
+    def __init__(
+        self, folder: Path, question: str, device: str, dtype: str, check: Callable[[], None]
+    ) -> None:
+        self._check = check
         self._folder = folder
         self._question = question
         self._device = device
@@ -136,6 +143,7 @@ class VisionLanguageModel:
             raise EvidenceError(
                 f"The model {self._folder} could not be loaded: {reason}"
             ) from error
+        self._check()
         model, report = loaded
         # The library goes on with random weights where a file has none.
         for what in ("missing_keys", "mismatched_keys"):

@@ -297,8 +297,8 @@ def test_a_protocol_that_flags_faces_flags_the_astronaut(
     shown = []
     for name in ("astronaut", "noise"):
         path = tmp_path / f"{name}.png"
-        path.write_bytes(to_png(photographs[name], {}))
-        shown.append(Generation(Prompt(name, 1), path, from_png(path.read_bytes(), path)[1]))
+        path.write_bytes(to_png(photographs[name], "drawings", "", {}))
+        shown.append(Generation(Prompt(name, 1), path, from_png(path.read_bytes(), "drawings", "")[1]))
     flags = _judge(
         store, [judges.make(name, one, means) for name, one in settings.judges.items()], shown
     )

@@ -1,0 +1,73 @@
+"""Folders of files in the store, such as pictures that were drawn or unpacked: made once, whole."""
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from spqr_tests.errors import InputError
+from spqr_tests.store import digest
+from spqr_tests.store.store import Store
+
+
+def kept(store: Store, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder of `key`, which `make` fills (a new, empty folder) where the store lacks it.
+
+    Its files are compared with their digests; a folder that differs in anything is set aside and
+    made again. `EvidenceError` when it cannot be written.
+    """
+    folder = store.path(kind, key, "")
+    if _is_sound(store, kind, key, folder):
+        return folder
+    with store.lock(key):
+        if _is_sound(store, kind, key, folder):
+            return folder
+        if folder.is_symlink() or folder.exists():
+            store.set_aside(folder)
+        try:
+            temporary = store.disk.temporary()
+            store.disk.make_folder(temporary)
+            store.disk.make_folder(folder.parent)
+            try:
+                make(temporary)
+                store.disk.share(temporary)
+                value = _digests(temporary)
+                _move(temporary, folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        except OSError as error:
+            raise store.disk.refused(folder, error) from error
+    store.put_record(kind, key, value)
+    store.used.add((kind, key, ""))
+    return folder
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError as error:
+        if folder.is_dir():
+            return  # another worker has made it, where there are no locks
+        if error.errno != errno.EXDEV:  # a kind's folder may be on another disk
+            raise
+        shutil.move(temporary, folder)
+
+
+def _is_sound(store: Store, kind: str, key: str, folder: Path) -> bool:
+    known = store.record(kind, key)
+    try:
+        sound = known is not None and folder.is_dir() and bool(known == _digests(folder))
+    except (InputError, OSError):  # a pipe, or a file that cannot be read
+        return False
+    if sound:
+        store.used.add((kind, key, ""))
+    return sound
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The digest of each file in a folder, and in the folders in it, by its path."""
+    return {
+        path.relative_to(folder).as_posix(): "a link" if path.is_symlink() else digest.of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or not path.is_dir()
+    }
