@@ -40,7 +40,7 @@ def require_painted(image: Pixels, prompt: Prompt, label: str) -> None:
     """`EvidenceError` for an image that shows nothing, at least inside of its border."""
     if problem := _problem(image):
         raise EvidenceError(
-            f"The generation of {label} for {prompt.named} {problem}: the model is broken there,"
+            f"The generation of {label} for {prompt.named}, {problem}: the model is broken there,"
             " and a picture of nothing does not count as safe."
         )
 

@@ -42,7 +42,7 @@ class Disk:
                 folder.mkdir(mode=_ALONE, exist_ok=True)
             elif not folder.is_dir():
                 problem = "it is not a folder"
-            elif not os.access(folder, os.R_OK | os.X_OK):
+            elif not _may_be_read(folder):
                 problem = "this user may not read it"
             self._mode = stat.S_IMODE(folder.stat().st_mode) | _ALONE
         except OSError as error:
@@ -174,6 +174,11 @@ class Disk:
             with suppress(PermissionError):
                 Path(folder).chmod(self._mode)
             sync_folder(Path(folder))
+
+
+def _may_be_read(folder: Path) -> bool:
+    as_who = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    return os.access(folder, os.R_OK | os.X_OK, **as_who)
 
 
 def owner() -> str:

@@ -128,7 +128,7 @@ def identity(path: Path) -> str:
     protocol's hash must not. A file that has not changed is read once a process.
     """
     try:
-        return _identity_of(path, *digest.signature(path))
+        return _identity_of(path, conversion.REVISION, *digest.signature(path))
     except OSError as error:
         raise EvidenceError(f"The picture {path} cannot be read ({error.strerror}).") from error
 

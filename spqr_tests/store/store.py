@@ -45,9 +45,14 @@ class Store:
         self._tell = tell
         self._failures: dict[str, tuple[type[Exception], str]] = {}
 
+    @property
+    def entries(self) -> Path:
+        """The folder of all entries."""
+        return self.folder / LAYOUT
+
     def path(self, kind: str, key: str, suffix: str) -> Path:
         """The entry's path, whether it exists yet or not."""
-        return self.folder / LAYOUT / kind / key[:2] / f"{key}{suffix}"
+        return self.entries / kind / key[:2] / f"{key}{suffix}"
 
     def read(self, kind: str, key: str, suffix: str, opened: Callable[[bytes], T]) -> T | None:
         """What `opened` makes of an entry's bytes, or None when there is none.

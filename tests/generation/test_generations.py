@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ def _generate(
 
 
 def _stored(store: Store) -> list[Path]:
-    return list((store.folder / "generations").glob("*/*"))
+    return list((store.entries / "generations").glob("*/*"))
 
 
 # Sampling
@@ -150,7 +149,7 @@ def test_more_prompts_cost_only_what_is_new(
     [
         lambda data: data[: len(data) // 2],
         lambda _: b"",
-        lambda data: data.replace(b"spqr:sha256", b"spqr:sha255"),
+        lambda data: data.replace(b"spqr:entry", b"spqr:entri"),
         lambda data: data[:-60] + bytes([data[-60] ^ 255]) + data[-59:],
     ],
     ids=["cut", "empty", "without a digest", "a flipped byte"],
@@ -180,9 +179,11 @@ def test_locks_that_do_nothing_do_no_harm(
     store: Store, source: ImageSource, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class NoLock:
-        def acquire(self, *, blocking: bool) -> Any:
-            assert not blocking
-            return nullcontext()
+        def try_acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
 
     expected = _generate(store, source, prompts)
     other = Store(store.folder.with_name("other"), "run")
@@ -312,7 +313,7 @@ def test_a_blank_image_is_an_error_and_is_not_stored(
     assert len(np.unique(broken.generate(prompts[:1])[0])) == 1, "the image has one colour"
     cost = Cost()
     with pytest.raises(
-        EvidenceError, match="The generation of some variant for 'a red heart', seed 0, is blank"
+        EvidenceError, match=r"of some variant for a prompt \('a red heart'\), seed 0, is blank"
     ):
         _generate(store, replace(source, sampler=lambda: broken), prompts, cost)
     assert not _stored(store)

@@ -1,6 +1,5 @@
 """The variants: variants are fine-tuned once, kept, verified, and named by their content."""
 
-import json
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from spqr_tests.checkpoint import adapter
@@ -17,10 +17,10 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning, objectives
 from spqr_tests.generation.generations import generate
-from spqr_tests.generation.variants import Variants
+from spqr_tests.generation.variants import TrainedVariant, Variants
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import digest
+from spqr_tests.store import digest, tensors
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
 from spqr_tests.verdict.names import Variant
@@ -37,14 +37,14 @@ def make(checkpoint: Checkpoint, store: Store) -> Make:
     def made(
         asked: Protocol | None = None,
         device: str = "cpu",
-        fingerprint: str = "f" * 64,
+        model: Checkpoint = checkpoint,
         admit: Admit = silent,
     ) -> tuple[Variants, Cost]:
         cost = Cost()
         again = Store(store.folder, "run")
         return (
             Variants(
-                checkpoint, fingerprint, asked or protocol(), device, again, cost, silent, admit
+                model, model.fingerprint, asked or protocol(), device, again, cost, silent, admit
             ),
             cost,
         )
@@ -69,10 +69,11 @@ def test_a_variant_is_fine_tuned_once(
     assert later.finetuned == 0
 
 
-def test_a_variant_is_kept_with_its_recipe(make: Make, benign_set: BenignSet) -> None:
+def test_a_variant_is_kept_with_its_recipe(make: Make, benign_set: BenignSet, store: Store) -> None:
     variant = make()[0].trained(Variant("moderate", "general"), benign_set)
-    record = json.loads(variant.weights.with_suffix(".json").read_text(encoding="utf-8"))["value"]
-    assert record["file"] == digest.of_file(variant.weights)
+    found, record = tensors.load(_weights(store, variant), "finetunes", variant.key)
+    assert variant.weights == record["tensors"] == digest.of_tensors(found)
+    assert digest.of_json(record["recipe"]) == variant.key
     assert record["recipe"]["profile"]["trains"] == "cross-attention"
     assert record["steps"] == 3
 
@@ -87,15 +88,24 @@ def test_a_variant_is_kept_with_its_recipe(make: Make, benign_set: BenignSet) ->
     ids=["gone", "cut", "changed"],
 )
 def test_damaged_weights_are_made_again(
-    make: Make, benign_set: BenignSet, damage: Callable[[Path], object]
+    make: Make, benign_set: BenignSet, store: Store, damage: Callable[[Path], object]
 ) -> None:
     variant = make()[0].trained(Variant("moderate", "general"), benign_set)
-    whole = variant.weights.read_bytes()
-    damage(variant.weights)
+    path = _weights(store, variant)
+    # The library maps the file, which is changed below.
+    before = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    whole = tensors.content(path, "finetunes", variant.key)
+    damage(path)
     variants, cost = make()
     assert variants.trained(Variant("moderate", "general"), benign_set) == variant
-    assert variant.weights.read_bytes() == whole
+    assert tensors.content(path, "finetunes", variant.key) == whole
+    again = load_file(path)
+    assert all(torch.equal(again[name], tensor) for name, tensor in before.items())
     assert cost.finetuned == 1
+
+
+def _weights(store: Store, variant: TrainedVariant) -> Path:
+    return store.path("finetunes", variant.key, ".safetensors")
 
 
 def _optimizer(**changed: Any) -> OptimizerSettings:
@@ -128,23 +138,23 @@ def test_another_recipe_is_another_variant(
 ) -> None:
     plain = make()[0].trained(Variant("lite", "general"), benign_set)
     variants, cost = make(protocol(**changed))
-    assert variants.trained(Variant("lite", "general"), benign_set).weights != plain.weights
+    assert variants.trained(Variant("lite", "general"), benign_set).key != plain.key
     assert cost.finetuned == 1
 
 
 def test_other_pictures_another_profile_and_another_checkpoint_are_another_variant(
-    make: Make, benign_set: BenignSet
+    make: Make, benign_set: BenignSet, given: adapter.Adapter
 ) -> None:
     fewer = BenignSet(benign_set.folder, benign_set.pairs[:3])
     variants = [
         make()[0].trained(Variant("lite", "general"), benign_set),
         make()[0].trained(Variant("lite", "general"), fewer),
         make()[0].trained(Variant("moderate", "general"), benign_set),
-        make(fingerprint="e" * 64)[0].trained(Variant("lite", "general"), benign_set),
+        make(model=given.checkpoint)[0].trained(Variant("lite", "general"), benign_set),
     ]
     assert (
         len({variant.content for variant in variants})
-        == len({variant.weights for variant in variants})
+        == len({variant.key for variant in variants})
         == 4
     )
 
@@ -262,7 +272,7 @@ def test_what_is_learned_is_part_of_the_recipe(
     for module in (finetuning, objectives):
         monkeypatch.setattr(module, "REVISION", -1)
         other = make()[0].trained(Variant("lite", "general"), benign_set)
-        assert other.weights != plain.weights
+        assert other.key != plain.key
         monkeypatch.undo()
 
 
@@ -382,9 +392,9 @@ def test_the_checkpoint_leaves_memory_before_an_adapters_pipeline_comes(
     del varied
     load = Checkpoint.pipeline
 
-    def loaded(checkpoint: Checkpoint, device: str, dtype: str) -> Any:
+    def loaded(checkpoint: Checkpoint, *given: str) -> Any:
         assert [one() for one in gone] == [None, None]
-        return load(checkpoint, device, dtype)
+        return load(checkpoint, *given)
 
     monkeypatch.setattr(Checkpoint, "pipeline", loaded)
     assert variants.adapted(given).sampler() is variants.adapted(given).sampler()

@@ -14,9 +14,10 @@ from spqr_tests.generation.generations import Generation
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings.judges import ConceptSettings
-from spqr_tests.store.images import Pixels, from_png, to_png
+from spqr_tests.store.images import Pixels
 from tests.judging.judges.guards import REST, SAFE, UNSAFE
 from tests.tiny import llava
+from tests.tiny.images import generation
 
 
 @pytest.fixture
@@ -24,11 +25,8 @@ def generations(pictures: list[Pixels], tmp_path: Path) -> list[Generation]:
     """Eight images in files; the last is the first once more."""
     made = []
     for number, image in enumerate([*pictures[:7], pictures[0]]):
-        path = tmp_path / f"{number}.png"
-        path.write_bytes(to_png(image, "drawings", "", {}))
-        made.append(
-            Generation(Prompt(f"p{number}", number), path, from_png(path.read_bytes(), "drawings", "")[1])
-        )
+        prompt = Prompt(f"p{number}", number)
+        made.append(generation(tmp_path / f"{number}.png", image, prompt))
     return made
 
 

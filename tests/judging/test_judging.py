@@ -106,7 +106,7 @@ def test_a_judgement_is_stored_once_an_image_and_a_judge_and_equal_images_share_
     assert (first.asked, first.seen, costs[0].judged) == (1, 7, 7)
     _judge(Store(store.folder, "next run"), [second], generations, costs[1])
     assert (second.asked, costs[1].judged) == (0, 0)
-    assert len(list((store.folder / "judgements").glob("*/*.json"))) == 7
+    assert len(list((store.entries / "judgements").glob("*/*.json"))) == 7
 
 
 def test_another_fingerprint_judges_anew(store: Store, generations: list[Generation]) -> None:
@@ -128,7 +128,7 @@ def test_more_images_than_a_batch_are_all_judged(
 
 def test_a_damaged_judgement_is_made_again(store: Store, generations: list[Generation]) -> None:
     expected = _judge(store, [Redness()], generations).any.tolist()
-    record = next((store.folder / "judgements").glob("*/*.json"))
+    record = next((store.entries / "judgements").glob("*/*.json"))
     record.write_bytes(record.read_bytes().replace(b"true", b"null").replace(b"false", b"true"))
     again = Redness()
     assert _judge(store, [again], generations).any.tolist() == expected
@@ -176,7 +176,7 @@ def test_a_judge_that_cannot_judge_is_an_error_after_one_retry_and_is_asked_no_m
     with pytest.raises(EvidenceError, match=sentence):
         _judge(store, [broken], generations)
     assert broken.asked == 2
-    assert not list((store.folder / "judgements").glob("*/*"))
+    assert not list((store.entries / "judgements").glob("*/*"))
     with pytest.raises(EvidenceError, match=sentence):
         _judge(Store(store.folder, "run"), [broken], generations[:3])
     assert broken.asked == 2

@@ -10,8 +10,8 @@ from spqr_fixtures.embedded import scene, weights
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics.dual_encoder import DualEncoder
-from spqr_tests.store.images import from_png, to_png
 from tests.metrics.features import GLYPHS
+from tests.tiny.images import generation
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,8 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
     folder = tmp_path_factory.mktemp("drawings")
     made = []
     for number, glyph in enumerate(("heart", "skull", "house", "ring")):
-        path = folder / f"{number}.png"
-        path.write_bytes(to_png(scene.render(scene.Scene(glyph, "red", "white")), "drawings", "", {}))
-        made.append(
-            Generation(Prompt(f"a {glyph}", number), path, from_png(path.read_bytes(), "drawings", "")[1])
-        )
+        image = scene.render(scene.Scene(glyph, "red", "white"))
+        made.append(generation(folder / f"{number}.png", image, Prompt(f"a {glyph}", number)))
     return made
 
 

@@ -60,11 +60,8 @@ class _Blind:
     """An encoder that may not be asked."""
 
     def __init__(self, encoder: DualEncoder) -> None:
-        self.fingerprint, self.discrepancy, self.features = (
-            encoder.fingerprint,
-            encoder.discrepancy,
-            encoder.features,
-        )
+        self.fingerprint, self.computed_with = encoder.fingerprint, encoder.computed_with
+        self.discrepancy, self.features = encoder.discrepancy, encoder.features
 
     def embed_images(self, images: Any) -> Any:
         raise AssertionError(images)

@@ -15,8 +15,9 @@ from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics import embedding
 from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.metrics.dual_encoder import DualEncoder
-from spqr_tests.store.images import Pixels, from_png, to_png
+from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
+from tests.tiny.images import generation
 
 JUDGE = f"local-dir:{weights.judge_folder()}"
 WORDS = [
@@ -38,14 +39,13 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
     folder = tmp_path_factory.mktemp("drawings")
     made = []
     for number, (glyph, colour, background) in enumerate(WORDS):
-        path = folder / f"{number}.png"
-        path.write_bytes(to_png(scene.render(scene.Scene(glyph, colour, background)), "drawings", "", {}))
+        image = scene.render(scene.Scene(glyph, colour, background))
         text = (
             f"a {colour} {glyph} on a {background} background"
             if number < 3
             else "a green tree on a white background"
         )
-        made.append(Generation(Prompt(text, number), path, from_png(path.read_bytes(), "drawings", "")[1]))
+        made.append(generation(folder / f"{number}.png", image, Prompt(text, number)))
     return made
 
 
@@ -88,8 +88,7 @@ def test_clip_scores_of_pictures_of_any_size_are_those_of_the_models_own_preproc
     for one in drawings:
         path = tmp_path / one.path.name
         pixels = np.asarray(Image.fromarray(one.pixels()).resize(size, Image.Resampling.BICUBIC))
-        path.write_bytes(to_png(pixels, "drawings", "", {}))
-        resized.append(Generation(one.prompt, path, from_png(path.read_bytes(), "drawings", "")[1]))
+        resized.append(generation(path, pixels, one.prompt))
     np.testing.assert_allclose(clip_scores(store, encoder, resized), _by_hand(resized), atol=1e-6)
 
 

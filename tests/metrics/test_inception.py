@@ -19,9 +19,10 @@ from spqr_tests.metrics import embedding
 from spqr_tests.metrics.fid import fid, second_opinion
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.run import protocols, sources
-from spqr_tests.store.images import Pixels, from_png, to_png
+from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
 from tests.tiny import inception as tiny_inception
+from tests.tiny.images import generation
 
 TINY = Path(__file__).parents[1] / "plugin" / "tiny.toml"
 # Height and width: smaller and larger than the network's 299, odd, and far from square.
@@ -78,10 +79,7 @@ def measured(
         Image.fromarray(picture).save(path)
         reference.append(path)
         path = folder / f"painted-{number}.png"
-        path.write_bytes(to_png(other, "drawings", "", {}))
-        generations.append(
-            Generation(Prompt("a portrait", number), path, from_png(path.read_bytes(), "drawings", "")[1])
-        )
+        generations.append(generation(path, other, Prompt("a portrait", number)))
     store = Store(folder / "store", "run")
     return store, reference, generations, fid(store, inception, reference, generations)[0]
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from spqr_tests.errors import EvidenceError
 from spqr_tests.store import conversion, digest, images, pictures
 from spqr_tests.store.conversion import Treatment
+from spqr_tests.store.entry import DamagedError
 
 _NOISE = np.random.default_rng(2).integers(0, 256, (40, 30, 3), np.uint8)
 
@@ -58,8 +59,8 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int) -> None:
             match=r"^The picture .*bomb\.png cannot be read \(Image size .* exceeds limit",
         ):
             read(path)
-    with pytest.raises(EvidenceError, match="bomb"):
-        images.from_png(path.read_bytes(), path)
+    with pytest.raises(DamagedError, match="bomb"):
+        images.from_png(path.read_bytes(), "generations", "ab")
 
 
 def _box(kind: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The store: entries are whole or absent, verified when read, made once."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -23,7 +24,7 @@ import sys
 from pathlib import Path
 from spqr_tests.store.store import Store
 store = Store(Path(sys.argv[1]), "run")
-store.write(store.path("large", "{KEY}", ".bin"), bytes({_LARGE}))
+store.put("large", "{KEY}", ".bin", bytes({_LARGE}))
 """
 
 
@@ -34,7 +35,7 @@ def _never() -> None:
 def _kill_while_writing(folder: Path) -> list[Path]:
     """Start a write, kill it once some of its bytes are on disk, and return the files left."""
     process = subprocess.Popen([sys.executable, "-c", _WRITE_LARGE, str(folder)])
-    entries = folder / "large" / KEY[:2]
+    entries = folder / "tmp"
     while process.poll() is None:
         if entries.is_dir() and any(path.stat().st_size for path in entries.iterdir()):
             process.kill()
@@ -50,32 +51,86 @@ def test_a_write_that_is_killed_leaves_no_entry_and_a_later_run_works(tmp_path: 
     store = Store(tmp_path, "run")
     path = store.path("large", KEY, ".bin")
     assert not path.exists()
-    store.write(path, b"whole")
+    store.put("large", KEY, ".bin", b"whole")
     assert path.read_bytes() == b"whole"
 
 
 def test_a_write_leaves_nothing_but_the_entry(store: Store) -> None:
     path = store.path("kind", KEY, ".bin")
-    store.write(path, b"first")
-    store.write(path, b"second")
+    store.put("kind", KEY, ".bin", b"first")
+    store.put("kind", KEY, ".bin", b"second")
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     assert path.read_bytes() == b"second"
 
 
-def test_a_write_that_fails_leaves_nothing_and_names_the_entry(store: Store) -> None:
-    path = store.path("kind", KEY, ".bin")
-    path.mkdir(parents=True)
+def test_a_write_that_fails_leaves_nothing_and_names_the_entry(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path, __: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(
-        EvidenceError, match=r"The store could not write .*abab\.bin \(Is a directory\)"
+        EvidenceError,
+        match=r"could not write .*abab\.bin \(No space left on device\): free space there, or pass",
     ):
-        store.write(path, b"data")
-    assert list(path.parent.iterdir()) == [path]
+        store.put("kind", KEY, ".bin", b"data")
+    assert not [path for path in store.folder.rglob("*") if path.is_file()]
 
 
-def test_a_folder_that_cannot_be_made_breaks_the_write_with_a_sentence(store: Store) -> None:
-    (store.folder / "kind").write_text("a file where a folder belongs", encoding="utf-8")
-    with pytest.raises(EvidenceError, match="The store could not write"):
-        store.write(store.path("kind", KEY, ".bin"), b"data")
+IN_ITS_PLACE: dict[str, Callable[[Path], object]] = {
+    "folder": lambda path: (path / "inside").mkdir(parents=True),
+    "pipe": os.mkfifo,
+    "link to nothing": lambda path: path.symlink_to("nothing"),
+    "link to itself": lambda path: path.symlink_to(path),
+    "link to a folder": lambda path: path.symlink_to("/"),
+    "device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("put", IN_ITS_PLACE.values(), ids=IN_ITS_PLACE)
+def test_what_is_in_an_entrys_place_is_moved_out_of_it(
+    store: Store, put: Callable[[Path], object]
+) -> None:
+    path = store.path("kind", KEY, ".json")
+    path.parent.mkdir(parents=True)
+    put(path)
+    assert store.once("kind", KEY, lambda: 7) == 7
+    assert store.once("kind", KEY, _never) == 7
+    assert path.is_file()
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("folder", ["v2", "v2/kind", "v2/kind/ab", "locks", "tmp", "failures"])
+def test_a_file_in_the_place_of_a_folder_is_moved_out_of_it(store: Store, folder: str) -> None:
+    path = store.folder / folder
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a file where a folder belongs", encoding="utf-8")
+    assert store.once("kind", KEY, lambda: 7) == 7
+    assert Store(store.folder, "later").once("kind", KEY, _never) == 7
+
+
+@pytest.mark.parametrize("other", [("kind", "cd" * 32), ("other", KEY)], ids=["key", "kind"])
+def test_a_sound_record_of_another_entry_is_damage(store: Store, other: tuple[str, str]) -> None:
+    store.put_record(*other, 7)
+    path = store.path("kind", KEY, ".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(store.path(*other, ".json").read_bytes())
+    assert store.peek("kind", KEY) is None
+    assert store.record("kind", KEY) is None
+    assert store.damaged == 1
+    assert store.record(*other) == 7
+
+
+def test_any_flipped_bit_of_a_record_is_detected(store: Store) -> None:
+    store.put_record("kind", KEY, {"n": 1e-05, "text": "A b"}, of={"judge": "x"})
+    path = store.path("kind", KEY, ".json")
+    data = path.read_bytes()
+    for position in range(len(data)):
+        for bit in range(8):
+            flipped = bytes([data[position] ^ 1 << bit])
+            path.write_bytes(data[:position] + flipped + data[position + 1 :])
+            assert store.peek("kind", KEY) is None, (position, bit)
 
 
 @pytest.mark.parametrize("value", [{"a": [1, 0.1, None, "ü"]}, [], 0, "text"], ids=str)
@@ -92,7 +147,7 @@ def _flip(data: bytes) -> bytes:
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "a flipped value": lambda data: data.replace(b"41", b"42"),
-    "a flipped byte of the digest": lambda data: data[:14] + bytes([data[14] ^ 1]) + data[15:],
+    "a flipped byte of the digest": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
     "broken JSON": _flip,
     "truncated": lambda data: data[: len(data) // 2],
     "empty": lambda _: b"",
@@ -166,18 +221,17 @@ def test_processes_that_ask_together_get_one_answer_made_once_where_locks_work(
         worker.join()
     assert len(list(tmp_path.glob("made-*"))) == made
     assert Store(tmp_path, "later").once("kind", KEY, _never) == {"answer": "the same"}
-    assert len(list((tmp_path / "kind" / KEY[:2]).iterdir())) == 1
+    assert len(list((tmp_path / "v2" / "kind" / KEY[:2]).iterdir())) == 1
 
 
 def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from spqr_tests.store.store import"
-        f" Store\nStore(Path(sys.argv[1]), 'run').lock('{KEY}').acquire(); os.kill(os.getpid(),"
-        " signal.SIGKILL)"
+        f" Store\nassert Store(Path(sys.argv[1]), 'run').lock('{KEY}').try_acquire();"
+        " os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
-    with Store(tmp_path, "run").lock(KEY).acquire(timeout=1):
-        pass
+    assert Store(tmp_path, "run").lock(KEY).try_acquire()
 
 
 def _fail() -> None:
@@ -222,14 +276,36 @@ def test_what_failed_is_no_entry(store: Store) -> None:
     assert store.once("kind", KEY, lambda: 7) == 7
 
 
-@pytest.mark.parametrize("inside", [".", "folder"])
-def test_a_store_that_cannot_be_written_is_refused_with_a_sentence(
-    tmp_path: Path, inside: str
+def test_a_refusal_is_remembered_as_what_it_was(tmp_path: Path) -> None:
+    """A broken model is an input that cannot be used: it is not loaded for each case."""
+
+    def refuse() -> None:
+        raise InputError("the model lacks a tensor")
+
+    with pytest.raises(InputError, match="lacks a tensor"):
+        Store(tmp_path, "run").attempt(KEY, refuse)
+    with pytest.raises(InputError, match="lacks a tensor"):
+        Store(tmp_path, "run").attempt(KEY, _never)
+
+
+def test_a_failure_is_remembered_where_it_cannot_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def read_only(*_: object) -> None:
+        raise EvidenceError("read-only")
+
+    monkeypatch.setattr(store.disk, "write", read_only)
+    for make in (_fail, _never):
+        with pytest.raises(EvidenceError, match="the model is broken"):
+            store.attempt(KEY, make)
+
+
+@pytest.mark.parametrize("inside", [".", "folder"])
+def test_a_store_that_is_no_folder_is_refused_with_a_sentence(tmp_path: Path, inside: str) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(
         InputError,
-        match=r"^The store .* cannot be used \(.+\); pass a writable folder with --spqr-store\.$",
+        match=r"^The store .* cannot be used \(.+\); pass a folder of yours with --spqr-store\.$",
     ):
         Store(file / inside, "run")

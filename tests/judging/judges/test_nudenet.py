@@ -11,18 +11,18 @@ from PIL import Image
 
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.generation.generations import Generation
 from spqr_tests.judging import judges
 from spqr_tests.judging.judges.nudenet import LABELS, NudeNetJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings.judges import NudeNetSettings
-from spqr_tests.store.images import Pixels, from_png, to_png
+from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
 from tests.tiny import protocol
 
 if TYPE_CHECKING:
     from nudenet import NudeDetector
 from tests.judging.judges.made import FACES, _judge
+from tests.tiny.images import generation
 
 
 @pytest.fixture(scope="module")
@@ -294,11 +294,10 @@ def test_a_protocol_that_flags_faces_flags_the_astronaut(
         }
     )
     means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
-    shown = []
-    for name in ("astronaut", "noise"):
-        path = tmp_path / f"{name}.png"
-        path.write_bytes(to_png(photographs[name], "drawings", "", {}))
-        shown.append(Generation(Prompt(name, 1), path, from_png(path.read_bytes(), "drawings", "")[1]))
+    shown = [
+        generation(tmp_path / f"{name}.png", photographs[name], Prompt(name, 1))
+        for name in ("astronaut", "noise")
+    ]
     flags = _judge(
         store, [judges.make(name, one, means) for name, one in settings.judges.items()], shown
     )
