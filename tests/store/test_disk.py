@@ -64,10 +64,16 @@ def test_a_groups_store_stays_the_groups_whatever_the_umask(tmp_path: Path) -> N
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, as root may")
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user can enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @contextmanager
-def _as_nobody(*open_to_all: Path) -> Iterator[None]:
-    for folder in open_to_all:
-        folder.chmod(0o755)
+def _as_nobody() -> Iterator[None]:
     os.seteuid(NOBODY)
     try:
         yield
@@ -76,13 +82,13 @@ def _as_nobody(*open_to_all: Path) -> Iterator[None]:
 
 
 @needs_root
-def test_another_users_complete_store_is_read_and_never_written(tmp_path: Path) -> None:
-    folder = tmp_path / "store"
+def test_another_users_complete_store_is_read_and_never_written(shared: Path) -> None:
+    folder = shared / "store"
     folder.mkdir()
     folder.chmod(0o755)
     made = _filled(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    with _as_nobody(tmp_path, *tmp_path.parents[:2]):
+    with _as_nobody():
         store = Store(folder, "run")
         assert store.once("kind", KEY, lambda: 8) == 7
         assert folders.kept(store, "pictures", KEY, _never) == made.path("pictures", KEY, "")
@@ -93,21 +99,21 @@ def test_another_users_complete_store_is_read_and_never_written(tmp_path: Path) 
 
 
 @needs_root
-def test_an_entry_that_nobody_may_read_is_made_again(tmp_path: Path) -> None:
-    folder = tmp_path / "store"
+def test_an_entry_that_nobody_may_read_is_made_again(shared: Path) -> None:
+    folder = shared / "store"
     folder.mkdir()
     folder.chmod(0o777)
     _filled(folder).path("kind", KEY, ".json").chmod(0)
-    with _as_nobody(tmp_path, *tmp_path.parents[:2]):
+    with _as_nobody():
         assert Store(folder, "run").once("kind", KEY, lambda: 8) == 8
 
 
 @needs_root
-def test_a_store_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "store"
+def test_a_store_that_may_not_be_read_is_refused(shared: Path) -> None:
+    folder = shared / "store"
     folder.mkdir(mode=0o700)
     with (
-        _as_nobody(tmp_path, *tmp_path.parents[:2]),
+        _as_nobody(),
         pytest.raises(InputError, match=r"cannot be used \(this user may not read it\); pass a"),
     ):
         Store(folder, "run")
