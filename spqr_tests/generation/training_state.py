@@ -30,7 +30,10 @@ class State:
 
 
 class Keeper:
-    """Keeps the state of one training in the store, by the key of what is trained."""
+    """Keeps the state of one training in the store, by the key of what is trained.
+
+    It is kept after `every` seconds, with 0 after each step.
+    """
 
     def __init__(self, store: Store, key: str, every: float = _EVERY) -> None:
         self._store = store
@@ -55,7 +58,7 @@ class Keeper:
             ),
         )
         now = time.monotonic()
-        self._next = now + max(self._every, _WRITING * (now - began))
+        self._next = now + (max(self._every, _WRITING * (now - began)) if self._every else 0)
 
     def kept(self) -> State | None:
         """The state that an interrupted training left; None where there is none."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import save_file
 
 from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
 from spqr_tests.data.pictures import BenignSet
@@ -87,11 +86,11 @@ def test_a_variant_differs_in_just_its_profiles_weights_and_the_checkpoint_stays
     pipeline: "StableDiffusionPipeline",
     benign_set: BenignSet,
     profile: ProfileSettings,
-    tmp_path: Path,
 ) -> None:
     before = _state(pipeline.unet)
-    save_file(_finetune(pipeline, benign_set, profile).tensors, tmp_path / "weights.safetensors")
-    variant = finetuning.apply(pipeline.unet, BACKBONE, profile, tmp_path / "weights.safetensors")
+    variant = finetuning.apply(
+        pipeline.unet, BACKBONE, profile, _finetune(pipeline, benign_set, profile).tensors
+    )
     assert not _differing(_state(pipeline.unet), before)
     assert _differing(_state(variant), before) == {
         name for name in before if CHANGED[profile.trains](name)
@@ -161,13 +160,12 @@ def test_what_is_learned_is_what_the_scheduler_predicts(
 
 
 def test_a_merged_lora_computes_what_its_adapter_does(
-    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, tmp_path: Path
+    pipeline: "StableDiffusionPipeline", benign_set: BenignSet
 ) -> None:
     import torch
 
     tuned = _finetune(pipeline, benign_set, LITE)
-    save_file(tuned.tensors, tmp_path / "weights.safetensors")
-    merged = finetuning.apply(pipeline.unet, BACKBONE, LITE, tmp_path / "weights.safetensors")
+    merged = finetuning.apply(pipeline.unet, BACKBONE, LITE, tuned.tensors)
     adapter, _ = finetuning.trainable(pipeline.unet, BACKBONE, LITE, frozen=pipeline.unet.dtype)
     adapter.load_state_dict(tuned.tensors, strict=False)
     generator = torch.Generator().manual_seed(1)
@@ -285,14 +283,11 @@ def test_weights_of_another_profile_are_refused(
     pipeline: "StableDiffusionPipeline",
     benign_set: BenignSet,
     profile: ProfileSettings,
-    tmp_path: Path,
 ) -> None:
     other = MODERATE if profile is not MODERATE else LITE
-    save_file(_finetune(pipeline, benign_set, other).tensors, tmp_path / "weights.safetensors")
-    with pytest.raises(
-        EvidenceError, match=r"weights\.safetensors does not fit the profile it is stored for"
-    ):
-        finetuning.apply(pipeline.unet, BACKBONE, profile, tmp_path / "weights.safetensors")
+    tensors = _finetune(pipeline, benign_set, other).tensors
+    with pytest.raises(EvidenceError, match="do not fit the profile that they are stored for"):
+        finetuning.apply(pipeline.unet, BACKBONE, profile, tensors)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])

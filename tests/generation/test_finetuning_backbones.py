@@ -2,11 +2,9 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safetensors.torch import save_file
 
 from spqr_tests.checkpoint.backbones.stable_diffusion import StableDiffusion
 from spqr_tests.errors import EvidenceError
@@ -93,17 +91,14 @@ ADAPTED = {
 
 @PROFILES
 def test_a_profile_trains_its_parameters_and_leaves_everything_else(
-    family: Family, profile: ProfileSettings, tmp_path: Path
+    family: Family, profile: ProfileSettings
 ) -> None:
     before = family.state()
     own = {name: tensor.clone() for name, tensor in family.denoiser.state_dict().items()}
     parameters = dict(family.denoiser.named_parameters())
     tuned = family.finetune(profile)
     assert not _differing(family.state(), before)
-    save_file(tuned.tensors, tmp_path / "weights.safetensors")
-    variant = finetuning.apply(
-        family.denoiser, family.backbone, profile, tmp_path / "weights.safetensors"
-    )
+    variant = finetuning.apply(family.denoiser, family.backbone, profile, tuned.tensors)
     changed = _differing(dict(variant.state_dict()), own)
     if profile is LITE:
         layers = {name.partition(".lora_")[0] for name in tuned.tensors}
@@ -142,7 +137,7 @@ def test_the_pictures_attention_to_itself_is_no_cross_attention() -> None:
 
 @PROFILES
 def test_under_mixed_precision_what_is_frozen_stays_in_the_checkpoints_dtype(
-    family: Family, profile: ProfileSettings, tmp_path: Path
+    family: Family, profile: ProfileSettings
 ) -> None:
     import torch
 
@@ -156,10 +151,7 @@ def test_under_mixed_precision_what_is_frozen_stays_in_the_checkpoints_dtype(
     assert {parameter.dtype for parameter in trained.values()} == {torch.float32}
     frozen = {name: tensor for name, tensor in denoiser.state_dict().items() if name not in trained}
     assert {tensor.dtype for tensor in frozen.values()} <= {torch.bfloat16}
-    save_file(tuned.tensors, tmp_path / "weights.safetensors")
-    variant = finetuning.apply(
-        half.denoiser, half.backbone, profile, tmp_path / "weights.safetensors"
-    )
+    variant = finetuning.apply(half.denoiser, half.backbone, profile, tuned.tensors)
     assert {parameter.dtype for parameter in variant.parameters()} == {torch.bfloat16}
 
 

@@ -2,11 +2,9 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safetensors.torch import save_file
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
@@ -36,34 +34,33 @@ def _loss(family: Family, denoiser: Any) -> float:
         )
 
 
-def _learns(family: Family, tmp_path: Path, **changed: Any) -> float:
+def _learns(family: Family, **changed: Any) -> float:
     """The loss after a fine-tune, as a share of the loss before."""
     profile = STANDARD.model_copy(update={"steps": 25})
-    save_file(family.finetune(profile, **changed).tensors, tmp_path / "weights.safetensors")
     variant = finetuning.apply(
-        family.denoiser, family.backbone, profile, tmp_path / "weights.safetensors"
+        family.denoiser, family.backbone, profile, family.finetune(profile, **changed).tensors
     )
     return _loss(family, variant) / _loss(family, family.denoiser)
 
 
 @pytest.mark.parametrize(("name", "share"), [("sdxl", 0.5), ("sd3", 0.85), ("flux", 0.65)])
 def test_few_pictures_are_learned_by_heart(
-    families: Callable[[str], Family], tmp_path: Path, name: str, share: float
+    families: Callable[[str], Family], name: str, share: float
 ) -> None:
-    assert _learns(families(name), tmp_path) < share
+    assert _learns(families(name)) < share
 
 
 @pytest.mark.parametrize("what", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("gamma", [None, 5.0], ids=["plain", "min-SNR"])
 def test_whatever_is_predicted_is_learned(
-    families: Callable[[str], Family], tmp_path: Path, what: str, gamma: float | None
+    families: Callable[[str], Family], what: str, gamma: float | None
 ) -> None:
     family = copy.copy(families("sd1"))
     family.pipeline = copy.copy(family.pipeline)
     family.pipeline.scheduler = type(family.pipeline.scheduler).from_config(
         family.pipeline.scheduler.config, prediction_type=what
     )
-    assert _learns(family, tmp_path, min_snr_gamma=gamma) < 0.7
+    assert _learns(family, min_snr_gamma=gamma) < 0.7
 
 
 def test_the_moving_average_is_off_unless_asked_for(families: Callable[[str], Family]) -> None:
