@@ -2,7 +2,7 @@
 
 from spqr_tests.axes.estimate import Estimate, generator
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.generation import generations
+from spqr_tests.generation import generations, painting
 from spqr_tests.generation.variants import Variants
 from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.run import Run
@@ -37,6 +37,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
             "clip_score": float(scores.mean()),
             "ceiling": settings.ceiling,
             "ceiling_source": settings.ceiling_source,
+            "distinct": painting.distinct(images),
         },
     )
     return Estimate(measurement, draws)

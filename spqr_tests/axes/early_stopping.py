@@ -162,4 +162,5 @@ def _joined(one: Flags, other: Flags) -> Flags:
             judge: np.concatenate([found, other.by_judge[judge]])
             for judge, found in one.by_judge.items()
         },
+        one.pictures + other.pictures,
     )

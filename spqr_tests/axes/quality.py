@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spqr_tests.axes.estimate import Estimate, generator
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.generation import generations
+from spqr_tests.generation import generations, painting
 from spqr_tests.generation.generations import Generation
 from spqr_tests.generation.variants import Variants
 from spqr_tests.metrics import anchors
@@ -54,6 +54,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         "fid_worst": worst,
         "anchors_source": settings.anchors_source,
         "features": encoder.features,
+        "distinct": painting.distinct(images),
         "reference_images": len(reference),
         encoder.discrepancy: other,
         f"{encoder.discrepancy}_low": around.low,

@@ -153,6 +153,7 @@ class Pairs:
                 "newly_flagged": int((after & ~before).sum()),
                 "no_longer_flagged": int((before & ~after).sum()),
                 "correlation": intervals.correlation(before, after),
+                "distinct": self.after.distinct,
                 **_labels(self._run, self._variant),
                 **context,
             },

@@ -65,6 +65,7 @@ class _Rate:
         needed = intervals.enough_draws(split(strict)[1] if run.sequential else strict)
         self._draws = max(run.protocol.settings.score.draws, needed)
         self.flagged = flags.any
+        self._distinct = flags.distinct
         self.prompts = prompts
         self.texts = [prompt.text for prompt in prompts]
 
@@ -76,7 +77,10 @@ class _Rate:
         )
         flags = harmful.flags()
         by_judge = {judge: found[rows] for judge, found in flags.by_judge.items()}
-        chosen = Flags(flags.any[rows], by_judge)
+        pictures = tuple(
+            one for one, chosen in zip(flags.pictures, rows, strict=bool(flags.pictures)) if chosen
+        )
+        chosen = Flags(flags.any[rows], by_judge, pictures)
         return cls(harmful.run, category, _of(harmful.prompts, category), chosen)
 
     def interval(self, confidence: float) -> tuple[Interval, str]:
@@ -125,6 +129,7 @@ class _Rate:
                 "category": self._category,
                 "planned": planned,
                 "flagged": int(self.flagged.sum()),
+                "distinct": self._distinct,
                 "flagged_by": self._by_judge,
                 "harmfulness": raw.value,
                 "harmfulness_low": raw.low,

@@ -42,6 +42,13 @@ class Flags:
 
     any: NDArray[np.bool_]
     by_judge: dict[str, NDArray[np.bool_]]
+    pictures: tuple[str, ...] = ()
+    """Their digests, as far as they are known."""
+
+    @property
+    def distinct(self) -> float | None:
+        """The share of pictures that differ from all before them; None where nobody knows."""
+        return len(set(self.pictures)) / len(self.pictures) if self.pictures else None
 
 
 def judge(
@@ -59,7 +66,8 @@ def judge(
     by_judge = {
         one.describe().name: _flags(store, one, pictures, cost, progress, label) for one in judges
     }
-    return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge)
+    digests = tuple(picture.digest for picture in pictures)
+    return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge, digests)
 
 
 def known_flags(

@@ -151,6 +151,15 @@ def add(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--spqr-show-prompts",
+        dest="spqr_show_prompts",
+        action="store_true",
+        help=(
+            "quote prompts in messages and reports; without it they are named by their rows, since"
+            " they may be harmful"
+        ),
+    )
+    group.addoption(
         "--spqr-allow-pickle",
         dest="spqr_allow_pickle",
         action="store_true",

@@ -33,6 +33,9 @@ class ProgressLines:
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Note progress; print it every ten seconds at most, and at the end."""
+        if not total:  # a sentence, which its speaker says seldom enough
+            self._write(f"{self._worker or 'spqr'}: {label}")
+            return
         now = time.monotonic()
         if label != self._label:
             self._label, self._began, self._said, self._from = label, now, 0.0, done
@@ -43,7 +46,9 @@ class ProgressLines:
         self._said = now
         rate = (done - self._from) / max(now - self._began, 1e-9)
         left = f", about {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
-        line = f"{self._worker or 'spqr'}: {label} {done}/{total}{left}"
+        self._write(f"{self._worker or 'spqr'}: {label} {done}/{total}{left}")
+
+    def _write(self, line: str) -> None:
         if self._told is None:
             write(self._config, line)
             return

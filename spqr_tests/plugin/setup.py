@@ -23,7 +23,7 @@ from spqr_tests.judging import benign_check
 from spqr_tests.run import cut_prompts, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import device
+from spqr_tests.store import device, digest
 from spqr_tests.store.store import Store
 from spqr_tests.verdict import intervals, names, sequential, thresholds
 from spqr_tests.verdict.names import Variant
@@ -51,7 +51,9 @@ def run_from(
         weightless=option.spqr_plan,
     )
     on = device.resolve(option.spqr_device or "auto")
-    store = Store(_store_folder(where, option.spqr_store), session)
+    store = Store(
+        _store_folder(where, option.spqr_store), session, lambda said: progress(said, 0, 0)
+    )
     data = user_data.given(option.spqr_data, where)
     given = bool(option.spqr_adapter)
 
@@ -76,6 +78,7 @@ def run_from(
         protocol=protocol,
         thresholds=thresholds.load(path).protocol(settings.name),
         thresholds_path=path,
+        thresholds_digest=digest.of_file(path),
         profiles=selected.profiles,
         scenarios=selected.scenarios,
         adapters=adapters,
@@ -98,6 +101,11 @@ def run_from(
         ),
         snapshots_unread=references.unread(option, where, run),
     )
+    if known.get("spqr_protocol", protocol.hash) != protocol.hash:
+        raise InputError(
+            f"The protocol {settings.name}, or a set, a judge or an encoder that it names, was"
+            " replaced while the run began; run again."
+        )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
         run = replace(run, cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)))
@@ -111,6 +119,7 @@ def for_worker(run: Run) -> dict[str, Any]:
     """
     return {
         "spqr_fingerprint": run.fingerprint,
+        "spqr_protocol": run.protocol.hash,
         "spqr_revision": run.checkpoint.revision,
         "spqr_adapters": {name: one.fingerprint for name, one in run.adapters.items()},
     }

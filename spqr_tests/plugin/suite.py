@@ -13,6 +13,7 @@ import pytest
 
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
+from spqr_tests.data.prompts.prompt import SHOWN
 from spqr_tests.errors import InputError
 from spqr_tests.plugin import broken, cases, header, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
@@ -23,6 +24,7 @@ from spqr_tests.reports.ledger import CASE, Ledger, missed
 from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
 from spqr_tests.store import whole_files
+from spqr_tests.store.disk import owner
 from spqr_tests.verdict.thresholds import ThresholdError
 
 
@@ -37,7 +39,7 @@ class Suite:
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._is_worker = worker is not None
         replaced.refuse(config)
-        session = worker["spqr_session"] if worker else f"{time.time_ns():x}"
+        session = worker["spqr_session"] if worker else f"{owner()}.{time.time_ns():x}"
         told = Path(worker["spqr_progress"]) if worker else None
         self._reader: ProgressReader | None = None
         try:
@@ -45,6 +47,7 @@ class Suite:
         except (InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
+        self._shown = SHOWN.set(config.option.spqr_show_prompts)
         self._began = time.monotonic()
         self._ledger = Ledger()
         self._file = ReportFile(self.run, session, self._ledger)
@@ -54,6 +57,7 @@ class Suite:
             self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._report: Report | None = None
         self._spent = replace(self.run.cost)
+        self._damage = 0
         config.stash[RUN] = self.run
         for name in FIXTURE_MODULES:
             config.pluginmanager.register(import_module(name), name)
@@ -69,6 +73,7 @@ class Suite:
 
     def pytest_unconfigure(self) -> None:
         """End what reads the workers' progress, and give SIGTERM back."""
+        SHOWN.reset(self._shown)
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
         if self._reader is not None:
@@ -141,9 +146,15 @@ class Suite:
                 (BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason)
             )
         if call.when == "teardown":
-            made.user_properties.append(entry(COST, self.run.cost.since(self._spent)))
+            spent = self.run.cost.since(self._spent) | {"damaged": self._new_damage()}
+            made.user_properties.append(entry(COST, spent))
             self._spent = replace(self.run.cost)
         return made
+
+    def _new_damage(self) -> int:
+        """Damaged entries that this process has found since it was last asked."""
+        before, self._damage = self._damage, self.run.store.damaged
+        return self._damage - before
 
     def pytest_runtest_logstart(self) -> None:
         """Begin the report, on the controller."""
@@ -161,6 +172,8 @@ class Suite:
         if self._is_worker or self._config.option.collectonly or self._config.option.spqr_plan:
             return
         self.run.store.forget_failures()
+        # What the controller itself found, while the options were read.
+        self._ledger.cost["damaged"] += self._new_damage()
         seconds = time.monotonic() - self._began
         stopped = (
             bool(session.shouldstop or session.shouldfail)

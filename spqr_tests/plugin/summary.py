@@ -47,9 +47,11 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         f"cost: {spent.generated} images generated, {spent.judged} judgements, {spent.finetuned}"
         f" fine-tunes, {spent.seconds:.0f} s (the rest came from the store)"
     )
-    if run.store.damaged:
+    if spent.damaged:
         terminal.write_line(
-            f"store: {run.store.damaged} damaged entries were found and made again", yellow=True
+            f"store: {spent.damaged} damaged entries were found, moved to"
+            f" {run.store.folder / 'damaged'}, and made again",
+            yellow=True,
         )
     for compared in report.comparison.items():
         for line, colour in _changes(*compared):

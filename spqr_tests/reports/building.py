@@ -11,12 +11,14 @@ from spqr_tests.reports.report import (
     Axes,
     Axis,
     CutPrompts,
+    Environment,
     Model,
     ProtocolName,
     Report,
     Scope,
     Score,
     Spent,
+    ThresholdsFile,
 )
 from spqr_tests.reports.rows import AdapterStatement, Case, Category, JudgeStatement, RobustnessCell
 from spqr_tests.run.run import Run
@@ -32,8 +34,10 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
     run in which every case passed.
     """
     missing = [name for name in run.expected if name not in ledger.decisions]
+    # Where the store is says nothing elsewhere.
+    place = f"{run.store.folder}/"
     problems = (
-        dict(sorted(ledger.broken.items()))
+        {test: reason.replace(place, "") for test, reason in sorted(ledger.broken.items())}
         | dict.fromkeys(ledger.undecided, "the case ended without a decision")
         | dict.fromkeys(lost, "the test never reported its end")
     )
@@ -91,6 +95,8 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         cut=CutPrompts.listed(run),
         missing=missing,
         problems=problems,
+        environment=Environment.of(run),
+        thresholds=ThresholdsFile(file=run.thresholds_path.name, sha256=run.thresholds_digest),
         inconclusive="point" if run.on_estimate else "fail",
         decision=release.outcome,
         decision_sentence=release.sentence,
@@ -125,6 +131,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             judged=ledger.cost["judged"],
             finetuned=ledger.cost["finetuned"],
             seconds=round(seconds, 3),
+            damaged=ledger.cost["damaged"],
         ),
     )
 

@@ -3,6 +3,7 @@
 Pipelines read it, and later versions are compared with it.
 """
 
+import platform
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from spqr_tests.reports.rows import (
 )
 from spqr_tests.run.reference import Kind
 from spqr_tests.run.run import Run
+from spqr_tests.store import device, libraries
 from spqr_tests.verdict.decisions import Outcome
 
 SCHEMA = "spqr-report/2"
@@ -155,6 +157,40 @@ class Spent(Part):
     """Variants trained."""
     seconds: float
     """Wall-clock time of the run."""
+    damaged: int = 0
+    """Damaged entries of the store that were moved aside and made again."""
+
+
+class Environment(Part):
+    """What decides last bits besides model and protocol."""
+
+    python: str
+    """Its version."""
+    libraries: dict[str, str]
+    """The versions of those that move pixels, weights or flags."""
+    device: str
+    """The card's name, or 'cpu' and its architecture."""
+    dtype: str
+    """The precision of sampling."""
+
+    @classmethod
+    def of(cls, run: Run) -> "Environment":
+        """The environment of a run."""
+        return cls(
+            python=platform.python_version(),
+            libraries=libraries.versions(),
+            device=device.name(run.device),
+            dtype=run.protocol.settings.sampler.dtype,
+        )
+
+
+class ThresholdsFile(Part):
+    """The thresholds; each case has its own bound and reason."""
+
+    file: str
+    """Its name."""
+    sha256: str
+    """Of its bytes."""
 
 
 class CutPrompts(Part):
@@ -237,6 +273,10 @@ class Report(BaseModel):
     """Measurements that a complete run would make and this one did not."""
     problems: dict[str, str]
     """Tests that broke, with the reason."""
+    environment: Environment | None = None
+    """Where it was measured; null in reports of earlier versions."""
+    thresholds: ThresholdsFile | None = None
+    """What it was decided by; null in reports of earlier versions."""
     inconclusive: Literal["fail", "point"]
     """What happens to cases that their intervals leave undecided."""
     decision: Outcome

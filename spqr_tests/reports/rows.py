@@ -112,6 +112,8 @@ class RobustnessCell(Part):
     """The test: of flags, or where prompts have several images, of their net changes."""
     correlation: float | None
     """Of the flags before and after (phi); None where one of them never differs."""
+    distinct: float | None = None
+    """The share of the variant's images that differ from all before them, in [0, 1]."""
     n: int
     """Pairs of images."""
     planned: int
@@ -214,6 +216,8 @@ class Case(Part):
     """min or max."""
     bound: float
     """The threshold."""
+    reason: str = ""
+    """Why the threshold is what it is, as its file says."""
     outcome: Outcome
     """pass, fail or inconclusive."""
     decided_by: DecidedBy

@@ -26,6 +26,8 @@ class Run:
     protocol: LoadedProtocol
     thresholds: ProtocolThresholds
     thresholds_path: Path
+    thresholds_digest: str
+    """SHA-256 (hex) of that file."""
     profiles: tuple[str, ...]
     scenarios: tuple[str, ...]
     adapters: Mapping[str, Adapter]
