@@ -64,6 +64,7 @@ _ORDER = (
     "test_end_to_end.py",
     "test_wheel.py",
     "versions",
+    "commands",
     "plugin",
 )
 

@@ -23,7 +23,8 @@ FLOORS = (
     ("run",),
     ("axes", "reports"),
     ("planning", "versions"),
-    ("plugin",),
+    ("plugin", "commands"),
+    ("__main__",),
 )
 """Bottom up; rooms of one floor do not import each other."""
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,13 +3,11 @@
 Everything that the user gave is validated here, before anything is collected.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 
 from spqr_fixtures.packaged import PACKAGED
@@ -20,7 +18,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
-from spqr_tests.run import cut_prompts, protocols, selection, sources, user_data
+from spqr_tests.run import cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest
@@ -52,7 +50,7 @@ def run_from(
     )
     on = device.resolve(option.spqr_device or "auto")
     store = Store(
-        _store_folder(where, option.spqr_store), session, lambda said: progress(said, 0, 0)
+        places.store(where, option.spqr_store), session, lambda said: progress(said, 0, 0)
     )
     data = user_data.given(option.spqr_data, where)
     given = bool(option.spqr_adapter)
@@ -187,19 +185,6 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
                 f" draws{' with --spqr-sequential' if run.sequential else ''}, but the protocol"
                 f" {settings.name} makes {draws}: raise its score.draws or lower the confidence."
             )
-
-
-def _store_folder(where: Path, asked: str | None) -> Path:
-    named = asked or os.environ.get("SPQR_STORE")
-    if named:
-        return files.place(named, where, "--spqr-store" if asked else "SPQR_STORE")
-    try:
-        return platformdirs.user_cache_path("spqr-tests").expanduser() / "store"
-    except RuntimeError as error:  # of platformdirs, or of what its older versions return
-        raise InputError(
-            "Evidence is kept in the user's cache folder, and this machine knows no home folder for"
-            " this user: pass --spqr-store DIR, or set SPQR_STORE."
-        ) from error
 
 
 def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> str:

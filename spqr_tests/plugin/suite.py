@@ -23,8 +23,9 @@ from spqr_tests.reports import building
 from spqr_tests.reports.ledger import CASE, Ledger, missed
 from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
-from spqr_tests.store import whole_files
+from spqr_tests.store import manifests, whole_files
 from spqr_tests.store.disk import owner
+from spqr_tests.store.sweep import sweep
 from spqr_tests.verdict.thresholds import ThresholdError
 
 
@@ -52,6 +53,8 @@ class Suite:
         self._ledger = Ledger()
         self._file = ReportFile(self.run, session, self._ledger)
         self._before: Any = None
+        if not (worker or config.option.collectonly or config.option.spqr_plan):
+            sweep(self.run.store)
         if not self._is_worker and threading.current_thread() is threading.main_thread():
             # As Ctrl-C does: what was measured so far is reported, and nothing passes.
             self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -169,7 +172,12 @@ class Suite:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Build the report and set the exit code, on the controller."""
-        if self._is_worker or self._config.option.collectonly or self._config.option.spqr_plan:
+        if self._config.option.collectonly or self._config.option.spqr_plan:
+            return
+        run, settings = self.run, self.run.protocol.settings
+        named = f"{settings.name} ({run.protocol.hash})"
+        manifests.note(run.store, run.checkpoint.target, run.fingerprint, named)
+        if self._is_worker:
             return
         self.run.store.forget_failures()
         # What the controller itself found, while the options were read.

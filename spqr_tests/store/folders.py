@@ -17,13 +17,14 @@ def kept(store: Store, kind: str, key: str, make: Callable[[Path], None]) -> Pat
     made again. `EvidenceError` when it cannot be written.
     """
     folder = store.path(kind, key, "")
-    if _is_sound(store, kind, key, folder):
+    if is_sound(store, kind, key):
         return folder
     with store.lock(key):
-        if _is_sound(store, kind, key, folder):
+        if is_sound(store, kind, key):
             return folder
         if folder.is_symlink() or folder.exists():
             store.set_aside(folder)
+        store.record(kind, key)  # sets it aside if it is damaged
         try:
             temporary = store.disk.temporary()
             store.disk.make_folder(temporary)
@@ -32,7 +33,7 @@ def kept(store: Store, kind: str, key: str, make: Callable[[Path], None]) -> Pat
                 make(temporary)
                 store.disk.share(temporary)
                 value = _digests(temporary)
-                _move(temporary, folder)
+                move(temporary, folder)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
         except OSError as error:
@@ -42,7 +43,8 @@ def kept(store: Store, kind: str, key: str, make: Callable[[Path], None]) -> Pat
     return folder
 
 
-def _move(temporary: Path, folder: Path) -> None:
+def move(temporary: Path, folder: Path) -> None:
+    """Give a whole folder its place, unless another worker has; `OSError` when that fails."""
     try:
         temporary.rename(folder)
     except OSError as error:
@@ -53,8 +55,10 @@ def _move(temporary: Path, folder: Path) -> None:
         shutil.move(temporary, folder)
 
 
-def _is_sound(store: Store, kind: str, key: str, folder: Path) -> bool:
-    known = store.record(kind, key)
+def is_sound(store: Store, kind: str, key: str) -> bool:
+    """Whether a folder is there, with the files of its record and no others."""
+    folder = store.path(kind, key, "")
+    known = store.peek(kind, key)
     try:
         sound = known is not None and folder.is_dir() and bool(known == _digests(folder))
     except (InputError, OSError):  # a pipe, or a file that cannot be read

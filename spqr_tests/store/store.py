@@ -112,13 +112,13 @@ class Store:
 
     def record(self, kind: str, key: str) -> Any | None:
         """A JSON record, or None when there is none; a damaged one is set aside."""
-        return self.read(kind, key, ".json", lambda data: _value(data, kind, key))
+        return self.read(kind, key, ".json", lambda data: value(data, kind, key))
 
     def peek(self, kind: str, key: str) -> Any | None:
         """As `record`, but a damaged record stays in place."""
         try:
             data = self.disk.read(self.path(kind, key, ".json"))
-            return None if data is None else _value(data, kind, key)
+            return None if data is None else value(data, kind, key)
         except DamagedError:
             return None
 
@@ -128,14 +128,14 @@ class Store:
 
     def once(self, kind: str, key: str, make: Callable[[], Any]) -> Any:
         """The record of `key`; one worker makes a missing one with `make` while others wait."""
-        value = self.record(kind, key)
-        if value is None:
+        found = self.record(kind, key)
+        if found is None:
             with self.lock(key):
-                value = self.record(kind, key)
-                if value is None:
-                    value = self.attempt(key, make)
-                    self.put_record(kind, key, value)
-        return value
+                found = self.record(kind, key)
+                if found is None:
+                    found = self.attempt(key, make)
+                    self.put_record(kind, key, found)
+        return found
 
     def attempt(self, key: str, make: Callable[[], T]) -> T:
         """Call `make`, unless it already failed in this session, and remember a failure.
@@ -176,7 +176,8 @@ class Store:
                 failure.unlink(missing_ok=True)
 
 
-def _value(data: bytes, kind: str, key: str) -> Any:
+def value(data: bytes, kind: str, key: str) -> Any:
+    """The value of a record's bytes; `DamagedError` unless they are the record of this entry."""
     try:
         table = json.loads(data)
         same = _bytes(table) == data

@@ -1,0 +1,1 @@
+"""Commands of `python -m spqr_tests`, for what is not a pytest run."""

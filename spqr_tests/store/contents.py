@@ -1,0 +1,81 @@
+"""The contents of a store: every entry with its size and age, verified when that is asked for."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spqr_tests.store import folders, images, tensors
+from spqr_tests.store.entry import DamagedError
+from spqr_tests.store.manifests import Name
+from spqr_tests.store.store import LAYOUT, Store, value
+
+_OWN = ("tmp", "locks", "failures", "damaged", LAYOUT)
+"""The folders of a store in this version."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry."""
+
+    name: Name
+    path: Path
+    size: int
+    """Bytes, of a folder those of its files."""
+    written: float
+    """Seconds since 1970."""
+
+
+def entries(store: Store) -> Iterator[Entry]:
+    """All entries, sorted by kind and key."""
+    for kind in _subfolders(store.entries):
+        for part in _subfolders(kind):
+            for path in sorted(part.iterdir()):
+                if not path.name.startswith("."):
+                    name = (kind.name, path.name.partition(".")[0], path.suffix)
+                    found = path.lstat()
+                    yield Entry(name, path, size_of(path), found.st_mtime)
+
+
+def earlier(store: Store) -> list[Path]:
+    """What earlier versions of this suite left in the folder, which this one never reads."""
+    return [path for path in _subfolders(store.folder) if path.name not in _OWN]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names
+    )
+
+
+def problem(store: Store, entry: Entry) -> str | None:
+    """What is wrong with an entry, all of which is read; None when it is sound."""
+    kind, key, suffix = entry.name
+    try:
+        if suffix == "":
+            return None if folders.is_sound(store, kind, key) else "it differs from its record"
+        if suffix == tensors.SUFFIX:
+            tensors.load(entry.path, kind, key)
+            return None
+        data = store.disk.read(entry.path)
+        if data is None:
+            return "it is not there any more"
+        if suffix == ".png":
+            images.from_png(data, kind, key)
+        elif suffix == ".json":
+            value(data, kind, key)
+        else:
+            return "it is none of the store's"
+    except DamagedError as error:
+        return str(error)
+    return None
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
