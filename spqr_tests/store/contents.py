@@ -57,12 +57,12 @@ def problem(store: Store, entry: Entry) -> str | None:
     try:
         if suffix == "":
             return None if folders.is_sound(store, kind, key) else "it differs from its record"
+        if not store.disk.has_file(entry.path):
+            return "it is not there any more"
         if suffix == tensors.SUFFIX:
             tensors.load(entry.path, kind, key)
             return None
-        data = store.disk.read(entry.path)
-        if data is None:
-            return "it is not there any more"
+        data = store.disk.read(entry.path) or b""
         if suffix == ".png":
             images.from_png(data, kind, key)
         elif suffix == ".json":

@@ -1,0 +1,1 @@
+"""Endurance: runs that are killed, stores that are damaged, disks that fail, and long processes."""
