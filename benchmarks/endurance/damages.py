@@ -36,11 +36,8 @@ def _one(seed: int, reference: Ended, store: Path) -> Damages:
         by_kind: dict[str, list[Entry]] = {}
         for entry in whole:
             by_kind.setdefault(entry.name[0] + entry.name[2], []).append(entry)
-        chosen: list[Entry] = []
-        for kind in rng.sample(
-            sorted(by_kind), len(by_kind)
-        ):  # every kind once, the rest at random
-            chosen.append(rng.choice(by_kind[kind]))
+        # Every kind once, the rest at random.
+        chosen = [rng.choice(by_kind[kind]) for kind in sorted(by_kind)]
         rest = [entry for entry in whole if entry not in chosen]
         chosen = (chosen + rng.sample(rest, _ENTRIES))[:_ENTRIES]
         for entry in chosen:

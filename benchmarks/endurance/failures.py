@@ -4,6 +4,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.endurance import session
@@ -33,11 +34,8 @@ def _makers(reference: Ended, store: Path) -> list[Callable[[], Failure]]:
         *((f"no-locks:{name}", None) for name in ("ENOLCK", "EOPNOTSUPP", "EIO")),
     ]
     return [
-        *(
-            lambda fault=fault, start=start: _failed(fault, start, reference)
-            for fault, start in faults
-        ),
-        lambda: _two_at_once(reference),
+        *(partial(_failed, fault, start, reference) for fault, start in faults),
+        partial(_two_at_once, reference),
     ]
 
 

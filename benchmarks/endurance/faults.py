@@ -16,7 +16,6 @@ from spqr_tests.store.lock import Lock
 
 _FAULT, _, _WITH = os.environ.get("SPQR_FAULT", "").partition(":")
 _fill = Disk.fill
-_make_folder = Disk.make_folder
 _count = 0
 
 
@@ -50,12 +49,11 @@ def _no_lock(*_: Any) -> None:
     raise _error(_WITH)
 
 
-if _FAULT == "full":
-    Disk.fill = _full  # type: ignore[method-assign]
-elif _FAULT == "read-only":
-    Disk.fill = _read_only  # type: ignore[method-assign]
-    Disk.make_folder = _no_folder  # type: ignore[method-assign]
-elif _FAULT == "no-locks":
-    fcntl.flock = _no_lock  # type: ignore[assignment]
-elif _FAULT == "no-op-locks":
-    Lock.try_acquire = lambda _: True  # type: ignore[method-assign]
+_REPLACED: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
+    "full": [(Disk, "fill", _full)],
+    "read-only": [(Disk, "fill", _read_only), (Disk, "make_folder", _no_folder)],
+    "no-locks": [(fcntl, "flock", _no_lock)],
+    "no-op-locks": [(Lock, "try_acquire", lambda _: True)],
+}
+for _where, _name, _instead in _REPLACED.get(_FAULT, []):
+    setattr(_where, _name, _instead)

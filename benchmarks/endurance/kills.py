@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from benchmarks.endurance import session
 from benchmarks.endurance.rows import Kills
 from benchmarks.endurance.session import Ended
 from spqr_tests.store.store import LAYOUT
+
+if TYPE_CHECKING:
+    import subprocess
 
 _COSTS = {"generations": "generated", "judgements": "judged", "finetunes": "finetuned"}
 _MOST = 12
@@ -64,11 +67,10 @@ def _one(seed: int, reference: Ended) -> Kills:
 
 def _stored(store: Path) -> Counter[str]:
     """Entries by kind."""
-    found = Counter(path.parts[-3] for path in (store / LAYOUT).glob("*/*/*") if path.suffix)
-    return found
+    return Counter(path.parts[-3] for path in (store / LAYOUT).glob("*/*/*") if path.suffix)
 
 
-def _still_runs(process: "session.subprocess.Popen[str]", seconds: float) -> bool:
+def _still_runs(process: "subprocess.Popen[str]", seconds: float) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:

@@ -49,8 +49,9 @@ def page(found: Endurance) -> str:
         f" {len(damages)}: what is damaged is moved aside and made again.\n\n",
         table(("damage", "entries"), [(how, str(n)) for how, n in sorted(done.items())]),
         "\n## File systems that fail\n\n",
-        "The run on the failing file system, and whether the next one, on a sound one, ends like an"
-        " undisturbed run. A code of 0 or 1 is the run's own decision: it measured everything.\n\n",
+        "The run on the failing file system, and whether the next one, on a sound one, ends",
+        " like an undisturbed run. A code of 0 or 1 is the run's own decision: it measured",
+        " everything.\n\n",
         table(
             ("what", "code", "what it says", "next run equal"),
             [
@@ -64,15 +65,15 @@ def page(found: Endurance) -> str:
             ],
         ),
     ]
-    for one in found.memory:
-        warm = one.mib[1]
+    for long in found.memory:
+        warm = long.mib[1]
         lines += [
             "\n## A long process\n\n",
-            f"{one.images} images were generated, judged and embedded in one process. Resident",
-            f" memory was {warm} MiB after a tenth of them and {one.mib[-1]} MiB at the end",
-            f" ({one.mib[-1] / warm - 1:+.1%}; the most in between {max(one.mib[1:])} MiB). Open",
-            f" files more than at the start: {one.handles}; processes left: {one.processes};",
-            f" temporary files left: {one.files}.\n",
+            f"{long.images} images were generated, judged and embedded in one process. Resident",
+            f" memory was {warm} MiB after a tenth of them and {long.mib[-1]} MiB at the end",
+            f" ({long.mib[-1] / warm - 1:+.1%}; the most in between {max(long.mib[1:])} MiB). Open",
+            f" files more than at the start: {long.handles}; processes left: {long.processes};",
+            f" temporary files left: {long.files}.\n",
         ]
     return "".join(lines)
 
@@ -87,9 +88,9 @@ def problems(found: Endurance) -> list[str]:
         if one.found < sum(one.done.values()) or not one.equal
     ]
     said += [f"{one.what}: the next run differs" for one in found.failures if not one.equal]
-    for one in found.memory:
-        if max(one.mib[1:]) > (1 + _STEADY) * one.mib[1] or one.handles > 0:
+    for long in found.memory:
+        if max(long.mib[1:]) > (1 + _STEADY) * long.mib[1] or long.handles > 0:
             said.append("memory or handles grow")
-        if one.processes or one.files:
+        if long.processes or long.files:
             said.append("processes or files are left")
     return said

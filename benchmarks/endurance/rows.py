@@ -6,8 +6,6 @@ from pydantic import BaseModel, Field
 
 from benchmarks.numbers import STRICT, Numbers
 
-SCHEMA = "spqr-endurance/1"
-
 
 class Kills(BaseModel):
     """One run that was killed until it was whole."""
@@ -71,7 +69,7 @@ class Memory(BaseModel):
 class Endurance(Numbers):
     """All parts; each goes on where it was."""
 
-    schema_: Literal["spqr-endurance/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["spqr-endurance/1"] = Field(default="spqr-endurance/1", alias="schema")
     kills: list[Kills] = Field(default_factory=list)
     damages: list[Damages] = Field(default_factory=list)
     failures: list[Failure] = Field(default_factory=list)
