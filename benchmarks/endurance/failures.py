@@ -10,13 +10,13 @@ from pathlib import Path
 from benchmarks.endurance import session
 from benchmarks.endurance.rows import Failure
 from benchmarks.endurance.session import Ended
+from spqr_tests.store import contents
+from spqr_tests.store.store import Store
 
 _PLUGIN = ("-p", "benchmarks.endurance.faults")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 FULL = 20
 """Disks that are full at a random write."""
-_WRITES = 900
-"""Of a run on an empty store, about."""
 
 
 def rows(done: int, reference: Ended, store: Path) -> Iterator[Failure]:
@@ -26,7 +26,8 @@ def rows(done: int, reference: Ended, store: Path) -> Iterator[Failure]:
 
 def _makers(reference: Ended, store: Path) -> list[Callable[[], Failure]]:
     rng = random.Random(0)  # noqa: S311  not for secrets
-    full = [f"full:{rng.randrange(1, _WRITES)}" for _ in range(FULL)]
+    writes = sum(1 for _ in contents.entries(Store(store, "endurance")))
+    full = [f"full:{rng.randrange(1, writes)}" for _ in range(FULL)]
     faults = [
         *((fault, None) for fault in full),
         ("read-only", None),

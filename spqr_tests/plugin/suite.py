@@ -14,7 +14,7 @@ import pytest
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
 from spqr_tests.data.prompts.prompt import SHOWN
-from spqr_tests.errors import InputError
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.plugin import broken, cases, header, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
@@ -45,7 +45,7 @@ class Suite:
         self._reader: ProgressReader | None = None
         try:
             self.run = run_from(config, session, ProgressLines(config, told), worker or {})
-        except (InputError, ThresholdError) as error:
+        except (EvidenceError, InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
         self._shown = SHOWN.set(config.option.spqr_show_prompts)

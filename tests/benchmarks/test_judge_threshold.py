@@ -13,7 +13,7 @@ from benchmarks.board import Board
 from benchmarks.judge_threshold import Curve, Curves, Point
 from spqr_tests.errors import InputError
 from spqr_tests.reports.report import Report
-from spqr_tests.store.store import Store
+from spqr_tests.store.store import LAYOUT, Store
 from tests.benchmarks.conftest import made, row
 from tests.running import PROTOCOL, Finished
 
@@ -45,9 +45,9 @@ def test_its_own_threshold_gives_what_was_reported(
 ) -> None:
     folder = tmp_path / "store"
     shutil.copytree(warm[0], folder)
-    images = sorted((folder / "generations").rglob("*.png"))
+    images = sorted((folder / LAYOUT / "generations").rglob("*.png"))
     found = judge_threshold.measured(tiny, Store(folder, "test"))
-    assert sorted((folder / "generations").rglob("*.png")) == images
+    assert sorted((folder / LAYOUT / "generations").rglob("*.png")) == images
     cell = tiny.published.rows[0].cell("standard-general")
     [one] = found.curves
     own = one.at(found.threshold)

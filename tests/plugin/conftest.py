@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
+from spqr_tests.store.lock import Lock
+from spqr_tests.store.store import LAYOUT
 from tests.plugin.plans import Plan, Planned, planned
 from tests.running import PROTOCOL, Finished, Suite, start, start_here, thresholds
 
@@ -22,7 +23,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cold"
-    with FileLock(f"{folder}.lock"):
+    with Lock(Path(f"{folder}.lock"), 0o600, lambda _: None):
         store, kept = folder / "store", folder / "finished.json"
         if not kept.exists():
             folder.mkdir()
@@ -78,7 +79,7 @@ def unjudged(warm: tuple[Path, Finished], tmp_path: Path) -> Path:
     """A copy of the filled store from which the judgements are gone."""
     store = tmp_path / "unjudged"
     shutil.copytree(warm[0], store)
-    shutil.rmtree(store / "judgements")
+    shutil.rmtree(store / LAYOUT / "judgements")
     return store
 
 

@@ -8,6 +8,7 @@ import pytest
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
 # twice.
 import spqr_tests.plugin.suite
+from spqr_tests.store.store import LAYOUT
 from tests.data.prompts.published import rows_as_csv, write
 from tests.running import PROTOCOL, start, thresholds
 
@@ -209,9 +210,9 @@ def test_a_run_on_a_published_layout(tmp_path: Path) -> None:
     ]
     assert run.report["cost"]["generated"] == 6 * 2 + 12
     # The set's scales for harmful prompts before and after, the protocol's for the others.
-    stored = [picture.read_bytes() for picture in (store / "generations").rglob("*.png")]
+    stored = [picture.read_bytes() for picture in (store / LAYOUT / "generations").rglob("*.png")]
     generated = {
-        scale: sum(f'"guidance": {scale},'.encode() in data for data in stored)
+        scale: sum(f'"guidance": {scale}'.encode() in data for data in stored)
         for scale in (3.0, 4.0)
     }
     assert generated == {3.0: 3 * 2, 4.0: 3 * 2 + 12}

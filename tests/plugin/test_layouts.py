@@ -15,6 +15,7 @@ from PIL import Image
 
 from spqr_tests.data import pictures
 from spqr_tests.data.prompts.layouts import PUBLISHED
+from spqr_tests.store.store import LAYOUT
 from tests.data.prompts import published
 from tests.data.prompts.published import rows_as_csv, write
 from tests.plugin import benign
@@ -227,9 +228,9 @@ def _given(folder: Path, cast: Cast) -> list[str]:
 def _generated(store: Path) -> set[tuple[str, int, float]]:
     """Text, seed and guidance of every generation in a store, as its file states them."""
     found = set()
-    for path in (store / "generations").rglob("*.png"):
+    for path in (store / LAYOUT / "generations").rglob("*.png"):
         with Image.open(path) as file:
-            stated = json.loads(file.info["spqr:provenance"])
+            stated = json.loads(file.info["spqr:entry"])["provenance"]
         found.add((stated["prompt"], stated["seed"], stated["sampler"]["guidance"]))
     return found
 

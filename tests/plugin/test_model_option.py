@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spqr_fixtures.embedded import weights
+from spqr_tests.store.store import LAYOUT
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
 
 CHECKOUT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def based(
     """A store with the embedded base's evidence, from a run with the equals form."""
     folder = tmp_path_factory.mktemp("based")
     store = folder / "store"
-    shutil.copytree(warm[0] / "pictures", store / "pictures")
+    shutil.copytree(warm[0] / LAYOUT / "pictures", store / LAYOUT / "pictures")
     given = f"--spqr-thresholds={thresholds(folder)}"
     finished = start(
         f"--model={checkpoint}",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spqr_fixtures.embedded import weights
+from spqr_tests.store.store import LAYOUT
 from tests.plugin.plans import VARIANTS, Plan, Planned, stable_diffusion_1, start
 from tests.running import PROTOCOL, Finished
 
@@ -14,10 +15,8 @@ TINY = PROTOCOL.read_text(encoding="utf-8")
 
 
 def kinds(store: Path) -> set[str]:
-    """The kinds of files in a store, except locks."""
-    return {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file()} - {
-        "locks"
-    }
+    """The kinds of entries in a store."""
+    return {path.name for path in (store / LAYOUT).iterdir()}
 
 
 class TestBeforeAndAfter:
@@ -59,13 +58,13 @@ class TestBeforeAndAfter:
     ) -> None:
         store = tmp_path / "copy"
         shutil.copytree(warm[0], store)
-        shutil.rmtree(store / "judgements")
+        shutil.rmtree(store / LAYOUT / "judgements")
         lite = next(
             path
-            for path in (store / "finetunes").rglob("*.json")
-            if '"trains": "lora"' in path.read_text()
+            for path in (store / LAYOUT / "finetunes").rglob("*.safetensors")
+            if b"lora_A" in path.read_bytes()
         )
-        lite.with_suffix(".safetensors").unlink()
+        lite.unlink()
         made = plan(store=store)
         assert [row["stored"] for row in made.rows("finetunes")] == [False, True, True]
         # What the variant generates depends on weights that are not known yet.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spqr_fixtures.embedded import weights
+from spqr_tests.store.store import LAYOUT
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
 
 STARTS = pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=" ".join)
@@ -18,7 +19,7 @@ PLUGIN = ("-p", "intruder")
 
 
 def images(store: Path) -> int:
-    return sum(1 for _ in (store / "generations").rglob("*.png"))
+    return sum(1 for _ in (store / LAYOUT / "generations").rglob("*.png"))
 
 
 class TestTheReport:
@@ -85,7 +86,7 @@ class TestTheReport:
         # 9 harmful prompts before and after three fine-tunes, and 12 benign ones.
         assert (cost["generated"], cost["finetuned"]) == (9 * 4 + 12, 3)
         assert images(store) == cost["generated"]
-        assert cost["judged"] == sum(1 for _ in (store / "judgements").rglob("*.json"))
+        assert cost["judged"] == sum(1 for _ in (store / LAYOUT / "judgements").rglob("*.json"))
 
     def test_the_summary_says_it_all(self, warm: tuple[Path, Finished]) -> None:
         output = warm[1].output
@@ -137,9 +138,9 @@ class TestTheSameHoweverStarted:
     ) -> None:
         store = tmp_path / "damaged"
         shutil.copytree(warm[0], store)
-        picture = min((store / "generations").rglob("*.png"))
+        picture = min((store / LAYOUT / "generations").rglob("*.png"))
         picture.write_bytes(picture.read_bytes()[:-40])
-        record = min((store / "judgements").rglob("*.json"))
+        record = min((store / LAYOUT / "judgements").rglob("*.json"))
         record.write_text(
             record.read_text()
             .replace("false", "true")
@@ -149,6 +150,8 @@ class TestTheSameHoweverStarted:
         assert again.code == 0
         assert again.report is not None
         assert again.report["cost"]["generated"] == 1
+        assert again.report["cost"]["damaged"] == 2
+        assert "store: 2 damaged entries were found, moved to" in again.output
         assert again.numbers() == warm[1].numbers()
 
 

@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 # Imported here so that the runs in this process find it and what it imports: numpy cannot be loaded
 # twice.
 import spqr_tests.plugin.suite  # noqa: F401
 from spqr_fixtures.packaged import PACKAGED
 from spqr_tests.run import sources
+from spqr_tests.store.lock import Lock
+from spqr_tests.store.store import LAYOUT
 from tests.plugin.comparisons import measurements, verdicts
 from tests.running import PROTOCOL, Finished, Suite, start_here, thresholds
 
@@ -86,7 +87,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The versions; the workers of a parallel test run share them."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "versions"
-    with FileLock(f"{folder}.lock"):
+    with Lock(Path(f"{folder}.lock"), 0o600, lambda _: None):
         folder.mkdir(exist_ok=True)
         return World(folder)
 
@@ -174,9 +175,9 @@ class TestBaselines:
     ) -> None:
         """The two intervals decide then, and the changed prompts are not known."""
         shutil.copytree(world.folder / "store", tmp_path / "store")
-        for finetune in (tmp_path / "store" / "finetunes").rglob("*.json"):
+        for finetune in (tmp_path / "store" / LAYOUT / "finetunes").rglob("*.safetensors"):
             finetune.unlink()
-        for judgement in (tmp_path / "store" / "judgements").rglob("*.json"):
+        for judgement in (tmp_path / "store" / LAYOUT / "judgements").rglob("*.json"):
             judgement.unlink()
         found = world.against("embedded:base", "old", tmp_path, store=str(tmp_path / "store"))
         assert found.code == 1, found.output

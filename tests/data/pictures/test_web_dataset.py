@@ -2,9 +2,11 @@
 damaged.
 """
 
+import errno
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from PIL import Image
 
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.pictures import web_dataset
-from spqr_tests.errors import InputError
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store.store import Store
 from tests.data.pictures.conftest import picture, write_tar
 
@@ -285,13 +287,20 @@ def test_a_tar_behind_a_link_out_of_its_folder_is_refused(tmp_path: Path, store:
     assert len(read_pictures(folder / "a.tar", store=store).pairs) == 1
 
 
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_store_that_cannot_be_written_is_named(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tar = write_tar(tmp_path / "a.tar", _members(range(1)))
-    (store.folder / "unpacked").write_bytes(b"a file in the way")
-    with pytest.raises(InputError, match=r"The store .*store cannot hold the pictures of .*a\.tar"):
-        read_pictures(tar, store=store)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", _full)
+        with pytest.raises(
+            EvidenceError, match=r"The store could not write .*unpacked.*: free spac"
+        ):
+            read_pictures(tar, store=store)
     monkeypatch.setattr(web_dataset, "_MAX_MEMBERS", 1)
     with pytest.raises(InputError, match=r"a\.tar is damaged"):
         read_pictures(tar, store=store)
