@@ -15,12 +15,12 @@ def shown(value: object) -> str:
 
 def quoted(text: str) -> str:
     """A text in quotes, its first 60 characters."""
-    return repr(cut(text))
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
     """The first characters of a text, without quotes."""
-    return text if len(text) <= longest else f"{text[:longest]}..."
+    return text if len(text) <= longest else f"{text[:longest]}[...]"
 
 
 def _plain(value: object, levels: int) -> str:

@@ -95,6 +95,12 @@ def read_rgb(path: Path) -> Pixels:
     return pixels
 
 
+def area(path: Path) -> int:
+    """The number of pixels that a picture's header states."""
+    with _opened(path) as file:
+        return file.width * file.height
+
+
 def identity(path: Path) -> str:
     """SHA-256 (hex) by which a picture is known wherever something depends on it.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
 
@@ -146,7 +147,7 @@ def _require_plain_archive(path: Path) -> None:
     if strange or len(set(names)) < len(names) or len({name.split("/")[0] for name in names}) != 1:
         raise InputError(
             f"{path} is not an archive that torch.save writes: it holds"
-            f" {strange[0] if strange else names[-1]!r}."
+            f" {quotes.shown(strange[0] if strange else names[-1])}."
         )
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise InputError(
@@ -223,7 +224,9 @@ def _tensors(path: Path, table: Mapping[Any, Any]) -> "dict[str, torch.Tensor]":
         if not isinstance(name, str) or not isinstance(
             value, torch.Tensor | int | float | str | None
         ):
-            raise InputError(f"{path} holds {name!r}, a {type(value).__name__}, among its tensors.")
+            raise InputError(
+                f"{path} holds {quotes.shown(name)}, a {type(value).__name__}, among its tensors."
+            )
         if isinstance(value, torch.Tensor):
             found[name] = value
     return found

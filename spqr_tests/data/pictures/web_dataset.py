@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
 from typing import Any, NamedTuple
 
+from spqr_tests import quotes
 from spqr_tests.data.pictures.folder import left_out
 from spqr_tests.data.pictures.image_folder import NAMES
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN
@@ -92,7 +93,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
     for tar, samples in chosen:
         with _opened(tar) as archive:
             for sample in samples:
-                where = f"{tar}, {sample.picture.name!r}"
+                where = f"{tar}, {quotes.shown(sample.picture.name)}"
                 data = _data(archive, sample.picture, where)
                 try:
                     pictures.require_format(data, _FORMATS)
@@ -113,7 +114,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
 
 
 def _caption(name: str, data: bytes, column: str, tar: Path) -> str | list[str]:
-    where = f"{tar}, {name!r}"
+    where = f"{tar}, {quotes.shown(name)}"
     try:
         text: Any = data.decode("utf-8-sig")
         if _extension(name) == "json":
@@ -144,11 +145,12 @@ def _samples(tar: Path, column: str) -> tuple[list[_Sample], list[str]]:
             largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
             if member.size > largest:
                 raise InputError(
-                    f"{tar}, {member.name!r} has {member.size} bytes; at most {largest} are"
+                    f"{tar}, {quotes.shown(member.name)} has {member.size} bytes; at most"
+                    f" {largest} are"
                     " accepted."
                 )
             if extension in found.setdefault(key, {}):
-                raise InputError(f"{tar} holds {member.name!r} twice.")
+                raise InputError(f"{tar} holds {quotes.shown(member.name)} twice.")
             found[key][extension] = member
     return [_sample(tar, key, members, column) for key, members in found.items()], others
 
@@ -158,7 +160,8 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
     if len(shown) != 1:
         found = ", ".join(repr(member.name) for member in members.values())
         raise InputError(
-            f"{tar} holds {len(shown) or 'no'} pictures for the key {key!r}, not one: {found}."
+            f"{tar} holds {len(shown) or 'no'} pictures for the key {quotes.shown(key)}, not"
+            f" one: {found}."
         )
     by_text = "txt" in members and column == DEFAULT_COLUMN
     caption = members.get("txt" if by_text else "json")
@@ -166,7 +169,9 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
         expected = (
             f"{key}.txt or {key}.json" if column == DEFAULT_COLUMN else f"{key}.json with {column}"
         )
-        raise InputError(f"{tar}, {shown[0].name!r} has no caption: there is no {expected}.")
+        raise InputError(
+            f"{tar}, {quotes.shown(shown[0].name)} has no caption: there is no {expected}."
+        )
     return _Sample(key, shown[0], caption)
 
 
@@ -195,11 +200,14 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
                 raise damaged
             if member.issparse() or not (member.isreg() or member.isdir()):
                 raise InputError(
-                    f"{tar}, {member.name!r} is not a plain file: links and devices are not"
+                    f"{tar}, {quotes.shown(member.name)} is not a plain file: links and devices"
+                    " are not"
                     " accepted."
                 )
             if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
-                raise InputError(f"{tar} holds {member.name!r}, a path outside the archive.")
+                raise InputError(
+                    f"{tar} holds {quotes.shown(member.name)}, a path outside the archive."
+                )
             end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
             if end > total:
                 raise damaged

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spqr_tests import quotes
-from spqr_tests.data.prompts import places, seeds
+from spqr_tests.data.prompts import seeds
 from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import PromptsSettings
@@ -14,6 +14,7 @@ from spqr_tests.store import digest
 
 # A run of as many would take a year on one GPU.
 _MOST_IMAGES = 10_000_000
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class PromptSet:
             return self
         for name in categories:
             if name not in self.categories:
-                there = places.listed(self.categories) if self.categories else "none"
+                there = ", ".join(map(quotes.cut, self.categories[:_SHOWN])) or "none"
                 raise InputError(
                     f"The prompt set {self.path} has no category {quotes.quoted(name)}; its"
                     f" categories are {there}."
