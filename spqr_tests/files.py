@@ -25,8 +25,7 @@ _TOML_TEXT = re.compile(
     r"|\#[^\n]*+",
     re.DOTALL,
 )
-_TOML_PART = r"[\w-]++[ \t]*+"
-_TOML_KEY = re.compile(rf"{_TOML_PART}(?:\.[ \t]*+{_TOML_PART}){{{_DEEPEST},}}+")
+_TOML_KEY = re.compile(r"[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++)*+")
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: the first line of every pointer.
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _START = 64
@@ -180,7 +179,7 @@ def _require_short_keys(toml_text: str) -> None:
     """
     # A quoted part of a key is one word more; a comment ends a line anyway.
     unquoted = _TOML_TEXT.sub(lambda found: "" if found[0][0] == "#" else "q", toml_text)
-    if _TOML_KEY.search(unquoted):
+    if any(found[0].count(".") >= _DEEPEST for found in _TOML_KEY.finditer(unquoted)):
         raise RecursionError
 
 
