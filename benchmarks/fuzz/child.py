@@ -84,7 +84,6 @@ def _guided(parser: Parser, name: str, count: int, folder: Path) -> None:
         if tally.inputs % CHUNK == 0:
             tally.write(folder)
 
-    begun = tally.inputs
     run = _property(parser, check, CHUNK)
     left = max(0, count - tally.inputs)
     atheris.Setup([name, f"-runs={left}", "-max_len=4096"], run.hypothesis.fuzz_one_input)  # type: ignore[attr-defined]
