@@ -17,7 +17,7 @@ def inputs(parser: Parser) -> SearchStrategy[bytes]:
 
 @st.composite
 def _changed(draw: DrawFn, parser: Parser) -> bytes:
-    valid = draw(st.sampled_from(parser.samples))
+    valid = draw(st.sampled_from(parser.valid))
     parts = parser.shape.parts(valid)
     for _ in range(draw(st.integers(1, 4))):
         if not parts:

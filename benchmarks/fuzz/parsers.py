@@ -27,7 +27,7 @@ class Parser:
 
     name: str
     """The input's file name, too, as far as it matters."""
-    samples: tuple[bytes, ...]
+    valid: tuple[bytes, ...]
     read: Callable[[Path], object]
     shape: Shape = shapes.PLAIN
     words: tuple[bytes, ...] = samples.TEXT

@@ -134,7 +134,8 @@ def _require_no_bytearray(path: Path) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(name) >= 0 for name in _BYTEARRAY):
             raise InputError(
-                f"{path} names builtins.bytearray, which is neither a tensor nor a plain value; save"
+                f"{path} names builtins.bytearray, which is neither a tensor nor a plain value;"
+                " save"
                 " the tensors alone as safetensors."
             )
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from spqr_tests import quotes
 from spqr_tests.data.pictures.folder import left_out
@@ -32,6 +32,24 @@ _BLOCK = tarfile.BLOCKSIZE
 _MAX_MEMBERS = 500_000
 _MAX_PICTURE = 64 * 2**20
 _MAX_CAPTION = 2**20
+# Bytes of a pax header, or of a long name as GNU tar writes it.
+_EXTENSIONS = (b"x", b"g", b"X", b"L", b"K")
+_MAX_EXTENSION = 2048
+
+
+class _BoundedInfo(TarInfo):
+    """A member whose long name or extended header is short: tarfile's time is by its square."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header in these bytes; `InputError` for one that announces a long extension."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENSIONS and found.size > _MAX_EXTENSION:
+            raise InputError(
+                f"a header in it has {found.size} bytes, and at most {_MAX_EXTENSION} are read;"
+                " give its members shorter names"
+            )
+        return found
 
 
 class _Sample(NamedTuple):
@@ -177,9 +195,11 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
 
 def _opened(tar: Path) -> TarFile:
     try:
-        return tarfile.open(tar, "r:", encoding="utf-8")
+        return tarfile.open(tar, "r:", encoding="utf-8", tarinfo=_BoundedInfo)
     except OSError as error:
         raise InputError(f"{tar} cannot be read ({error.strerror}).") from error
+    except InputError as error:
+        raise InputError(f"{tar}: {error}.") from error
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise InputError(
             f"{tar} is not a tar archive (decompress it first if it is compressed): {error}."
@@ -222,7 +242,9 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
         EOFError,
     ) as error:
         if isinstance(error, InputError):
-            raise
+            raise InputError(
+                str(error) if str(tar) in str(error) else f"{tar}: {error}."
+            ) from error
         raise damaged from error
     with tar.open("rb") as file:
         file.seek(end)
