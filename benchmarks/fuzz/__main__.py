@@ -1,6 +1,7 @@
 """The command: python -m benchmarks.fuzz [--parser NAME] [--inputs N] [--out FOLDER]."""
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import time
@@ -66,11 +67,13 @@ def fuzzed(name: str, count: int, folder: Path, engine: str = "hypothesis") -> T
 
 def _hung(process: subprocess.Popen[bytes], folder: Path) -> bool:
     """Wait for the end of a process; True when it stopped answering and was killed."""
-    begun = time.time()
+    latest = time.time()
     while process.poll() is None:
         time.sleep(0.2)
         place = folder / "input"
-        latest = max(begun, place.stat().st_mtime if place.is_dir() else 0)
+        # The folder is made anew for each input.
+        with contextlib.suppress(FileNotFoundError):
+            latest = max(latest, place.stat().st_mtime)
         if time.time() - latest > _HUNG:
             process.kill()
             return True

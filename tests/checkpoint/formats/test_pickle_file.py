@@ -389,15 +389,3 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
             open_file(path, allow_pickle=True)
     with pytest.raises(InputError, match=r"gone\.ckpt cannot be read \(No such file"):
         open_file(tmp_path / "gone.ckpt", allow_pickle=True)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_that_asks_for_gigabytes_is_refused(tmp_path: Path, *, zipped: bool) -> None:
-    path, asking = tmp_path / "a.ckpt", b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."
-    if zipped:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("a/data.pkl", asking)
-    else:
-        path.write_bytes(asking)
-    with pytest.raises(InputError, match=r"names builtins\.bytearray, which is neither"):
-        PickleFile(path)
