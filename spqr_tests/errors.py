@@ -1,11 +1,17 @@
 """The two ways in which the suite fails to get evidence."""
 
+_LONGEST = 8000
+"""Characters of a message; the longest that is meant, of sets that are missing, has about 2000."""
+
 
 class InputError(ValueError):
     """The user's input cannot be used.
 
     The message is one sentence. It names the input, what was expected and what to do.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_bounded(message))
 
 
 class EvidenceError(RuntimeError):
@@ -14,3 +20,16 @@ class EvidenceError(RuntimeError):
     For example, a judge raised, an image is blank or a file is damaged. It never becomes a number:
     a run that meets one is broken, not safe.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_bounded(message))
+
+
+def _bounded(message: str) -> str:
+    """The message without its middle where something quoted in it has no end."""
+    half = _LONGEST // 2
+    return (
+        message
+        if len(message) <= _LONGEST
+        else f"{message[:half]} [{len(message) - 2 * half} characters] {message[-half:]}"
+    )

@@ -1,19 +1,36 @@
 """Files from outside: where they are, and what they hold, or a sentence that says what is wrong."""
 
 import json
+import re
 import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import quotes
 from spqr_tests.errors import InputError
 
 _LARGEST = 16 * 2**20
 """Bytes; the largest config in published pipelines is a tokenizer's, with 3.6 MB."""
+_LARGEST_TOML = 2**20
+"""Bytes; a protocol has a few thousand, and tomllib takes seconds for a megabyte."""
 _DEEPEST = 64
+_WIDEST = 2**64
+# What a TOML text has in quotes, and its comments: as tomllib reads them up to its first error.
+_TOML_TEXT = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}'
+    r"|'''(?:[^']|'(?!''))*+'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*+"'
+    r"|'[^'\n]*+'"
+    r"|\#[^\n]*+",
+    re.DOTALL,
+)
+_TOML_KEY = re.compile(r"[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++)*+")
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: the first line of every pointer.
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _START = 64
+# Linux has 4096, Windows 32767.
+_LONGEST_PATH = 32_767
 
 
 def place(given: str | Path, folder: Path, option: str = "") -> Path:
@@ -23,8 +40,13 @@ def place(given: str | Path, folder: Path, option: str = "") -> Path:
     protocol is resolved here.
     """
     named = f"{option}={given}" if option else f"The path {given}"
+    if len(str(given)) > _LONGEST_PATH:
+        raise InputError(
+            f"{quotes.cut(named)} is a path of {len(str(given))} characters, and no file has one of"
+            f" more than {_LONGEST_PATH}."
+        )
     if "\0" in str(given):
-        raise InputError(f"{named!r} holds a NUL character, which no path does.")
+        raise InputError(f"{quotes.quoted(named)} holds a NUL character, which no path does.")
     try:
         return folder / Path(given).expanduser()
     except RuntimeError as error:
@@ -87,9 +109,11 @@ def text(path: Path, what: str = "", expected: str = "", *, most: int = _LARGEST
 
 def toml(path: Path, what: str = "", expected: str = "") -> dict[str, Any]:
     """The tables of a TOML file; `InputError` names the line that is not TOML."""
-    found = text(path, what, expected)
+    found = text(path, what, expected, most=_LARGEST_TOML)
     try:
-        return tomllib.loads(found)
+        _require_short_keys(found)
+        value = tomllib.loads(found)
+        require_plain(value, widest=_WIDEST)
     except tomllib.TOMLDecodeError as error:
         end = f"at line {found.count(chr(10)) + 1}, the end of the document"
         reason = str(error).replace("at end of document", end)
@@ -100,6 +124,7 @@ def toml(path: Path, what: str = "", expected: str = "") -> dict[str, Any]:
         raise InputError(f"{_subject(path, what)} is not TOML that can be read ({reason}).") from (
             error
         )
+    return value
 
 
 def json_object(path: Path, what: str = "", *, most: int = _LARGEST) -> dict[str, Any]:
@@ -122,10 +147,11 @@ def json_object(path: Path, what: str = "", *, most: int = _LARGEST) -> dict[str
     return value
 
 
-def require_plain(value: Any) -> None:
+def require_plain(value: Any, *, widest: int | None = None) -> None:
     """`ValueError` for a JSON value that later code cannot handle.
 
-    That is nesting too deep for recursion, and text with half of a surrogate pair.
+    That is nesting too deep for recursion, text with half of a surrogate pair, and whole numbers
+    from `widest`.
     """
     level = [value]
     for _ in range(_DEEPEST):
@@ -138,10 +164,23 @@ def require_plain(value: Any) -> None:
                 inner += one
             elif isinstance(one, str) and not one.isascii():
                 one.encode()  # raises for half of a surrogate pair
+            elif widest is not None and isinstance(one, int) and abs(one) >= widest:
+                raise ValueError("a whole number in it has more than 64 bits")
         if not inner:
             return
         level = inner
     raise ValueError("nested too deeply")
+
+
+def _require_short_keys(toml_text: str) -> None:
+    """`RecursionError` for a key of more parts than tables may be deep.
+
+    tomllib takes memory by the square of their number.
+    """
+    # A quoted part of a key is one word more; a comment ends a line anyway.
+    unquoted = _TOML_TEXT.sub(lambda found: "" if found[0][0] == "#" else "q", toml_text)
+    if any(found[0].count(".") >= _DEEPEST for found in _TOML_KEY.finditer(unquoted)):
+        raise RecursionError
 
 
 def _read(path: Path, what: str, expected: str, count: int | None, most: int | None) -> bytes:
@@ -159,11 +198,16 @@ def _read(path: Path, what: str, expected: str, count: int | None, most: int | N
                 " there."
             )
         with path.open("rb") as file:
-            content = file.read(count)
+            # A file may grow, and some of the kernel's have no size.
+            content = file.read(most + 1 if count is None and most is not None else count)
     except OSError as error:
         raise InputError(
             f"{_subject(path, what)} cannot be read ({error.strerror}).{_after(expected)}"
         ) from error
+    if most is not None and len(content) > most:
+        raise InputError(
+            f"{_subject(path, what)} has more than {most} bytes, which are accepted there."
+        )
     require_no_pointer(path, content, what)
     return content
 

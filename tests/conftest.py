@@ -45,6 +45,7 @@ with contextlib.suppress(ModuleNotFoundError):
 _ORDER = (
     "test_oldest.py",
     "test_floors.py",
+    "test_quotes.py",
     "test_files.py",
     "verdict",
     "settings",

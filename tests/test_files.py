@@ -121,3 +121,53 @@ def test_a_path_is_relative_to_its_folder_or_to_the_home(
         files.place("~nobodyhere/out", tmp_path, "--spqr-report")
     with pytest.raises(InputError, match=r"holds a NUL character"):
         files.place("a\0b", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 100_000 + "a = 1",
+        "[" + "a." * 100_000 + "a]",
+        "[[" + "a . " * 100_000 + "a]]",
+        "['x'" + '."y"' * 100_000 + "]",
+        "a = {" + "b." * 100_000 + "b = 1}",
+        'c = """"\n""""\n' + "a." * 100_000 + "a = 1",
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 100_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_toml_of_endless_keys_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.toml").write_text(text, encoding="utf-8")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a\.toml is not TOML that can be read \(nested too"):
+        files.toml(tmp_path / "a.toml")
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("word", ["a", "true", "a ", "9"])
+def test_a_word_without_an_end_takes_no_quadratic_time(tmp_path: Path, word: str) -> None:
+    (tmp_path / "a.toml").write_text(word * (900_000 // len(word)), encoding="utf-8")
+    begun = time.monotonic()
+    with pytest.raises(InputError, match="is not TOML"):
+        files.toml(tmp_path / "a.toml")
+    assert time.monotonic() - begun < 5
+
+
+def test_dots_in_texts_and_comments_are_no_keys(tmp_path: Path) -> None:
+    dots = "a." * 1000
+    text = f'b = \'{dots}\' # {dots}\nc = """{dots}""""\nd = [1.5, 2.5]\n'
+    (tmp_path / "a.toml").write_text(text, encoding="utf-8")
+    assert files.toml(tmp_path / "a.toml") == {"b": dots, "c": f'{dots}"', "d": [1.5, 2.5]}
+
+
+def test_a_number_beyond_64_bits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("a = 0x" + "f" * 5000, encoding="utf-8")
+    with pytest.raises(InputError, match="a whole number in it has more than 64 bits"):
+        files.toml(tmp_path / "a.toml")
+
+
+def test_a_path_without_an_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a path of 100000 characters"):
+        files.place("x" * 100_000, tmp_path, "--spqr-store")

@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 FLOORS = (
-    ("errors",),
+    ("errors", "quotes"),
     ("files",),
     ("verdict",),
     ("settings", "store"),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import subprocess
 
 _COSTS = {"generations": "generated", "judgements": "judged", "finetunes": "finetuned"}
+_LONGEST = 10
+"""Seconds after which a run is killed; a whole one takes a little longer."""
 _MOST = 12
 """Kills of one run; after them it may end."""
 
@@ -40,7 +42,7 @@ def _one(seed: int, reference: Ended) -> Kills:
         while True:
             stored = _stored(store)
             process = session.begin(store, folder, *options)
-            delay = rng.uniform(0.5, 25)
+            delay = rng.uniform(1, _LONGEST)
             if len(after) < _MOST and _still_runs(process, delay) and _kill(process.pid, target):
                 after.append(round(delay, 1))
                 ended = session.end(process, folder)

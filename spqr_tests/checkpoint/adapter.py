@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.checkpoint.formats import overlay
 from spqr_tests.errors import InputError
@@ -51,7 +51,8 @@ def read(
         raise InputError(f"{option}: expected NAME=PATH, such as mine=path/to/lora.safetensors.")
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(
-            f"{option}: the name {name!r} must consist of lower-case letters, digits and"
+            f"{option}: the name {quotes.shown(name)} must consist of lower-case letters,"
+            " digits and"
             " underscores, at least one."
         )
     path = files.place(named, where, f"--spqr-adapter {name}")

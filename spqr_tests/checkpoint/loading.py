@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.checkpoint import config_bounds
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import EvidenceError, InputError
@@ -18,10 +19,6 @@ from spqr_tests.errors import EvidenceError, InputError
 if TYPE_CHECKING:
     import torch
 
-# Above every published architecture (at most a vocabulary of 250,000 and 57 blocks). A config that
-# asks for more would fill the memory before its tensors are compared.
-_MAX_NUMBER = 2**20
-_MAX_LAYERS = 1024
 _THREADS = min(8, os.cpu_count() or 1)
 # A counter, and a tensor that shares another one's memory: files need not hold them.
 _DERIVED = ("position_ids", "encoder.embed_tokens.weight")
@@ -53,7 +50,7 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
     _quieten()
     models = {}
     for name, component in parts.models.items():
-        _require_bounded(component)
+        config_bounds.require_model(component.source, component.config)
         try:
             with torch.device(device):
                 model = _from_config(_class_of(parts, component), component.config)
@@ -73,6 +70,7 @@ def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
 
     pipeline_class = getattr(diffusers, parts.pipeline_class)
     scheduler_class, scheduler = parts.scheduler
+    config_bounds.require_scheduler(parts.models[parts.backbone.denoiser].source, scheduler)
     try:
         accepted = inspect.signature(pipeline_class).parameters
         off: dict[str, Any] = dict.fromkeys(
@@ -111,7 +109,7 @@ def _quieten() -> None:
 
 def require_fit(parts: Parts, component: Component) -> None:
     """`InputError` unless the names and shapes of a component's tensors are those of its config."""
-    _require_bounded(component)
+    config_bounds.require_model(component.source, component.config)
     try:
         _require_fit(component, _shapes(_class_of(parts, component), component.config))
     except InputError:
@@ -129,7 +127,7 @@ def _unloadable(component: Component, error: Exception) -> InputError:
 
 def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
     model_class = _class_of(parts, component)
-    _require_bounded(component)
+    config_bounds.require_model(component.source, component.config)
     try:
         _require_fit(component, _shapes(model_class, component.config))
         tensors = _tensors(component)
@@ -163,25 +161,6 @@ def _class_of(parts: Parts, component: Component) -> Any:
         parts.backbone.models[component.name][0]
     ]
     return getattr(library, component.model_class)
-
-
-def _require_bounded(component: Component) -> None:
-    def numbers(value: Any, key: str) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                numbers(inner, str(name))
-        elif isinstance(value, list | tuple):
-            for inner in value:
-                numbers(inner, key)
-        elif isinstance(value, int | float) and abs(value) > (
-            _MAX_LAYERS if "layers" in key or "blocks" in key else _MAX_NUMBER
-        ):
-            raise InputError(
-                f"{component.source}: its config says {key} = {value}, far more than in any"
-                " published model; the config is damaged."
-            )
-
-    numbers({key: value for key, value in component.config.items() if not key.startswith("_")}, "")
 
 
 def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS
 from spqr_tests.errors import EvidenceError
 
@@ -79,7 +80,8 @@ class Diffusion(Objective):
         self._predicts = self._scheduler.config.prediction_type
         if self._predicts not in {"epsilon", "v_prediction", "sample"}:
             raise EvidenceError(
-                f"The scheduler's config says prediction_type {self._predicts!r}, which cannot be"
+                f"The scheduler's config says prediction_type {quotes.shown(self._predicts)},"
+                " which cannot be"
                 " trained here; known are epsilon, v_prediction and sample."
             )
 

@@ -21,10 +21,10 @@ from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import judging
 from spqr_tests.judging.judges import Judge
 from spqr_tests.settings.finetuning import ThreatSettings
-from spqr_tests.store import digest
+from spqr_tests.store import digest, pixel_budget
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels
-from spqr_tests.store.pictures import read_known
+from spqr_tests.store.pictures import area, read_known
 from spqr_tests.store.store import Store
 
 _SHOWN = 10
@@ -50,6 +50,7 @@ class _Picture:
 
     path: Path
     digest: str
+    area: int
 
     def pixels(self) -> Pixels:
         return read_known(self.path, self.digest)
@@ -200,7 +201,7 @@ def _admit(
 ) -> dict[str, Any]:
     """What is remembered of a set that no judge objects to, but for what a person has cleared."""
     pictures = [
-        _Picture(path, known)
+        _Picture(path, known, area(path))
         for path, known in zip(benign.pictures, benign.identities, strict=True)
     ]
     flags = _flags(store, pictures, judges, cost, progress)
@@ -247,7 +248,8 @@ def _flags(
         return judging.judge(store, judges, batch, cost, lambda *_: None, "")
 
     done = 0
-    waiting = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
+    spans = pixel_budget.spans([one.area for one in pictures], _BATCH)
+    waiting = [pictures[span.start : span.stop] for span in spans]
     while waiting:
         left = []
         for batch in waiting:

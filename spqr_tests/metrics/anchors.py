@@ -7,6 +7,7 @@ pictures of the set reach at this number, and what is left of them without detai
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from spqr_tests.settings.prompts import QualitySettings
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.pictures import identity, read_rgb
+from spqr_tests.store.pixel_budget import Decoded
 from spqr_tests.store.store import Store
 
 _SEED = 42
@@ -92,7 +94,7 @@ def _anchor(
         if asked == "reference":
             return frechet_distance(real, embedding.of_pictures(store, encoder, held))
         return frechet_distance(
-            real, encoder.embed_images([_blurred(read_rgb(path)) for path in held])
+            real, encoder.embed_images(Decoded([partial(_blurred, path) for path in held]))
         )
 
     return float(
@@ -113,11 +115,11 @@ def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -
     )
 
 
-def _blurred(image: Pixels) -> Pixels:
+def _blurred(path: Path) -> Pixels:
     """A picture reduced and enlarged again."""
     from PIL import Image
 
-    picture = Image.fromarray(image)
+    picture = Image.fromarray(read_rgb(path))
     small = max(1, picture.width // _COARSER), max(1, picture.height // _COARSER)
     return np.asarray(
         picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)

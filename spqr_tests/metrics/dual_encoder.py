@@ -1,6 +1,6 @@
 """Dual encoders: open_clip models that embed images and texts in one space."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
@@ -121,11 +121,16 @@ class DualEncoder:
 
         model, preprocess, _ = self._loaded
         parts = []
-        for batch, count in _filled(images):
+        for start in range(0, len(images), _BATCH):
             with computing(self._device), torch.inference_mode():
-                pixels = torch.stack([preprocess(Image.fromarray(image)) for image in batch])
-                made = model.encode_image(pixels.to(self._device), normalize=True)
-                parts.append(made.float().cpu().numpy()[:count])
+                # One by one: a user's pictures may be large before they are resized.
+                rows = [
+                    preprocess(Image.fromarray(images[position]))
+                    for position in range(start, min(start + _BATCH, len(images)))
+                ]
+                pixels = torch.stack(_filled(rows)).to(self._device)
+                made = model.encode_image(pixels, normalize=True)
+                parts.append(made.float().cpu().numpy()[: len(rows)])
         return self._checked(np.concatenate(parts), "an image")
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
@@ -134,10 +139,12 @@ class DualEncoder:
 
         model, _, tokenizer = self._loaded
         parts = []
-        for batch, count in _filled(texts):
+        for start in range(0, len(texts), _BATCH):
+            rows = list(texts[start : start + _BATCH])
             with computing(self._device), torch.inference_mode():
-                made = model.encode_text(tokenizer(batch).to(self._device), normalize=True)
-                parts.append(made.float().cpu().numpy()[:count])
+                tokens = tokenizer(_filled(rows)).to(self._device)
+                made = model.encode_text(tokens, normalize=True)
+                parts.append(made.float().cpu().numpy()[: len(rows)])
         return self._checked(np.concatenate(parts), "a text")
 
     def _checked(self, embeddings: Embeddings, what: str) -> Embeddings:
@@ -180,11 +187,9 @@ class DualEncoder:
         return model.eval().requires_grad_(False), preprocess, tokenizer
 
 
-def _filled(rows: Sequence[T]) -> Iterator[tuple[list[T], int]]:
-    """Batches of the one shape, and how many rows of each count; the last is repeated."""
-    for start in range(0, len(rows), _BATCH):
-        batch = list(rows[start : start + _BATCH])
-        yield [*batch, *[batch[-1]] * (_BATCH - len(batch))], len(batch)
+def _filled(rows: list[T]) -> list[T]:
+    """A batch of the one shape: the last row is repeated."""
+    return [*rows, *[rows[-1]] * (_BATCH - len(rows))]
 
 
 def quick_gelu(name: str, pretrained: str | None) -> bool:

@@ -13,6 +13,7 @@ from spqr_tests.generation.generations import Generation
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.pictures import identity, read_known
+from spqr_tests.store.pixel_budget import Decoded
 from spqr_tests.store.store import Store
 
 KIND = "embeddings"
@@ -96,7 +97,9 @@ def _of(
             else:
                 rows[keys[position]] = np.frombuffer(base64.b64decode(value), dtype="<f4")
         if missing:
-            made = encoder.embed_images([images[position][1]() for position in missing.values()])
+            made = encoder.embed_images(
+                Decoded([images[position][1] for position in missing.values()])
+            )
             for (one, position), row in zip(missing.items(), made, strict=True):
                 value = base64.b64encode(row.astype("<f4").tobytes()).decode()
                 of = {"fingerprint": encoder.fingerprint, "picture": images[position][0]}

@@ -3,6 +3,7 @@
 Everything that the user gave is validated here, before anything is collected.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from spqr_fixtures.packaged import PACKAGED
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint import adapter, text_reader
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
@@ -217,8 +218,12 @@ def _report_folder(where: Path, asked: str | None) -> Path | None:
 def _limit(asked: str | None) -> int | None:
     if asked is None:
         return None
-    if not asked.isdigit() or int(asked) < 1:
-        raise InputError(f"--spqr-limit {asked}: expected a whole number of prompts, at least 1.")
+    # Digits beyond ASCII, and thousands of them, are none that `int` converts.
+    if not re.fullmatch(r"[0-9]{1,8}", asked) or int(asked) < 1:
+        raise InputError(
+            f"--spqr-limit {quotes.cut(asked)}: expected a whole number of prompts, at least 1 and"
+            " below 100 million."
+        )
     return int(asked)
 
 

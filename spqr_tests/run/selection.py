@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
 from spqr_tests.settings.protocol import Protocol
@@ -81,6 +82,7 @@ def _asked(option: str, asked: str | None, known: Names) -> Names:
     for name in names:
         if name not in known:
             raise InputError(
-                f"{option} {asked}: {name!r} is not in the protocol, which has {', '.join(known)}."
+                f"{option} {asked}: {quotes.shown(name)} is not in the protocol, which has"
+                f" {', '.join(known)}."
             )
     return tuple(name for name in known if name in names)

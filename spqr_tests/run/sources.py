@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.errors import InputError
 from spqr_tests.run.packaged import Packaged
@@ -38,7 +38,7 @@ def checkpoint(
         name, world = target.removeprefix(EMBEDDED), packaged.world
         if name not in world.checkpoints:
             raise InputError(
-                f"--model {target}: there is no embedded checkpoint {name!r}; there are"
+                f"--model {target}: there is no embedded checkpoint {quotes.shown(name)}; there are"
                 f" {', '.join(world.checkpoints)}."
             )
         aligned = world.overlay(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import DataSettings
 from spqr_tests.settings.protocol import Protocol
@@ -121,7 +121,8 @@ def of(settings: Protocol, folder: Path, given: Mapping[str, Path]) -> UserData:
         if name not in settings.data:
             known = ", ".join(settings.data) or "none"
             raise InputError(
-                f"{OPTION} {name}={path}: the protocol {settings.name} names no set {name!r}; it"
+                f"{OPTION} {name}={path}: the protocol {settings.name} names no set"
+                f" {quotes.shown(name)}; it"
                 f" names {known}."
             )
     headline = settings.score.headline_scenario

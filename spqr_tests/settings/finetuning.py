@@ -9,22 +9,23 @@ from pydantic import (
     model_validator,
 )
 
-from spqr_tests.settings.table import Name, Settings, Share
+from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 
 
 class OptimizerSettings(Settings):
     """AdamW's settings and the batch size, which all profiles share."""
 
-    learning_rate: PositiveFloat = 1e-4
+    learning_rate: Annotated[PositiveFloat, Field(le=1000)] = 1e-4
     beta1: Share = 0.9
     beta2: Share = 0.999
-    eps: PositiveFloat = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    max_grad_norm: PositiveFloat = 1.0
-    batch: PositiveInt = 16
+    eps: Annotated[PositiveFloat, Field(le=1)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 1e-2
+    # A large norm is how trainers switch clipping off.
+    max_grad_norm: Annotated[PositiveFloat, Field(le=1e30)] = 1.0
+    batch: Annotated[PositiveInt, Field(le=4096)] = 16
     mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
-    seed: int = 42
-    min_snr_gamma: PositiveFloat | None = None
+    seed: Seed = 42
+    min_snr_gamma: Annotated[PositiveFloat, Field(le=1e6)] | None = None
     """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
@@ -37,10 +38,10 @@ class ProfileSettings(Settings):
     """
 
     trains: Literal["lora", "cross-attention", "denoiser"]
-    epochs: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    rank: PositiveInt = 8
-    alpha: PositiveFloat = 16
+    epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
+    steps: Annotated[PositiveInt, Field(le=10_000_000)] | None = None
+    rank: Annotated[PositiveInt, Field(le=4096)] = 8
+    alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
     dropout: Share = 0.1
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     reserved: bool = False
@@ -58,7 +59,7 @@ class ScenarioSettings(Settings):
 
     images: str
     """`embedded:NAME`, `data:NAME`, or a folder or file next to the protocol."""
-    n: PositiveInt | None = None
+    n: Rows | None = None
     about: str
     caption: str = "text"
     """The column or key that holds the captions."""

@@ -22,7 +22,7 @@ class NudeNetSettings(Settings):
     labels: tuple[str, ...]
     model: str = "320n"
     """The model of NudeNet's package, or an ONNX file (next to the protocol or `data:NAME`)."""
-    resolution: Annotated[int, Field(ge=32, multiple_of=32)] = 320
+    resolution: Annotated[int, Field(ge=32, le=8192, multiple_of=32)] = 320
     """The side, in pixels, to which images are scaled before detection."""
 
 
@@ -52,9 +52,9 @@ class LlavaGuardSettings(Settings):
     """A branch, a tag or a commit of the hub id."""
     policy: str | None = None
     """The policy's file (next to the protocol or `data:NAME`); None for the suite's own policy."""
-    max_new_tokens: PositiveInt = 200
+    max_new_tokens: Annotated[PositiveInt, Field(le=32_768)] = 200
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    batch: PositiveInt = 8
+    batch: Annotated[PositiveInt, Field(le=1024)] = 8
     """Images that are judged at once."""
 
 

@@ -11,7 +11,9 @@ from pydantic import (
     model_validator,
 )
 
-from spqr_tests.settings.table import Settings
+from spqr_tests import quotes
+from spqr_tests.settings.table import Rows, Seed, Settings
+from spqr_tests.verdict.thresholds import MOST_DISTANCE
 
 INCEPTION = "inception"
 """The encoder of the published FID; it is not a dual encoder."""
@@ -20,9 +22,9 @@ INCEPTION = "inception"
 def _anchor(value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float) and 0 <= value < float("inf"):
+    if isinstance(value, int | float) and 0 <= value <= MOST_DISTANCE:
         return float(value)
-    raise ValueError("expected an FID of 0 or more")
+    raise ValueError(f"expected an FID from 0 to {MOST_DISTANCE:,}")
 
 
 # pandas writes 1.0 where another row of the column is empty.
@@ -47,7 +49,9 @@ def _where(value: Any) -> Any:
             isinstance(one, str | int | float) for one in values
         )
         if not scalars or not values:
-            raise ValueError(f'expected a list of values for {name}, such as {name} = ["1"]')
+            raise ValueError(
+                f'expected a list of values for {quotes.cut(str(name))}, such as type = ["1"]'
+            )
     if len({str(name).strip().casefold() for name in value}) < len(value):
         raise ValueError("expected each column once, in small or capital letters")
     # In one order, so that the hash is of what is selected.
@@ -58,7 +62,10 @@ def _where(value: Any) -> Any:
 
 
 Where = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_where)]
-Anchor = Annotated[float | Literal["reference", "blurred"], BeforeValidator(_anchor)]
+Anchor = Annotated[
+    Annotated[float, Field(le=MOST_DISTANCE)] | Literal["reference", "blurred"],
+    BeforeValidator(_anchor),
+]
 
 
 class DataSettings(Settings):
@@ -81,9 +88,9 @@ class PromptsSettings(Settings):
     """
 
     prompts: str
-    n: PositiveInt | None = None
+    n: Rows | None = None
     """Use this many rows of the file, from its categories in turn; None for all."""
-    sample: int | None = None
+    sample: Seed | None = None
     """Draw the `n` rows at random with this seed instead, keeping the file's order."""
     categories: tuple[str, ...] | None = None
     """Use only rows of these categories; a row may have several."""
@@ -91,11 +98,11 @@ class PromptsSettings(Settings):
     """Use only rows that have one of these values in each of these columns. It also states which
     rows a set takes where the file does not, such as `{type = ["1"]}`.
     """
-    seed: int = 42
+    seed: Seed = 42
     """The seed from which rows without one derive theirs."""
     seeding: Literal["row", "protocol"] = "row"
     """'row': a row's own seed if it has one; 'protocol': all derive from `seed` and the text."""
-    images_per_prompt: PositiveInt = 1
+    images_per_prompt: Annotated[PositiveInt, Field(le=10_000)] = 1
     """Generate each row with this many seeds: its own, and others derived from it."""
     guidance: Literal["row", "protocol"] = "row"
     """Whether a row's own guidance scale, if it has one, replaces the sampler's."""
@@ -111,7 +118,7 @@ class AdherenceSettings(PromptsSettings):
 
     encoder: str = "ViT-B-32"
     pretrained: str | None = "openai"
-    ceiling: PositiveFloat = 0.300
+    ceiling: Annotated[PositiveFloat, Field(le=100)] = 0.300
     ceiling_source: str
 
 
@@ -119,7 +126,7 @@ class QualitySettings(PromptsSettings):
     """Quality: FID against a reference set, placed between two fixed anchors."""
 
     reference: str
-    reference_images: PositiveInt
+    reference_images: Annotated[PositiveInt, Field(le=1_000_000)]
     encoder: str
     pretrained: str | None = None
     best: Anchor
@@ -136,8 +143,8 @@ class QualitySettings(PromptsSettings):
         for key, word in (("best", "reference"), ("worst", "blurred")):
             if isinstance(value := getattr(self, key), str) and value != word:
                 raise ValueError(
-                    f"{key} is {value!r}; expected an FID, or {word!r} to measure it on the"
-                    " reference set"
+                    f"{key} is {quotes.shown(value)}; expected an FID, or {word!r} to measure it on"
+                    " the reference set"
                 )
         if (
             isinstance(self.best, float)
@@ -159,6 +166,6 @@ class QualitySettings(PromptsSettings):
         if self.encoder != INCEPTION and self.weights is not None:
             raise ValueError(
                 "weights applies only to encoder = 'inception', and the encoder is"
-                f" {self.encoder!r}"
+                f" {quotes.shown(self.encoder)}"
             )
         return self

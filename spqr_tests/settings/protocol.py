@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from spqr_tests import quotes
 from spqr_tests.settings.finetuning import (
     OptimizerSettings,
     ProfileSettings,
@@ -30,6 +31,9 @@ from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.settings.table import Name, Settings
 from spqr_tests.verdict.names import Variant
 
+_MOST_MEASURED = 10**9
+_Weight = Annotated[PositiveFloat, Field(le=1e6)]
+
 
 class CorrectionSettings(Settings):
     """The judges' known accuracy, all together, which corrects the flagged share.
@@ -38,10 +42,10 @@ class CorrectionSettings(Settings):
     """
 
     sensitivity: Annotated[float, Field(gt=0.5, le=1)]
-    sensitivity_n: PositiveInt
+    sensitivity_n: Annotated[PositiveInt, Field(le=_MOST_MEASURED)]
     """The number of harmful pictures on which it was measured."""
     specificity: Annotated[float, Field(gt=0.5, le=1)]
-    specificity_n: PositiveInt
+    specificity_n: Annotated[PositiveInt, Field(le=_MOST_MEASURED)]
     """The number of harmless pictures on which it was measured."""
     source: str
 
@@ -50,7 +54,7 @@ class ScoreSettings(Settings):
     """How the axes make up SPQR, and the variant whose SPQR is the headline."""
 
     robustness: Literal["retention", "sigmoid"] = "retention"
-    weights: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (
+    weights: tuple[_Weight, _Weight, _Weight, _Weight] = (
         1.0,
         1.0,
         1.0,
@@ -58,7 +62,7 @@ class ScoreSettings(Settings):
     )
     headline_profile: Name = "standard"
     headline_scenario: Name = "general"
-    draws: Annotated[int, Field(ge=200)] = 4000
+    draws: Annotated[int, Field(ge=200, le=1_000_000)] = 4000
 
 
 class Protocol(Settings):
@@ -90,7 +94,7 @@ class Protocol(Settings):
             named = getattr(self.score, f"headline_{key}")
             if named not in names:
                 raise ValueError(
-                    f"score.headline_{key} is {named!r}, which is not one of the {key}s"
+                    f"score.headline_{key} is {quotes.shown(named)}, which is not one of the {key}s"
                     f" {sorted(names)}"
                 )
         if (self.score.headline_profile, self.score.headline_scenario) not in self.variants:
@@ -106,8 +110,8 @@ class Protocol(Settings):
             for profile in scenario.profiles or ():
                 if profile not in self.profiles:
                     raise ValueError(
-                        f"scenarios.{name}.profiles names {profile!r}, which is not one of"
-                        f" {sorted(self.profiles)}"
+                        f"scenarios.{name}.profiles names {quotes.shown(profile)}, which is not"
+                        f" one of {sorted(self.profiles)}"
                     )
         return self
 
@@ -116,7 +120,7 @@ class Protocol(Settings):
         for name in self.threat.judges or ():
             if name not in self.judges:
                 raise ValueError(
-                    f"threat.judges names {name!r}, which is not one of the judges"
+                    f"threat.judges names {quotes.shown(name)}, which is not one of the judges"
                     f" {sorted(self.judges)}"
                 )
         return self

@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
 from spqr_tests.settings.judges import JUDGES, judge_kinds
 from spqr_tests.settings.protocol import Protocol
+
+_LONGEST_CHAIN = 16
 
 
 def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
@@ -37,8 +39,13 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
         extended not in packaged and not extended.endswith(".toml")
     ):
         raise InputError(
-            f"The protocol {path}: extends is {extended!r}; expected one of"
+            f"The protocol {path}: extends is {quotes.shown(extended)}; expected one of"
             f" {', '.join(packaged)}, or a .toml file next to it."
+        )
+    if len(above) >= _LONGEST_CHAIN:
+        raise InputError(
+            f"The protocol {path} is the {len(above) + 1}th that extends another; at most"
+            f" {_LONGEST_CHAIN} are followed. Write what they state into fewer files."
         )
     base = packaged.get(extended) or path.parent / extended
     if base.resolve() in (one.resolve() for one in (*above, path)):
@@ -91,7 +98,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     finding = error.errors(include_url=False)[0]
     # Pydantic adds parts to a location that are not keys of the file: a mark for keys, and the
     # judge's kind after judges.NAME.
-    path = [str(part) for part in finding["loc"] if part != "[key]"]
+    path = [quotes.cut(str(part)) for part in finding["loc"] if part != "[key]"]
     key = ".".join([*path[:2], *path[3:]] if path[:1] == ["judges"] else path)
     match finding["type"]:
         case "extra_forbidden":
@@ -105,13 +112,14 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             )
         case "union_tag_invalid":
             return (
-                f"{key}.kind is {finding['ctx']['tag']!r}, which is not a known judge; known are"
-                f" {', '.join(judge_kinds())}."
+                f"{key}.kind is {quotes.shown(finding['ctx']['tag'])}, which is not a known judge;"
+                f" known are {', '.join(judge_kinds())}."
             )
         case "union_tag_not_found":
             return f"{key}.kind is missing; it names the judge: {', '.join(judge_kinds())}."
         case _:
-            found = "" if isinstance(finding["input"], dict) else f" (found {finding['input']!r})"
+            given = finding["input"]
+            found = "" if isinstance(given, dict) else f" (found {quotes.shown(given)})"
             return f"{key or 'the file'}: {finding['msg'].removeprefix('Value error, ')}{found}."
 
 

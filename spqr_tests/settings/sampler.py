@@ -1,32 +1,55 @@
 """The sampler's settings: how one image is generated."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
+    Field,
     PositiveInt,
 )
 
 from spqr_tests.settings.table import Settings
 
+_MOST_STEPS = 10_000
+# Twice the largest that is published; Pillow refuses images of more than 89 million pixels.
+_LONGEST_SIDE = 8192
+_MOST_GUIDANCE = 10_000
 
-def _count(value: Any) -> Any:
-    if value == "checkpoint" or (isinstance(value, int) and value > 0):
-        return value
-    raise ValueError("expected a positive whole number, or 'checkpoint' for the checkpoint's own")
+
+def _up_to(most: int) -> Callable[[Any], Any]:
+    def count(value: Any) -> Any:
+        if value == "checkpoint" or (isinstance(value, int) and 0 < value <= most):
+            return value
+        raise ValueError(
+            f"expected a whole number from 1 to {most:,}, or 'checkpoint' for the checkpoint's own"
+        )
+
+    return count
 
 
 def _weight(value: Any) -> Any:
     if value == "checkpoint":
         return value
-    if isinstance(value, int | float) and 0 <= value < float("inf"):
+    if isinstance(value, int | float) and 0 <= value <= _MOST_GUIDANCE:
         return float(value)
-    raise ValueError("expected a number of 0 or more, or 'checkpoint' for the checkpoint's own")
+    raise ValueError(
+        f"expected a number from 0 to {_MOST_GUIDANCE:,}, or 'checkpoint' for the checkpoint's own"
+    )
 
 
 # Checked before the union: pydantic would report each of its members under a key of its own.
-Count = Annotated[int | Literal["checkpoint"], BeforeValidator(_count)]
-Weight = Annotated[float | Literal["checkpoint"], BeforeValidator(_weight)]
+Steps = Annotated[
+    Annotated[int, Field(le=_MOST_STEPS)] | Literal["checkpoint"],
+    BeforeValidator(_up_to(_MOST_STEPS)),
+]
+Side = Annotated[
+    Annotated[int, Field(le=_LONGEST_SIDE)] | Literal["checkpoint"],
+    BeforeValidator(_up_to(_LONGEST_SIDE)),
+]
+Weight = Annotated[
+    Annotated[float, Field(le=_MOST_GUIDANCE)] | Literal["checkpoint"], BeforeValidator(_weight)
+]
 
 
 class Numbers(NamedTuple):
@@ -45,11 +68,11 @@ class SamplerSettings(Settings):
     """
 
     scheduler: Literal["checkpoint", "ddim", "dpmsolver++", "euler"] = "checkpoint"
-    steps: Count = 50
+    steps: Steps = 50
     guidance: Weight = 7.5
-    height: Count = 512
-    width: Count = 512
-    micro_batch: PositiveInt = 8
+    height: Side = 512
+    width: Side = 512
+    micro_batch: Annotated[PositiveInt, Field(le=1024)] = 8
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
 
     def resolved(self, steps: int, guidance: float, side: int) -> "SamplerSettings":

@@ -30,6 +30,7 @@ _UNREADABLE = (
     SyntaxError,
     ValueError,
     EOFError,
+    AssertionError,  # of Pillow's, for chunks of a PNG that are in no order
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
@@ -57,6 +58,8 @@ _OTHERWISE = f"it is none of {', '.join(FORMATS[:-1])} and {FORMATS[-1]}; conver
 # A picture of one colour takes less than this in PNG, JPEG, GIF and WebP: bytes of headers, and
 # pixels a byte (JPEG, the largest, has 64).
 _HEADERS, _PIXELS_A_BYTE = 4096, 32
+# What takes a gigabyte to decode has at least this much of a file, if it is a photograph.
+_LARGE, _SPARSE = 2**25, 32
 _BARELY_COMPRESSED = ("BMP", "PPM", "TIFF")
 
 
@@ -120,6 +123,12 @@ def _require_something(pixels: Pixels, path: Path) -> None:
         )
 
 
+def area(path: Path) -> int:
+    """The number of pixels that a picture's header states."""
+    with _opened(path) as file:
+        return file.width * file.height
+
+
 def identity(path: Path) -> str:
     """SHA-256 (hex) by which a picture is known wherever something depends on it.
 
@@ -160,6 +169,7 @@ def _opened(
             _strict(),
             Image.open(path or io.BytesIO(bytes(source)), formats=formats) as file,
         ):
+            _require_dense(file, source)
             yield file
     except UnidentifiedImageError as error:
         reasons = (reason for begins, reason in _BEGINNINGS if re.match(begins, start, re.DOTALL))
@@ -168,6 +178,16 @@ def _opened(
         ) from error
     except _UNREADABLE as error:
         raise EvidenceError(f"The picture{named} cannot be read ({error}).") from error
+
+
+def _require_dense(file: ImageFile.ImageFile, source: Path | bytes) -> None:
+    """`ValueError` for a large picture in so few bytes that it shows nothing, and is an attack."""
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    pixels = file.width * file.height
+    if pixels > _LARGE and size < pixels // _SPARSE:
+        raise ValueError(
+            f"it has {pixels} pixels in {size} bytes, as no photograph has; scale it down"
+        )
 
 
 @contextmanager

@@ -15,13 +15,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import AXES
 
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
+MOST_DISTANCE = 10**9
+"""Above every FID; those of published models are below 500."""
 Direction = Literal["min", "max"]
 
 _EXAMPLES = dict.fromkeys(AXES, 0.8)
@@ -29,7 +31,7 @@ _EXAMPLES = dict.fromkeys(AXES, 0.8)
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Harmfulness = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _Drift = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-_Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Distance = Annotated[float, Field(ge=0, le=MOST_DISTANCE, allow_inf_nan=False)]
 _Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 _Tolerance = Annotated[float, Field(ge=0, lt=1)]
 _Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -165,8 +167,8 @@ class ProtocolThresholds:
         axis, subject = names.parse(name)
         if axis not in AXES:
             raise ThresholdError(
-                f"No threshold applies to {name!r}{_suggestion(axis, AXES)}: the axes are"
-                f" {_listed(AXES)}."
+                f"No threshold applies to {quotes.shown(name)}{_suggestion(axis, AXES)}: the axes"
+                f" are {_listed(AXES)}."
             )
         if axis == "safety" and subject and self.categories:
             return self.categories
@@ -197,7 +199,7 @@ class Thresholds:
         if name not in self.tables:
             raise ThresholdError(
                 f"{self.path} has no thresholds for the protocol"
-                f" {name!r}{_suggestion(name, self.tables)}: it has"
+                f" {quotes.shown(name)}{_suggestion(name, self.tables)}: it has"
                 f" {_listed(self.tables) or 'none at all'}. Add these lines, with bounds and"
                 f" reasons of your own, to ./thresholds.toml:\n\n{_lines(name)}"
             )
@@ -301,7 +303,7 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
     kind, allowed, got = (
         problem["type"],
         _allowed(key[1:-1]),
-        json.dumps(problem["input"], default=str),
+        quotes.cut(json.dumps(problem["input"], default=str)),
     )
     match key:
         case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
@@ -334,7 +336,7 @@ def _expected(key: tuple[str, ...]) -> str:
         case (_, "robustness", "max"):
             what = "a drift, between -100 and 100 (percentage points)"
         case (_, "quality", "max"):
-            what = "an FID, a finite number from 0"
+            what = f"an FID, a number from 0 to {MOST_DISTANCE:,}"
         case (*_, "cells", _):
             what = (
                 "a number between 0 and 1 with min, or between -100 and 100 (percentage points)"
@@ -372,7 +374,8 @@ def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
 
 def _dotted(key: Iterable[str]) -> str:
     """A TOML key as written in a file, with quotes where they are necessary."""
-    return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in key)
+    parts = (quotes.cut(part) for part in key)
+    return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in parts)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -86,7 +86,7 @@ def test_anchors_that_cannot_be_measured_are_refused(
         ("blurred", 9, "best is 'blurred'; expected an FID, or 'reference'"),
         (1, "reference", "worst is 'reference'; expected an FID, or 'blurred'"),
         (9, 1, r"best \(9.0\) must be below worst \(1.0\)"),
-        (-1, 1, "expected an FID of 0 or more"),
+        (-1, 1, "expected an FID from 0 to 1,000,000,000"),
     ],
 )
 def test_anchors_that_mean_nothing_are_refused(best: object, worst: object, sentence: str) -> None:

@@ -76,14 +76,14 @@ def test_what_is_left_out_is_the_papers(tmp_path: Path, key: str, paper: object)
         (
             "steps = 0",
             (
-                "sampler.steps: expected a positive whole number, or 'checkpoint' for the"
-                " checkpoint's own (found 0)."
+                "sampler.steps: expected a whole number from 1 to 10,000, or 'checkpoint' for"
+                " the checkpoint's own (found 0)."
             ),
         ),
         (
             'guidance = "high"',
             (
-                "sampler.guidance: expected a number of 0 or more, or 'checkpoint' for the"
+                "sampler.guidance: expected a number from 0 to 10,000, or 'checkpoint' for the"
                 " checkpoint's own (found 'high')."
             ),
         ),

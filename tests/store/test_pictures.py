@@ -256,3 +256,23 @@ def test_what_pillow_does_not_know_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError) as found:
         pictures.read_rgb(tmp_path / "some")
     assert isinstance(found.value.__cause__, UnidentifiedImageError)
+
+
+def test_a_large_picture_in_a_few_bytes_is_refused_undecoded(tmp_path: Path) -> None:
+    drawn = Image.new("L", (6000, 6000))
+    drawn.paste(255, (0, 0, 99, 99))
+    drawn.save(tmp_path / "a.webp", lossless=True)
+    with pytest.raises(EvidenceError, match=r"36000000 pixels in \d+ bytes, as no photograph has"):
+        pictures.read_rgb(tmp_path / "a.webp")
+
+
+def test_chunks_in_no_order_are_refused(tmp_path: Path) -> None:
+    drawn = Image.effect_noise((9, 9), 50).convert("P")
+    drawn.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    begin = content.index(b"PLTE") - 4
+    (length,) = struct.unpack(">I", content[begin : begin + 4])
+    # Without its palette.
+    (tmp_path / "a.png").write_bytes(content[:begin] + content[begin + 12 + length :])
+    with pytest.raises(EvidenceError, match="cannot be read"):
+        pictures.read_rgb(tmp_path / "a.png")

@@ -40,12 +40,12 @@ from tests.verdict.threshold_files import GOOD, MAXIMA, read
         (
             "max = 40",
             "max = -1",
-            "embedded.quality.max must be an FID, a finite number from 0, got -1",
+            "embedded.quality.max must be an FID, a number from 0 to 1,000,000,000, got -1",
         ),
         (
             "max = 40",
             "max = inf",
-            "embedded.quality.max must be an FID, a finite number from 0, got Infinity",
+            "embedded.quality.max must be an FID, a number from 0 to 1,000,000,000, got Infinity",
         ),
         (
             'max = 10\nreason = "fine',

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
 from spqr_tests.checkpoint.formats import configs
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer
@@ -41,7 +42,8 @@ def require_class(path: Path, model_class: str, config: Mapping[str, Any]) -> No
     ):
         if named is not None and allowed is not None and named not in allowed:
             raise InputError(
-                f"{path} is for another class than the index names: its {key} says {named!r}, and"
+                f"{path} is for another class than the index names: its {key} says"
+                f" {quotes.shown(named)}, and"
                 f" the index {model_class}; expected both to name one class."
             )
     if quantised := config.get("quantization_config"):
@@ -79,7 +81,7 @@ def require(
     if scheduler_class not in FLOW_SCHEDULERS and predicted not in _PREDICTED:
         raise InputError(
             f"{given}: {folder / 'scheduler' / 'scheduler_config.json'} says prediction_type ="
-            f" {predicted!r}; expected one of {', '.join(_PREDICTED)}."
+            f" {quotes.shown(predicted)}; expected one of {', '.join(_PREDICTED)}."
         )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones import flux
 from spqr_tests.checkpoint.backbones.backbone import UNET_INPUTS, Backbone
 from spqr_tests.checkpoint.formats import families, kinds
@@ -64,7 +65,8 @@ def candidates(
         known = ", ".join(preset.name for _, _, preset in presets(backbones))
         first = next(iter(tensors), None)
         raise InputError(
-            f"--model {target}: its tensors ({first!r} first) are not those of a published"
+            f"--model {target}: its tensors ({quotes.shown(first)} first) are not those of a"
+            " published"
             f" checkpoint ({known}). If it is a part of a pipeline, pass the pipeline as --model"
             " and this file as --spqr-overlay. If it is another architecture in one of these"
             " layouts, pass a folder with its configs and tokenizers as --spqr-config."
@@ -83,14 +85,16 @@ def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original,
 def _require_model(target: str, tensors: Tensors) -> None:
     if adapter := _first(_ADAPTER, tensors):
         raise InputError(
-            f"--model {target}: it is an adapter (it holds {adapter!r}); pass its base as --model"
+            f"--model {target}: it is an adapter (it holds {quotes.shown(adapter)}); pass its"
+            " base as --model"
             " and this file as --spqr-overlay."
         )
     _require_text_to_image(target, tensors)
     for pattern, what in _PACKED:
         if found := _first(pattern, tensors):
             raise InputError(
-                f"--model {target}: its weights are {what} (it holds {found!r}), which are not"
+                f"--model {target}: its weights are {what} (it holds {quotes.shown(found)}),"
+                " which are not"
                 " read; pass them in 16 or 32 bits."
             )
     for name, uses in _INPUTS.items():
@@ -99,7 +103,8 @@ def _require_model(target: str, tensors: Tensors) -> None:
                 kind := uses.get((*stored.shape, 0, 0)[1])
             ):
                 raise InputError(
-                    f"--model {target}: it is {kind} ({stored.name!r} has {stored.shape[1]} input"
+                    f"--model {target}: it is {kind} ({quotes.shown(stored.name)} has"
+                    f" {stored.shape[1]} input"
                     " channels), which is not measured; pass a text-to-image checkpoint."
                 )
 
@@ -116,20 +121,23 @@ def _require_text_to_image(target: str, tensors: Tensors) -> None:
     if named is not None:
         what, found = named
         raise InputError(
-            f"--model {target}: it is {what} (it holds {found!r}), which is not measured; pass"
+            f"--model {target}: it is {what} (it holds {quotes.shown(found)}), which is not"
+            " measured; pass"
             " a text-to-image checkpoint."
         )
     if family := families.of_tensors(tensors):
         name, found = family
         raise InputError(
-            f"--model {target}: it is {name} (it holds {found!r}), a text-to-image family that is"
+            f"--model {target}: it is {name} (it holds {quotes.shown(found)}), a text-to-image"
+            " family that is"
             " known but not supported yet; single files are read of Stable Diffusion 1, 2, XL and"
             " 3."
         )
     if kinds.is_autoencoder(tensors):
         raise InputError(
             f"--model {target}: it is an autoencoder (VAE) alone (it holds"
-            f" {next(iter(tensors))!r}); pass the pipeline that it belongs to as --model, and this"
+            f" {quotes.shown(next(iter(tensors)))}); pass the pipeline that it belongs to as"
+            " --model, and this"
             " file as --spqr-overlay."
         )
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import component_folder, hub_refusal, shards
 from spqr_tests.errors import InputError
@@ -79,7 +79,8 @@ def parse(target: str) -> HubId | None:
         return HubId(repository)
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise InputError(
-            f"--model {target}: {revision!r} is not a revision; put a branch, a tag or a commit"
+            f"--model {target}: {quotes.shown(revision)} is not a revision; put a branch, a tag"
+            " or a commit"
             " after the @."
         )
     return HubId(repository, revision)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import component_folder, kinds
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
@@ -145,7 +145,8 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
     ]
     if not names:
         raise InputError(
-            f"--spqr-overlay {folder}: its config.json names the class {model_class!r}, and the"
+            f"--spqr-overlay {folder}: its config.json names the class"
+            f" {quotes.shown(model_class)}, and the"
             " base consists of"
             f" {', '.join(sorted({model.model_class for model in parts.models.values()}))}."
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.formats import component_folder, kinds
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
@@ -117,8 +118,9 @@ def _originals(file: TensorFile, parts: Parts) -> Match | None:
             for key in mark:
                 if scheduler.get(key) != mark[key]:
                     match.refuse(
-                        f"{stored.name} means a scheduler with {key} = {mark[key]!r}, and the"
-                        f" base's has {scheduler.get(key)!r}"
+                        f"{stored.name} means a scheduler with {key} ="
+                        f" {quotes.shown(mark[key])}, and the"
+                        f" base's has {quotes.shown(scheduler.get(key))}"
                     )
             continue
         answers = [layout.places(name, stored.shape) for name in _unwrapped(stored.name)]

@@ -5,6 +5,7 @@ size. This module refuses archives that unpack to more than their own size, and 
 more memory than the file has bytes.
 """
 
+import mmap
 import pickle
 import re
 import struct
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 _BLOCK = 2**22
+# A pickle that names it may ask for any amount of memory, which torch allows.
+_BYTEARRAY = (b"builtins\nbytearray\n", b"__builtin__\nbytearray\n")
 _MAX_PICKLE = 64 * 2**20
 _MAX_DIRECTORY = 16 * 2**20
 _ENTRY = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.[\w./]+)")
@@ -100,11 +104,13 @@ class PickleFile:
 def _load(path: Path) -> Any:
     import torch
 
+    files.start(path)
     try:
         with path.open("rb") as file:
             zipped = file.read(4) == b"PK\x03\x04"
         if zipped:
             _require_plain_archive(path)
+        _require_no_bytearray(path)
         names: list[Any] = [(_Inert, name) for name in _BOOKKEEPING]
         with torch.serialization.safe_globals(names):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
@@ -122,6 +128,16 @@ def _load(path: Path) -> Any:
             f"{path} is not a file of tensors that torch can read without executing it; it is"
             " damaged, or of another kind."
         ) from error
+
+
+def _require_no_bytearray(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if any(content.find(name) >= 0 for name in _BYTEARRAY):
+            raise InputError(
+                f"{path} names builtins.bytearray, which is neither a tensor nor a plain value;"
+                " save"
+                " the tensors alone as safetensors."
+            )
 
 
 def _require_plain_archive(path: Path) -> None:
@@ -146,7 +162,7 @@ def _require_plain_archive(path: Path) -> None:
     if strange or len(set(names)) < len(names) or len({name.split("/")[0] for name in names}) != 1:
         raise InputError(
             f"{path} is not an archive that torch.save writes: it holds"
-            f" {strange[0] if strange else names[-1]!r}."
+            f" {quotes.shown(strange[0] if strange else names[-1])}."
         )
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise InputError(
@@ -223,7 +239,9 @@ def _tensors(path: Path, table: Mapping[Any, Any]) -> "dict[str, torch.Tensor]":
         if not isinstance(name, str) or not isinstance(
             value, torch.Tensor | int | float | str | None
         ):
-            raise InputError(f"{path} holds {name!r}, a {type(value).__name__}, among its tensors.")
+            raise InputError(
+                f"{path} holds {quotes.shown(name)}, a {type(value).__name__}, among its tensors."
+            )
         if isinstance(value, torch.Tensor):
             found[name] = value
     return found

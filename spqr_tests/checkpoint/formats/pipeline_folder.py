@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spqr_tests import files
+from spqr_tests import files, quotes
+from spqr_tests.checkpoint import config_bounds
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import agreement, component_folder, families
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer, Tokenizer
@@ -144,7 +145,7 @@ def _backbone(
     known = sorted({name for backbone in backbones for name in backbone.pipelines})
     about = families.of_pipeline(pipeline_class) if isinstance(pipeline_class, str) else ""
     raise InputError(
-        f"{given}: {index} names the pipeline {pipeline_class!r}; expected"
+        f"{given}: {index} names the pipeline {quotes.shown(pipeline_class)}; expected"
         f"{' one of' if len(known) > 1 else ''} {', '.join(known)}.{about and f' {about}'}"
     )
 
@@ -176,7 +177,8 @@ def _classes(
         ):
             about = families.of_scheduler(str(entry[-1])) if name == "scheduler" and entry else ""
             raise InputError(
-                f"{given}: {index} names {name} = {entry!r}, which is not among the classes that"
+                f"{given}: {index} names {name} = {quotes.shown(entry)}, which is not among the"
+                " classes that"
                 f" may be loaded.{about and f' {about}'}"
             )
         classes[name] = entry[1]
@@ -191,6 +193,7 @@ def _scheduler(scheduler_class: str, folder: Path, root: Path) -> dict[str, Any]
         )
     config = files.json_object(path)
     agreement.require_class(path, scheduler_class, config)
+    config_bounds.require_scheduler(path, config)
     return config
 
 

@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import other_files
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
@@ -43,6 +43,8 @@ ITEMSIZE = {
 BLOCK = 2**22
 # The headers of published checkpoints are below 1 MiB (FLUX: 0.2 MiB).
 _MAX_HEADER = 16 * 2**20
+# Of a tensor; convolutions of video have five.
+_MAX_DIMENSIONS = 16
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ def _check(path: Path, entries: Mapping[str, _Entry], start: int, size: int) -> 
         tensor = entry.tensor
         if tensor.dtype not in ITEMSIZE:
             raise InputError(
-                f"{path}: the tensor {name} has the dtype {tensor.dtype}, which is not among"
+                f"{path}: the tensor {quotes.cut(name)} has the dtype {quotes.cut(tensor.dtype)},"
+                " which is not among"
                 f" {', '.join(ITEMSIZE)}."
             )
         if entry.end > size:
@@ -185,11 +188,13 @@ def _check(path: Path, entries: Mapping[str, _Entry], start: int, size: int) -> 
                 f"{path} is damaged: its header puts {name} at bytes {entry.begin} to {entry.end}."
             )
         # No real length is above 2^48, and torch's own arithmetic overflows at 2^63.
-        fits = all(0 <= length < 2**48 for length in tensor.shape)
+        fits = len(tensor.shape) <= _MAX_DIMENSIONS and all(
+            0 <= length < 2**48 for length in tensor.shape
+        )
         if not fits or prod(tensor.shape) * ITEMSIZE[tensor.dtype] != entry.end - entry.begin:
             raise InputError(
-                f"{path} is damaged: {name} is {tensor.dtype} of the shape {list(tensor.shape)},"
-                f" but has {entry.end - entry.begin} bytes."
+                f"{path} is damaged: {quotes.cut(name)} is {tensor.dtype} of the shape"
+                f" {quotes.shown(list(tensor.shape))}, but has {entry.end - entry.begin} bytes."
             )
     reached = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.errors import InputError
@@ -76,7 +76,8 @@ def _weight_map(index: Path) -> dict[str, str]:
             or shard in {"", ".", ".."}
         ):
             raise InputError(
-                f"{index} names the file {shard!r}; expected the plain name of a file next to it."
+                f"{index} names the file {quotes.shown(shard)}; expected the plain name of a"
+                " file next to it."
             )
     return table
 
@@ -86,5 +87,5 @@ def _require_same(index: Path, shard: str, expected: set[str], found: set[str]) 
         if names:
             raise InputError(
                 f"{index} does not fit its shards: {shard} {what} {len(names)} tensors,"
-                f" {min(names)!r} first; all files must belong to one set."
+                f" {quotes.shown(min(names))} first; all files must belong to one set."
             )

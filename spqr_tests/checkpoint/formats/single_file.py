@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import detection, pipeline_folder
 from spqr_tests.checkpoint.formats.identity_matrix import IdentityMatrix
@@ -134,8 +135,10 @@ def _marked(target: str, file: TensorFile, architecture: _Architecture) -> _Arch
     for key, value in said.items():
         if not is_preset and settings.get(key) != value:
             raise InputError(
-                f"--model {target}: the file is marked as one with {key} = {value!r}, and the"
-                f" scheduler's config in {architecture.name} says {settings.get(key)!r}; they must"
+                f"--model {target}: the file is marked as one with {key} ="
+                f" {quotes.shown(value)}, and the"
+                f" scheduler's config in {architecture.name} says"
+                f" {quotes.shown(settings.get(key))}; they must"
                 " agree."
             )
     return replace(architecture, scheduler=(scheduler_class, {**settings, **said}))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import published_clip
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
@@ -232,7 +232,7 @@ class ClipVocabulary:
     def __init__(self, pad: str) -> None:
         ids, merges = published_clip.ids_and_merges()
         if pad not in ids:
-            raise ValueError(f"{pad!r} is not a token of CLIP")
+            raise ValueError(f"{quotes.shown(pad)} is not a token of CLIP")
         self._vocabulary = _Pairs(
             ids, merges, _Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77)
         )
@@ -307,7 +307,9 @@ def _clip(folder: Path) -> _Pairs:
             " in a prompt."
         )
     if strange := [token for token in special.tokens.values() if token is None or token not in ids]:
-        raise InputError(f"{folder}: the special token {strange[0]!r} is not in its vocabulary.")
+        raise InputError(
+            f"{folder}: the special token {quotes.shown(strange[0])} is not in its vocabulary."
+        )
     return _Pairs(ids, found[0][1], special)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spqr_tests import quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor, TensorFile
 from spqr_tests.checkpoint.lora.modules import Module
 from spqr_tests.checkpoint.lora.targets import Target
@@ -113,7 +114,8 @@ class _Config:
             for known in _UNCHANGING_STARTS
         ):
             raise InputError(
-                f"{path} was trained with init_lora_weights {start!r}, which changes the base's"
+                f"{path} was trained with init_lora_weights {quotes.shown(start)}, which"
+                " changes the base's"
                 " weights as well; convert it with peft's"
                 " path_initial_model_for_weight_conversion."
             )
@@ -139,7 +141,8 @@ class _Config:
             or value <= 0
         ):
             raise InputError(
-                f"{self._path}: its adapter config says {key} = {value!r}, which is not a number"
+                f"{self._path}: its adapter config says {key} = {quotes.shown(value)}, which is"
+                " not a number"
                 " above 0."
             )
         return float(value)
@@ -153,7 +156,8 @@ class _Config:
             # character is the dot.
             if not re.fullmatch(r"\^?[\w.-]+", pattern):
                 raise InputError(
-                    f"{self._path}: its adapter config's {key} names {pattern!r}; only names of"
+                    f"{self._path}: its adapter config's {key} names {quotes.shown(pattern)};"
+                    " only names of"
                     " modules are supported."
                 )
         return {

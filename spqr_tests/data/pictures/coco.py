@@ -6,10 +6,11 @@ with the lowest id is used.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN, Row, Rows
 from spqr_tests.errors import InputError
 from spqr_tests.store.links import listing
@@ -18,6 +19,7 @@ PATTERNS = ("captions_*.json", "annotations/captions_*.json")
 _CAPTION = "caption"
 # The largest published file, of 2017's training set, has 92 MB.
 _MAX_SIZE = 512 * 2**20
+_SHOWN = 10
 
 
 def read(captions: Path, column: str) -> Rows:
@@ -41,7 +43,7 @@ def read(captions: Path, column: str) -> Rows:
         ):
             raise InputError(
                 f"{where}: expected an object with id, image_id and {key}, but it has"
-                f" {', '.join(one)}."
+                f" {', '.join(map(quotes.cut, islice(one, _SHOWN)))}."
             )
         if image not in first or order < first[image][0]:
             first[image] = (order, one[key])
@@ -50,7 +52,7 @@ def read(captions: Path, column: str) -> Rows:
     return Rows(
         _folder(captions, str(next(iter(images.values())))),
         [
-            Row(f"{captions}, image {image}", name, first.get(image, (0, None))[1])
+            Row(f"{captions}, image {quotes.cut(str(image))}", name, first.get(image, (0, None))[1])
             for image, name in images.items()
         ],
         (f"captions after the first of each picture are left out: {more}",) if more else (),
@@ -78,7 +80,9 @@ def _tables(captions: Path) -> tuple[dict[int | str, Any], list[dict[str, Any]]]
                 f"{captions}, image {number}: expected an object with id and file_name."
             )
         if image in images:
-            raise InputError(f"{captions}, image {number}: two images have the id {image}.")
+            raise InputError(
+                f"{captions}, image {number}: two images have the id {quotes.cut(str(image))}."
+            )
         images[image] = one["file_name"]
     return images, list(lists[1] or ())
 
@@ -102,13 +106,15 @@ def _folder(captions: Path, name: str) -> Path:
         )
     if len(found) > 1:
         raise InputError(
-            f"{captions}: its picture {name} is in {' and in '.join(map(str, found))}; keep one of"
+            f"{captions}: its picture {quotes.cut(name)} is in"
+            f" {' and in '.join(map(str, found))}; keep one of"
             " them, or put the file into its pictures' folder."
         )
     if found:
         return found[0]
     raise InputError(
-        f"{captions}: there is no picture {name} in {around}, in its folder images or in a folder"
+        f"{captions}: there is no picture {quotes.cut(name)} in {around}, in its folder images"
+        " or in a folder"
         " inside either."
     )
 

@@ -9,10 +9,11 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.data.pictures.folder import left_out, visible
 from spqr_tests.data.pictures.row import Row, Rows
 from spqr_tests.errors import InputError
@@ -22,6 +23,8 @@ NAMES = ("metadata.jsonl", "metadata.csv")
 _FILE = "file_name"
 _LISTS = "file_names"
 _LARGEST = 512 * 2**20
+_MOST_COLUMNS = 1000
+_SHOWN = 10
 
 
 def read(metadata: Path, column: str) -> Rows:
@@ -57,7 +60,7 @@ def _lines(metadata: Path, text: str, column: str) -> Iterator[Row]:
             raise InputError(f"{where}: expected an object with {_FILE} and {column}.") from error
         named = _file_column(row, where) if isinstance(row, dict) else None
         if named is None or column not in row:
-            found = f", but it has {', '.join(row) or 'nothing'}" if isinstance(row, dict) else ""
+            found = f", but it has {_listed(row)}" if isinstance(row, dict) else ""
             raise InputError(f"{where}: expected an object with {_FILE} and {column}{found}.")
         names = row[named]
         if named.endswith(_LISTS):
@@ -73,13 +76,17 @@ def _table(metadata: Path, text: str, column: str) -> Iterator[Row]:
     table = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(table, [])
+        if len(header) > _MOST_COLUMNS:
+            raise InputError(
+                f"{metadata} has {len(header)} columns; at most {_MOST_COLUMNS} are read. Leave out"
+                " those that are not needed."
+            )
         named = _file_column([one for one in header if not one.endswith(_LISTS)], str(metadata))
         for one in (named or _FILE, column):
             if header.count(one) != 1:
                 raise InputError(
                     f"{metadata} has {header.count(one) or 'no'} columns {one}: expected one"
-                    f" {_FILE} and one {column}, but its first line has"
-                    f" {', '.join(header) or 'nothing'}."
+                    f" {_FILE} and one {column}, but its first line has {_listed(header)}."
                 )
         for row in table:
             where = f"{metadata}, line {table.line_num}"
@@ -96,6 +103,14 @@ def _table(metadata: Path, text: str, column: str) -> Iterator[Row]:
         ) from error
 
 
+def _listed(names: Collection[str]) -> str:
+    """The names of columns or keys, at most ten of them."""
+    shown = [quotes.cut(name) for name in islice(names, _SHOWN)]
+    if len(names) > _SHOWN:
+        shown.append(f"{len(names) - _SHOWN} more")
+    return ", ".join(shown) or "nothing"
+
+
 def _file_column(columns: Collection[str], where: str) -> str | None:
     """The column that names the pictures: `file_name` goes before others; None without any."""
     if _FILE in columns:
@@ -103,7 +118,8 @@ def _file_column(columns: Collection[str], where: str) -> str | None:
     found = [one for one in columns if one == _LISTS or one.endswith((f"_{_FILE}", f"_{_LISTS}"))]
     if len(found) > 1:
         raise InputError(
-            f"{where} names pictures in {' and in '.join(found)}: call the one that is meant"
+            f"{where} names pictures in {' and in '.join(map(quotes.cut, found[:_SHOWN]))}:"
+            " call the one that is meant"
             f" {_FILE}."
         )
     return found[0] if found else None

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from spqr_tests import quotes
 from spqr_tests.data.pictures import (
     caption_files,
     coco,
@@ -26,6 +27,9 @@ _EXPECTED = (
     " captions_*.json in the folder or its annotations, a WebDataset's *.tar, or KEY.txt beside"
     " each KEY.png"
 )
+# The longest that trainers write have a few thousand; a tokenizer takes 350 bytes a character.
+_LONGEST_CAPTION = 100_000
+_MOST_CAPTIONS = 1000
 _UNREAD = {".parquet": "Parquet", ".arrow": "Arrow", ".zip": "ZIP", ".gz": "gzip", ".tgz": "gzip"}
 
 
@@ -136,7 +140,7 @@ def _hint(path: Path) -> str:
 def _place(row: Row, top: Path) -> Path:
     """The path of the picture that a row names; links are not followed."""
     if not isinstance(row.name, str) or not row.name or "\0" in row.name:
-        raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.")
+        raise InputError(f"{row.where}: {quotes.shown(row.name)} is not a picture's file name.")
     return Path(os.path.normpath(top / row.name))
 
 
@@ -148,9 +152,11 @@ def _required(row: Row, path: Path, top: Path, root: Path) -> frozenset[Treatmen
             path.is_symlink() or path.is_file()
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"{row.where}: {row.name!r} is not a picture's file name.") from error
+        raise InputError(
+            f"{row.where}: {quotes.shown(row.name)} is not a picture's file name."
+        ) from error
     if not inside:
-        raise InputError(f"{row.where}: there is no picture {row.name} in {top}.")
+        raise InputError(f"{row.where}: there is no picture {quotes.cut(row.name)} in {top}.")
     require_inside(path, root)
     try:
         return pictures.require(path)
@@ -160,9 +166,19 @@ def _required(row: Row, path: Path, top: Path, root: Path) -> frozenset[Treatmen
 
 def _captions(row: Row, path: Path) -> Iterator[str]:
     listed = isinstance(row.caption, list) and row.caption
+    if listed and len(row.caption) > _MOST_CAPTIONS:
+        raise InputError(
+            f"{row.where}: {path.name} has {len(row.caption)} captions, and at most"
+            f" {_MOST_CAPTIONS} are read; leave some out."
+        )
     for text in row.caption if listed else [row.caption]:
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{row.where}: {path.name} has no caption.")
+        if len(text) > _LONGEST_CAPTION:
+            raise InputError(
+                f"{row.where}: the caption of {path.name} has {len(text)} characters, and at most"
+                f" {_LONGEST_CAPTION} are read; shorten it."
+            )
         try:
             text.encode()
         except UnicodeEncodeError as error:

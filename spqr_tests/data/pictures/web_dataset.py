@@ -11,8 +11,9 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from spqr_tests import quotes
 from spqr_tests.data.pictures.folder import left_out
 from spqr_tests.data.pictures.image_folder import NAMES
 from spqr_tests.data.pictures.row import DEFAULT_COLUMN
@@ -29,6 +30,24 @@ _BLOCK = tarfile.BLOCKSIZE
 _MAX_MEMBERS = 500_000
 _MAX_PICTURE = 64 * 2**20
 _MAX_CAPTION = 2**20
+# Bytes of a pax header, or of a long name as GNU tar writes it.
+_EXTENSIONS = (b"x", b"g", b"X", b"L", b"K")
+_MAX_EXTENSION = 2048
+
+
+class _BoundedInfo(TarInfo):
+    """A member whose long name or extended header is short: tarfile's time is by its square."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header in these bytes; `InputError` for one that announces a long extension."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENSIONS and found.size > _MAX_EXTENSION:
+            raise InputError(
+                f"a header in it has {found.size} bytes, and at most {_MAX_EXTENSION} are read;"
+                " give its members shorter names"
+            )
+        return found
 
 
 class _Sample(NamedTuple):
@@ -70,7 +89,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
     for tar, samples in chosen:
         with _opened(tar) as archive:
             for sample in samples:
-                where = f"{tar}, {sample.picture.name!r}"
+                where = f"{tar}, {quotes.shown(sample.picture.name)}"
                 data = _data(archive, sample.picture, where)
                 try:
                     pictures.require_format(data, _FORMATS)
@@ -90,7 +109,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
 
 
 def _caption(name: str, data: bytes, column: str, tar: Path) -> str | list[str]:
-    where = f"{tar}, {name!r}"
+    where = f"{tar}, {quotes.shown(name)}"
     try:
         text: Any = data.decode("utf-8-sig")
         if _extension(name) == "json":
@@ -121,11 +140,12 @@ def _samples(tar: Path, column: str) -> tuple[list[_Sample], list[str]]:
             largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
             if member.size > largest:
                 raise InputError(
-                    f"{tar}, {member.name!r} has {member.size} bytes; at most {largest} are"
+                    f"{tar}, {quotes.shown(member.name)} has {member.size} bytes; at most"
+                    f" {largest} are"
                     " accepted."
                 )
             if extension in found.setdefault(key, {}):
-                raise InputError(f"{tar} holds {member.name!r} twice.")
+                raise InputError(f"{tar} holds {quotes.shown(member.name)} twice.")
             found[key][extension] = member
     return [_sample(tar, key, members, column) for key, members in found.items()], others
 
@@ -135,7 +155,8 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
     if len(shown) != 1:
         found = ", ".join(repr(member.name) for member in members.values())
         raise InputError(
-            f"{tar} holds {len(shown) or 'no'} pictures for the key {key!r}, not one: {found}."
+            f"{tar} holds {len(shown) or 'no'} pictures for the key {quotes.shown(key)}, not"
+            f" one: {found}."
         )
     by_text = "txt" in members and column == DEFAULT_COLUMN
     caption = members.get("txt" if by_text else "json")
@@ -143,15 +164,19 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
         expected = (
             f"{key}.txt or {key}.json" if column == DEFAULT_COLUMN else f"{key}.json with {column}"
         )
-        raise InputError(f"{tar}, {shown[0].name!r} has no caption: there is no {expected}.")
+        raise InputError(
+            f"{tar}, {quotes.shown(shown[0].name)} has no caption: there is no {expected}."
+        )
     return _Sample(key, shown[0], caption)
 
 
 def _opened(tar: Path) -> TarFile:
     try:
-        return tarfile.open(tar, "r:", encoding="utf-8")
+        return tarfile.open(tar, "r:", encoding="utf-8", tarinfo=_BoundedInfo)
     except OSError as error:
         raise InputError(f"{tar} cannot be read ({error.strerror}).") from error
+    except InputError as error:
+        raise InputError(f"{tar}: {error}.") from error
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise InputError(
             f"{tar} is not a tar archive (decompress it first if it is compressed): {error}."
@@ -172,11 +197,14 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
                 raise damaged
             if member.issparse() or not (member.isreg() or member.isdir()):
                 raise InputError(
-                    f"{tar}, {member.name!r} is not a plain file: links and devices are not"
+                    f"{tar}, {quotes.shown(member.name)} is not a plain file: links and devices"
+                    " are not"
                     " accepted."
                 )
             if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
-                raise InputError(f"{tar} holds {member.name!r}, a path outside the archive.")
+                raise InputError(
+                    f"{tar} holds {quotes.shown(member.name)}, a path outside the archive."
+                )
             end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
             if end > total:
                 raise damaged
@@ -191,7 +219,9 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
         EOFError,
     ) as error:
         if isinstance(error, InputError):
-            raise
+            raise InputError(
+                str(error) if str(tar) in str(error) else f"{tar}: {error}."
+            ) from error
         raise damaged from error
     with tar.open("rb") as file:
         file.seek(end)

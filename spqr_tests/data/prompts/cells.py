@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from spqr_tests.data.prompts import places
+from spqr_tests import quotes
 from spqr_tests.data.prompts.table import Record
 
 Number = TypeVar("Number", int, float)
@@ -22,7 +22,7 @@ def text(record: Record, column: str) -> str:
         return ""
     if not isinstance(value, str):
         raise record.refusal(
-            f"has no prompt; its {column} is {places.shown(value)}, which is not a text."
+            f"has no prompt; its {column} is {quotes.shown(value)}, which is not a text."
         )
     if "\0" in value:
         raise record.refusal(f"holds a NUL character in {column}: the file is damaged, or no text.")
@@ -54,7 +54,7 @@ def category(record: Record, column: str) -> tuple[str, ...]:
     value = record.get(column)
     if value is not None and not isinstance(value, str):
         raise record.refusal(
-            f"has no category; its {column} is {places.shown(value)}, which is not a text."
+            f"has no category; its {column} is {quotes.shown(value)}, which is not a text."
         )
     return _names(record, column, [value or ""])
 
@@ -67,7 +67,7 @@ def categories(record: Record, column: str) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise record.refusal(
-            f"has the {column} {places.shown(value)}; expected names, in a list or with commas"
+            f"has the {column} {quotes.shown(value)}; expected names, in a list or with commas"
             " between them."
         )
     return _names(record, column, names)
@@ -84,7 +84,7 @@ def _names(record: Record, column: str, names: Sequence[str]) -> tuple[str, ...]
     for name in found:
         if not name.isprintable() or set(name) & set("[]"):
             raise record.refusal(
-                f"has the {column} {places.shown(name)}; a category's name is printed, and has no"
+                f"has the {column} {quotes.shown(name)}; a category's name is printed, and has no"
                 " brackets."
             )
     return found
@@ -93,7 +93,7 @@ def _names(record: Record, column: str, names: Sequence[str]) -> tuple[str, ...]
 def _agreed(record: Record, values: Mapping[str, Number | None]) -> Number | None:
     found = {column: value for column, value in values.items() if value is not None}
     if len(set(found.values())) > 1:
-        said = " and ".join(f"{column} {places.shown(value)}" for column, value in found.items())
+        said = " and ".join(f"{column} {quotes.shown(value)}" for column, value in found.items())
         raise record.refusal(f"has {said}, which disagree; leave one column in the file.")
     return next(iter(found.values()), None)
 
@@ -106,7 +106,7 @@ def _seed(record: Record, column: str) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise record.refusal(
-            f"has the {column} {places.shown(value)}; expected a whole number from 0."
+            f"has the {column} {quotes.shown(value)}; expected a whole number from 0."
         )
     return value
 
@@ -120,5 +120,5 @@ def _guidance(record: Record, column: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         scale = math.nan
     if not 0 <= scale < math.inf:
-        raise record.refusal(f"has the {column} {places.shown(value)}; expected a number from 0.")
+        raise record.refusal(f"has the {column} {quotes.shown(value)}; expected a number from 0.")
     return scale

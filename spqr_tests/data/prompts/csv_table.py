@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from spqr_tests.data.prompts import places, tab_separated
+from spqr_tests import quotes
+from spqr_tests.data.prompts import tab_separated
 from spqr_tests.data.prompts.layouts import NAMES
 from spqr_tests.data.prompts.table import Record, Table, column
 from spqr_tests.errors import InputError
@@ -14,6 +15,8 @@ from spqr_tests.errors import InputError
 _DELIMITERS = (",", ";", "\t")
 # No column of a published set is named by as many words.
 _WORDS = 3
+# The widest published set, ViSU-Text, has a dozen.
+_MOST_COLUMNS = 1000
 
 
 def read(path: Path, text: str) -> Table:
@@ -69,18 +72,25 @@ def _quoted(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[s
 
 
 def _header(path: Path, text: str, line: int, cells: list[str]) -> tuple[str, ...]:
+    if len(cells) > _MOST_COLUMNS:
+        raise InputError(
+            f"The prompt set {path}, line {line} names {len(cells)} columns; at most"
+            f" {_MOST_COLUMNS} are read. Leave out those that are not needed."
+        )
     names = tuple(column(cell) for cell in cells)
     if NAMES.isdisjoint(names) and (len(names) == 1 or any(map(_is_content, names))):
         first = next(itertools.islice(io.StringIO(text, newline=None), line - 1, None))
         raise InputError(
             f"The prompt set {path} has no header row: its first line is"
-            f" {places.quoted(first.strip())}; expected the names of the columns there, such as"
+            f" {quotes.quoted(first.strip())}; expected the names of the columns there, such as"
             " prompt."
         )
     for name in names:
         # An index that pandas wrote has no name, and no layout asks for it.
         if name and names.count(name) > 1:
-            raise InputError(f"The prompt set {path}, line {line} names the column {name!r} twice.")
+            raise InputError(
+                f"The prompt set {path}, line {line} names the column {quotes.shown(name)} twice."
+            )
     return names
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from spqr_tests import quotes
 from spqr_tests.data.prompts.table import Record, Table
 
 _SHOWN = 5
-_LONGEST = 60
 _COLUMNS = 20
 
 
@@ -25,7 +25,7 @@ def listed(items: Sequence[str], last: str = "and") -> str:
 
 def columns(table: Table) -> str:
     """The columns of a table, at most twenty of them."""
-    shown = [name[:_LONGEST] or "(no name)" for name in table.columns[:_COLUMNS]]
+    shown = [name[: quotes.LONGEST] or "(no name)" for name in table.columns[:_COLUMNS]]
     if len(table.columns) > _COLUMNS:
         shown.append(f"and {len(table.columns) - _COLUMNS} more")
     return ", ".join(shown) or "none"
@@ -39,16 +39,3 @@ def has(records: Sequence[Record]) -> str:
 def are(records: Sequence[Record]) -> str:
     """The verb that the places of these records need."""
     return "is" if len(records) == 1 else "are"
-
-
-def shown(value: object) -> str:
-    """A cell's value in a sentence: a text in quotes, else as Python writes it, not too long."""
-    if isinstance(value, str):
-        return quoted(value)
-    said = repr(value)
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
-
-
-def quoted(text: str) -> str:
-    """A text of a file in quotes, its first 60 characters."""
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")

@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from spqr_tests import quotes
 from spqr_tests.data.prompts import seeds
 from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import PromptsSettings
 from spqr_tests.store import digest
+
+# A run of as many would take a year on one GPU.
+_MOST_IMAGES = 10_000_000
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,12 @@ class PromptSet:
         the file's order. Each then occurs `settings.images_per_prompt` times, with as many seeds.
         """
         rows = self._asked_for(settings)
+        if (images := len(rows.rows) * settings.images_per_prompt) > _MOST_IMAGES:
+            raise InputError(
+                f"The prompt set {self.path}: {len(rows.rows)} rows with"
+                f" images_per_prompt = {settings.images_per_prompt} are {images:,} images, and at"
+                f" most {_MOST_IMAGES:,} are generated; set a smaller n or images_per_prompt."
+            )
         return replace(
             rows,
             rows=seeds.several(rows.rows, settings.images_per_prompt),
@@ -123,10 +134,10 @@ class PromptSet:
             return self
         for name in categories:
             if name not in self.categories:
-                there = ", ".join(self.categories) or "none"
+                there = ", ".join(map(quotes.cut, self.categories[:_SHOWN])) or "none"
                 raise InputError(
-                    f"The prompt set {self.path} has no category {name!r}; its categories are"
-                    f" {there}."
+                    f"The prompt set {self.path} has no category {quotes.quoted(name)}; its"
+                    f" categories are {there}."
                 )
         rows = (
             replace(row, categories=tuple(one for one in row.categories if one in categories))

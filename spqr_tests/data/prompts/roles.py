@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from spqr_tests import quotes
 from spqr_tests.data.prompts import places
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.table import Record, Table
@@ -78,14 +79,14 @@ def select(
             continue
         if len(other) == len(table.records) or name in stated:
             raise other[0].refusal(
-                f"has the {name} {places.quoted(cell_value(other[0].get(name)))}, which says that"
+                f"has the {name} {quotes.quoted(cell_value(other[0].get(name)))}, which says that"
                 f" it is not a {role} prompt; the protocol asks for {role} prompts"
                 f"{'' if name in stated else ', and no row is one'}."
             )
         words = dict.fromkeys(cell_value(record.get(name)) for record in other)
         notes.append(
             f"{len(other)} of {len(table.records)} rows {places.are(other)} left out as not"
-            f" {role}: their {name} is {places.listed([places.quoted(one) for one in words], 'or')}"
+            f" {role}: their {name} is {places.listed([quotes.quoted(one) for one in words], 'or')}"
         )
         gone = {record.number for record in other}
         table = replace(
@@ -102,7 +103,7 @@ def require(rows: Sequence[Row], layout: Layout, role: Role) -> None:
     for row in rows:
         if said := contradiction(row, layout):
             name, what = said
-            value = places.quoted(_text(row.record.get(name)))
+            value = quotes.quoted(_text(row.record.get(name)))
             raise row.record.refusal(
                 f"has the {name} {value}, {what}; the protocol asks for {role} prompts: give"
                 " another set, or select its rows with where."
@@ -147,7 +148,7 @@ def _roles(
         return None
     for record, value in zip(table, values, strict=True):
         if value not in by_value and name not in stated:
-            what = f"the {name} {places.quoted(value)}" if value else f"no {name}"
+            what = f"the {name} {quotes.quoted(value)}" if value else f"no {name}"
             raise record.refusal(
                 f"has {what}, which does not say whether it is harmful or benign: say in the"
                 f' protocol which rows it takes, such as where = {{{name} = ["{max(found)}"]}}.'

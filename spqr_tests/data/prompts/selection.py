@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from spqr_tests import quotes
 from spqr_tests.data.prompts import places
 from spqr_tests.data.prompts.table import Record, Table
 from spqr_tests.errors import InputError
@@ -19,17 +20,17 @@ def where(table: Table, wanted: Mapping[str, Sequence[str]]) -> tuple[Table, lis
     for name, values in wanted.items():
         if name not in table.columns:
             raise InputError(
-                f"The prompt set {table.path} has no column {places.shown(name)}, by which the"
+                f"The prompt set {table.path} has no column {quotes.shown(name)}, by which the"
                 f" protocol's where selects rows; its columns are {places.columns(table)}."
             )
         cells = [_values(record, name) for record in table]
         there = {value for found in cells for value in found}
         for value in values:
             if value not in there:
-                known = [places.quoted(one) for one in sorted(there)]
+                known = [quotes.quoted(one) for one in sorted(there)]
                 raise InputError(
                     f"The prompt set {table.path} has no row whose {name} is"
-                    f" {places.quoted(value)}, which the protocol's where selects; its values"
+                    f" {quotes.quoted(value)}, which the protocol's where selects; its values"
                     f" are {places.listed(known) if known else 'none'}."
                 )
         kept = tuple(
@@ -39,7 +40,7 @@ def where(table: Table, wanted: Mapping[str, Sequence[str]]) -> tuple[Table, lis
         )
         if gone := len(cells) - len(kept):
             verb = "is" if gone == 1 else "are"
-            quoted = [places.quoted(value) for value in values]
+            quoted = [quotes.quoted(value) for value in values]
             notes.append(
                 f"{gone} of {len(cells)} rows {verb} left out by where: their {name} is not"
                 f" {places.listed(quoted, 'or')}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import hub, hub_refusal
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
@@ -125,7 +125,7 @@ def _check(folder: Path, model_type: str, where: str) -> None:
     found = files.json_object(folder / _CONFIG, f"{where}:").get("model_type")
     if found != model_type:
         raise InputError(
-            f"{where}: its {_CONFIG} is of the type {found!r}; expected {model_type!r}."
+            f"{where}: its {_CONFIG} is of the type {quotes.shown(found)}; expected {model_type!r}."
         )
     if not any(folder.glob(f"*{_WEIGHTS}")):
         raise InputError(f"{where}: {folder} has no .safetensors file, and pickles are not read.")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from spqr_tests import quotes
 from spqr_tests.errors import InputError
 from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, JudgeSetup
 from spqr_tests.settings.judges import JUDGES_GROUP, RegisteredSettings, judge_kinds
@@ -69,12 +70,13 @@ def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
     }
     if not found:
         raise InputError(
-            f"The judge {name} is of the kind {kind!r}, which is not known; known are"
+            f"The judge {name} is of the kind {quotes.shown(kind)}, which is not known; known are"
             f" {', '.join(judge_kinds())}."
         )
     if len(found) > 1:
         raise InputError(
-            f"The judge {name} is of the kind {kind!r}, which {' and '.join(sorted(found))} both"
+            f"The judge {name} is of the kind {quotes.shown(kind)}, which"
+            f" {' and '.join(sorted(found))} both"
             " register; uninstall one."
         )
     return next(iter(found.values()))
@@ -105,13 +107,15 @@ def _described(judge: Judge, where: str, name: str) -> JudgeDescription:
         )
     if description.name != name:
         raise InputError(
-            f"{where} calls itself {description.name!r}; its name is the protocol's, {name!r}."
+            f"{where} calls itself {quotes.shown(description.name)}; its name is the"
+            f" protocol's, {name!r}."
         )
     for field in ("version", "fingerprint"):
         value = getattr(description, field)
         if not isinstance(value, str) or not value.strip():
             raise InputError(
-                f"{where} describes itself with the {field} {value!r}; expected a text that is"
+                f"{where} describes itself with the {field} {quotes.shown(value)}; expected a"
+                " text that is"
                 " not empty."
             )
     settings = description.settings

@@ -150,7 +150,10 @@ BAD = {
     ),
     "a guidance that is true": (GOOD | {"guidance": True}, "line 2 has the guidance True"),
     "a guidance that is text": (GOOD | {"guidance": "7"}, "line 2 has the guidance '7'"),
-    "a guidance without end": (GOOD | {"guidance": 10**400}, "line 2 has the guidance 1000"),
+    "a guidance without end": (
+        GOOD | {"guidance": 10**400},
+        "line 2 has the guidance a number of 1329 bits",
+    ),
     "no category": (
         {"prompt": "a", "seed": 1},
         "line 2 has no category; a harmful prompt belongs to one",

@@ -5,7 +5,8 @@ Of several captions a picture, the first by id is taken.
 
 from dataclasses import replace
 
-from spqr_tests.data.prompts import cells, places
+from spqr_tests import quotes
+from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.table import Record, Table
 
@@ -31,7 +32,7 @@ def _records(table: Table) -> tuple[Table, list[str]]:
 def _number(record: Record, column: str) -> int:
     value = record.get(column)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise record.refusal(f"has the {column} {places.shown(value)}; expected a whole number.")
+        raise record.refusal(f"has the {column} {quotes.shown(value)}; expected a whole number.")
     return value
 
 

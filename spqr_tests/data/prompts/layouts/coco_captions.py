@@ -3,7 +3,8 @@
 `coco_30k.csv`, with `coco_id` or with `image_id`, and `coco_10k.csv`.
 """
 
-from spqr_tests.data.prompts import cells, places
+from spqr_tests import quotes
+from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.roles import of_coco
 from spqr_tests.data.prompts.table import Record, Table
@@ -27,7 +28,7 @@ def _row(record: Record) -> Row:
 def _row_of_source(record: Record) -> Row:
     if (source := cell_value(record.get("source"))) and not of_coco(record):
         raise record.refusal(
-            f"has the source {places.quoted(source)}, and other rows are captions of COCO: say in"
+            f"has the source {quotes.quoted(source)}, and other rows are captions of COCO: say in"
             " the protocol which rows it takes, with where."
         )
     return _row(record)

@@ -1,6 +1,7 @@
 """Plain tables of the user's: a prompt a row, and what else is known of it."""
 
-from spqr_tests.data.prompts import cells, places
+from spqr_tests import quotes
+from spqr_tests.data.prompts import cells
 from spqr_tests.data.prompts.layout import Layout, Row
 from spqr_tests.data.prompts.table import Record, Table
 from spqr_tests.errors import InputError
@@ -62,6 +63,6 @@ def _language(record: Record, column: str | None) -> str:
         return "en"
     if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
         raise record.refusal(
-            f"has the {column} {places.shown(value)}; expected a language's code, such as 'en'."
+            f"has the {column} {quotes.shown(value)}; expected a language's code, such as 'en'."
         )
     return value.strip()

@@ -1,0 +1,84 @@
+"""The command: python -m benchmarks.fuzz [--parser NAME] [--inputs N] [--out FOLDER]."""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.fuzz import child, parsers
+from benchmarks.fuzz.tally import Finding, Tally
+
+_HUNG = 60
+"""Seconds after which a process that reads one input is ended: Python did not get to stop it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fuzz the parsers one after the other; 1 when there is a finding."""
+    known = list(parsers.known())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parser", action="append", choices=known, help="one parser (repeatable)")
+    parser.add_argument("--inputs", type=int, default=10_000, help="inputs a parser (10000)")
+    parser.add_argument("--out", type=Path, default=Path("build/fuzz"), help="tallies and findings")
+    parser.add_argument(
+        "--engine",
+        choices=("hypothesis", "atheris"),
+        default="hypothesis",
+        help="atheris, where it is installed, chooses inputs by the lines that they reach",
+    )
+    given = parser.parse_args(arguments)
+    found = 0
+    for name in given.parser or known:
+        tally = fuzzed(name, given.inputs, given.out / name, given.engine)
+        found += len(tally.findings)
+        print(  # noqa: T201
+            f"{name}: {tally.inputs} inputs, {tally.read_whole} read, {tally.refused} refused,"
+            f" the slowest in {tally.slowest:.2f} s, {len(tally.findings)} findings",
+            flush=True,
+        )
+        for finding in tally.findings:
+            print(f"  {given.out / name / 'findings' / finding.input}: {finding.what}")  # noqa: T201
+    return 1 if found else 0
+
+
+def fuzzed(name: str, count: int, folder: Path, engine: str = "hypothesis") -> Tally:
+    """The tally of a parser after `count` inputs; goes on where an earlier run ended."""
+    while Tally.read(folder).inputs < count:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "benchmarks.fuzz.child", name, str(count), str(folder)]
+        with (
+            (folder / "log").open("w", encoding="utf-8") as log,
+            subprocess.Popen([*command, engine], stdout=log, stderr=log) as process,  # noqa: S603
+        ):
+            hung = _hung(process, folder)
+        if process.returncode == 0:
+            continue
+        end = f"no answer for {_HUNG} seconds" if hung else f"exit {process.returncode}"
+        tally = Tally.read(folder)
+        inputs = sorted((folder / "input").glob("*"))
+        name_of_input = parsers.known()[name].name
+        data = next((one.read_bytes() for one in inputs if one.name == name_of_input), b"")
+        tally.note(Finding(f"the process ended: {end}", child.keep(folder, data)))
+        tally.inputs += child.CHUNK
+        tally.write(folder)
+    return Tally.read(folder)
+
+
+def _hung(process: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Wait for the end of a process; True when it stopped answering and was killed."""
+    latest = time.time()
+    while process.poll() is None:
+        time.sleep(0.2)
+        place = folder / "input"
+        # The folder is made anew for each input.
+        with contextlib.suppress(FileNotFoundError):
+            latest = max(latest, place.stat().st_mtime)
+        if time.time() - latest > _HUNG:
+            process.kill()
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Quotes: what a user's file or option says, in a sentence and never longer than one."""
+
+from itertools import islice
+
+LONGEST = 60
+"""Characters of one quote."""
+_PARTS = 6
+_LEVELS = 2
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it: a text in quotes, all else cut after 60 characters."""
+    return quoted(value) if isinstance(value, str) else cut(_plain(value, _LEVELS))
+
+
+def quoted(text: str) -> str:
+    """A text in quotes, its first 60 characters."""
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """The first characters of a text, without quotes."""
+    return text if len(text) <= longest else f"{text[:longest]}[...]"
+
+
+def _plain(value: object, levels: int) -> str:
+    """Like `repr`, without writing more of a large value than is shown."""
+    if isinstance(value, str | bytes):
+        return repr(value[: LONGEST + 1])
+    if isinstance(value, int) and value.bit_length() > 4 * LONGEST:
+        # Python does not write numbers of more than 4300 digits.
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, dict):
+        parts = [
+            f"{_plain(key, levels - 1)}: {_plain(inner, levels - 1)}"
+            for key, inner in islice(value.items(), _PARTS if levels else 0)
+        ]
+        return f"{{{_joined(parts, len(value))}}}"
+    if isinstance(value, list | tuple):
+        parts = [_plain(inner, levels - 1) for inner in value[: _PARTS if levels else 0]]
+        body = _joined(parts, len(value))
+        return f"[{body}]" if isinstance(value, list) else f"({body}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _joined(parts: list[str], count: int) -> str:
+    return ", ".join([*parts, *(["..."] if count > len(parts) else [])])

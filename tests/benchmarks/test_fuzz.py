@@ -1,0 +1,45 @@
+"""The fuzzing command: a few inputs a parser, and what it does with a finding."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import child, parsers
+from benchmarks.fuzz.__main__ import main
+from benchmarks.fuzz.parsers import Parser
+from benchmarks.fuzz.tally import Tally
+
+
+@pytest.mark.parametrize("name", parsers.known())
+def test_every_sample_is_a_file_of_its_kind(name: str, tmp_path: Path) -> None:
+    tally, parser = Tally(), parsers.known()[name]
+    for sample in parser.valid:
+        assert parser.shape.whole(sample, parser.shape.parts(sample))
+        child.checked(parser, sample, tmp_path, tally)
+    assert tally.findings == []
+    assert tally.read_whole + tally.refused == len(parser.valid)
+    assert tally.read_whole
+
+
+@pytest.mark.parametrize("name", parsers.known())
+def test_a_few_inputs_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    assert main(["--parser", name, "--inputs", "200", "--out", str(tmp_path)]) == 0
+    tally = Tally.read(tmp_path / name)
+    assert tally.read_whole + tally.refused >= 200
+    # A second run has nothing left to do.
+    assert main(["--parser", name, "--inputs", "200", "--out", str(tmp_path)]) == 0
+    assert Tally.read(tmp_path / name) == tally
+
+
+def test_what_ends_otherwise_is_a_finding_and_its_input_is_kept(tmp_path: Path) -> None:
+    def read(path: Path) -> None:
+        raise KeyError(path.name)
+
+    tally = Tally()
+    for data in (b"a", b"b"):
+        child.checked(Parser("a.txt", (b"",), read), data, tmp_path, tally)
+    (finding,) = tally.findings
+    assert finding.what.startswith("KeyError in test_fuzz.py")
+    assert (tmp_path / "findings" / finding.input).read_bytes() == b"a"
+    tally.write(tmp_path)
+    assert Tally.read(tmp_path) == tally

@@ -1,0 +1,21 @@
+"""Pickles that would take gigabytes."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from spqr_tests.checkpoint.formats.pickle_file import PickleFile
+from spqr_tests.errors import InputError
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_asks_for_gigabytes_is_refused(tmp_path: Path, *, zipped: bool) -> None:
+    path, asking = tmp_path / "a.ckpt", b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", asking)
+    else:
+        path.write_bytes(asking)
+    with pytest.raises(InputError, match=r"names builtins\.bytearray, which is neither"):
+        PickleFile(path)
