@@ -14,7 +14,7 @@ import pytest
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
 from spqr_tests.errors import InputError
-from spqr_tests.plugin import broken, cases, header, replaced, summary
+from spqr_tests.plugin import broken, cases, header, last_word, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import for_worker, run_from
@@ -57,6 +57,11 @@ class Suite:
         config.stash[RUN] = self.run
         for name in FIXTURE_MODULES:
             config.pluginmanager.register(import_module(name), name)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The run's exit code; None until its report is made."""
+        return None if self._report is None else self._report.exit_code
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -158,7 +163,7 @@ class Suite:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Build the report and set the exit code, on the controller."""
-        if self._is_worker or self._config.option.collectonly or self._config.option.spqr_plan:
+        if self._is_worker or last_word.nothing_is_asked_for(self._config):
             return
         self.run.store.forget_failures()
         seconds = time.monotonic() - self._began
@@ -167,7 +172,8 @@ class Suite:
             or session.exitstatus == pytest.ExitCode.INTERRUPTED
         )
         lost = [] if stopped else self._ledger.lost
-        ended = int(session.exitstatus)
+        # Another hook may have set the status to 0, although a test failed.
+        ended = int(session.exitstatus) or int(bool(session.testsfailed))
 
         def build() -> Report:
             return building.build(self.run, self._ledger, lost, seconds, ended=ended)
