@@ -23,13 +23,13 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, None, None]:
     """Add `--model`, unless a conftest of the project has an option of that name."""
-    yield from options.offer_model(early_config, parser, args)
+    yield from last_word.no_exit(early_config, options.offer_model(early_config, parser, args))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     """Have the last word on the exit code of a run with a model, on the controller."""
-    if config.option.spqr_model is None or hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or not last_word.is_wanted(config):
         return (yield)
     return (yield from last_word.have(config))
 

@@ -30,6 +30,31 @@ _BROKEN = 3
 SUITE: "pytest.StashKey[Suite]" = pytest.StashKey()
 
 
+def is_wanted(config: pytest.Config) -> bool:
+    """Whether the command line names a model, even where a plugin has made pytest forget it.
+
+    With `--help` in addopts, pytest itself reads no further.
+    """
+    typed = config.stash.get(options.TYPED, None)
+    return config.option.spqr_model is not None or getattr(typed, "spqr_model", None) is not None
+
+
+def no_exit(
+    config: pytest.Config, loading: Generator[None, None, None]
+) -> Generator[None, None, None]:
+    """Load the initial conftests, of which none may end a run with a model."""
+    given = [str(one).partition("=")[0] for one in config.invocation_params.args]
+    try:
+        yield from loading
+    except SystemExit as error:
+        if not {"--model", "--spqr-model"} & set(given):
+            raise
+        raise pytest.UsageError(
+            f"A conftest or a plugin ended pytest while it was read (exit code {error.code}), and"
+            " nothing would be measured: remove that, or start the run in another folder."
+        ) from error
+
+
 def nothing_is_asked_for(config: pytest.Config) -> bool:
     """Whether the command line itself asks for something that measures nothing."""
     typed = config.stash.get(options.TYPED, None)
@@ -85,4 +110,4 @@ def _own(config: pytest.Config) -> int | None:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"ERROR: {sentence}\n")
+    sys.stderr.write(f"\nERROR: {sentence}\n")

@@ -14,7 +14,10 @@ WAYS = (
     _items("keeps three items", "del items[3:]"),
     _items("drops the last item", "items.pop()"),
     _items("drops everything", "items.clear()"),
-    Way("the same, last of all hooks", plugin=_LAST + "del items[3:]"),
+    Way(
+        "`pytest_collection_modifyitems` keeps three items, last of all hooks",
+        plugin=_LAST + "del items[3:]",
+    ),
     _items(
         "deselects all but one, and says so",
         "config.hook.pytest_deselected(items=items[1:]); items[:] = items[:1]",
@@ -35,7 +38,7 @@ WAYS = (
         "import pytest; [one.add_marker(pytest.mark.xfail(run=False)) for one in items]",
     ),
     Way(
-        "the same, where a threshold is missed",
+        "`pytest_collection_modifyitems` marks all as xfail, where a threshold is missed",
         plugin=_MODIFY + "import pytest; [one.add_marker(pytest.mark.xfail) for one in items]",
         thresholds=MISSED,
     ),

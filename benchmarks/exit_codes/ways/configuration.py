@@ -43,7 +43,6 @@ WAYS = (
     _ini("filterwarnings = error"),
     _ini("required_plugins = pytest-of-no-name"),
     _ini("minversion = 99.0"),
-    _ini("faulthandler_timeout = 0.01"),
     Way("`PYTEST_DISABLE_PLUGIN_AUTOLOAD=1`", environment={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
     Way(
         "`PYTEST_PLUGINS` names a plugin that drops cases",

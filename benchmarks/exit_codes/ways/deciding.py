@@ -21,7 +21,7 @@ WAYS = (
         thresholds=MISSED,
     ),
     Way(
-        "the same, where a judge raises",
+        "`pytest_runtest_makereport` makes every result 'passed', where a judge raises",
         plugin=_REPORT
         + "    made.outcome = 'passed'; made.longrepr = None\n    return made"
         + _BROKEN,
@@ -91,32 +91,32 @@ WAYS = (
         thresholds=MISSED,
     ),
     Way(
-        "the same, last of all hooks",
+        "`pytest_sessionfinish` sets the exit status to 0, last of all hooks",
         plugin=_LATE
         + "def pytest_sessionfinish(session): session.exitstatus = 0\ndef pytest_sessionstart(session):\n    import sys\n    manager, me = session.config.pluginmanager, sys.modules[__name__]\n    manager.unregister(me); manager.register(me)",
         thresholds=MISSED,
     ),
     Way(
-        "the same, around all hooks",
+        "`pytest_sessionfinish` sets the exit status to 0, around all hooks",
         plugin=_AROUND
         + "def pytest_sessionfinish(session):\n    yield\n    session.exitstatus = 0",
         thresholds=MISSED,
     ),
     Way(
-        "the same, around all hooks, of a part",
+        "`pytest_sessionfinish` sets the exit status to 0, around all hooks, of a part",
         ("-k", "safety"),
         plugin=_AROUND
         + "def pytest_sessionfinish(session):\n    yield\n    session.exitstatus = 0",
     ),
     Way(
-        "the same, where a judge raises",
+        "`pytest_sessionfinish` sets the exit status to 0, around all hooks, where a judge raises",
         plugin=_AROUND
         + "def pytest_sessionfinish(session):\n    yield\n    session.exitstatus = 0"
         + _BROKEN,
         judged=False,
     ),
     Way(
-        "the same, where a test of one's own fails",
+        "`pytest_sessionfinish` sets the exit status to 0, where a test of one's own fails",
         ("test_own.py", "{cases}"),
         plugin="import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
         own="def test_mine(): assert False",

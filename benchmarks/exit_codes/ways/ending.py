@@ -16,6 +16,11 @@ def _case(what: str, does: str, **more: bool) -> Way:
 
 
 WAYS = (
+    Way(
+        "a plugin ends the process with 0 while it is imported (`sys.exit(0)`)",
+        plugin="import sys; sys.exit(0)",
+        beyond=True,
+    ),
     _judge("raises", "raise RuntimeError('no')"),
     _judge("raises, with `-x`", "raise RuntimeError('no')", "-x"),
     _judge("leaves images out", "return []"),

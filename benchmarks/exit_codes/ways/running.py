@@ -153,9 +153,4 @@ WAYS = (
         ("test_own.py", "{cases}"),
         own="import pytest\ndef test_mine(): pytest.skip('no')",
     ),
-    Way(
-        "a case of one's own that records a decision again",
-        ("test_own.py", "{cases}"),
-        own="def test_mine(spqr_gate, spqr_quality): spqr_gate(spqr_quality)",
-    ),
 )
