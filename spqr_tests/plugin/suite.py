@@ -150,10 +150,15 @@ class Suite:
             self._spent = replace(self.run.cost)
         return made
 
-    def pytest_runtest_logstart(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
         """Begin the report, on the controller."""
-        if not self._is_worker:
+        if not (self._is_worker or last_word.nothing_is_asked_for(self._config)):
             self._file.begin()
+
+    def pytest_runtest_logstart(self) -> None:
+        """Note that a test starts."""
+        self._file.begin_case()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a test measured to the ledger."""

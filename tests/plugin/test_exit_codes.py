@@ -1,4 +1,4 @@
-"""docs/exit-codes.md says what happens: a sample of its ways is run again, as it was for the page."""
+"""docs/exit-codes.md says what happens: a sample of its ways is run again, as for the page."""
 
 from pathlib import Path
 

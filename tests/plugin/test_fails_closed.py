@@ -122,6 +122,18 @@ class TestTheReport:
         assert "decision" not in ended.report
         assert ended.report["began"].endswith("+00:00")
 
+    def test_an_earlier_pass_does_not_outlive_a_run_that_ends_before_its_first_test(
+        self, suite: Suite, tmp_path: Path
+    ) -> None:
+        assert suite().code == 0
+        (tmp_path / "ending.py").write_text(
+            "import os\ndef pytest_collection_finish(): os._exit(0)\n"
+        )
+        ended = suite("-p", "ending")
+        assert ended.code == 0, "nothing can be done about it, but"
+        assert ended.report is not None
+        assert ended.report["state"] == "running"
+
     def test_it_is_no_baseline_before_it_is_finished(self, suite: Suite, tmp_path: Path) -> None:
         (tmp_path / "ending.py").write_text(
             "import os\ndef pytest_runtest_teardown(item): os._exit(0)\n"
