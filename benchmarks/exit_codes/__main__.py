@@ -4,7 +4,8 @@
 
 writes docs/exit-codes.md from docs/exit-codes.json. `--measure` runs every way anew, without and
 with `-n 2`, which takes about an hour on two cores; what its work folder holds is not run again.
-`--packages DIR` is where published plugins were installed with `pip install --no-deps --target`.
+Published plugins are installed before: `pip install --no-deps --target DIR/NAME NAME` for each, and
+`--packages DIR`.
 """
 
 import argparse

@@ -108,7 +108,7 @@ class World:
             if not key.startswith(("PYTEST_", "SPQR_"))
         } | dict(way.environment)
         if way.package and self._packages is not None:
-            path = [str(self._packages), environment.get("PYTHONPATH", "")]
+            path = [str(self._packages / way.package), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         log = here / "pytest.log"
         with log.open("wb") as file:

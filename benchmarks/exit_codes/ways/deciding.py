@@ -1,5 +1,7 @@
 """Hooks that change reports, properties and pytest's exit status."""
 
+from collections.abc import Mapping
+
 from benchmarks.exit_codes.way import MISSED, Way
 
 _REPORT = "import pytest\n@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n    made = yield\n"
@@ -8,10 +10,12 @@ _AROUND = "import pytest\n@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
 _BROKEN = "\nfrom spqr_tests.judging.judges.nudenet import NudeNetJudge\ndef judge(self, images): raise RuntimeError('no')\nNudeNetJudge.judge = judge"
 
 
-def _made(what: str, change: str, **more: object) -> Way:
+def _made(what: str, change: str, thresholds: Mapping[str, float] | None = None) -> Way:
     return Way(
-        f"`pytest_runtest_makereport` {what}", plugin=f"{_REPORT}{change}\n    return made", **more
-    )  # type: ignore[arg-type]
+        f"`pytest_runtest_makereport` {what}",
+        plugin=f"{_REPORT}{change}\n    return made",
+        thresholds=thresholds or {},
+    )
 
 
 WAYS = (

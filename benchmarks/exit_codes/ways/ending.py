@@ -9,10 +9,10 @@ def _judge(what: str, does: str, *arguments: str) -> Way:
     return Way(f"a judge {what}", arguments, plugin=_JUDGE.format(does), judged=False)
 
 
-def _case(what: str, does: str, **more: bool) -> Way:
+def _case(what: str, does: str, *, beyond: bool = False) -> Way:
     """In the third case."""
     source = f"import os, signal, pytest\nseen = []\ndef pytest_runtest_call(item):\n    seen.append(item)\n    if len(seen) == 3: {does}"
-    return Way(f"a hook {what}, in the third case", plugin=source, **more)
+    return Way(f"a hook {what}, in the third case", plugin=source, beyond=beyond)
 
 
 WAYS = (
