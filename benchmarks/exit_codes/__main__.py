@@ -49,7 +49,7 @@ def _measured(work: Path, packages: Path, jobs: int, only: str) -> dict[str, Res
     tasks: list[Task] = [
         (kind, way, workers)
         for workers in ((), WORKERS)
-        for kind, ways in WAYS.items()
+        for kind, ways in reversed(WAYS.items())
         for way in ways
         if only in way.what and _key(kind, way, workers) not in found
     ]
@@ -81,7 +81,7 @@ def _rows(found: dict[str, Result]) -> ExitCodes:
             asked=way.asked,
             beyond=way.beyond,
             alone=found[_key(kind, way, ())],
-            workers=found[_key(kind, way, WORKERS)],
+            workers=found.get(_key(kind, way, WORKERS)),
         )
         for kind, ways in WAYS.items()
         for way in ways

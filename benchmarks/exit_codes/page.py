@@ -18,12 +18,12 @@ def page(found: ExitCodes) -> str:
 
 
 def _rules(found: ExitCodes) -> str:
-    zero = [row for row in found.rows if 0 in (row.alone.code, row.workers.code)]
+    zero = [row for row in found.rows if any(one.code == 0 for one in row.results)]
     asked = sum(row.asked for row in zero)
     beyond = sum(row.beyond for row in zero)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         ways=len(found.rows),
-        runs=2 * len(found.rows),
+        runs=sum(len(row.results) for row in found.rows),
         pytest=found.pytest,
         xdist=found.xdist,
         packages=", ".join(found.packages),
@@ -42,7 +42,7 @@ def _kind(kind: str, rows: Sequence[Row]) -> Iterator[str]:
             (
                 _cell(row.what) + (" (asked for)" if row.asked else ""),
                 _code(row.alone),
-                _code(row.workers),
+                _code(row.workers) if row.workers else "",
                 _said(row),
             )
             for row in rows
@@ -57,10 +57,10 @@ def _code(result: Result) -> str:
 
 
 def _said(row: Row) -> str:
-    alone, workers = (_sentence(one) for one in (row.alone, row.workers))
-    if alone == workers or row.alone.code == row.workers.code:
+    alone = _sentence(row.alone)
+    if row.workers is None or row.alone.code == row.workers.code:
         return alone
-    return f"{alone} With `-n 2`: {workers}"
+    return f"{alone} With `-n 2`: {_sentence(row.workers)}"
 
 
 def _sentence(result: Result) -> str:

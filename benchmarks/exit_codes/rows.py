@@ -32,13 +32,19 @@ class Row(BaseModel):
     asked: bool = False
     beyond: bool = False
     alone: Result
-    workers: Result
+    workers: Result | None = None
+    """None where it was not run with workers."""
 
     @property
     def passes_in_part(self) -> bool:
         """Whether a run exits with 0 that lost something which nobody asked to leave out."""
-        lost = any(one.code == 0 and not one.complete for one in (self.alone, self.workers))
+        lost = any(one.code == 0 and not one.complete for one in self.results)
         return lost and not self.asked
+
+    @property
+    def results(self) -> list[Result]:
+        """What was run."""
+        return [one for one in (self.alone, self.workers) if one is not None]
 
 
 class ExitCodes(Numbers):
