@@ -23,6 +23,7 @@ def _rules(found: ExitCodes) -> str:
     beyond = sum(row.beyond for row in zero)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         ways=len(found.rows),
+        both=sum(row.workers is not None for row in found.rows),
         runs=sum(len(row.results) for row in found.rows),
         pytest=found.pytest,
         xdist=found.xdist,

@@ -31,7 +31,7 @@ WAYS = (
     _part("the path of a file of cases", f"{CASES}/test_safety.py"),
     _part(
         "the node id of a case",
-        f"{CASES}/test_quality.py::test_generations_resemble_the_reference_set",
+        f"{CASES}/test_quality.py::test_generations_look_like_the_reference_set",
     ),
     _part("a node id that does not exist", f"{CASES}/test_quality.py::test_nothing"),
     _part("the path of the folder of cases (all of them)", CASES),
