@@ -3,7 +3,7 @@
     python -m benchmarks.exit_codes
 
 writes docs/exit-codes.md from docs/exit-codes.json. `--measure` runs every way anew, without and
-with `-n 2`, which takes about an hour on two idle cores; what its work folder holds is not run again.
+with `-n 2`: about an hour on two idle cores; what its work folder holds is not run again.
 Published plugins are installed before: `pip install --no-deps --target DIR/NAME NAME` for each, and
 `--packages DIR`.
 """
