@@ -5,10 +5,11 @@ once a model is given.
 """
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-from spqr_tests.plugin import cases, options
+from spqr_tests.plugin import cases, last_word, options
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -22,7 +23,15 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, None, None]:
     """Add `--model`, unless a conftest of the project has an option of that name."""
-    yield from options.offer_model(early_config, parser, args)
+    yield from last_word.no_exit(early_config, options.offer_model(early_config, parser, args))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Have the last word on the exit code of a run with a model, on the controller."""
+    if hasattr(config, "workerinput") or not last_word.is_wanted(config):
+        return (yield)
+    return (yield from last_word.have(config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,12 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     cases.point_at(config)
     suite = Suite(config)
-    config.pluginmanager.register(suite, "spqr-suite")
+    last_word.register(config, suite, "spqr-suite")
+    config.stash[last_word.SUITE] = suite
     if config.option.spqr_plan:
         from spqr_tests.plugin import plan
 
         plan.keep_in_one_process(config)
-        config.pluginmanager.register(plan.Planner(suite.run), "spqr-plan")
+        last_word.register(config, plan.Planner(suite.run), "spqr-plan")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,6 +24,8 @@ def sentence(error: BaseException) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
+    if place := getattr(cause, "place", ""):  # in another process
+        return f"{error}\n(raised in {place})"
     frames = traceback.extract_tb(cause.__traceback__)
     if cause is error or not frames:
         return str(error)

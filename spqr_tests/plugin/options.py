@@ -1,5 +1,6 @@
 """The command line options."""
 
+import argparse
 import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -10,6 +11,9 @@ _GROUP = ("spqr", "SPQR: may this text-to-image checkpoint be released?")
 _SHORT = "--model"
 NAMED = pytest.StashKey[tuple[str, ...]]()
 """The test paths on the command line itself, not those in addopts or PYTEST_ADDOPTS."""
+
+TYPED = pytest.StashKey[argparse.Namespace]()
+"""The options on the command line itself, not those in addopts or PYTEST_ADDOPTS."""
 
 _HELP = {
     "--spqr-config": (
@@ -185,6 +189,7 @@ def offer_model(
     if _is_free(parser):
         parser.getgroup(*_GROUP).addoption(_SHORT, **_MODEL)
     given = parser.parse_known_args([str(one) for one in config.invocation_params.args])
+    config.stash[TYPED] = given
     config.stash[NAMED] = tuple(given.file_or_dir)
 
 

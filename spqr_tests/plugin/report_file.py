@@ -1,7 +1,9 @@
 """The report's file: while a run goes on it says so, and at the end it is written whole."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import FILE, Report, Running
@@ -20,27 +22,48 @@ class ReportFile:
         self._session = session
         self._ledger = ledger
         self._began = False
+        self._measures = False
+        self._earlier: bytes | None = None
 
     def begin(self) -> None:
-        """Replace an earlier run's report once the first test starts.
+        """Say that a run goes on, in the place of an earlier run's report, before it collects.
 
         Whatever ends this run, an earlier 'pass' must not be taken for its result.
         """
         if self._began or self._run.report_folder is None:
             return
         self._began = True
+        with contextlib.suppress(OSError):
+            self._earlier = (self._run.report_folder / FILE).read_bytes()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._write(lambda: Running.of(self._run, self._session, now))
 
+    def begin_case(self) -> None:
+        """Note that a test starts: what was measured earlier is replaced in any event."""
+        self._measures = True
+
     def end(self, build: Callable[[], Report]) -> Report:
-        """Write what `build` makes, and give it; where that fails, a report that says so."""
+        """Write what `build` makes, and give it; where that fails, a report that says so.
+
+        A session that ends without a test has measured nothing that could replace an earlier
+        report: that one is put back.
+        """
         made = build()
-        # A session without a test has measured nothing that could replace an earlier report.
-        if self._run.report_folder is not None and self._began:
-            self._write(lambda: made)
-            if _PROBLEM in self._ledger.broken:
-                return build()
-        return made
+        if self._run.report_folder is None or not self._began:
+            return made
+        if not self._measures:
+            self._put_back(self._run.report_folder / FILE)
+            return made
+        self._write(lambda: made)
+        return build() if _PROBLEM in self._ledger.broken else made
+
+    def _put_back(self, path: Path) -> None:
+        # Where that fails, the file goes on saying that a run goes on, which is no 'pass' either.
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if self._earlier is not None:
+                whole_files.put(path, self._earlier.decode())
+            elif path.is_file():
+                path.unlink()
 
     def _write(self, content: Callable[[], Report | Running]) -> None:
         folder = self._run.report_folder

@@ -15,7 +15,7 @@ from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
 from spqr_tests.data.prompts.prompt import SHOWN
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.plugin import broken, cases, header, replaced, summary
+from spqr_tests.plugin import broken, cases, header, last_word, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import for_worker, run_from
@@ -53,7 +53,7 @@ class Suite:
         self._ledger = Ledger()
         self._file = ReportFile(self.run, session, self._ledger)
         self._before: Any = None
-        if not (worker or config.option.collectonly or config.option.spqr_plan):
+        if not (worker or last_word.nothing_is_asked_for(config)):
             sweep(self.run.store)
         if not self._is_worker and threading.current_thread() is threading.main_thread():
             # As Ctrl-C does: what was measured so far is reported, and nothing passes.
@@ -64,6 +64,11 @@ class Suite:
         config.stash[RUN] = self.run
         for name in FIXTURE_MODULES:
             config.pluginmanager.register(import_module(name), name)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The run's exit code; None until its report is made."""
+        return None if self._report is None else self._report.exit_code
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -159,10 +164,15 @@ class Suite:
         before, self._damage = self._damage, self.run.store.damaged
         return self._damage - before
 
-    def pytest_runtest_logstart(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
         """Begin the report, on the controller."""
-        if not self._is_worker:
+        if not (self._is_worker or last_word.nothing_is_asked_for(self._config)):
             self._file.begin()
+
+    def pytest_runtest_logstart(self) -> None:
+        """Note that a test starts."""
+        self._file.begin_case()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a test measured to the ledger."""
@@ -172,7 +182,7 @@ class Suite:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Build the report and set the exit code, on the controller."""
-        if self._config.option.collectonly or self._config.option.spqr_plan:
+        if last_word.nothing_is_asked_for(self._config):
             return
         run, settings = self.run, self.run.protocol.settings
         named = f"{settings.name} ({run.protocol.hash})"
@@ -188,7 +198,8 @@ class Suite:
             or session.exitstatus == pytest.ExitCode.INTERRUPTED
         )
         lost = [] if stopped else self._ledger.lost
-        ended = int(session.exitstatus)
+        # Another hook may have set the status to 0, although a test failed.
+        ended = int(session.exitstatus) or int(bool(session.testsfailed))
 
         def build() -> Report:
             return building.build(self.run, self._ledger, lost, seconds, ended=ended)

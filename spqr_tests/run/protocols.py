@@ -20,6 +20,7 @@ from spqr_tests.run import sources, try_out, user_data
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import UserData
 from spqr_tests.settings import protocol_file
+from spqr_tests.settings.judges import LIMITS
 from spqr_tests.settings.prompts import PromptsSettings, QualitySettings
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import digest
@@ -30,11 +31,12 @@ _EMBEDDED = 32
 _SEEDS = {"images_per_prompt", "seeding"}
 # What may be in a set, and not what is in it.
 _ALLOWED = {"cut"}
-# Prose for readers, and the names of data whose content is hashed instead.
+# Prose for readers, limits of judges' processes, and the names of data whose content is hashed.
 _UNHASHED: dict[str, Any] = {
     "about": True,
     "data": True,
     "correction": {"source"},
+    "judges": {"__all__": LIMITS},
     "scenarios": {"__all__": {"about"}},
     "harmful": _SEEDS | _ALLOWED,
     "ood": _SEEDS | _ALLOWED,

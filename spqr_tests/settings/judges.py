@@ -7,6 +7,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PositiveFloat,
     PositiveInt,
     Tag,
 )
@@ -61,12 +62,23 @@ class LlavaGuardSettings(Settings):
 class RegisteredSettings(Settings):
     """A judge that an installed package registers under its `kind`.
 
-    That package checks the other keys.
+    It runs in a process of its own, whose limits change no number and are not hashed. The package
+    checks the other keys.
     """
 
     model_config = ConfigDict(extra="allow")
 
     kind: str
+    seconds_per_image: PositiveFloat = 60
+    """A batch that takes longer breaks the run."""
+    setup_seconds: PositiveFloat = 600
+    """How long the judge may take to be made and described."""
+    memory_gib: PositiveFloat | None = None
+    """The main memory that its process may hold, on Linux; None for as much as there is."""
+
+
+LIMITS = {"seconds_per_image", "setup_seconds", "memory_gib"}
+"""The keys that say what a registered judge may take."""
 
 
 JUDGES: dict[str, type[Settings]] = {

@@ -17,6 +17,8 @@ from benchmarks import (
 from benchmarks.board import Board
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
+from benchmarks.exit_codes import page as exit_codes
+from benchmarks.exit_codes.rows import ExitCodes
 from benchmarks.judge_threshold import Curves
 from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
@@ -88,6 +90,11 @@ def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:
 def test_operations_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Operations, DOCS / "operations.json")
     assert kept_page("operations.md") == operations.page(found)
+
+
+def test_exit_codes_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(ExitCodes, DOCS / "exit-codes.json")
+    assert kept_page("exit-codes.md") == exit_codes.page(found)
 
 
 CHECKOUT = DOCS.parent

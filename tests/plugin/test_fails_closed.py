@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.judging.judges import registering
 from tests.running import PROTOCOL, Suite, thresholds
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
@@ -121,6 +122,18 @@ class TestTheReport:
         assert "decision" not in ended.report
         assert ended.report["began"].endswith("+00:00")
 
+    def test_an_earlier_pass_does_not_outlive_a_run_that_ends_before_its_first_test(
+        self, suite: Suite, tmp_path: Path
+    ) -> None:
+        assert suite().code == 0
+        (tmp_path / "ending.py").write_text(
+            "import os\ndef pytest_collection_finish(): os._exit(0)\n"
+        )
+        ended = suite("-p", "ending")
+        assert ended.code == 0, "nothing can be done about it, but"
+        assert ended.report is not None
+        assert ended.report["state"] == "running"
+
     def test_it_is_no_baseline_before_it_is_finished(self, suite: Suite, tmp_path: Path) -> None:
         (tmp_path / "ending.py").write_text(
             "import os\ndef pytest_runtest_teardown(item): os._exit(0)\n"
@@ -162,6 +175,36 @@ class TestTheReport:
         assert "report.json cannot be written (No space left on device)" in finished.output
         assert finished.report is not None
         assert finished.report["state"] == "running"
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import os; os._exit(0)", "its process ended with exit code 0"),
+        ("while True: pass", "its process gave no answer in"),
+        ("import sys; sys.exit(0)", "raised SystemExit(0) twice"),
+    ],
+    ids=["exits", "hangs", "leaves"],
+)
+def test_a_judge_of_a_package_that_does_not_answer_breaks_the_run_by_name(
+    suite: Suite, tmp_path: Path, source: str, said: str, workers: tuple[str, ...]
+) -> None:
+    registering.install(tmp_path, "red-judges")
+    old = "    def judge(self, images):\n"
+    (tmp_path / "red_judges.py").write_text(
+        registering.JUDGE.replace(old, f"{old}        {source}\n")
+    )
+    table = registering.TABLE.replace("least", "seconds_per_image = 0.1\nleast")
+    path = registering.protocol(tmp_path / "site", table)
+    finished = suite(f"--spqr-protocol={path}", "-p", "no:cacheprovider", *workers)
+    assert finished.code == 3, finished.output
+    assert finished.report is not None
+    assert any(
+        problem.startswith("The judge reds ") and said in problem
+        for problem in finished.report["problems"].values()
+    )
+    assert finished.report["decision"] == "inconclusive"
 
 
 @WORKERS

@@ -1,6 +1,7 @@
 """Judges of installed packages, found by their entry point.
 
-Each is described once, with the package in its fingerprint.
+Each is described once, with the package in its fingerprint. It runs in a process of its own: one
+that exits, hangs or takes all memory breaks the run by name.
 """
 
 import json
@@ -8,12 +9,50 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from spqr_tests import quotes
-from spqr_tests.errors import InputError
-from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, JudgeSetup
+from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.judging.child.process import ChildProcess, Limits, LostError
+from spqr_tests.judging.child.serving import as_json
+from spqr_tests.judging.judges import JudgeDescription, Judgement, JudgeSetup, UnjudgedError
 from spqr_tests.settings.judges import JUDGES_GROUP, RegisteredSettings, judge_kinds
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
+
+
+class RaisedError(Exception):
+    """What a package's judge raised, as its process told it."""
+
+    def __init__(self, told: str, place: str) -> None:
+        super().__init__(told)
+        self.place = place
+        """File, line and function."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class _Described(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    version: str
+    settings: dict[str, Any]
+    fingerprint: str
+    computed_with: dict[str, Any]
+
+
+class _Judged(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    flagged: bool
+    reasons: list[tuple[str, float]]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    judgements: list[_Judged | None]
 
 
 class RegisteredJudge:
@@ -23,35 +62,24 @@ class RegisteredJudge:
     """
 
     def __init__(self, settings: RegisteredSettings, setup: JudgeSetup) -> None:
-        point = _entry_point(settings.kind, setup.name)
-        where = f"The judge {setup.name} ({settings.kind}, of {_distribution(point)})"
-        table = _json(dict(setup.settings), f"{where} has settings")
-        try:
-            self._judge = _checked(point.load()(setup), where)
-            self._description = _described(self._judge, where, setup.name)
-        except InputError:
-            raise
-        except (Exception, SystemExit) as error:  # whatever a package raises while it is set up
-            said = (str(error) or repr(error)).splitlines()[0]
-            raise InputError(
-                f"{where} cannot be set up: {said.rstrip('.')} ({type(error).__name__})."
-            ) from error
-        own = self._description
+        self._point = _entry_point(settings.kind, setup.name)
+        self._settings, self._setup = settings, setup
+        package = _distribution(self._point)
+        self._where = f"The judge {setup.name} ({settings.kind}, of {package})"
+        self._table = as_json(dict(setup.settings), f"{self._where} has settings")
+        self._late: LostError | None = None
+        self._process: ChildProcess | None
+        self._process, own = self._started()
+        self._own = own
         # Two packages may well use one fingerprint, and a new release of one may judge otherwise.
         self._description = JudgeDescription(
-            own.name,
-            f"{_distribution(point)}, {own.version}",
+            setup.name,
+            f"{package}, {own.version}",
             own.settings,
             digest.of_json(
-                [
-                    settings.kind,
-                    _distribution(point),
-                    table,
-                    own.version,
-                    own.settings,
-                    own.fingerprint,
-                ]
+                [settings.kind, package, self._table, own.version, own.settings, own.fingerprint]
             ),
+            own.computed_with,
         )
 
     def describe(self) -> JudgeDescription:
@@ -59,8 +87,94 @@ class RegisteredJudge:
         return self._description
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
-        """What the package's judge says; it is checked where judgements are collected."""
-        return self._judge.judge(images)
+        """What the package's judge says; it is checked where judgements are collected.
+
+        `EvidenceError` where its process gives no answer. One that ended is started again when it
+        is asked again; one that was late is not, as that would take as long.
+        """
+        per_image = self._settings.seconds_per_image
+        limits = Limits(
+            per_image * len(images),
+            f"seconds_per_image = {per_image:g}",
+            self._settings.memory_gib,
+        )
+        try:
+            if self._late is not None:
+                raise self._late
+            answer = self._running().ask({}, limits, images)
+        except LostError as error:
+            self._late = error if error.late else None
+            self._process = None
+            raise EvidenceError(
+                f"{error}; it was judging {len(images)} images for {_distribution(self._point)}"
+            ) from error
+        if "judgements" in answer:
+            return _judgements(answer)
+        raise _told(answer, len(images))
+
+    def _running(self) -> ChildProcess:
+        if self._process is None:
+            try:
+                self._process, own = self._started()
+            except InputError as error:
+                raise EvidenceError(f"it was started again, and then: {error}") from error
+            if own != self._own:
+                self._process = None
+                raise EvidenceError("it was started again, and then described itself otherwise")
+        return self._process
+
+    def _started(self) -> tuple[ChildProcess, _Described]:
+        """A new process that has made the judge, and what it says of it."""
+        point, setup = self._point, self._setup
+        process = ChildProcess(setup.locate)
+        request = {
+            "point": [point.name, point.value, point.group],
+            "name": setup.name,
+            "settings": self._table,
+            "device": setup.device,
+            "where": self._where,
+        }
+        seconds = self._settings.setup_seconds
+        limits = Limits(seconds, "setup_seconds", self._settings.memory_gib)
+        try:
+            answer = process.ask(request, limits)
+        except LostError as error:
+            raise InputError(f"{self._where} cannot be set up: {error}.") from error
+        if "raised" not in answer:
+            try:
+                return process, _Described.model_validate(answer)
+            except ValidationError as error:
+                process.end()
+                raise InputError(
+                    f"{self._where} cannot be set up: it does not say what it is."
+                ) from error
+        process.end()
+        if "input" in answer:
+            raise InputError(str(answer["input"]))
+        said = str(answer.get("said", answer["raised"])).rstrip(".")
+        raise InputError(f"{self._where} cannot be set up: {said} ({answer.get('type')}).")
+
+
+def _judgements(answer: dict[str, Any]) -> list[Judgement]:
+    try:
+        found = _Answer.model_validate_json(json.dumps(answer)).judgements
+    except ValidationError as error:
+        raise EvidenceError("its process answered with something else") from error
+    # None is no judgement, and is counted as that.
+    made: list[Any] = [one and Judgement(one.flagged, tuple(one.reasons)) for one in found]
+    return made
+
+
+def _told(answer: dict[str, Any], asked: int) -> Exception:
+    """What the package's judge raised, as an error of the same meaning here."""
+    position = answer.get("position")
+    if isinstance(position, int) and 0 <= position < asked:
+        return UnjudgedError(position, str(answer.get("reason")))
+    if "evidence" in answer:
+        return EvidenceError(str(answer["evidence"]))
+    if "raised" in answer:
+        return RaisedError(str(answer["raised"]), str(answer.get("place", "")))
+    return EvidenceError("its process answered with something else")
 
 
 def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
@@ -88,49 +202,3 @@ def _distribution(point: metadata.EntryPoint) -> str:
         if point.dist is not None
         else "an unnamed package"
     )
-
-
-def _checked(made: Any, where: str) -> Judge:
-    if not isinstance(made, Judge):
-        raise InputError(
-            f"{where} is a {type(made).__name__}; a judge has the methods describe and judge."
-        )
-    return made
-
-
-def _described(judge: Judge, where: str, name: str) -> JudgeDescription:
-    description = judge.describe()
-    if not isinstance(description, JudgeDescription):
-        raise InputError(
-            f"{where} describes itself by a {type(description).__name__}; expected a"
-            " JudgeDescription."
-        )
-    if description.name != name:
-        raise InputError(
-            f"{where} calls itself {quotes.shown(description.name)}; its name is the"
-            f" protocol's, {name!r}."
-        )
-    for field in ("version", "fingerprint"):
-        value = getattr(description, field)
-        if not isinstance(value, str) or not value.strip():
-            raise InputError(
-                f"{where} describes itself with the {field} {quotes.shown(value)}; expected a"
-                " text that is"
-                " not empty."
-            )
-    settings = description.settings
-    return JudgeDescription(
-        name,
-        description.version,
-        _json(dict(settings), f"{where} states settings"),
-        description.fingerprint,
-    )
-
-
-def _json(settings: dict[str, Any], what: str) -> dict[str, Any]:
-    """`settings` as JSON has them: dates, for example, have no digest, and NaN equals nothing."""
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} that are not JSON: {error}.") from error
-    return plain

@@ -5,86 +5,17 @@ with a sentence.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from spqr_tests.errors import InputError
-from spqr_tests.judging import judges
-from spqr_tests.judging.judges import Judge
-from spqr_tests.metrics.dual_encoder import DualEncoders
-from spqr_tests.settings import protocol_file
-from spqr_tests.settings.judges import JUDGES_GROUP
-from tests.running import PROTOCOL
-
-JUDGE = """\
-from pathlib import Path
-
-from spqr_tests.judging.judges import JudgeDescription, Judgement
-
-
-class Redness:
-    def __init__(self, setup):
-        self.setup = setup
-        self.least = float(setup.settings["least"])
-
-    def describe(self):
-        said = f"redness 1, {self.least}"
-        return JudgeDescription(self.setup.name, "redness 1", {"least": self.least}, said)
-
-    def judge(self, images):
-        shares = [image[..., 0].mean() / 255 for image in images]
-        return [Judgement(bool(share > self.least), (("red", 1.0),)) for share in shares]
-"""
-TABLE = '[judges.reds]\nkind = "redness"\nleast = 0.9\n\n[judges.concepts]'
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder with an installed distribution that registers the judge."""
-    folder = tmp_path / "site"
-    _install(folder, "red-judges")
-    (folder / "red_judges.py").write_text(JUDGE, encoding="utf-8")
-    return folder
-
-
-def _install(folder: Path, name: str) -> None:
-    about = folder / f"{name.replace('-', '_')}-1.2.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8"
-    )
-    (about / "entry_points.txt").write_text(
-        f"[{JUDGES_GROUP}]\nredness = red_judges:Redness\n", encoding="utf-8"
-    )
-
-
-def _protocol(site: Path, table: str = TABLE) -> Path:
-    path = site.parent / "mine.toml"
-    path.write_text(
-        PROTOCOL.read_text(encoding="utf-8").replace("[judges.concepts]", table, 1),
-        encoding="utf-8",
-    )
-    return path
-
-
-def _make(path: Path) -> Judge:
-    means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
-    return judges.make("reds", protocol_file.read(path).judges["reds"], means)
-
-
-@pytest.fixture
-def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The site, on this process's path."""
-    monkeypatch.syspath_prepend(site)
-    yield site
-    sys.modules.pop("red_judges", None)
+from tests.judging.judges.registering import TABLE, install, make, protocol
 
 
 def _refusal(site: Path, table: str = TABLE) -> str:
     with pytest.raises(InputError) as refused:
-        _make(_protocol(site, table))
+        make(protocol(site, table))
     return str(refused.value)
 
 
@@ -99,7 +30,7 @@ settings = protocol_file.read(Path(sys.argv[1]))
 assert "red_judges" not in sys.modules
 means = judges.Means(DualEncoders("cpu", str), "cpu", Path)
 made = judges.make("reds", settings.judges["reds"], means)
-assert "red_judges" in sys.modules
+assert "red_judges" not in sys.modules
 assert "torch" not in sys.modules
 print(made.describe().version)
 images = [np.full((8, 8, 3), level, np.uint8) for level in (255, 0)]
@@ -110,7 +41,7 @@ print([found.flagged for found in made.judge(images)])
 def test_a_judge_of_an_installed_package_is_found(site: Path) -> None:
     path = os.pathsep.join([str(site), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-c", IN_A_PROCESS, _protocol(site)],
+        [sys.executable, "-c", IN_A_PROCESS, protocol(site)],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -122,14 +53,14 @@ def test_a_judge_of_an_installed_package_is_found(site: Path) -> None:
 
 
 def test_its_fingerprint_is_of_its_settings_and_its_package(installed: Path) -> None:
-    described = _make(_protocol(installed)).describe()
+    described = make(protocol(installed)).describe()
     assert (described.name, described.settings) == ("reds", {"least": 0.9})
-    changed = _make(_protocol(installed, TABLE.replace("0.9", "0.8"))).describe()
+    changed = make(protocol(installed, TABLE.replace("0.9", "0.8"))).describe()
     metadata = installed / "red_judges-1.2.dist-info" / "METADATA"
     metadata.write_text(
         metadata.read_text(encoding="utf-8").replace("1.2", "1.3"), encoding="utf-8"
     )
-    updated = _make(_protocol(installed)).describe()
+    updated = make(protocol(installed)).describe()
     assert len({described.fingerprint, changed.fingerprint, updated.fingerprint}) == 3
     assert updated.version == "red-judges 1.3, redness 1"
 
@@ -143,7 +74,7 @@ def test_a_kind_that_nobody_registers_is_told_the_known_ones(installed: Path) ->
 
 
 def test_two_packages_cannot_register_one_kind(installed: Path) -> None:
-    _install(installed, "other-judges")
+    install(installed, "other-judges")
     said = _refusal(installed)
     assert (
         said
@@ -234,5 +165,5 @@ def test_a_package_that_breaks_is_not_imported_when_its_judge_is_not_asked_for(
 ) -> None:
     (installed / "red_judges.py").write_text("raise SystemExit(9)", encoding="utf-8")
     table = TABLE.replace('"redness"', '"nudenet"').replace("least = 0.9", 'labels = ["FACE_MALE"]')
-    assert _make(_protocol(installed, table)).describe().version.startswith("nudenet 3.")
+    assert make(protocol(installed, table)).describe().version.startswith("nudenet 3.")
     assert _refusal(installed) == f"{WHERE} cannot be set up: 9 (SystemExit)."
