@@ -107,14 +107,15 @@ def _made(request: dict[str, Any], wire: _Wire) -> tuple[Judge, dict[str, Any]]:
         )
     if description.name != name:
         raise InputError(
-            f"{where} calls itself {quotes.shown(description.name)}; its name is the protocol's, {name!r}."
+            f"{where} calls itself {quotes.shown(description.name)}; its name is the"
+            f" protocol's, {name!r}."
         )
     for field in ("version", "fingerprint"):
         value = getattr(description, field)
         if not isinstance(value, str) or not value.strip():
             raise InputError(
-                f"{where} describes itself with the {field} {quotes.shown(value)}; expected a text that is"
-                " not empty."
+                f"{where} describes itself with the {field} {quotes.shown(value)}; expected a text"
+                " that is not empty."
             )
     settings = as_json(dict(description.settings), f"{where} states settings")
     return made, {
