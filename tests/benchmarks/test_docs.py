@@ -17,6 +17,8 @@ from benchmarks import (
 from benchmarks.board import Board
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
+from benchmarks.endurance import page as endurance
+from benchmarks.endurance.rows import Endurance
 from benchmarks.exit_codes import page as exit_codes
 from benchmarks.exit_codes.rows import ExitCodes
 from benchmarks.judge_threshold import Curves
@@ -95,6 +97,12 @@ def test_operations_is_the_page_of_its_numbers() -> None:
 def test_exit_codes_is_the_page_of_its_numbers() -> None:
     found = numbers.read(ExitCodes, DOCS / "exit-codes.json")
     assert kept_page("exit-codes.md") == exit_codes.page(found)
+
+
+def test_endurance_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Endurance, DOCS / "endurance.json")
+    assert kept_page("endurance.md") == endurance.page(found)
+    assert endurance.problems(found) == []
 
 
 CHECKOUT = DOCS.parent
