@@ -49,8 +49,8 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
     )
     if spent.damaged:
         terminal.write_line(
-            f"store: {spent.damaged} damaged entries were found, moved to"
-            f" {run.store.folder / 'damaged'}, and made again",
+            f"store: damaged entries that were made again: {spent.damaged} (see"
+            f" {run.store.folder / 'damaged'})",
             yellow=True,
         )
     for compared in report.comparison.items():

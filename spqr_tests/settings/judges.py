@@ -7,7 +7,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PositiveFloat,
     PositiveInt,
     Tag,
 )
@@ -69,11 +68,11 @@ class RegisteredSettings(Settings):
     model_config = ConfigDict(extra="allow")
 
     kind: str
-    seconds_per_image: PositiveFloat = 60
+    seconds_per_image: float = Field(default=60, gt=0, le=86400)
     """A batch that takes longer breaks the run."""
-    setup_seconds: PositiveFloat = 600
+    setup_seconds: float = Field(default=600, gt=0, le=86400)
     """How long the judge may take to be made and described."""
-    memory_gib: PositiveFloat | None = None
+    memory_gib: Annotated[float, Field(gt=0, le=65536)] | None = None
     """The main memory that its process may hold, on Linux; None for as much as there is."""
 
 

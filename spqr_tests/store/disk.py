@@ -130,7 +130,8 @@ class Disk:
             return
         if folder != self.folder:
             self.make_folder(folder.parent)
-        if folder.is_symlink() or folder.exists():
+        # Another worker may have made it just now.
+        if (folder.is_symlink() or folder.exists()) and not folder.is_dir():
             self.set_aside(folder)
         folder.mkdir(mode=self._mode, exist_ok=True)
         with suppress(OSError):  # not every file system has permissions

@@ -214,8 +214,11 @@ def test_sigterm_ends_as_ctrl_c_does(
     """Of a queue that takes the machine back, for one."""
     (tmp_path / "slow.py").write_text(
         "import time\n"
+        "from pathlib import Path\n"
         "from spqr_tests.judging.judges.nudenet import NudeNetJudge\n"
-        "def judge(self, images): time.sleep(60)\n"
+        "def judge(self, images):\n"
+        f"    Path({str(tmp_path / 'judging')!r}).touch()\n"
+        "    time.sleep(60)\n"
         "NudeNetJudge.judge = judge\n"
     )
     command = [
@@ -233,9 +236,8 @@ def test_sigterm_ends_as_ctrl_c_does(
     ) as process:
         report = tmp_path / "report.json"
         until = time.monotonic() + 60
-        while not report.exists() and time.monotonic() < until:
+        while not (tmp_path / "judging").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(1)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2, output

@@ -32,6 +32,7 @@ def test_imports_neither_torch_nor_pytest_nor_the_rest_of_the_suite() -> None:
         "spqr_tests",
         "spqr_tests.errors",
         "spqr_tests.files",
+        "spqr_tests.quotes",
         "spqr_tests.verdict",
         *(f"spqr_tests.verdict.{name}" for name in MODULES),
     }
