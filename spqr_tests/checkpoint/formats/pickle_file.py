@@ -184,7 +184,7 @@ def _require_plain_archive(path: Path) -> None:
     if strange or len(set(names)) < len(names) or len({name.split("/")[0] for name in names}) != 1:
         raise InputError(
             f"{path} is not an archive that torch.save writes: it holds"
-            f" {quotes.shown(strange[0] if strange else names[-1])}."
+            f" {quotes.named(strange[0] if strange else names[-1])}."
         )
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise InputError(
@@ -262,7 +262,7 @@ def _tensors(path: Path, table: Mapping[Any, Any]) -> "dict[str, torch.Tensor]":
             value, torch.Tensor | int | float | str | None
         ):
             raise InputError(
-                f"{path} holds {quotes.shown(name)}, a {type(value).__name__}, among its tensors."
+                f"{path} holds {quotes.named(name)}, a {type(value).__name__}, among its tensors."
             )
         if isinstance(value, torch.Tensor):
             found[name] = value
