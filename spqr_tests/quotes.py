@@ -4,6 +4,7 @@ from itertools import islice
 
 LONGEST = 60
 """Characters of one quote."""
+_LONGEST_NAME = 200
 _PARTS = 6
 _LEVELS = 2
 
@@ -16,6 +17,11 @@ def shown(value: object) -> str:
 def quoted(text: str) -> str:
     """A text in quotes, its first 60 characters."""
     return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+
+
+def named(name: object) -> str:
+    """The name of a tensor or a file in quotes, its first 200 characters."""
+    return repr(cut(name, _LONGEST_NAME)) if isinstance(name, str) else shown(name)
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

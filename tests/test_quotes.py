@@ -58,3 +58,10 @@ def test_a_message_has_an_end_whatever_is_quoted_in_it(error: type[Exception]) -
     assert said.startswith("The file x")
     assert said.endswith("x is missing; fetch it again.")
     assert str(error("The file is missing.")) == "The file is missing."
+
+
+def test_a_name_is_shown_to_its_end_where_it_has_one() -> None:
+    name = "down_blocks.0." * 6 + "weight"
+    assert quotes.named(name) == repr(name)
+    assert quotes.named("x" * 10**6) == f"'{'x' * 200}[...]'"
+    assert quotes.named(3) == "3"

@@ -65,7 +65,7 @@ def candidates(
         known = ", ".join(preset.name for _, _, preset in presets(backbones))
         first = next(iter(tensors), None)
         raise InputError(
-            f"--model {target}: its tensors ({quotes.shown(first)} first) are not those of a"
+            f"--model {target}: its tensors ({quotes.named(first)} first) are not those of a"
             " published"
             f" checkpoint ({known}). If it is a part of a pipeline, pass the pipeline as --model"
             " and this file as --spqr-overlay. If it is another architecture in one of these"
@@ -85,7 +85,7 @@ def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original,
 def _require_model(target: str, tensors: Tensors) -> None:
     if adapter := _first(_ADAPTER, tensors):
         raise InputError(
-            f"--model {target}: it is an adapter (it holds {quotes.shown(adapter)}); pass its"
+            f"--model {target}: it is an adapter (it holds {quotes.named(adapter)}); pass its"
             " base as --model"
             " and this file as --spqr-overlay."
         )
@@ -93,7 +93,7 @@ def _require_model(target: str, tensors: Tensors) -> None:
     for pattern, what in _PACKED:
         if found := _first(pattern, tensors):
             raise InputError(
-                f"--model {target}: its weights are {what} (it holds {quotes.shown(found)}),"
+                f"--model {target}: its weights are {what} (it holds {quotes.named(found)}),"
                 " which are not"
                 " read; pass them in 16 or 32 bits."
             )
@@ -103,7 +103,7 @@ def _require_model(target: str, tensors: Tensors) -> None:
                 kind := uses.get((*stored.shape, 0, 0)[1])
             ):
                 raise InputError(
-                    f"--model {target}: it is {kind} ({quotes.shown(stored.name)} has"
+                    f"--model {target}: it is {kind} ({quotes.named(stored.name)} has"
                     f" {stored.shape[1]} input"
                     " channels), which is not measured; pass a text-to-image checkpoint."
                 )
@@ -121,14 +121,14 @@ def _require_text_to_image(target: str, tensors: Tensors) -> None:
     if named is not None:
         what, found = named
         raise InputError(
-            f"--model {target}: it is {what} (it holds {quotes.shown(found)}), which is not"
+            f"--model {target}: it is {what} (it holds {quotes.named(found)}), which is not"
             " measured; pass"
             " a text-to-image checkpoint."
         )
     if family := families.of_tensors(tensors):
         name, found = family
         raise InputError(
-            f"--model {target}: it is {name} (it holds {quotes.shown(found)}), a text-to-image"
+            f"--model {target}: it is {name} (it holds {quotes.named(found)}), a text-to-image"
             " family that is"
             " known but not supported yet; single files are read of Stable Diffusion 1, 2, XL and"
             " 3."
@@ -136,7 +136,7 @@ def _require_text_to_image(target: str, tensors: Tensors) -> None:
     if kinds.is_autoencoder(tensors):
         raise InputError(
             f"--model {target}: it is an autoencoder (VAE) alone (it holds"
-            f" {quotes.shown(next(iter(tensors)))}); pass the pipeline that it belongs to as"
+            f" {quotes.named(next(iter(tensors)))}); pass the pipeline that it belongs to as"
             " --model, and this"
             " file as --spqr-overlay."
         )

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 _BLOCK = 2**22
 # A pickle that names it may ask for any amount of memory, which torch allows.
 _BYTEARRAY = (b"builtins\nbytearray\n", b"__builtin__\nbytearray\n")
+# Without a space: torch searches the message that quotes it in quadratic time. Constant tensors
+# behind an old file's pickle may look like words, and have been shorter.
+_LONGEST_WORD = 2**16
 _MAX_PICKLE = 64 * 2**20
 _MAX_DIRECTORY = 16 * 2**20
 _ENTRY = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.[\w./]+)")
@@ -110,7 +115,7 @@ def _load(path: Path) -> Any:
             zipped = file.read(4) == b"PK\x03\x04"
         if zipped:
             _require_plain_archive(path)
-        _require_no_bytearray(path)
+        _require_modest(path, zipped=zipped)
         names: list[Any] = [(_Inert, name) for name in _BOOKKEEPING]
         with torch.serialization.safe_globals(names):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
@@ -130,14 +135,31 @@ def _load(path: Path) -> Any:
         ) from error
 
 
-def _require_no_bytearray(path: Path) -> None:
+def _require_modest(path: Path, *, zipped: bool) -> None:
+    """`InputError` for a pickle that would take torch gigabytes or minutes before it refuses it."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(name) >= 0 for name in _BYTEARRAY):
             raise InputError(
                 f"{path} names builtins.bytearray, which is neither a tensor nor a plain value;"
-                " save"
-                " the tensors alone as safetensors."
+                " save the tensors alone as safetensors."
             )
+        # In a file without an archive the storages follow the pickle.
+        said = b"".join(_pickles(path)) if zipped else content[:_MAX_PICKLE]
+    ends = np.flatnonzero(np.frombuffer(said, dtype=np.uint8) <= ord(" "))
+    words = np.stack([np.append(-1, ends) + 1, np.append(ends, len(said))], axis=1)
+    longest = int((words[:, 1] - words[:, 0]).max())
+    if longest > _LONGEST_WORD:
+        raise InputError(
+            f"{path} is not a file of tensors that can be read: its pickle holds a word of"
+            f" {longest} characters; save the tensors alone as safetensors."
+        )
+
+
+def _pickles(path: Path) -> Iterator[bytes]:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("/data.pkl"):
+                yield archive.read(name)
 
 
 def _require_plain_archive(path: Path) -> None:
@@ -162,7 +184,7 @@ def _require_plain_archive(path: Path) -> None:
     if strange or len(set(names)) < len(names) or len({name.split("/")[0] for name in names}) != 1:
         raise InputError(
             f"{path} is not an archive that torch.save writes: it holds"
-            f" {quotes.shown(strange[0] if strange else names[-1])}."
+            f" {quotes.named(strange[0] if strange else names[-1])}."
         )
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise InputError(
@@ -240,7 +262,7 @@ def _tensors(path: Path, table: Mapping[Any, Any]) -> "dict[str, torch.Tensor]":
             value, torch.Tensor | int | float | str | None
         ):
             raise InputError(
-                f"{path} holds {quotes.shown(name)}, a {type(value).__name__}, among its tensors."
+                f"{path} holds {quotes.named(name)}, a {type(value).__name__}, among its tensors."
             )
         if isinstance(value, torch.Tensor):
             found[name] = value

@@ -177,7 +177,8 @@ def _check(path: Path, entries: Mapping[str, _Entry], start: int, size: int) -> 
         tensor = entry.tensor
         if tensor.dtype not in ITEMSIZE:
             raise InputError(
-                f"{path}: the tensor {quotes.cut(name)} has the dtype {quotes.cut(tensor.dtype)},"
+                f"{path}: the tensor {quotes.cut(name, 200)} has the dtype"
+                f" {quotes.cut(tensor.dtype)},"
                 " which is not among"
                 f" {', '.join(ITEMSIZE)}."
             )
@@ -193,7 +194,7 @@ def _check(path: Path, entries: Mapping[str, _Entry], start: int, size: int) -> 
         )
         if not fits or prod(tensor.shape) * ITEMSIZE[tensor.dtype] != entry.end - entry.begin:
             raise InputError(
-                f"{path} is damaged: {quotes.cut(name)} is {tensor.dtype} of the shape"
+                f"{path} is damaged: {quotes.cut(name, 200)} is {tensor.dtype} of the shape"
                 f" {quotes.shown(list(tensor.shape))}, but has {entry.end - entry.begin} bytes."
             )
     reached = start

@@ -76,7 +76,7 @@ def _weight_map(index: Path) -> dict[str, str]:
             or shard in {"", ".", ".."}
         ):
             raise InputError(
-                f"{index} names the file {quotes.shown(shard)}; expected the plain name of a"
+                f"{index} names the file {quotes.named(shard)}; expected the plain name of a"
                 " file next to it."
             )
     return table
@@ -87,5 +87,5 @@ def _require_same(index: Path, shard: str, expected: set[str], found: set[str]) 
         if names:
             raise InputError(
                 f"{index} does not fit its shards: {shard} {what} {len(names)} tensors,"
-                f" {quotes.shown(min(names))} first; all files must belong to one set."
+                f" {quotes.named(min(names))} first; all files must belong to one set."
             )

@@ -156,7 +156,7 @@ class _Config:
             # character is the dot.
             if not re.fullmatch(r"\^?[\w.-]+", pattern):
                 raise InputError(
-                    f"{self._path}: its adapter config's {key} names {quotes.shown(pattern)};"
+                    f"{self._path}: its adapter config's {key} names {quotes.named(pattern)};"
                     " only names of"
                     " modules are supported."
                 )

@@ -89,7 +89,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
     for tar, samples in chosen:
         with _opened(tar) as archive:
             for sample in samples:
-                where = f"{tar}, {quotes.shown(sample.picture.name)}"
+                where = f"{tar}, {quotes.named(sample.picture.name)}"
                 data = _data(archive, sample.picture, where)
                 try:
                     pictures.require_format(data, _FORMATS)
@@ -109,7 +109,7 @@ def _write(chosen: list[tuple[Path, list[_Sample]]], column: str, folder: Path) 
 
 
 def _caption(name: str, data: bytes, column: str, tar: Path) -> str | list[str]:
-    where = f"{tar}, {quotes.shown(name)}"
+    where = f"{tar}, {quotes.named(name)}"
     try:
         text: Any = data.decode("utf-8-sig")
         if _extension(name) == "json":
@@ -140,12 +140,12 @@ def _samples(tar: Path, column: str) -> tuple[list[_Sample], list[str]]:
             largest = _MAX_PICTURE if extension in _PICTURES else _MAX_CAPTION
             if member.size > largest:
                 raise InputError(
-                    f"{tar}, {quotes.shown(member.name)} has {member.size} bytes; at most"
+                    f"{tar}, {quotes.named(member.name)} has {member.size} bytes; at most"
                     f" {largest} are"
                     " accepted."
                 )
             if extension in found.setdefault(key, {}):
-                raise InputError(f"{tar} holds {quotes.shown(member.name)} twice.")
+                raise InputError(f"{tar} holds {quotes.named(member.name)} twice.")
             found[key][extension] = member
     return [_sample(tar, key, members, column) for key, members in found.items()], others
 
@@ -155,7 +155,7 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
     if len(shown) != 1:
         found = ", ".join(repr(member.name) for member in members.values())
         raise InputError(
-            f"{tar} holds {len(shown) or 'no'} pictures for the key {quotes.shown(key)}, not"
+            f"{tar} holds {len(shown) or 'no'} pictures for the key {quotes.named(key)}, not"
             f" one: {found}."
         )
     by_text = "txt" in members and column == DEFAULT_COLUMN
@@ -165,7 +165,7 @@ def _sample(tar: Path, key: str, members: dict[str, TarInfo], column: str) -> _S
             f"{key}.txt or {key}.json" if column == DEFAULT_COLUMN else f"{key}.json with {column}"
         )
         raise InputError(
-            f"{tar}, {quotes.shown(shown[0].name)} has no caption: there is no {expected}."
+            f"{tar}, {quotes.named(shown[0].name)} has no caption: there is no {expected}."
         )
     return _Sample(key, shown[0], caption)
 
@@ -197,13 +197,13 @@ def _members(archive: TarFile, tar: Path) -> Iterator[TarInfo]:
                 raise damaged
             if member.issparse() or not (member.isreg() or member.isdir()):
                 raise InputError(
-                    f"{tar}, {quotes.shown(member.name)} is not a plain file: links and devices"
+                    f"{tar}, {quotes.named(member.name)} is not a plain file: links and devices"
                     " are not"
                     " accepted."
                 )
             if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
                 raise InputError(
-                    f"{tar} holds {quotes.shown(member.name)}, a path outside the archive."
+                    f"{tar} holds {quotes.named(member.name)}, a path outside the archive."
                 )
             end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
             if end > total:
