@@ -10,6 +10,8 @@ from spqr_tests.reports.report import FILE, Report, Running
 from spqr_tests.run.run import Run
 from spqr_tests.store import whole_files
 
+_SELECTED_NOTHING = (4, 5)
+"""Pytest's codes for arguments that name no test, and for a selection without one."""
 _PROBLEM = "report"
 """By which a report that could not be written is listed among broken tests."""
 
@@ -45,13 +47,14 @@ class ReportFile:
     def end(self, build: Callable[[], Report]) -> Report:
         """Write what `build` makes, and give it; where that fails, a report that says so.
 
-        A session that ends without a test has measured nothing that could replace an earlier
-        report: that one is put back.
+        A session that selects no test has measured nothing that could replace an earlier report:
+        that one is put back. One that was stopped or broke before its first test is not such a
+        session.
         """
         made = build()
         if self._run.report_folder is None or not self._began:
             return made
-        if not self._measures:
+        if not self._measures and made.exit_code in _SELECTED_NOTHING:
             self._put_back(self._run.report_folder / FILE)
             return made
         self._write(lambda: made)

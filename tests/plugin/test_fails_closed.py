@@ -134,6 +134,19 @@ class TestTheReport:
         assert ended.report is not None
         assert ended.report["state"] == "running"
 
+    @pytest.mark.parametrize(
+        ("how", "code"), [("raise KeyboardInterrupt", 2), ("raise RuntimeError('no')", 3)]
+    )
+    def test_an_earlier_pass_does_not_outlive_a_run_that_stops_before_its_first_test(
+        self, suite: Suite, tmp_path: Path, how: str, code: int
+    ) -> None:
+        assert suite().code == 0
+        (tmp_path / "stopping.py").write_text(f"def pytest_collection_finish(): {how}\n")
+        stopped = suite("-p", "stopping")
+        assert stopped.code == code, stopped.output
+        assert stopped.report is not None
+        assert stopped.report["decision"] == "inconclusive"
+
     def test_it_is_no_baseline_before_it_is_finished(self, suite: Suite, tmp_path: Path) -> None:
         (tmp_path / "ending.py").write_text(
             "import os\ndef pytest_runtest_teardown(item): os._exit(0)\n"
@@ -213,11 +226,10 @@ def test_sigterm_ends_as_ctrl_c_does(
 ) -> None:
     """Of a queue that takes the machine back, for one."""
     (tmp_path / "slow.py").write_text(
-        "import time\n"
-        "from pathlib import Path\n"
+        "import pathlib, time\n"
         "from spqr_tests.judging.judges.nudenet import NudeNetJudge\n"
         "def judge(self, images):\n"
-        f"    Path({str(tmp_path / 'judging')!r}).touch()\n"
+        f"    pathlib.Path({str(tmp_path / 'judging')!r}).touch()\n"
         "    time.sleep(60)\n"
         "NudeNetJudge.judge = judge\n"
     )

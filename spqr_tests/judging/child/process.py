@@ -129,7 +129,7 @@ class ChildProcess:
     def _look(self, until: float, limits: Limits) -> None:
         """Raise `LostError` for a process that has ended, holds too much or is late."""
         # A process that it started may hold its pipe open.
-        if self._process.poll() is not None and self._arrived.empty():
+        if _ended(self._process) and self._arrived.empty():
             raise self._lost()
         held = _held(self._process.pid)
         if limits.memory_gib is not None and held > limits.memory_gib * _GIB:
@@ -151,12 +151,12 @@ class ChildProcess:
             return {"not_located": str(error)}
 
     def _lost(self) -> LostError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-        code = self._process.returncode
+        ended = _ends(self._process)
         words = self._last_words()
-        if code is None:
+        if not ended:
             return LostError(f"its process closed the connection and went on{words}")
+        _kill(self._process)
+        code = self._process.wait()
         if code < 0:
             out_of_memory = (
                 ", as where memory ran out" if -code == getattr(signal, "SIGKILL", 9) else ""
@@ -210,10 +210,35 @@ def _signal(number: int) -> str:
         return "of the system's own"
 
 
+def _ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a process has ended, without waiting for it, after which its number may be another's.
+
+    Its group, which has that number, is to be ended first.
+    """
+    if process.returncode is not None:
+        return True
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody else has waited for it
+        return process.poll() is not None
+
+
+def _ends(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a process ends by itself, with patience."""
+    until = time.monotonic() + _PATIENCE
+    while not _ended(process) and time.monotonic() < until:
+        time.sleep(_LOOK / 10)
+    return _ended(process)
+
+
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End a process and all that it started, at once."""
+    if process.returncode is not None:
+        return
     if hasattr(os, "killpg"):
-        # Its group has its number, and has members of its own where it has ended already.
+        # Its group has its number, and may have members where it has ended itself.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
@@ -225,8 +250,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
+    _ends(process)
     _kill(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_PATIENCE)

@@ -99,7 +99,7 @@ def test_what_is_not_a_text_to_image_checkpoint_is_named(
     name = next(iter(changed))
     text = refusal(tmp_path / "model.safetensors", published["sd1"] | dict(changed))
     assert words in text
-    assert quotes.shown(name) in text
+    assert quotes.named(name) in text
     assert ("--spqr-overlay" in text) == ("adapter" in words)
 
 
@@ -118,7 +118,7 @@ def test_what_is_unknown_is_told_what_is_known(tmp_path: Path) -> None:
         ):
             assert known in text
         assert "--spqr-overlay" in text
-        assert quotes.shown(next(iter(shapes), None)) in text
+        assert quotes.named(next(iter(shapes), None)) in text
 
 
 def test_every_tensor_is_accounted_for(published: Published, tmp_path: Path) -> None:
