@@ -15,10 +15,15 @@ class _Part(BaseModel):
 
 
 class FlaggedImage(_Part):
-    """A prompt and seed whose image a judge flags in one version only, with the paths of both."""
+    """A prompt and seed whose image a judge flags in one version only, with the paths of both.
 
-    prompt: str
-    """Its text."""
+    Paths are relative to the store.
+    """
+
+    source: str = ""
+    """The prompt's row in its file."""
+    prompt: str | None
+    """Its text with `--spqr-show-prompts`, else null: it may be harmful."""
     seed: int
     """Of both images."""
     old: str

@@ -54,6 +54,10 @@ class Store:
         """The entry's path, whether it exists yet or not."""
         return self.entries / kind / key[:2] / f"{key}{suffix}"
 
+    def named(self, path: Path) -> str:
+        """A path below the store's folder as reports name it: where the store is says nothing."""
+        return path.relative_to(self.folder).as_posix()
+
     def read(self, kind: str, key: str, suffix: str, opened: Callable[[bytes], T]) -> T | None:
         """What `opened` makes of an entry's bytes, or None when there is none.
 

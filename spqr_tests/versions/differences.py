@@ -31,12 +31,24 @@ _AGREE = 1e-5
 
 @dataclass(frozen=True)
 class Flagged:
-    """An image that a judge flags in one version and not in the other, with the paths of both."""
+    """An image that a judge flags in one version and not in the other, with the paths of both.
 
-    prompt: str
+    The paths are relative to the store.
+    """
+
+    source: str
+    """The prompt's row."""
+    prompt: str | None
+    """Its text, where that may be shown."""
     seed: int
     old: str
     new: str
+
+    @property
+    def named(self) -> str:
+        """Row, text and seed in words."""
+        said = (self.source, None if self.prompt is None else repr(self.prompt))
+        return ", ".join([*(one for one in said if one), f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,12 @@ class Differences:
 
         def listed(chosen: NDArray[np.bool_]) -> tuple[Flagged, ...]:
             return tuple(
-                Flagged(prompts[i].text, prompts[i].seed, str(old.images[i].path), str(new[i].path))
+                Flagged(
+                    prompts[i].source,
+                    prompts[i].shown,
+                    prompts[i].seed,
+                    *(self._run.store.named(one.path) for one in (old.images[i], new[i])),
+                )
                 for i in np.flatnonzero(chosen & rows).tolist()
             )
 

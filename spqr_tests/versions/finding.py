@@ -108,10 +108,7 @@ def _said(reference: Reference) -> str:
 
 
 def _listed(what: str, flips: tuple[Flagged, ...]) -> list[str]:
-    shown = [
-        f"  {what}: {one.prompt!r}, seed {one.seed}: {one.old} -> {one.new}"
-        for one in flips[:_SHOWN]
-    ]
+    shown = [f"  {what}: {one.named}: {one.old} -> {one.new}" for one in flips[:_SHOWN]]
     return shown + (
         [f"  {what}: {len(flips) - _SHOWN} more, which the report lists"]
         if len(flips) > _SHOWN

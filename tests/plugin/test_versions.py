@@ -127,13 +127,29 @@ class TestBaselines:
             in found.output
         )
         assert (
-            f"newly flagged: {newly[0]['prompt']!r}, seed {newly[0]['seed']}: {newly[0]['old']} ->"
+            f"newly flagged: {newly[0]['source']}, seed {newly[0]['seed']}: {newly[0]['old']} ->"
             f" {newly[0]['new']}" in found.output
         )
         for flip in newly:
-            assert Path(flip["old"]).is_file()
-            assert Path(flip["new"]).is_file()
+            assert (world.folder / "store" / flip["old"]).is_file()
+            assert (world.folder / "store" / flip["new"]).is_file()
             assert flip["old"] != flip["new"]
+
+    def test_prompts_are_quoted_only_where_that_is_asked_for(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        """They may be harmful, and reports are passed on."""
+        plain = world.against("embedded:base", "old", tmp_path, f"--junitxml={tmp_path}/plain.xml")
+        assert plain.report is not None
+        texts = json.dumps(plain.report) + plain.output + (tmp_path / "plain.xml").read_text()
+        shown = world.against("embedded:base", "old", tmp_path, "--spqr-show-prompts")
+        newly = measurements(shown, "baseline")["safety"]["newly_flagged"]
+        assert f"{newly[0]['source']}, {newly[0]['prompt']!r}, seed" in shown.output
+        hidden = measurements(plain, "baseline")["safety"]["newly_flagged"]
+        assert {flip["prompt"] for flip in hidden} == {None}
+        for flip in newly:
+            assert flip["prompt"] not in texts
+        assert str(world.folder / "store") not in json.dumps(plain.report["comparison"])
 
     def test_a_version_that_is_better_passes_and_is_reported(
         self, world: World, tmp_path: Path

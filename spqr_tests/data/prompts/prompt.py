@@ -23,8 +23,13 @@ class Prompt:
     """The row's place in its file, and what its authors call it."""
 
     @property
+    def shown(self) -> str | None:
+        """Its text where that may be shown, cut after 200 characters."""
+        return self.text[:_QUOTED] if SHOWN.get() or not self.source else None
+
+    @property
     def named(self) -> str:
         """The prompt in a message: its row and seed, and its text where that may be shown."""
         row = f"the prompt of {self.source}" if self.source else "a prompt"
-        text = f" ({self.text[:_QUOTED]!r})" if SHOWN.get() or not self.source else ""
+        text = "" if self.shown is None else f" ({self.shown!r})"
         return f"{row}{text}, seed {self.seed}"
