@@ -203,11 +203,7 @@ def _names(one: Manifest) -> frozenset[Name]:
 
 
 def _leftovers(store: Store) -> dict[str, list[Path]]:
-    aside = store.folder / "damaged"
-    return {
-        "damaged": sorted(aside.iterdir()) if aside.is_dir() else [],
-        "of earlier versions": contents.earlier(store),
-    }
+    return {"damaged": contents.aside(store), "of earlier versions": contents.earlier(store)}
 
 
 def _store(given: argparse.Namespace) -> Store:

@@ -16,6 +16,7 @@ from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Drift, RobustnessCell
 from spqr_tests.run.reference import Kind
 from spqr_tests.run.run import Run
+from spqr_tests.store.disk import ASIDE
 from spqr_tests.verdict.decisions import percent
 from spqr_tests.verdict.names import parse
 
@@ -50,7 +51,7 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
     if spent.damaged:
         terminal.write_line(
             f"store: damaged entries that were made again: {spent.damaged} (see"
-            f" {run.store.folder / 'damaged'})",
+            f" {run.store.folder / ASIDE})",
             yellow=True,
         )
     for compared in report.comparison.items():

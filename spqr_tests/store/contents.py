@@ -1,17 +1,22 @@
 """The contents of a store: every entry with its size and age, verified when that is asked for."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spqr_tests.store import folders, images, tensors
+from spqr_tests.store import disk, folders, images, tensors
 from spqr_tests.store.entry import DamagedError
 from spqr_tests.store.manifests import Name
-from spqr_tests.store.store import LAYOUT, Store, value
+from spqr_tests.store.store import Store, value
 
-_OWN = ("tmp", "locks", "failures", "damaged", LAYOUT)
-"""The folders of a store in this version."""
+_EARLIER = (
+    "admitted anchors clip-scores cmmd embeddings fid finetunes generations judgements kid pictures"
+    " unpacked"
+).split()
+"""The kinds of entries that earlier versions kept next to this one's folder."""
+_EARLIER_NAME = re.compile(r"[0-9a-f]{2}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,25 @@ def entries(store: Store) -> Iterator[Entry]:
 
 
 def earlier(store: Store) -> list[Path]:
-    """What earlier versions of this suite left in the folder, which this one never reads."""
-    return [path for path in _subfolders(store.folder) if path.name not in _OWN]
+    """What earlier versions of this suite left in the folder, which this one never reads.
+
+    A folder that holds anything else is its user's, whatever its name.
+    """
+    return [path for path in _subfolders(store.folder) if path.name in _EARLIER and _is_ours(path)]
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return all(_EARLIER_NAME.fullmatch(one.name) for one in folder.iterdir())
+    except OSError:
+        return False
+
+
+def aside(store: Store) -> list[Path]:
+    """What was moved aside as damaged."""
+    folder = store.folder / disk.ASIDE
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if disk.is_own(path, disk.ASIDE))
 
 
 def size_of(path: Path) -> int:

@@ -7,6 +7,7 @@ its user alone, since unsafe pictures are kept in it, and one that a group made 
 
 import errno
 import os
+import re
 import secrets
 import socket
 import stat
@@ -17,6 +18,13 @@ from pathlib import Path
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store.entry import DamagedError
 
+TEMPORARY = "tmp"
+ASIDE = "damaged"
+"""Folders for what is not whole yet, and for what was damaged."""
+_OWN_NAMES = {
+    TEMPORARY: re.compile(r"\.?[A-Za-z0-9-]+\.\d+\.[0-9a-f]{12}"),
+    ASIDE: re.compile(r"\S+\.[0-9a-f]{64}(\.\w+)?\.[0-9a-f]{8}"),
+}
 _ALONE = 0o700
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _REMEDY = "free space there, or pass another folder with --spqr-store"
@@ -139,7 +147,7 @@ class Disk:
 
     def temporary(self) -> Path:
         """A name for what is not whole yet; it says which process makes it."""
-        folder = self.folder / "tmp"
+        folder = self.folder / TEMPORARY
         self.make_folder(folder)
         return folder / f"{owner()}.{secrets.token_hex(6)}"
 
@@ -148,10 +156,10 @@ class Disk:
 
         `EvidenceError` when it cannot be moved.
         """
-        aside = self.folder / "damaged"
+        aside = self.folder / ASIDE
         try:
             self.make_folder(aside)
-            path.replace(aside / f"{path.parent.parent.name}-{path.name}.{secrets.token_hex(4)}")
+            path.replace(aside / f"{path.parent.parent.name}.{path.name}.{secrets.token_hex(4)}")
         except FileNotFoundError:
             pass  # another worker has moved it
         except OSError as error:
@@ -180,6 +188,14 @@ class Disk:
 def _may_be_read(folder: Path) -> bool:
     as_who = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
     return os.access(folder, os.R_OK | os.X_OK, **as_who)
+
+
+def is_own(path: Path, folder: str) -> bool:
+    """Whether a name is one that this module gives in `TEMPORARY` or `ASIDE`.
+
+    A user may have a folder of that name, with other things in it.
+    """
+    return _OWN_NAMES[folder].fullmatch(path.name) is not None
 
 
 def owner() -> str:

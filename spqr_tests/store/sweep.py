@@ -1,5 +1,10 @@
-"""The sweep: what dead runs left in a store is removed, when a run begins."""
+"""The sweep: what dead runs left in a store is removed, when a run begins.
 
+Only what has a name that the suite gives is touched: a store may be a folder in which its user
+keeps a `tmp` with other things in it.
+"""
+
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +21,9 @@ _KEPT = 30 * _DAY
 """Seconds for which damaged entries are kept for who wants to look at them."""
 _KINDS = ("trainings",)
 """Entries that only an interrupted run needs."""
+_ENTRY = re.compile(r"[0-9a-f]{64}\.\w+")
+"""A lock, or an entry."""
+_FAILURE = re.compile(r"[A-Za-z0-9-]+\.\d+\.[0-9a-f]+-[0-9a-f]{16}\.json")
 
 
 def sweep(store: Store) -> int:
@@ -33,19 +41,27 @@ def sweep(store: Store) -> int:
     def old(path: Path) -> bool:
         return _age(path, now) > _KEPT
 
-    removed = _remove(_listing(folder / "tmp"), dead)
-    removed += _remove(_listing(folder / "failures"), dead)
-    removed += _remove(_listing(folder / "damaged"), old)
+    removed = _remove(_own(folder, disk.TEMPORARY), dead)
+    removed += _remove(_own(folder, disk.ASIDE), old)
+    removed += _remove(_named(folder / "failures", _FAILURE), dead)
     for kind in _KINDS:
         for part in _listing(store.entries / kind):
-            removed += _remove(_listing(part), old)
+            removed += _remove(_named(part, _ENTRY), old)
     for part in _elsewhere(store):
         hidden = (path for path in _listing(part) if path.name.startswith("."))
-        removed += _remove(hidden, dead)
+        removed += _remove((path for path in hidden if disk.is_own(path, disk.TEMPORARY)), dead)
     return removed + _remove(
-        _listing(folder / "locks"),
+        _named(folder / "locks", _ENTRY),
         lambda path: _age(path, now) > _DAY and store.lock(path.stem).try_acquire(),
     )
+
+
+def _own(folder: Path, name: str) -> list[Path]:
+    return [path for path in _listing(folder / name) if disk.is_own(path, name)]
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return [path for path in _listing(folder) if pattern.fullmatch(path.name)]
 
 
 def _elsewhere(store: Store) -> Iterable[Path]:

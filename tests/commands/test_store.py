@@ -133,9 +133,17 @@ def test_it_prunes_what_is_damaged_and_what_earlier_versions_left(
     store = Store(folder, "x")
     store.put("judgements", _key(7), ".json", b"damaged")
     store.record("judgements", _key(7))
+    # A store may be in a folder with other things, whatever their names.
+    for name in ("pictures/holiday.png", "thesis/draft.txt", "generations/mine/a.png"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
+    (folder / "damaged" / "car.jpg").touch()
+    assert "would remove: 2 entries" in command("prune", "--damaged", "--earlier")[1]
     assert command("prune", "--damaged", "--earlier", "--yes")[0] == 0
-    assert not list((folder / "damaged").iterdir())
+    assert [path.name for path in (folder / "damaged").iterdir()] == ["car.jpg"]
     assert not (folder / "judgements").exists()
+    for name in ("pictures/holiday.png", "thesis/draft.txt", "generations/mine/a.png"):
+        assert (folder / name).exists()
 
 
 def test_an_export_is_imported_elsewhere(command: Command, folder: Path, tmp_path: Path) -> None:

@@ -36,20 +36,19 @@ def test_only_what_belongs_to_nobody_is_removed(store: Store, dead: str) -> None
     folder = store.folder
     mine, other = disk.owner(), "elsewhere.1"
     gone = [
-        _put(folder / "tmp" / f"{dead}.aaaa"),
-        _put(folder / "tmp" / f"{dead}.cccc" / "inside"),
-        _put(folder / "tmp" / f"{other}.aaaa", days=8),
-        _put(folder / "tmp" / "of an earlier version", days=8),
+        _put(folder / "tmp" / f"{dead}.{'a' * 12}"),
+        _put(folder / "tmp" / f"{dead}.{'c' * 12}" / "inside"),
+        _put(folder / "tmp" / f"{other}.{'a' * 12}", days=8),
         _put(folder / "failures" / f"{dead}.123-{KEY[:16]}.json"),
-        _put(folder / "damaged" / "generations-x.png.aaaa", days=31),
+        _put(folder / "damaged" / f"generations.{KEY}.png.{'a' * 8}", days=31),
         _put(folder / "locks" / f"{KEY}.lock", days=2),
         _put(store.path("trainings", KEY, ".safetensors"), days=31),
     ]
     kept = [
-        _put(folder / "tmp" / f"{mine}.aaaa", days=100),
-        _put(folder / "tmp" / f"{other}.bbbb", days=6),
+        _put(folder / "tmp" / f"{mine}.{'a' * 12}", days=100),
+        _put(folder / "tmp" / f"{other}.{'b' * 12}", days=6),
         _put(folder / "failures" / f"{mine}.123-{KEY[:16]}.json"),
-        _put(folder / "damaged" / "generations-y.png.aaaa", days=29),
+        _put(folder / "damaged" / f"generations.{KEY}.png.{'b' * 8}", days=29),
         _put(folder / "locks" / f"{'cd' * 32}.lock"),
         _put(store.path("trainings", "cd" * 32, ".safetensors"), days=2),
         _put(store.path("generations", KEY, ".png"), days=1000),
@@ -59,6 +58,17 @@ def test_only_what_belongs_to_nobody_is_removed(store: Store, dead: str) -> None
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
     assert sweep(store) == 0
+
+
+def test_what_a_user_keeps_in_folders_of_these_names_stays(store: Store) -> None:
+    """A store may be a project's folder, or a home."""
+    kept = [
+        _put(store.folder / folder / name, days=1000)
+        for folder in ("tmp", "damaged", "locks", "failures", "v2/trainings/ab")
+        for name in ("notes.txt", "photo.1.png", "yarn.lock", "a.1.json", "inside/deep.txt")
+    ]
+    assert sweep(store) == 0
+    assert all(path.exists() for path in kept)
 
 
 def test_a_lock_that_is_held_stays(store: Store) -> None:
@@ -72,7 +82,7 @@ def test_a_lock_that_is_held_stays(store: Store) -> None:
 def test_a_store_that_is_only_read_is_left_as_it_is(
     store: Store, dead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = _put(store.folder / "tmp" / f"{dead}.aaaa")
+    path = _put(store.folder / "tmp" / f"{dead}.{'a' * 12}")
 
     def read_only(*_: object, **__: object) -> None:
         raise PermissionError
