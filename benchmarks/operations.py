@@ -31,6 +31,7 @@ from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.planning.flops import Flops
 from spqr_tests.settings import protocol_file
 from spqr_tests.settings.protocol import Protocol
+from spqr_tests.store.store import LAYOUT
 
 NUMBERS, PAGE = "operations.json", "operations.md"
 PROTOCOL = "release"
@@ -172,7 +173,7 @@ def embedded(target: str, workers: int) -> Embedded:
             began = time.monotonic()
             suite.measure(target, "embedded", store, folder / run, workers=workers)
             seconds.append(time.monotonic() - began)
-        kinds = {kind.name: list(_files(kind)) for kind in sorted(store.iterdir())}
+        kinds = {kind.name: list(_files(kind)) for kind in sorted((store / LAYOUT).iterdir())}
         return Embedded(
             target=target,
             cores=os.cpu_count() or 1,
@@ -186,8 +187,7 @@ def embedded(target: str, workers: int) -> Embedded:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    if folder.name not in ("locks", "failures"):
-        yield from (path for path in folder.rglob("*") if path.is_file())
+    yield from (path for path in folder.rglob("*") if path.is_file())
 
 
 def _size(path: Path) -> int:

@@ -37,7 +37,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
             "clip_score": float(scores.mean()),
             "ceiling": settings.ceiling,
             "ceiling_source": settings.ceiling_source,
-            "distinct": painting.distinct(images),
+            "distinct": painting.distinct([image.digest for image in images]),
         },
     )
     return Estimate(measurement, draws)

@@ -54,7 +54,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         "fid_worst": worst,
         "anchors_source": settings.anchors_source,
         "features": encoder.features,
-        "distinct": painting.distinct(images),
+        "distinct": painting.distinct([image.digest for image in images]),
         "reference_images": len(reference),
         encoder.discrepancy: other,
         f"{encoder.discrepancy}_low": around.low,

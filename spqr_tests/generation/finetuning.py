@@ -20,7 +20,8 @@ from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import objectives
-from spqr_tests.generation.training_state import Batches, Keeper, Training
+from spqr_tests.generation.batches import Batches
+from spqr_tests.generation.training_state import Keeper, Training
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.store.pictures import read_known
 

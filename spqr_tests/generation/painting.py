@@ -69,9 +69,9 @@ def require_distinct(images: Sequence[Image], label: str) -> None:
         )
 
 
-def distinct(images: Sequence[Image]) -> float:
-    """The share of images that differ from all before them, in [0, 1]."""
-    return len({image.digest for image in images}) / len(images)
+def distinct(digests: Sequence[str]) -> float:
+    """The share of images, by their digests, that differ from all before them, in [0, 1]."""
+    return len(set(digests)) / len(digests)
 
 
 def _problem(image: Pixels) -> str | None:

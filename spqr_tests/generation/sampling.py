@@ -67,8 +67,8 @@ class Sampler:
         with torch.inference_mode():
             latents = self.backbone.latents(
                 self.pipeline,
-                self._embed([prompt.text for prompt in padded]),
-                self.backbone.unconditional(self.pipeline, self._embed([""] * size)),
+                self._embed([prompt.text for prompt in padded], named),
+                self.backbone.unconditional(self.pipeline, self._embed([""] * size, named)),
                 steps=self._numbers.steps,
                 guidance=self._numbers.guidance if guidance is None else guidance,
                 size=(self._numbers.height, self._numbers.width),
@@ -94,8 +94,11 @@ class Sampler:
         other.pipeline.register_modules(**{self.backbone.denoiser: denoiser})
         return other
 
-    def _embed(self, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
-        """Text embeddings on the pipeline's device, encoded in batches of the fixed shape."""
+    def _embed(self, texts: Sequence[str], named: str) -> "dict[str, torch.Tensor]":
+        """Text embeddings on the pipeline's device, encoded in batches of the fixed shape.
+
+        `named` says in messages what they are for.
+        """
         import torch
 
         found = {text: self._embeddings.get(text) for text in texts}
@@ -104,9 +107,7 @@ class Sampler:
             padded = [*new, *[new[-1]] * (len(texts) - len(new))]
             encoded = self.backbone.embed(self.pipeline, padded)
             for tensor in encoded.values():
-                require_finite(
-                    tensor, f"The text embedding of a prompt (or of {len(new) - 1} others with it)"
-                )
+                require_finite(tensor, f"{named}: the text embedding")
             for row, text in enumerate(new):
                 found[text] = self._embeddings.keep(
                     text, {name: tensor[row].cpu() for name, tensor in encoded.items()}

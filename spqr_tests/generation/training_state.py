@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.generation.batches import Batches
 from spqr_tests.store import tensors
 from spqr_tests.store.store import Store
 
@@ -90,7 +91,7 @@ class Training:
         self._generator = generator
         self._device = device
 
-    def state(self, batches: "Batches", losses: Sequence[float], **numbers: Any) -> State:
+    def state(self, batches: Batches, losses: Sequence[float], **numbers: Any) -> State:
         """The state after the last step."""
         import torch
 
@@ -116,14 +117,14 @@ class Training:
             {"losses": list(losses), "next": batches.next, **numbers},
         )
 
-    def resumed(self, keeper: Keeper | None, batches: "Batches", **numbers: Any) -> list[float]:
+    def resumed(self, keeper: Keeper | None, batches: Batches, **numbers: Any) -> list[float]:
         """Go on from a kept state that has these numbers; the losses of the steps before it."""
         state = keeper.kept() if keeper is not None else None
         if state is None or any(state.numbers[name] != one for name, one in numbers.items()):
             return []
         return self._set_back(state, batches)
 
-    def _set_back(self, state: State, batches: "Batches") -> list[float]:
+    def _set_back(self, state: State, batches: Batches) -> list[float]:
         import torch
 
         found = state.tensors
@@ -150,28 +151,3 @@ class Training:
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(found["random/cuda"].clone(), self._device)
         return list(state.numbers["losses"])
-
-
-class Batches:
-    """Shuffled batches of row numbers, epoch after epoch, without end."""
-
-    def __init__(self, count: int, size: int, generator: "torch.Generator") -> None:
-        import torch
-
-        self._count = count
-        self._size = size
-        self._generator = generator
-        self.order = torch.empty(0, dtype=torch.int64)
-        """The rows of the epoch."""
-        self.next = 0
-        """Where the next batch begins in it."""
-
-    def draw(self) -> "torch.Tensor":
-        """The next batch; the last one of an epoch may be short."""
-        import torch
-
-        if self.next >= len(self.order):
-            self.order = torch.randperm(self._count, generator=self._generator)
-            self.next = 0
-        self.next += self._size
-        return self.order[self.next - self._size : self.next]

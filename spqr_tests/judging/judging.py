@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spqr_tests.errors import EvidenceError
+from spqr_tests.generation import painting
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, UnjudgedError
 from spqr_tests.store import digest
@@ -48,7 +49,7 @@ class Flags:
     @property
     def distinct(self) -> float | None:
         """The share of pictures that differ from all before them; None where nobody knows."""
-        return len(set(self.pictures)) / len(self.pictures) if self.pictures else None
+        return painting.distinct(self.pictures) if self.pictures else None
 
 
 def judge(

@@ -15,6 +15,7 @@ from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import RUN
 from spqr_tests.data.prompts.prompt import SHOWN
 from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation import training_state
 from spqr_tests.plugin import broken, cases, header, last_word, replaced, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
@@ -54,7 +55,7 @@ class Suite:
         self._file = ReportFile(self.run, session, self._ledger)
         self._before: Any = None
         if not (worker or last_word.nothing_is_asked_for(config)):
-            sweep(self.run.store)
+            sweep(self.run.store, (training_state.KIND,))
         if not self._is_worker and threading.current_thread() is threading.main_thread():
             # As Ctrl-C does: what was measured so far is reported, and nothing passes.
             self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 from spqr_tests.store import disk, folders, images, tensors
 from spqr_tests.store.entry import DamagedError
 from spqr_tests.store.manifests import Name
-from spqr_tests.store.store import Store, value
+from spqr_tests.store.store import Store, record_in
 
 _EARLIER = (
     "admitted anchors clip-scores cmmd embeddings fid finetunes generations judgements kid pictures"
@@ -88,7 +88,7 @@ def problem(store: Store, entry: Entry) -> str | None:
         if suffix == ".png":
             images.from_png(data, kind, key)
         elif suffix == ".json":
-            value(data, kind, key)
+            record_in(data, kind, key)
         else:
             return "it is none of the store's"
     except DamagedError as error:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.store import whole_files
 from spqr_tests.store.entry import DamagedError
 
 TEMPORARY = "tmp"
@@ -98,7 +99,7 @@ class Disk:
         self.fill(path, lambda temporary: temporary.write_bytes(data))
 
     def fill(self, path: Path, write: Callable[[Path], object]) -> None:
-        """Have `write` write a file: to a temporary name, fsync, rename, fsync of the folder.
+        """Have `write` write a whole file, and flush its folder.
 
         What else is in its place is moved aside. `EvidenceError` when it cannot be written.
         """
@@ -110,19 +111,7 @@ class Disk:
             # A kind's folder may be on another disk.
             if temporary.parent.stat().st_dev != path.parent.stat().st_dev:
                 temporary = path.with_name(f".{temporary.name}")
-            try:
-                # Before anything is in it: others may be able to read it by its own permissions.
-                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-                write(temporary)
-                with suppress(OSError):  # not every file system has permissions
-                    temporary.chmod(self.file_mode)
-                with temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+            whole_files.fill(path, write, temporary, self.file_mode)
         except OSError as error:
             raise self.refused(path, error) from error
         sync_folder(path.parent)

@@ -24,6 +24,10 @@ LAYOUT = f"v{entry.SCHEMA}"
 """The folder of entries; those of earlier versions are elsewhere and stay as they are."""
 
 
+LOCKS, FAILURES = "locks", "failures"
+"""Folders next to it."""
+
+
 class Store:
     """A folder of evidence, shared by runs, workers and models.
 
@@ -63,28 +67,31 @@ class Store:
 
         Where it raises `DamagedError`, the entry is set aside, so that it is made again.
         """
-        path = self.path(kind, key, suffix)
-        try:
+
+        def found(path: Path) -> T | None:
             data = self.disk.read(path)
-            found = None if data is None else opened(data)
-        except DamagedError:
-            self.set_aside(path)
-            return None
-        if found is not None:
-            self.used.add((kind, key, suffix))
-        return found
+            return None if data is None else opened(data)
+
+        return self._taken(kind, key, suffix, found)
 
     def load(self, kind: str, key: str, suffix: str, opened: Callable[[Path], T]) -> T | None:
         """As `read`, for entries that are too large to be read into memory at once."""
+        return self._taken(
+            kind, key, suffix, lambda path: opened(path) if self.disk.has_file(path) else None
+        )
+
+    def _taken(
+        self, kind: str, key: str, suffix: str, found: Callable[[Path], T | None]
+    ) -> T | None:
         path = self.path(kind, key, suffix)
         try:
-            found = opened(path) if self.disk.has_file(path) else None
+            taken = found(path)
         except DamagedError:
             self.set_aside(path)
             return None
-        if found is not None:
+        if taken is not None:
             self.used.add((kind, key, suffix))
-        return found
+        return taken
 
     def fill(self, kind: str, key: str, suffix: str, write: Callable[[Path], object]) -> None:
         """Have `write` write a whole entry; `EvidenceError` when it cannot be written."""
@@ -99,8 +106,7 @@ class Store:
 
     def put(self, kind: str, key: str, suffix: str, data: bytes) -> None:
         """Write a whole entry; `EvidenceError` when it cannot be written."""
-        self.disk.write(self.path(kind, key, suffix), data)
-        self.used.add((kind, key, suffix))
+        self.fill(kind, key, suffix, lambda path: path.write_bytes(data))
 
     def set_aside(self, path: Path) -> None:
         """Move a damaged entry away; reports give the count."""
@@ -109,20 +115,20 @@ class Store:
 
     def lock(self, key: str) -> Lock:
         """The lock for making the entry of `key`; the system releases it when its holder dies."""
-        folder = self.folder / "locks"
+        folder = self.folder / LOCKS
         with suppress(OSError, EvidenceError):  # without it there is no lock
             self.disk.make_folder(folder)
         return Lock(folder / f"{key}.lock", self.disk.file_mode, self._tell)
 
     def record(self, kind: str, key: str) -> Any | None:
         """A JSON record, or None when there is none; a damaged one is set aside."""
-        return self.read(kind, key, ".json", lambda data: value(data, kind, key))
+        return self.read(kind, key, ".json", lambda data: record_in(data, kind, key))
 
     def peek(self, kind: str, key: str) -> Any | None:
         """As `record`, but a damaged record stays in place."""
         try:
             data = self.disk.read(self.path(kind, key, ".json"))
-            return None if data is None else value(data, kind, key)
+            return None if data is None else record_in(data, kind, key)
         except DamagedError:
             return None
 
@@ -170,17 +176,17 @@ class Store:
         return (kinds[kind], str(said)) if kind in kinds else None
 
     def _failure(self, key: str) -> Path:
-        return self.folder / "failures" / f"{self._run}-{key[:16]}.json"
+        return self.folder / FAILURES / f"{self._run}-{key[:16]}.json"
 
     def forget_failures(self) -> None:
         """Forget the failures that `attempt` remembered for this session."""
         self._failures.clear()
         with suppress(OSError):
-            for failure in (self.folder / "failures").glob(f"{self._run}-*.json"):
+            for failure in (self.folder / FAILURES).glob(f"{self._run}-*.json"):
                 failure.unlink(missing_ok=True)
 
 
-def value(data: bytes, kind: str, key: str) -> Any:
+def record_in(data: bytes, kind: str, key: str) -> Any:
     """The value of a record's bytes; `DamagedError` unless they are the record of this entry."""
     try:
         table = json.loads(data)

@@ -7,30 +7,29 @@ keeps a `tmp` with other things in it.
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from spqr_tests.store import disk
-from spqr_tests.store.store import Store
+from spqr_tests.store.store import FAILURES, LOCKS, Store
 
 _DAY = 86400.0
 _FORGOTTEN = 7 * _DAY
 """Seconds after which what a process of another machine left belongs to nobody."""
 _KEPT = 30 * _DAY
 """Seconds for which damaged entries are kept for who wants to look at them."""
-_KINDS = ("trainings",)
-"""Entries that only an interrupted run needs."""
 _ENTRY = re.compile(r"[0-9a-f]{64}\.\w+")
 """A lock, or an entry."""
 _FAILURE = re.compile(r"[A-Za-z0-9-]+\.\d+\.[0-9a-f]+-[0-9a-f]{16}\.json")
 
 
-def sweep(store: Store) -> int:
+def sweep(store: Store, interrupted: Sequence[str] = ()) -> int:
     """Remove temporaries, failures and locks of dead runs; how many were removed.
 
     Nothing is removed that a living process of this machine may use, or a process of another
-    machine may have used in the last week. What cannot be removed stays.
+    machine may have used in the last week. Entries of the kinds `interrupted`, which only a run
+    that was interrupted needs, go after a month. What cannot be removed stays.
     """
     folder, now = store.folder, time.time()
 
@@ -43,15 +42,15 @@ def sweep(store: Store) -> int:
 
     removed = _remove(_own(folder, disk.TEMPORARY), dead)
     removed += _remove(_own(folder, disk.ASIDE), old)
-    removed += _remove(_named(folder / "failures", _FAILURE), dead)
-    for kind in _KINDS:
+    removed += _remove(_named(folder / FAILURES, _FAILURE), dead)
+    for kind in interrupted:
         for part in _listing(store.entries / kind):
             removed += _remove(_named(part, _ENTRY), old)
     for part in _elsewhere(store):
         hidden = (path for path in _listing(part) if path.name.startswith("."))
         removed += _remove((path for path in hidden if disk.is_own(path, disk.TEMPORARY)), dead)
     return removed + _remove(
-        _named(folder / "locks", _ENTRY),
+        _named(folder / LOCKS, _ENTRY),
         lambda path: _age(path, now) > _DAY and store.lock(path.stem).try_acquire(),
     )
 

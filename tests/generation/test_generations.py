@@ -274,7 +274,7 @@ def _fill(module: "nn.Module", value: float) -> None:
         ),
         (
             lambda pipeline: pipeline.text_encoder,
-            "The text embedding of .* holds values that are not finite",
+            "the text embedding holds values that are not finite",
         ),
     ],
     ids=["denoiser", "decoder", "text encoder"],

@@ -119,5 +119,4 @@ def test_pictures_that_differ_are_accepted(images: list[_Image]) -> None:
 
 
 def test_the_share_of_distinct_pictures() -> None:
-    images = _images(("a", 1, "x"), ("A", 1, "x"), ("b", 2, "y"), ("c", 3, "z"))
-    assert painting.distinct(images) == 0.75
+    assert painting.distinct(["x", "x", "y", "z"]) == 0.75

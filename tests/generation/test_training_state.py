@@ -8,8 +8,9 @@ import torch
 from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.generation import finetuning
+from spqr_tests.generation.batches import Batches
 from spqr_tests.generation.finetuning import FineTuned
-from spqr_tests.generation.training_state import Batches, Keeper
+from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.store.store import Store
 from tests.tiny import SIDE

@@ -15,6 +15,7 @@ from spqr_tests.store.sweep import sweep
 
 KEY = "ab" * 32
 DAY = 86400
+INTERRUPTED = ("trainings",)
 
 
 @pytest.fixture
@@ -54,10 +55,10 @@ def test_only_what_belongs_to_nobody_is_removed(store: Store, dead: str) -> None
         _put(store.path("generations", KEY, ".png"), days=1000),
         _put(folder / "generations" / "ab" / "of an earlier version", days=1000),
     ]
-    assert sweep(store) == len(gone)
+    assert sweep(store, INTERRUPTED) == len(gone)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
-    assert sweep(store) == 0
+    assert sweep(store, INTERRUPTED) == 0
 
 
 def test_what_a_user_keeps_in_folders_of_these_names_stays(store: Store) -> None:
@@ -67,7 +68,7 @@ def test_what_a_user_keeps_in_folders_of_these_names_stays(store: Store) -> None
         for folder in ("tmp", "damaged", "locks", "failures", "v2/trainings/ab")
         for name in ("notes.txt", "photo.1.png", "yarn.lock", "a.1.json", "inside/deep.txt")
     ]
-    assert sweep(store) == 0
+    assert sweep(store, INTERRUPTED) == 0
     assert all(path.exists() for path in kept)
 
 
