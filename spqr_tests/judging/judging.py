@@ -16,6 +16,7 @@ from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, Unjudg
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels
+from spqr_tests.store.pixel_budget import Decoded
 from spqr_tests.store.store import Store
 
 KIND = "judgements"
@@ -167,7 +168,8 @@ def _missing(
 
 def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> list[Judgement]:
     """Ask a judge, twice at most."""
-    images = [picture.pixels() for picture in shown]
+    # Decoded when they are looked at: a batch of large ones would take gigabytes.
+    images = Decoded([picture.pixels for picture in shown])
     error: Exception | None = None
     for _ in range(2):
         try:

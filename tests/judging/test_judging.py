@@ -2,6 +2,7 @@
 safe.
 """
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -212,3 +213,24 @@ def test_an_image_without_an_answer_is_named_by_its_file_and_not_asked_for_again
     ):
         _judge(store, [broken], generations)
     assert broken.asked == 1
+
+
+def test_images_are_decoded_one_at_a_time(
+    store: Store, generations: list[Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of large ones would take gigabytes."""
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+    decode = Generation.pixels
+
+    def pixels(one: Generation) -> Any:
+        nonlocal most
+        image = decode(one)
+        alive.append(weakref.ref(image))
+        most = max(most, sum(image() is not None for image in alive))
+        return image
+
+    monkeypatch.setattr(Generation, "pixels", pixels)
+    _judge(store, [Redness()], generations)
+    assert len(alive) == 7
+    assert most <= 2
