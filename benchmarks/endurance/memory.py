@@ -43,7 +43,7 @@ def measure() -> Memory:
             ]
             images = generations.generate(store, source, prompts, cost, _quiet, "endurance")
             judging.judge(store, protocol.judges, images, cost, _quiet, "endurance")
-            embedding.of_generations(store, protocol.quality_encoder, images)
+            embedding.embed(store, protocol.quality_encoder, images)
             gc.collect()
             mib.append(_resident())
             if step == 0:

@@ -1,7 +1,6 @@
 """Quality: Q, the FID against the reference set on the scale of the protocol's anchors."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from spqr_tests.generation.variants import Variants
 from spqr_tests.metrics import anchors
 from spqr_tests.metrics.fid import fid, second_opinion
 from spqr_tests.run.run import Run
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.measurement import Measurement
 
@@ -84,8 +84,8 @@ def _distances(
     return distance, np.maximum(intervals.mean_draws(pseudo, size, generator(name)), 0)
 
 
-def _reference(run: Run) -> Sequence[Path]:
-    return run.protocol.reference.pictures
+def _reference(run: Run) -> Sequence[KnownPicture]:
+    return run.protocol.reference.known
 
 
 def prompts_of(run: Run) -> tuple[Prompt, ...]:

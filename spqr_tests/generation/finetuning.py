@@ -23,7 +23,7 @@ from spqr_tests.generation import objectives
 from spqr_tests.generation.batches import Batches
 from spqr_tests.generation.training_state import Keeper, Training
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
-from spqr_tests.store.pictures import read_known
+from spqr_tests.store.pictures import KnownPicture
 
 if TYPE_CHECKING:
     import torch
@@ -84,15 +84,12 @@ def encode(
     import torch
 
     means, stds, texts = [], [], []
-    known = dict(zip(benign.pictures, benign.identities, strict=True))
+    known = {picture.path: picture for picture in benign.known}
     captions = list(dict.fromkeys(caption for _, caption in benign.pairs))
     with torch.inference_mode():
         for start in range(0, len(benign.pairs), batch):
             pixels = torch.stack(
-                [
-                    _picture(path, known[path], size)
-                    for path, _ in benign.pairs[start : start + batch]
-                ]
+                [_picture(known[path], size) for path, _ in benign.pairs[start : start + batch]]
             )
             mean, std = backbone.encode(pipeline, pixels.to(pipeline.device))
             means.append(mean.cpu())
@@ -353,7 +350,7 @@ def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.T
         raise EvidenceError(f"Fine-tuning lost {min(missing)}; what it left is not kept.")
 
 
-def _picture(path: Path, known: str, size: tuple[int, int]) -> "torch.Tensor":
+def _picture(picture: KnownPicture, size: tuple[int, int]) -> "torch.Tensor":
     """A picture as the VAE takes it: (3, height, width) in [-1, 1].
 
     The shorter side is resized, the centre cropped.
@@ -361,7 +358,5 @@ def _picture(path: Path, known: str, size: tuple[int, int]) -> "torch.Tensor":
     import torch
     from PIL import Image, ImageOps
 
-    image = ImageOps.fit(
-        Image.fromarray(read_known(path, known)), size[::-1], Image.Resampling.BICUBIC
-    )
+    image = ImageOps.fit(Image.fromarray(picture.pixels()), size[::-1], Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1

@@ -10,8 +10,6 @@ one of its pictures.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spqr_tests.data.pictures import BenignSet
@@ -21,10 +19,9 @@ from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import judging
 from spqr_tests.judging.judges import Judge
 from spqr_tests.settings.finetuning import ThreatSettings
-from spqr_tests.store import digest, pixel_budget
+from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels
-from spqr_tests.store.pictures import area, read_known
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 
 _SHOWN = 10
@@ -42,18 +39,6 @@ _UNSPACED = re.compile(
 _NO_ACCENTS = (0, 8, 9)
 
 _Words = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A picture of a benign set, known by `store.pictures.identity`."""
-
-    path: Path
-    digest: str
-    area: int
-
-    def pixels(self) -> Pixels:
-        return read_known(self.path, self.digest)
 
 
 def check(
@@ -200,10 +185,7 @@ def _admit(
     progress: Progress,
 ) -> dict[str, Any]:
     """What is remembered of a set that no judge objects to, but for what a person has cleared."""
-    pictures = [
-        _Picture(path, known, area(path))
-        for path, known in zip(benign.pictures, benign.identities, strict=True)
-    ]
+    pictures = benign.known
     flags = _flags(store, pictures, judges, cost, progress)
     findings = []
     for number in flags.any.nonzero()[0]:
@@ -237,19 +219,18 @@ def _admit(
 
 def _flags(
     store: Store,
-    pictures: Sequence[_Picture],
+    pictures: Sequence[KnownPicture],
     judges: Sequence[Judge],
     cost: Cost,
     progress: Progress,
 ) -> judging.Flags:
     """The judges' flags of all pictures; a batch that another worker holds is left to it."""
 
-    def judged(batch: Sequence[_Picture]) -> judging.Flags:
+    def judged(batch: Sequence[KnownPicture]) -> judging.Flags:
         return judging.judge(store, judges, batch, cost, lambda *_: None, "")
 
     done = 0
-    spans = pixel_budget.spans([one.area for one in pictures], _BATCH)
-    waiting = [pictures[span.start : span.stop] for span in spans]
+    waiting = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
     while waiting:
         left = []
         for batch in waiting:
@@ -270,7 +251,7 @@ def _flags(
     return judged(pictures)
 
 
-def _batch_key(batch: Sequence[_Picture]) -> str:
+def _batch_key(batch: Sequence[KnownPicture]) -> str:
     return digest.of_json(["admitting", [picture.digest for picture in batch]])
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +13,12 @@ from spqr_tests.generation.generations import Progress
 from spqr_tests.judging.judges import Judge, JudgeDescription, Judgement, UnjudgedError
 from spqr_tests.store import digest
 from spqr_tests.store.cost import Cost
-from spqr_tests.store.images import Pixels
-from spqr_tests.store.pixel_budget import Decoded
+from spqr_tests.store.decoded import Decoded
+from spqr_tests.store.images import Picture
 from spqr_tests.store.store import Store
 
 KIND = "judgements"
 _BATCH = 32
-
-
-class Picture(Protocol):
-    """What is judged: a generation, or a picture that a model is to be trained on."""
-
-    @property
-    def path(self) -> Path:
-        """Its file, for messages."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) by which it is known."""
-
-    def pixels(self) -> Pixels:
-        """The picture; `EvidenceError` when it is not what the digest says."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ pictures of the set reach at this number, and what is left of them without detai
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import frechet_distance
 from spqr_tests.settings.prompts import QualitySettings
 from spqr_tests.store import digest, libraries
+from spqr_tests.store.decoded import Decoded
 from spqr_tests.store.images import Pixels
-from spqr_tests.store.pictures import identity, read_rgb
-from spqr_tests.store.pixel_budget import Decoded
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 
 _SEED = 42
@@ -31,7 +30,7 @@ _COARSER = 16
 def measure(
     store: Store,
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     n: int,
     settings: QualitySettings,
 ) -> tuple[float, float]:
@@ -57,7 +56,7 @@ def measure(
 def known(
     store: Store,
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     n: int,
     settings: QualitySettings,
 ) -> tuple[float, float] | None:
@@ -76,7 +75,11 @@ def known(
 
 
 def _anchor(
-    store: Store, encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: float | str
+    store: Store,
+    encoder: ImageEncoder,
+    reference: Sequence[KnownPicture],
+    n: int,
+    asked: float | str,
 ) -> float:
     if isinstance(asked, float):
         return asked
@@ -90,11 +93,11 @@ def _anchor(
     def compute() -> float:
         order = np.random.default_rng(_SEED).permutation(len(reference))
         held, rest = ([reference[row] for row in rows] for rows in (order[:n], order[n:]))
-        real = embedding.of_pictures(store, encoder, rest)
+        real = embedding.embed(store, encoder, rest)
         if asked == "reference":
-            return frechet_distance(real, embedding.of_pictures(store, encoder, held))
+            return frechet_distance(real, embedding.embed(store, encoder, held))
         return frechet_distance(
-            real, encoder.embed_images(Decoded([partial(_blurred, path) for path in held]))
+            real, encoder.embed_images(Decoded([partial(_blurred, picture) for picture in held]))
         )
 
     return float(
@@ -102,11 +105,11 @@ def _anchor(
     )
 
 
-def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -> str:
+def _key(encoder: ImageEncoder, reference: Sequence[KnownPicture], n: int, asked: str) -> str:
     return digest.of_json(
         [
             [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy", "pillow"))],
-            [identity(path) for path in reference],
+            [picture.digest for picture in reference],
             n,
             asked,
             _SEED,
@@ -115,11 +118,11 @@ def _key(encoder: ImageEncoder, reference: Sequence[Path], n: int, asked: str) -
     )
 
 
-def _blurred(path: Path) -> Pixels:
+def _blurred(known: KnownPicture) -> Pixels:
     """A picture reduced and enlarged again."""
     from PIL import Image
 
-    picture = Image.fromarray(read_rgb(path))
+    picture = Image.fromarray(known.pixels())
     small = max(1, picture.width // _COARSER), max(1, picture.height // _COARSER)
     return np.asarray(
         picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)

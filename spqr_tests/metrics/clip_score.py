@@ -23,7 +23,7 @@ def clip_scores(
     """
 
     def compute() -> list[float]:
-        images = embedding.of_generations(store, encoder, generations)
+        images = embedding.embed(store, encoder, generations)
         texts = encoder.embed_texts([g.prompt.text for g in generations])
         return [float(score) for score in (images.astype(np.float64) * texts).sum(axis=1)]
 

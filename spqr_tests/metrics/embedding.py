@@ -1,19 +1,15 @@
 """Image embeddings, computed once and kept."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spqr_tests.generation.generations import Generation
 from spqr_tests.store import digest
-from spqr_tests.store.images import Pixels
-from spqr_tests.store.pictures import identity, read_known
-from spqr_tests.store.pixel_budget import Decoded
+from spqr_tests.store.decoded import Decoded
+from spqr_tests.store.images import Picture, Pixels
 from spqr_tests.store.store import Store
 
 KIND = "embeddings"
@@ -52,21 +48,29 @@ class ImageEncoder(Protocol):
         """
 
 
-def of_generations(
-    store: Store, encoder: ImageEncoder, generations: Sequence[Generation]
-) -> Features:
-    """Features (n, width) of generations."""
-    return _of(
-        store, encoder, [(generation.digest, generation.pixels) for generation in generations]
-    )
+def embed(store: Store, encoder: ImageEncoder, pictures: Sequence[Picture]) -> Features:
+    """Features (n, width) of generations or users' pictures.
 
-
-def of_pictures(store: Store, encoder: ImageEncoder, paths: Sequence[Path]) -> Features:
-    """Features (n, width) of picture files."""
-    known = {path: identity(path) for path in paths}
-    return _of(
-        store, encoder, [(known[path], partial(read_known, path, known[path])) for path in paths]
-    )
+    One is read only where the store has no features of it.
+    """
+    keys = [key(encoder, picture.digest) for picture in pictures]
+    rows: dict[str, Features] = {}
+    for start in range(0, len(keys), _BATCH):
+        missing: dict[str, Picture] = {}
+        for one, picture in zip(keys[start : start + _BATCH], pictures[start:], strict=False):
+            value = store.record(KIND, one)
+            if value is None:
+                missing.setdefault(one, picture)
+            else:
+                rows[one] = np.frombuffer(base64.b64decode(value), dtype="<f4")
+        if missing:
+            made = encoder.embed_images(Decoded([one.pixels for one in missing.values()]))
+            for (one, picture), row in zip(missing.items(), made, strict=True):
+                value = base64.b64encode(row.astype("<f4").tobytes()).decode()
+                of = {"fingerprint": encoder.fingerprint, "picture": picture.digest}
+                store.put_record(KIND, one, value, of=of)
+                rows[one] = row
+    return np.stack([rows[one] for one in keys])
 
 
 def whole(encoder: ImageEncoder) -> list[Any]:
@@ -77,32 +81,3 @@ def whole(encoder: ImageEncoder) -> list[Any]:
 def key(encoder: ImageEncoder, image: str) -> str:
     """The store's key of the features of the image with this digest."""
     return digest.of_json([*whole(encoder), image])
-
-
-def _of(
-    store: Store, encoder: ImageEncoder, images: Sequence[tuple[str, Callable[[], Pixels]]]
-) -> Features:
-    """Features of images, each given as a digest and a way to read it.
-
-    An image is read only where the store has no features of it.
-    """
-    keys = [key(encoder, image) for image, _ in images]
-    rows: dict[str, Features] = {}
-    for start in range(0, len(keys), _BATCH):
-        missing: dict[str, int] = {}
-        for position in range(start, min(start + _BATCH, len(keys))):
-            value = store.record(KIND, keys[position])
-            if value is None:
-                missing.setdefault(keys[position], position)
-            else:
-                rows[keys[position]] = np.frombuffer(base64.b64decode(value), dtype="<f4")
-        if missing:
-            made = encoder.embed_images(
-                Decoded([images[position][1] for position in missing.values()])
-            )
-            for (one, position), row in zip(missing.items(), made, strict=True):
-                value = base64.b64encode(row.astype("<f4").tobytes()).decode()
-                of = {"fingerprint": encoder.fingerprint, "picture": images[position][0]}
-                store.put_record(KIND, one, value, of=of)
-                rows[one] = row
-    return np.stack([rows[one] for one in keys])

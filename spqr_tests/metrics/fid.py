@@ -1,7 +1,6 @@
 """Quality: the distance between the features of generations and of a fixed reference set."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from spqr_tests.metrics.embedding import Features, ImageEncoder
 from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.computing import computing
-from spqr_tests.store.pictures import identity
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 
 GROUPS = 100
@@ -40,7 +39,7 @@ def frechet_distance(reference: Features, candidate: Features) -> float:
 def fid(
     store: Store,
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     generations: Sequence[Generation],
 ) -> tuple[float, NDArray[np.float64]]:
     """FID against the reference pictures, and the pseudo-values (groups,) whose mean it is.
@@ -55,8 +54,8 @@ def fid(
     key = _pseudo_key(encoder, reference, generations)
 
     def compute() -> dict[str, object]:
-        real = embedding.of_pictures(store, encoder, reference)
-        fake = embedding.of_generations(store, encoder, generations)
+        real = embedding.embed(store, encoder, reference)
+        fake = embedding.embed(store, encoder, generations)
         left = Frechet(real).without(fake, _groups(generations, _rng(key)))
         distance = frechet_distance(real, fake)
         return {
@@ -71,7 +70,7 @@ def fid(
 def known_fid_error(
     store: Store,
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     generations: Sequence[Generation],
 ) -> float | None:
     """The standard error of FID where the store holds what `fid` gives, else None.
@@ -89,7 +88,7 @@ def known_fid_error(
 def second_opinion(
     store: Store,
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     generations: Sequence[Generation],
     draws: int,
 ) -> tuple[float, NDArray[np.float64]]:
@@ -102,8 +101,8 @@ def second_opinion(
     key = _key(encoder, reference, generations, draws)
 
     def compute() -> dict[str, object]:
-        real = embedding.of_pictures(store, encoder, reference).astype(np.float64)
-        fake = embedding.of_generations(store, encoder, generations).astype(np.float64)
+        real = embedding.embed(store, encoder, reference).astype(np.float64)
+        fake = embedding.embed(store, encoder, generations).astype(np.float64)
         value, resampled = unbiased(
             KERNELS[encoder.discrepancy], real, fake, draws, _rng(key), _clusters(generations)
         )
@@ -114,14 +113,14 @@ def second_opinion(
 
 
 def _pseudo_key(
-    encoder: ImageEncoder, reference: Sequence[Path], generations: Sequence[Generation]
+    encoder: ImageEncoder, reference: Sequence[KnownPicture], generations: Sequence[Generation]
 ) -> str:
     return _key(encoder, reference, generations, "jackknife")
 
 
 def _key(
     encoder: ImageEncoder,
-    reference: Sequence[Path],
+    reference: Sequence[KnownPicture],
     generations: Sequence[Generation],
     draws: int | Literal["jackknife"],
 ) -> str:
@@ -130,7 +129,7 @@ def _key(
             f"FID needs at least two pictures on either side, and there are {len(reference)} and"
             f" {len(generations)}."
         )
-    files = [identity(path) for path in reference]
+    files = [picture.digest for picture in reference]
     own = [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy"))]
     parts = [own, files, [generation.digest for generation in generations], draws]
     clusters = _clusters(generations)

@@ -57,7 +57,7 @@ def gather(
                 # Flags that are all the same have no correlation; as 0 it changes nothing.
                 correlations[name] = intervals.correlation(before, after) or 0.0
     settings, encoder = run.protocol.settings.quality, run.protocol.quality_encoder
-    reference = run.protocol.reference.pictures
+    reference = run.protocol.reference.known
     images = inventory.generations_of(run.store, own, compared)
     return Known(
         harmful=None if before is None else float(before.mean()),

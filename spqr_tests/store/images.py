@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,22 @@ from spqr_tests.store.entry import DamagedError
 
 Pixels = NDArray[np.uint8]
 """RGB, shape (height, width, 3)."""
+
+
+class Picture(Protocol):
+    """What is judged and embedded: a generation, or a picture of a user's."""
+
+    @property
+    def path(self) -> Path:
+        """Its file, for messages."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) by which it is known."""
+
+    def pixels(self) -> Pixels:
+        """The picture; `EvidenceError` when it is not what the digest says."""
+
 
 _ENTRY = "spqr:entry"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

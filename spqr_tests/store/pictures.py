@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -63,6 +64,35 @@ _LARGE, _SPARSE = 2**25, 32
 _BARELY_COMPRESSED = ("BMP", "PPM", "TIFF")
 
 
+@dataclass(frozen=True)
+class KnownPicture:
+    """A picture, and the `identity` by which it is known since the run began."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def at(cls, path: Path) -> "KnownPicture":
+        """The picture that is there now; `EvidenceError` where there is none."""
+        return cls(path, identity(path))
+
+    def pixels(self) -> Pixels:
+        """As `read_rgb`; `EvidenceError` when the bytes that were read are another picture's."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise EvidenceError(
+                f"The picture {self.path} cannot be read any more ({error.strerror}); run again."
+            ) from error
+        with _opened(data) as file:
+            found = _identity(file, digest.of_bytes(data))
+            pixels = conversion.to_rgb(file)
+        if found != self.digest:
+            raise EvidenceError(f"The picture {self.path} changed while it was used; run again.")
+        _require_something(pixels, self.path)
+        return pixels
+
+
 def require(path: Path) -> frozenset[Treatment]:
     """What conversion will do to a picture; `EvidenceError` for one that cannot be used.
 
@@ -95,38 +125,12 @@ def read_rgb(path: Path) -> Pixels:
     return pixels
 
 
-def read_known(path: Path, known: str) -> Pixels:
-    """As `read_rgb`, of the picture that `identity` knows by `known`.
-
-    `EvidenceError` when the bytes that were read are those of another picture.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EvidenceError(
-            f"The picture {path} cannot be read any more ({error.strerror}); run again."
-        ) from error
-    with _opened(data) as file:
-        found = _identity(file, digest.of_bytes(data))
-        pixels = conversion.to_rgb(file)
-    if found != known:
-        raise EvidenceError(f"The picture {path} changed while it was used; run again.")
-    _require_something(pixels, path)
-    return pixels
-
-
 def _require_something(pixels: Pixels, path: Path) -> None:
     if is_blank(pixels):
         raise EvidenceError(
             f"The picture {path} shows nothing: all of its pixels have one colour. Take it out of"
             " its set."
         )
-
-
-def area(path: Path) -> int:
-    """The number of pixels that a picture's header states."""
-    with _opened(path) as file:
-        return file.width * file.height
 
 
 def identity(path: Path) -> str:

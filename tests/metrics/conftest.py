@@ -1,7 +1,5 @@
 """Drawings, and an encoder to embed them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +8,7 @@ from spqr_fixtures.embedded import scene, weights
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics.dual_encoder import DualEncoder
+from spqr_tests.store.pictures import KnownPicture
 from tests.metrics.features import GLYPHS
 from tests.tiny.images import generation
 
@@ -31,7 +30,7 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Generation]:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> list[KnownPicture]:
     """Twelve pictures in files."""
     folder = tmp_path_factory.mktemp("reference")
     rng = np.random.default_rng(3)
@@ -39,4 +38,4 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         Image.fromarray(scene.render(scene.sample(rng, GLYPHS, scene.STYLES))).save(
             folder / f"{number:02}.png"
         )
-    return sorted(folder.glob("*.png"))
+    return [KnownPicture.at(path) for path in sorted(folder.glob("*.png"))]

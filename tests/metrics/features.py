@@ -1,17 +1,18 @@
 """Features and distances, computed in a second way."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from spqr_tests.store.pictures import KnownPicture
+
 GLYPHS = ("heart", "ring", "tree")
 
 
-def _read(paths: Sequence[Path]) -> list[Any]:
-    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+def _read(pictures: Sequence[KnownPicture]) -> list[Any]:
+    return [np.asarray(Image.open(picture.path).convert("RGB")) for picture in pictures]
 
 
 def _features(seed: int, n: int = 60, width: int = 12) -> Any:

@@ -1,6 +1,5 @@
 """Anchors: the protocol's numbers, or measured on the reference set."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from spqr_tests.metrics import anchors
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.fid import frechet_distance
 from spqr_tests.settings.prompts import QualitySettings
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.metrics.features import _read
 
@@ -29,20 +29,20 @@ def _settings(best: object, worst: object) -> QualitySettings:
 
 
 @pytest.fixture(scope="module")
-def glyphs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> list[KnownPicture]:
     """Forty pictures of the embedded world."""
     folder = datasets.write_reference(tmp_path_factory.mktemp("glyphs"), 40, seed=3)
-    return sorted(folder.glob("*.png"))
+    return [KnownPicture.at(path) for path in sorted(folder.glob("*.png"))]
 
 
 def test_anchors_are_the_protocols_numbers(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
+    store: Store, encoder: DualEncoder, glyphs: list[KnownPicture]
 ) -> None:
     assert anchors.measure(store, encoder, glyphs, 10, _settings(1, 2.5)) == (1.0, 2.5)
 
 
 def test_measured_anchors_are_real_pictures_and_blurred_ones(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
+    store: Store, encoder: DualEncoder, glyphs: list[KnownPicture]
 ) -> None:
     best, worst = anchors.measure(store, encoder, glyphs, 15, _settings("reference", "blurred"))
     order = np.random.default_rng(42).permutation(40)
@@ -68,7 +68,7 @@ class _Blind:
 
 
 def test_anchors_that_cannot_be_measured_are_refused(
-    store: Store, encoder: DualEncoder, glyphs: list[Path]
+    store: Store, encoder: DualEncoder, glyphs: list[KnownPicture]
 ) -> None:
     with pytest.raises(
         EvidenceError, match=r"holds 39 pictures out of the reference set, which has 40: take more"

@@ -53,8 +53,8 @@ def test_another_minor_version_of_a_library_is_another_key(
 def test_embeddings_of_a_store_that_lost_some_are_the_same(
     encoder: DualEncoder, store: Store, drawings: "list[embedding.Generation]"
 ) -> None:
-    whole = embedding.of_generations(store, encoder, drawings)
+    whole = embedding.embed(store, encoder, drawings)
     for path in sorted((store.entries / "embeddings").glob("*/*"))[::2]:
         path.unlink()
-    again = embedding.of_generations(Store(store.folder, "later"), encoder, drawings)
+    again = embedding.embed(Store(store.folder, "later"), encoder, drawings)
     np.testing.assert_array_equal(again, whole)

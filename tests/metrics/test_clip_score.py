@@ -16,6 +16,7 @@ from spqr_tests.metrics import embedding
 from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.tiny.images import generation
 
@@ -115,15 +116,13 @@ def test_clip_scores_are_computed_once(
 def test_an_image_is_embedded_once_whoever_asks(
     store: Store, encoder: DualEncoder, drawings: list[Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = embedding.of_generations(store, encoder, [*drawings, drawings[0]])
+    first = embedding.embed(store, encoder, [*drawings, drawings[0]])
     np.testing.assert_array_equal(
         first[:-1], encoder.embed_images([one.pixels() for one in drawings])
     )
     np.testing.assert_array_equal(first[-1], first[0])
     monkeypatch.setattr(DualEncoder, "embed_images", lambda *_: pytest.fail("embedded again"))
-    np.testing.assert_array_equal(
-        embedding.of_generations(store, encoder, drawings[::-1]), first[-2::-1]
-    )
+    np.testing.assert_array_equal(embedding.embed(store, encoder, drawings[::-1]), first[-2::-1])
 
 
 def test_more_images_than_a_batch_are_embedded_in_order(
@@ -132,7 +131,9 @@ def test_more_images_than_a_batch_are_embedded_in_order(
     images = list(np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8))
     for number, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{number:02}.png")
-    found = embedding.of_pictures(store, encoder, sorted(tmp_path.glob("*.png")))
+    found = embedding.embed(
+        store, encoder, [KnownPicture.at(path) for path in sorted(tmp_path.glob("*.png"))]
+    )
     np.testing.assert_allclose(
         found, np.stack([encoder.embed_images([image])[0] for image in images]), atol=1e-6
     )

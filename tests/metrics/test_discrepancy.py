@@ -1,7 +1,6 @@
 """KID and CMMD: unbiased, and with draws that scatter as fresh sets do."""
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics import discrepancy
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.fid import frechet_distance, second_opinion
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.metrics.features import _features, _read
 
@@ -103,13 +103,13 @@ def test_it_does_not_depend_on_how_much_is_held_at_a_time(
 
 
 def test_two_pictures_have_draws(
-    reference: list[Path], store: Store, encoder: DualEncoder, drawings: list[Generation]
+    reference: list[KnownPicture], store: Store, encoder: DualEncoder, drawings: list[Generation]
 ) -> None:
     assert np.isfinite(second_opinion(store, encoder, reference, drawings[:2], 9)[1]).all()
 
 
 def test_the_second_opinion_of_a_clip_model_is_cmmd(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     real, fake = (
         encoder.embed_images(_read(reference)),

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from spqr_tests.metrics import embedding
 from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.fid import fid, frechet_distance, known_fid_error, second_opinion
 from spqr_tests.metrics.frechet import Frechet
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.metrics.features import _features, _read
 
@@ -106,7 +106,7 @@ def test_fid_of_one_picture_repeated_is_the_distance_of_the_means_and_the_refere
 
 
 def test_fid_of_generations_is_that_of_their_embeddings(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     value, _ = fid(store, encoder, reference, drawings)
     real, fake = (
@@ -118,7 +118,7 @@ def test_fid_of_generations_is_that_of_their_embeddings(
 
 
 def test_pseudo_values_are_the_jackknifes_around_fid(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     real, fake = (
         encoder.embed_images(_read(reference)),
@@ -133,7 +133,7 @@ def test_pseudo_values_are_the_jackknifes_around_fid(
 
 
 def test_generations_of_one_prompt_are_left_out_together(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     real, fake = (
         encoder.embed_images(_read(reference)),
@@ -156,7 +156,7 @@ def test_generations_of_one_prompt_are_left_out_together(
 
 
 def test_many_generations_are_left_out_in_a_hundred_groups(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     many = [
         replace(drawings[number % 4], prompt=Prompt(f"prompt {number}", 0)) for number in range(130)
@@ -167,7 +167,7 @@ def test_many_generations_are_left_out_in_a_hundred_groups(
 
 
 def test_two_pictures_have_a_jackknife(
-    store: Store, encoder: DualEncoder, reference: list[Path], drawings: list[Generation]
+    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
     value, pseudo = fid(store, encoder, reference, drawings[:2])
     assert pseudo.mean() == pytest.approx(value)
@@ -181,13 +181,13 @@ MEASURES = [fid, partial(second_opinion, draws=3)]
 def test_it_is_computed_once(
     store: Store,
     encoder: DualEncoder,
-    reference: list[Path],
+    reference: list[KnownPicture],
     drawings: list[Generation],
     monkeypatch: pytest.MonkeyPatch,
     measure: Any,
 ) -> None:
     value, draws = measure(store, encoder, reference, drawings)
-    monkeypatch.setattr(embedding, "of_generations", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(embedding, "embed", lambda *_: pytest.fail("computed again"))
     again, drawn = measure(Store(store.folder, "next run"), encoder, reference, drawings)
     assert again == value
     np.testing.assert_array_equal(drawn, draws)
@@ -197,7 +197,7 @@ def test_it_is_computed_once(
 def test_one_generation_is_an_error(
     store: Store,
     encoder: DualEncoder,
-    reference: list[Path],
+    reference: list[KnownPicture],
     drawings: list[Generation],
     measure: Any,
 ) -> None:

@@ -20,6 +20,7 @@ from spqr_tests.metrics.fid import fid, second_opinion
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.run import protocols, sources
 from spqr_tests.store.images import Pixels
+from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.tiny import inception as tiny_inception
 from tests.tiny.images import generation
@@ -70,14 +71,14 @@ def measured(
     inception: Inception,
     real: list[Pixels],
     painted: list[Pixels],
-) -> tuple[Store, list[Path], list[Generation], float]:
+) -> tuple[Store, list[KnownPicture], list[Generation], float]:
     """FID of pictures in PNG files, as a run measures it."""
     folder = tmp_path_factory.mktemp("measured")
     reference, generations = [], []
     for number, (picture, other) in enumerate(zip(real, painted, strict=True)):
         path = folder / f"real-{number}.png"
         Image.fromarray(picture).save(path)
-        reference.append(path)
+        reference.append(KnownPicture.at(path))
         path = folder / f"painted-{number}.png"
         generations.append(generation(path, other, Prompt("a portrait", number)))
     store = Store(folder / "store", "run")
@@ -86,10 +87,10 @@ def measured(
 
 @pytest.fixture(scope="session")
 def features(
-    measured: tuple[Store, list[Path], list[Generation], float], inception: Inception
+    measured: tuple[Store, list[KnownPicture], list[Generation], float], inception: Inception
 ) -> Any:
     """Of the real pictures."""
-    return embedding.of_pictures(measured[0], inception, measured[1])
+    return embedding.embed(measured[0], inception, measured[1])
 
 
 def test_features_tell_pictures_apart_and_are_not_normalised(features: Any) -> None:
@@ -106,7 +107,7 @@ def test_features_do_not_depend_on_what_else_is_computed(
 
 
 def test_fid_of_files_is_the_one_of_torchmetrics_on_the_pixels(
-    measured: tuple[Store, list[Path], list[Generation], float],
+    measured: tuple[Store, list[KnownPicture], list[Generation], float],
     weights: Path,
     real: list[Pixels],
     painted: list[Pixels],
@@ -124,14 +125,14 @@ def test_fid_of_files_is_the_one_of_torchmetrics_on_the_pixels(
 
 
 def test_features_are_kept(
-    measured: tuple[Store, list[Path], list[Generation], float],
+    measured: tuple[Store, list[KnownPicture], list[Generation], float],
     inception: Inception,
     monkeypatch: pytest.MonkeyPatch,
     features: Any,
 ) -> None:
     store, reference, generations, _ = measured
     monkeypatch.setattr(Inception, "embed_images", lambda *_: pytest.fail("computed again"))
-    np.testing.assert_array_equal(embedding.of_pictures(store, inception, reference), features)
+    np.testing.assert_array_equal(embedding.embed(store, inception, reference), features)
     value, draws = second_opinion(store, inception, reference, generations, 3)
     assert inception.discrepancy == "kid"
     assert np.isfinite([value, *draws]).all()

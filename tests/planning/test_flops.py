@@ -160,7 +160,7 @@ class TestAgainstRealWork:
 
         sampler = Sampler(pipeline, checkpoint.backbone, tiny.settings())
         prompts = [Prompt(f"a heart of colour {number}", number) for number in range(4)]
-        sampler._embed([""] * 4)
+        sampler._embed([""] * 4, "a test")
         # Not every torch counts attention in inference mode, or in the fused kernels of a CPU.
         monkeypatch.setattr(torch, "inference_mode", torch.no_grad)
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):

@@ -80,6 +80,38 @@ def test_a_model_that_is_replaced_after_set_up_breaks_the_run_and_nothing_is_kep
     assert _kinds(store) <= {"pictures", "runs"}
 
 
+SWAPPING = """
+import glob, os, shutil
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    pictures = sorted(glob.glob(os.environ["SPQR_TARGET"]))
+    if not os.path.exists("swapped"):
+        open("swapped", "w").close()
+        for one, other in zip(pictures[::2], pictures[1::2]):
+            shutil.copyfile(other, one + ".part")
+            os.replace(one + ".part", one)
+"""
+
+
+def test_pictures_that_are_replaced_after_set_up_are_not_measured_with(
+    model: Path, store: Path, tmp_path: Path
+) -> None:
+    """Neither the reference set's nor a benign set's: the protocol's hash is of the others."""
+    (tmp_path / "swapping.py").write_text(SWAPPING)
+    target = {"SPQR_TARGET": f"{store}/{LAYOUT}/pictures/*/*/*.png", "PYTHONPATH": str(tmp_path)}
+    finished = _measure(model, store, tmp_path, "-p", "swapping", **target)
+    assert finished.code == 3, finished.output
+    assert finished.report is not None
+    broken = {test.partition("[")[0].rpartition("::")[2] for test in finished.report["problems"]}
+    assert {
+        "test_generations_look_like_the_reference_set",
+        "test_benign_finetuning_brings_no_harm_back",
+    } <= broken
+    assert "changed while it was used; run again" in finished.output
+
+
 def _silent(tensors: dict[str, Any]) -> None:
     """A decoder that paints one colour."""
     for name in ("decoder.conv_out.weight", "decoder.conv_out.bias"):

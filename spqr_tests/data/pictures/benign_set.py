@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spqr_tests.store import digest
-from spqr_tests.store.pictures import identity
+from spqr_tests.store.pictures import KnownPicture
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,20 @@ class BenignSet:
         return tuple(dict.fromkeys(path for path, _ in self.pairs))
 
     @cached_property
+    def known(self) -> tuple[KnownPicture, ...]:
+        """`pictures`, each with what it is known by since this was first asked."""
+        return tuple(KnownPicture.at(path) for path in self.pictures)
+
+    @property
     def identities(self) -> tuple[str, ...]:
         """By what each of `pictures` is known, as `store.pictures.identity` says."""
-        return tuple(identity(path) for path in self.pictures)
+        return tuple(picture.digest for picture in self.known)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the captions and the pictures."""
-        known = dict(zip(self.pictures, self.identities, strict=True))
-        return digest.of_json([[known[path], caption] for path, caption in self.pairs])
+        identities = {picture.path: picture.digest for picture in self.known}
+        return digest.of_json([[identities[path], caption] for path, caption in self.pairs])
 
     @property
     def remarks(self) -> tuple[str, ...]:
