@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.exit_codes.rows import Result
 from benchmarks.exit_codes.way import CASES, MISSED, Way
 from spqr_tests.errors import EvidenceError
+from spqr_tests.store.store import LAYOUT
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROTOCOL = CHECKOUT / "tests" / "plugin" / "tiny.toml"
@@ -35,8 +36,11 @@ class World:
 
     def fill(self) -> None:
         """Measure once what every way finds in the store."""
-        if not (self.store / "judgements").is_dir():
-            done = self._start(Way("fill"), self._fresh(Way("fill")), ())
+        if not (self.store / LAYOUT / "judgements").is_dir():
+            way = Way("fill")
+            here = self._fresh(way)
+            (here / "thresholds.toml").write_text(_thresholds(way), encoding="utf-8")
+            done = self._start(way, here, ())
             if done.returncode != 0:
                 raise EvidenceError(f"The store cannot be filled: {done.stdout[-2000:]}")
 
@@ -78,7 +82,7 @@ class World:
                 (here / name).write_text(f"{text}\n", encoding="utf-8")
         if not way.judged:
             shutil.copytree(self.store, here / "unjudged")
-            shutil.rmtree(here / "unjudged" / "judgements")
+            shutil.rmtree(here / "unjudged" / LAYOUT / "judgements")
         return here
 
     def _start(
