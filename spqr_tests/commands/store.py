@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,32 @@ from spqr_tests.store.manifests import Manifest, Name
 from spqr_tests.store.store import Store
 
 _DAY = 86400.0
+_CHOICES = ("model", "days", "keep", "unused", "damaged", "earlier")
+"""Options that choose what is pruned."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def add(commands: Any) -> None:
     """Add the command and its parts to a parser's subparsers."""
     parser = commands.add_parser("store", help="what is kept: list, verify, prune, export, import")
-    parser.add_argument(
-        "--store", metavar="DIR", help="the store (default: $SPQR_STORE, else the user's cache)"
-    )
-    parts = parser.add_subparsers(title="what to do", required=True, metavar="list|verify|...")
-    parts.add_parser("list", help="by model and protocol").set_defaults(run=_list)
-    verify = parts.add_parser("verify", help="read every entry whole; exit 1 if any is damaged")
+    place: dict[str, Any] = {
+        "metavar": "DIR",
+        "help": "the store (default: $SPQR_STORE, else the user's cache)",
+    }
+    parser.add_argument("--store", **place)
+    # Also where most people type it, after what is to be done; without a default of its own.
+    anywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    anywhere.add_argument("--store", **place)
+    choices = parser.add_subparsers(title="what to do", required=True)
+    part = partial(choices.add_parser, parents=[anywhere])
+    part("list", help="by model and protocol").set_defaults(run=_list)
+    verify = part("verify", help="read every entry whole; exit 1 if any is damaged")
     verify.set_defaults(run=_verify)
-    reuse = parts.add_parser(
+    reuse = part(
         "reuse", help="what a run with the options that follow would find there (its plan)"
     )
     reuse.set_defaults(run=_reuse, forwards=True)
-    prune = parts.add_parser("prune", help="remove entries; without --yes only say which")
+    prune = part("prune", help="remove entries; without --yes only say which")
     prune.add_argument("--model", help="of the runs of this model (its name or fingerprint)")
     prune.add_argument("--days", type=float, help="of runs that were last used before so many days")
     prune.add_argument("--keep", metavar="SIZE", help="oldest runs first, until SIZE is left: 50G")
@@ -49,12 +58,12 @@ def add(commands: Any) -> None:
     prune.add_argument("--earlier", action="store_true", help="what earlier versions left")
     prune.add_argument("--yes", action="store_true", help="remove them")
     prune.set_defaults(run=_prune)
-    export = parts.add_parser("export", help="the evidence of a model's runs as one tar file")
+    export = part("export", help="the evidence of a model's runs as one tar file")
     export.add_argument("--model", required=True, help="its name or fingerprint")
     export.add_argument("--protocol", help="its name or hash (default: all)")
     export.add_argument("archive", type=Path)
     export.set_defaults(run=_export)
-    taking = parts.add_parser("import", help="take the entries of such a file")
+    taking = part("import", help="take the entries of such a file")
     taking.add_argument("archive", type=Path)
     taking.set_defaults(run=_import)
 
@@ -111,6 +120,11 @@ def _reuse(given: argparse.Namespace) -> int:
 
 def _prune(given: argparse.Namespace) -> int:
     store, console = _store(given), _console()
+    if all(getattr(given, name) is None or getattr(given, name) is False for name in _CHOICES):
+        raise InputError(
+            "store prune: say what is to be removed:"
+            f" {', '.join(f'--{name}' for name in _CHOICES)}."
+        )
     found = {entry.name: entry for entry in contents.entries(store)}
     runs = list(manifests.everything(store))
     leaving = _leaving(given, runs, found)

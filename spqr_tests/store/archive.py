@@ -103,8 +103,9 @@ def _unpack(path: Path, trial: Path, store: Store) -> None:
                     if data is not None:
                         shutil.copyfileobj(data, file)
     except (tarfile.TarError, EOFError) as error:
+        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} is not a tar file that can be read ({error}); expected one that"
+            f"{path} is not a tar file that can be read ({reason}); expected one that"
             " `python -m spqr_tests store export` wrote."
         ) from error
     except OSError as error:

@@ -204,7 +204,9 @@ def test_an_archive_of_something_else_is_refused(
     assert code == 4
     assert said in sentence
     (tmp_path / "text").write_text("no tar")
-    assert "is not a tar file that can be read" in command("import", str(tmp_path / "text"))[1]
+    said = command("import", str(tmp_path / "text"))[1]
+    assert "is not a tar file that can be read" in said
+    assert said.count("\n") == 1
     assert "cannot be read (No such file" in command("import", str(tmp_path / "gone"))[1]
 
 
@@ -218,5 +220,19 @@ def test_what_is_asked_for_has_to_be_there(command: Command, tmp_path: Path) -> 
     assert code == 4
     assert "has no finished run of it; it has runs of first, second." in said
     assert not (tmp_path / "x.tar").exists()
+    code, said = command("prune", "--yes")
+    options = "--model, --days, --keep, --unused, --damaged, --earlier"
+    assert (code, said) == (4, f"store prune: say what is to be removed: {options}.\n")
     with pytest.raises(SystemExit):
         command("list", "--modle=x")
+
+
+def test_the_store_may_be_named_after_what_is_to_be_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ("store", "list", "--store", str(folder)),
+        ("store", "--store", str(folder), "list"),
+    ):
+        assert main(arguments) == 0
+        assert str(folder) in capsys.readouterr().out
