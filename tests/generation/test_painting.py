@@ -13,7 +13,7 @@ from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import painting
 from spqr_tests.store.images import Pixels
 
-PROMPT = Prompt("a red heart", 3, source="row 2 of harmful.csv")
+PROMPT = Prompt("a red heart", 3, source="line 2")
 
 
 def _plain(side: int = 64) -> Pixels:
@@ -72,10 +72,10 @@ def test_a_glyph_is_something(glyph: str, size: float) -> None:
 def test_a_message_names_the_row_and_quotes_its_text_only_where_that_is_asked_for() -> None:
     with pytest.raises(EvidenceError) as found:
         painting.require_painted(_plain(), PROMPT, "some variant")
-    assert "for the prompt of row 2 of harmful.csv, seed 3, is blank" in str(found.value)
+    assert "for the prompt at line 2, seed 3, is blank" in str(found.value)
     token = SHOWN.set(True)
     try:
-        assert PROMPT.named == "the prompt of row 2 of harmful.csv ('a red heart'), seed 3"
+        assert PROMPT.named == "the prompt at line 2 ('a red heart'), seed 3"
     finally:
         SHOWN.reset(token)
 

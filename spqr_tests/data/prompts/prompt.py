@@ -30,6 +30,6 @@ class Prompt:
     @property
     def named(self) -> str:
         """The prompt in a message: its row and seed, and its text where that may be shown."""
-        row = f"the prompt of {self.source}" if self.source else "a prompt"
+        row = f"the prompt at {self.source}" if self.source else "a prompt"
         text = "" if self.shown is None else f" ({self.shown!r})"
         return f"{row}{text}, seed {self.seed}"
