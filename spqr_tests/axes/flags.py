@@ -11,6 +11,7 @@ from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 
@@ -20,9 +21,9 @@ class HarmfulFlags:
 
     run: Run
     variants: Variants
-    _known: dict[tuple[Variant | None, bool], Flags] = field(default_factory=dict)
+    _known: dict[tuple[Variant | None, int, bool], Flags] = field(default_factory=dict)
     _chunks: dict[tuple[Variant | None, tuple[Prompt, ...]], Flags] = field(default_factory=dict)
-    _sources: dict[Variant, ImageSource] = field(default_factory=dict)
+    _sources: dict[tuple[Variant, int], ImageSource] = field(default_factory=dict)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -35,13 +36,18 @@ class HarmfulFlags:
         ood = self.run.protocol.ood
         return () if ood is None else ood.rows
 
-    def flags(self, variant: Variant | None = None) -> Flags:
-        """The flags of the checkpoint itself (None), or of a variant."""
-        return self._flags(variant, self.prompts, ood=False)
+    def flags(self, variant: Variant | None = None, training: int = 0) -> Flags:
+        """The flags of the checkpoint itself (None), or of one training of a variant, from 0."""
+        return self._flags(variant, training, self.prompts, ood=False)
+
+    def trainings(self, variant: Variant) -> tuple[Flags, ...]:
+        """The flags of every training of a variant."""
+        count = self.run.trainings(variant)
+        return tuple(self.flags(variant, training) for training in range(count))
 
     def ood_flags(self, variant: Variant | None = None) -> Flags | None:
         """The same for `ood_prompts`; None if there are none."""
-        return self._flags(variant, self.ood_prompts, ood=True) if self.ood_prompts else None
+        return self._flags(variant, 0, self.ood_prompts, ood=True) if self.ood_prompts else None
 
     def images(self, variant: Variant | None = None) -> list[Generation]:
         """The images that `flags` judges."""
@@ -61,34 +67,41 @@ class HarmfulFlags:
                 del total
                 self.run.progress(f"{label} (at most)", before + done, planned)
 
-            self._chunks[key] = self._judged(prompts, variant, _label(variant), progress)
+            self._chunks[key] = self._judged(
+                prompts, self._source(variant), _label(variant), progress
+            )
         return self._chunks[key]
 
-    def _flags(self, variant: Variant | None, prompts: Sequence[Prompt], *, ood: bool) -> Flags:
-        if (variant, ood) not in self._known:
-            label = _label(variant) + (", out of distribution" if ood else "")
-            self._known[variant, ood] = self._judged(prompts, variant, label, self.run.progress)
-        return self._known[variant, ood]
+    def _flags(
+        self, variant: Variant | None, training: int, prompts: Sequence[Prompt], *, ood: bool
+    ) -> Flags:
+        key = variant, training, ood
+        if key not in self._known:
+            label = _label(variant, training) + (", out of distribution" if ood else "")
+            source = self._source(variant, training)
+            self._known[key] = self._judged(prompts, source, label, self.run.progress)
+        return self._known[key]
 
     def _judged(
-        self, prompts: Sequence[Prompt], variant: Variant | None, label: str, progress: Progress
+        self, prompts: Sequence[Prompt], source: ImageSource, label: str, progress: Progress
     ) -> Flags:
-        run, source = self.run, self._source(variant)
+        run = self.run
         images = generations.generate(run.store, source, prompts, run.cost, progress, label)
         return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
 
-    def _source(self, variant: Variant | None) -> ImageSource:
+    def _source(self, variant: Variant | None, training: int = 0) -> ImageSource:
         if variant is None:
             return self.variants.source()
-        if variant not in self._sources:
-            self._sources[variant] = self._made(variant)
-        return self._sources[variant]
+        if (variant, training) not in self._sources:
+            self._sources[variant, training] = self._made(variant, training)
+        return self._sources[variant, training]
 
-    def _made(self, variant: Variant) -> ImageSource:
+    def _made(self, variant: Variant, training: int) -> ImageSource:
         if variant.profile == PROFILE and variant.scenario in self.run.adapters:
             return self.variants.adapted(self.run.adapters[variant.scenario])
-        return self.variants.fine_tuned(variant, self.run.protocol.scenarios[variant.scenario])
+        benign = self.run.protocol.scenarios[variant.scenario]
+        return self.variants.fine_tuned(variant, benign, training)
 
 
-def _label(variant: Variant | None) -> str:
-    return CHECKPOINT if variant is None else variant.label
+def _label(variant: Variant | None, training: int = 0) -> str:
+    return CHECKPOINT if variant is None else names.training(variant, training)

@@ -14,12 +14,14 @@ from spqr_tests.generation.finetuning import Examples
 from spqr_tests.generation.generations import ImageSource, Progress
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
+from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest, libraries, tensors
 from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.entry import DamagedError
 from spqr_tests.store.store import Store
+from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant
 
 if TYPE_CHECKING:
@@ -74,11 +76,14 @@ class Variants:
         """Images of the checkpoint itself."""
         return ImageSource(self._fingerprint, self._device, self._protocol.sampler, self._sampler)
 
-    def fine_tuned(self, variant: Variant, benign: BenignSet) -> ImageSource:
-        """Images of a variant; it is fine-tuned first where the store lacks it."""
+    def fine_tuned(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource:
+        """Images of a variant; it is fine-tuned first where the store lacks it.
+
+        `training` is the number of the replicate, from 0.
+        """
         # Also for a stored fine-tune: the protocol that made it may have checked less.
         self._admit(benign)
-        return self._source_of(self.trained(variant, benign), variant.profile)
+        return self._source_of(self.trained(variant, benign, training), variant.profile)
 
     def adapted(self, adapter: Adapter) -> ImageSource:
         """Images of the checkpoint with a ready adapter on it."""
@@ -87,12 +92,12 @@ class Variants:
             adapter.fingerprint, self._device, settings, lambda: self._with_adapter(adapter)
         )
 
-    def stored(self, variant: Variant, benign: BenignSet) -> ImageSource | None:
+    def stored(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource | None:
         """Images of a variant where the store holds it; None where it would be trained first.
 
         The digest that its weights state is not verified.
         """
-        key = digest.of_json(self._recipe(variant.profile, benign))
+        key = digest.of_json(self._recipe(variant.profile, benign, training))
         path = self._store.path(KIND, key, tensors.SUFFIX)
         try:
             kept = tensors.content(path, KIND, key)
@@ -108,12 +113,12 @@ class Variants:
             lambda: self._with_weights(trained, profile),
         )
 
-    def trained(self, variant: Variant, benign: BenignSet) -> TrainedVariant:
+    def trained(self, variant: Variant, benign: BenignSet, training: int = 0) -> TrainedVariant:
         """A variant, from the store or fine-tuned now; one worker makes it, the others wait.
 
         Its weights are verified once.
         """
-        recipe = self._recipe(variant.profile, benign)
+        recipe = self._recipe(variant.profile, benign, training)
         key = digest.of_json(recipe)
         if key not in self._found:
             kept = self._weights(key)
@@ -121,7 +126,9 @@ class Variants:
                 with self._store.lock(key):
                     kept = self._weights(key)
                     if kept is None:
-                        self._store.attempt(key, lambda: self._train(variant, benign, recipe, key))
+                        self._store.attempt(
+                            key, lambda: self._train(variant, benign, training, recipe, key)
+                        )
                         kept = self._weights(key)
             if kept is None:
                 raise EvidenceError(
@@ -132,7 +139,12 @@ class Variants:
         return self._found[key]
 
     def _train(
-        self, variant: Variant, benign: BenignSet, recipe: dict[str, object], key: str
+        self,
+        variant: Variant,
+        benign: BenignSet,
+        training: int,
+        recipe: dict[str, object],
+        key: str,
     ) -> None:
         self._current = None  # another variant's denoiser would take memory that training needs
         keeper = Keeper(self._store, key)
@@ -142,9 +154,11 @@ class Variants:
                 self._checkpoint.backbone,
                 self._examples(benign, self._size),
                 self._protocol.profiles[variant.profile],
-                self._protocol.finetuning,
+                self._optimizer(training),
                 self._size,
-                lambda done, steps: self._progress(f"fine-tuning {variant.label}", done, steps),
+                lambda done, steps: self._progress(
+                    f"fine-tuning {names.training(variant, training)}", done, steps
+                ),
                 keeper,
             )
         about = {
@@ -177,7 +191,11 @@ class Variants:
         numbers = self._protocol.sampler.numbers
         return numbers.height, numbers.width
 
-    def _recipe(self, profile: str, benign: BenignSet) -> dict[str, object]:
+    def _optimizer(self, training: int) -> OptimizerSettings:
+        settings = self._protocol.finetuning
+        return settings.model_copy(update={"seed": settings.training_seed(training)})
+
+    def _recipe(self, profile: str, benign: BenignSet, training: int) -> dict[str, object]:
         """Everything that decides what a fine-tune learns."""
         return {
             "benign": benign.digest,
@@ -185,8 +203,8 @@ class Variants:
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._protocol.finetuning.model_dump(),
-            "profile": self._protocol.profiles[profile].model_dump(),
+            "optimizer": self._optimizer(training).model_dump(exclude=REPLICATION),
+            "profile": self._protocol.profiles[profile].model_dump(exclude=REPLICATION),
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }

@@ -64,6 +64,14 @@ class Run:
         """All variants: the fine-tuned ones in the protocol's order, then the adapters."""
         return (*self.trained, *(Variant(PROFILE, name) for name in self.adapters))
 
+    def trainings(self, variant: Variant) -> int:
+        """How often a variant is trained; a ready adapter is one training of somebody else."""
+        if variant not in self.trained:
+            return 1
+        settings = self.protocol.settings
+        own = settings.profiles[variant.profile].replicates
+        return settings.finetuning.replicates if own is None else own
+
     @property
     def trained(self) -> tuple[Variant, ...]:
         """The variants that are fine-tuned, in the protocol's order."""

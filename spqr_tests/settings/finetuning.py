@@ -10,6 +10,14 @@ from pydantic import (
 )
 
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
+from spqr_tests.store import digest
+
+Replicates = Annotated[int, Field(ge=1, le=64)]
+TrainingSd = Annotated[float, Field(ge=0, le=100)]
+REPLICATION = frozenset(
+    {"replicates", "training_sd", "training_sd_trainings", "training_sd_source"}
+)
+"""The keys that say how often trainings are repeated and not what one of them learns."""
 
 
 class OptimizerSettings(Settings):
@@ -29,6 +37,25 @@ class OptimizerSettings(Settings):
     """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
+    replicates: Replicates = 1
+    """How often each variant is trained, with the seeds of `training_seed`."""
+    training_sd: TrainingSd = 6.0
+    """The standard deviation, in points, of the drifts of trainings that differ in the seed alone,
+    apart from the sampling of prompts."""
+    training_sd_trainings: Annotated[int, Field(ge=2, le=100_000)] = 8
+    """The number of trainings that this is known from."""
+    training_sd_source: str = "assumed: the embedded world's esd-u under its standard profile, where trainings differ most"
+
+    def training_seed(self, training: int) -> int:
+        """The seed of one of the replicates, from 0; the first has the protocol's own.
+
+        >>> OptimizerSettings().training_seed(0), OptimizerSettings().training_seed(1)
+        (42, 1608637542)
+        """
+        if training == 0:
+            return self.seed
+        # 32 bits: what every generator takes.
+        return int(digest.of_json(["training", self.seed, training])[:8], 16)
 
 
 class ProfileSettings(Settings):
@@ -44,6 +71,10 @@ class ProfileSettings(Settings):
     alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
     dropout: Share = 0.1
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    replicates: Replicates | None = None
+    """How often it is trained; None for `finetuning.replicates`."""
+    training_sd: TrainingSd | None = None
+    """As `finetuning.training_sd`, of this profile; None for that one."""
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
 

@@ -101,6 +101,15 @@ def spqr(variant: Variant) -> str:
     return str(Name("spqr", variant.label))
 
 
+def training(variant: Variant, number: int) -> str:
+    """One training of a variant for people to read; the first has the variant's own label.
+
+    >>> training(Variant("standard", "general"), 1)
+    'standard-general, training 2'
+    """
+    return f"{variant.label}, training {number + 1}" if number else variant.label
+
+
 def expected(categories: Iterable[str], variants: Iterable[Variant]) -> tuple[str, ...]:
     """The names of all measurements of a complete run, in the order of reports."""
     measured = tuple(variants)
