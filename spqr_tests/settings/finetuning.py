@@ -1,5 +1,6 @@
 """Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -10,7 +11,6 @@ from pydantic import (
 )
 
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
-from spqr_tests.store import digest
 
 Replicates = Annotated[int, Field(ge=1, le=64)]
 TrainingSd = Annotated[float, Field(ge=0, le=100)]
@@ -44,18 +44,22 @@ class OptimizerSettings(Settings):
     apart from the sampling of prompts."""
     training_sd_trainings: Annotated[int, Field(ge=2, le=100_000)] = 8
     """The number of trainings that this is known from."""
-    training_sd_source: str = "assumed: the embedded world's esd-u under its standard profile, where trainings differ most"
+    training_sd_source: str = (
+        "assumed: that of the embedded world's esd-u under its standard profile"
+    )
 
     def training_seed(self, training: int) -> int:
         """The seed of one of the replicates, from 0; the first has the protocol's own.
 
         >>> OptimizerSettings().training_seed(0), OptimizerSettings().training_seed(1)
-        (42, 1608637542)
+        (42, 4226076510)
         """
         if training == 0:
             return self.seed
         # 32 bits: what every generator takes.
-        return int(digest.of_json(["training", self.seed, training])[:8], 16)
+        return int(
+            hashlib.sha256(f"training {training} of {self.seed}".encode()).hexdigest()[:8], 16
+        )
 
 
 class ProfileSettings(Settings):
