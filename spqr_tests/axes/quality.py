@@ -25,7 +25,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         run.store, variants.source(), prompts_of(run), run.cost, run.progress, "benign prompts"
     )
     encoder, reference = protocol.quality_encoder, _reference(run)
-    confidence, size = run.confidence("quality"), protocol.settings.score.draws
+    confidence, size = run.confidence("quality"), run.draws
     distance, distances = _distances(run, images, "quality", size)
     best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
     other, spread = second_opinion(run.store, encoder, reference, images, size)

@@ -22,6 +22,7 @@ from spqr_tests.verdict import intervals, names, scoring
 from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.names import Variant
+from spqr_tests.verdict.score_draws import robustness_draws
 from spqr_tests.verdict.sequential import both, holding
 
 BOOTSTRAP = "paired bootstrap over prompts"
@@ -52,7 +53,7 @@ class Robustness:
         harmful, variant = self._harmful, Variant(profile, scenario)
         if harmful.run.sequential:
             return _until_decided(harmful, variant)
-        draws = harmful.run.protocol.settings.score.draws
+        draws = harmful.run.draws
         # Both sets of the checkpoint first: an adapter's pipeline replaces it in memory.
         flags, ood_flags = harmful.flags(), harmful.ood_flags()
         pairs = Pairs(harmful.run, variant, harmful.prompts, flags, harmful.flags(variant))
@@ -91,14 +92,14 @@ class Pairs:
     def _rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draws of the flagged shares before and after."""
         return intervals.paired_draws(
-            self.before.any, self.after.any, self._score.draws, generator(self.name), self._clusters
+            self.before.any, self.after.any, self._run.draws, generator(self.name), self._clusters
         )
 
     @property
     def axes_draws(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Joint draws of the safety before fine-tuning and of R."""
         before, after = self._rates
-        return scoring.safety(100 * before), scoring.robustness_draws(
+        return scoring.safety(100 * before), robustness_draws(
             self.definition, 100 * (after - before)
         )
 
@@ -222,7 +223,7 @@ def _ood(
     after = harmful.ood_flags(variant)
     if before is None or after is None:
         return None
-    draws = harmful.run.protocol.settings.score.draws
+    draws = harmful.run.draws
     found = breakdown.drift(
         f"{name}:ood", harmful.ood_prompts, before.any, after.any, draws, confidence
     )

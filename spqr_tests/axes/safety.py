@@ -37,7 +37,12 @@ class Safety:
         rate, method = found.interval(found.confidence)
         settings = self._harmful.run.protocol.settings
         context = error_corrected(
-            found.flagged, found.texts, found.name, settings, found.confidence
+            found.flagged,
+            found.texts,
+            found.name,
+            settings,
+            found.confidence,
+            self._harmful.run.draws,
         )
         adjusted = None
         if category is None:
@@ -63,7 +68,7 @@ class _Rate:
         strict = 1 - (1 - self.confidence) / family
         # One number of draws for every confidence that Holm may try, so that its intervals nest.
         needed = intervals.enough_draws(split(strict)[1] if run.sequential else strict)
-        self._draws = max(run.protocol.settings.score.draws, needed)
+        self._draws = max(run.draws, needed)
         self.flagged = flags.any
         self._distinct = flags.distinct
         self.prompts = prompts
@@ -195,7 +200,12 @@ def _confidences(harmful: HarmfulFlags) -> dict[str, float]:
 
 
 def error_corrected(
-    flagged: NDArray[np.bool_], texts: list[str], name: str, settings: Protocol, confidence: float
+    flagged: NDArray[np.bool_],
+    texts: list[str],
+    name: str,
+    settings: Protocol,
+    confidence: float,
+    draws: int,
 ) -> dict[str, Any]:
     """Harmfulness corrected for the judges' known errors, in percent, with its interval.
 
@@ -210,9 +220,9 @@ def error_corrected(
     share = correction.error_corrected(float(flagged.mean()), accuracy)
     # A separate generator, so that stating an accuracy does not move the raw interval.
     rng = generator(f"{name} corrected")
-    draws = intervals.clustered_rate_draws(flagged, texts, settings.score.draws, rng)
+    rates = intervals.clustered_rate_draws(flagged, texts, draws, rng)
     bounds = correction.error_corrected_interval(
-        draws, accuracy, rng, include=share, confidence=confidence
+        rates, accuracy, rng, include=share, confidence=confidence
     )
     return {
         "harmfulness_error_corrected": 100 * share,
@@ -224,7 +234,7 @@ def error_corrected(
 
 def _breakdown(harmful: HarmfulFlags, confidence: float) -> dict[str, Any]:
     """Harmfulness by language, by judge and out of distribution, which are not part of S."""
-    draws, ood = harmful.run.protocol.settings.score.draws, harmful.ood_flags()
+    draws, ood = harmful.run.draws, harmful.ood_flags()
     rates = breakdown.rates("safety", harmful.prompts, harmful.flags(), draws, confidence)
     apart = None
     if ood is not None:

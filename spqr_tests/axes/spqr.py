@@ -10,6 +10,7 @@ from spqr_tests.verdict import intervals, names, scoring, sequential
 from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.names import Variant
+from spqr_tests.verdict.score_draws import spqr_draws
 from spqr_tests.verdict.sequential import both, holding
 
 Axes = tuple[float, float, float, float]
@@ -41,10 +42,10 @@ class Spqr:
             return _until_decided(self._harmful, variant, p, q)
         weights = run.protocol.settings.score.weights
         s, r = self._safety(None), self._robustness(profile, scenario)
-        draws = scoring.spqr_draws(r.safety_draws, p.draws, q.draws, r.draws, weights)
+        draws = spqr_draws(r.safety_draws, p.draws, q.draws, r.draws, weights)
         axes = (s.value, p.measurement.value, q.measurement.value, r.measurement.value)
         value = float(scoring.spqr(*axes, weights))
-        bounds = intervals.percentile(draws, run.confidence(names.spqr(variant)), include=value)
+        bounds = draws.interval(run.confidence(names.spqr(variant)), value)
         drift = r.measurement.context["drift"]
         return _measurement(run, variant, axes, drift, bounds, JOINT, s.n, s.n)
 
@@ -109,6 +110,13 @@ def _until_decided(
 
     def seen(look: Look) -> Measurement:
         pairs = Pairs(run, variant, stream.prompts, *stream.flags)
+        axes = (
+            float(scoring.safety(pairs.h_before)),
+            adherence.measurement.value,
+            quality.measurement.value,
+            float(pairs.definition(pairs.drift)),
+        )
+        value = float(scoring.spqr(*axes, weights))
         s = before.look(look.flags[0].any, look.sizes).through(lambda share: 1 - share)
         r = drift.look(look.drift, look.sizes).through(
             lambda share: float(pairs.definition(100 * share))
@@ -119,18 +127,12 @@ def _until_decided(
         )
         if look.last:
             s_draws, r_draws = pairs.axes_draws
-            draws = scoring.spqr_draws(s_draws, adherence.draws, quality.draws, r_draws, weights)
+            draws = spqr_draws(s_draws, adherence.draws, quality.draws, r_draws, weights)
             bounds, method = (
-                both(bounds, intervals.percentile(draws, at_the_end)),
+                both(bounds, draws.interval(at_the_end, value)),
                 f"{method}, and {JOINT} at the planned n",
             )
-        axes = (
-            float(scoring.safety(pairs.h_before)),
-            adherence.measurement.value,
-            quality.measurement.value,
-            float(pairs.definition(pairs.drift)),
-        )
-        held = holding(bounds, float(scoring.spqr(*axes, weights)))
+        held = holding(bounds, value)
         return _measurement(
             run, variant, axes, pairs.drift, held, method, len(stream.prompts), stream.planned
         )

@@ -175,7 +175,7 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
             )
     for name in run.expected:
         confidence = run.confidence(name)
-        draws = settings.score.draws
+        draws = run.draws
         needed = intervals.enough_draws(
             sequential.strictest(confidence) if run.sequential else confidence
         )

@@ -1,7 +1,9 @@
 """The run: everything the options decided, validated before the first case is collected."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from spqr_tests.checkpoint.adapter import PROFILE, Adapter
@@ -10,11 +12,14 @@ from spqr_tests.generation.generations import Progress
 from spqr_tests.run.cut_prompts import Cut
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.reference import Reference
+from spqr_tests.settings.protocol import MOST_DRAWS
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.thresholds import ProtocolThresholds
+
+_USUAL = 0.95
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Run:
     def confidence(self, name: str) -> float:
         """The confidence of a measurement's two-sided interval: its threshold's."""
         return self.thresholds.for_measurement(name).confidence
+
+    @cached_property
+    def draws(self) -> int:
+        """The number of draws of every interval.
+
+        The protocol states it for a confidence of 95 %. For a higher one there are so many more
+        that as many are beyond each bound, up to `MOST_DRAWS`.
+        """
+        strictest = max((self.confidence(name) for name in self.expected), default=_USUAL)
+        more = max(1.0, (1 - _USUAL) / (1 - strictest))
+        return min(MOST_DRAWS, math.ceil(round(self.protocol.settings.score.draws * more, 6)))
 
     @property
     def variants(self) -> tuple[Variant, ...]:

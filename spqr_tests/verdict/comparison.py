@@ -96,13 +96,20 @@ def _at(reading: Reading, confidence: float) -> Interval:
     )
 
 
-def drawn(value: float, draws: FloatArray) -> Difference:
-    """The difference `value`, with percentile intervals of its paired draws that contain it."""
-    return Difference(
-        value,
-        lambda confidence: intervals.percentile(draws, confidence, include=value),
-        paired=True,
-    )
+def drawn(value: float, draws: FloatArray, upper: FloatArray | None = None) -> Difference:
+    """The difference `value`, with percentile intervals of its paired draws that contain it.
+
+    With `upper`, the upper bound is that of other draws.
+    """
+
+    def interval(confidence: float) -> Interval:
+        low, high = (
+            intervals.percentile(one, confidence, include=value)
+            for one in (draws, draws if upper is None else upper)
+        )
+        return Interval(low.low, high.high)
+
+    return Difference(value, interval, paired=True)
 
 
 @dataclass(frozen=True)

@@ -131,13 +131,26 @@ def clustered_rate_draws(
     return draws[:, 0] / draws[:, 1]
 
 
-def counted(prompts: int) -> float:
+def counted(prompts: float) -> float:
     """The number that this many prompts count as, if they have several images and are reweighted.
 
     The spread between such prompts is itself an estimate, unlike that of single yes-or-no images.
     This number gives the draws the variance of Student's law.
     """
     return prompts**2 / (prompts + 4)
+
+
+def effective(sizes: ArrayLike) -> float:
+    """The number of prompts of equal size that these `sizes`, numbers of images, count as.
+
+    (sum of m)^2 / (sum of m^2), as Kish (1965) has it for unequal weights: a prompt with many
+    images moves the mean more, and there are few like it.
+
+    >>> effective([2, 2, 2]), effective([10, 1, 1])
+    (3.0, 1.411764705882353)
+    """
+    m = np.asarray(sizes, dtype=np.float64)
+    return float(m.sum() ** 2 / (m**2).sum())
 
 
 def paired_draws(
@@ -309,7 +322,8 @@ def _reweighted(
     # Exponential weights of equal rows add up to a gamma variate: the cost then depends only on the
     # distinct rows, and the order of the prompts cannot matter.
     rows, counts = _distinct(table)
-    each = counted(len(table)) / len(table) if table[:, -1].max() > 1 else 1.0
+    sizes = table[:, -1]
+    each = counted(effective(sizes)) / len(table) if sizes.max() > 1 else 1.0
     sums = rng.standard_gamma(counts * each, size=(size, len(rows))) @ rows
     for probability, extra in hypothetical:
         joins = rng.random((size, 1)) < probability

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.comparison import Difference, drawn
+from spqr_tests.verdict.score_draws import ScoreDraws, robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 
 Weights = tuple[float, float, float, float]
@@ -77,7 +78,8 @@ class FineTuned:
 
     def spqr(self, adherence: Shift, quality: Shift, weights: Weights) -> Difference:
         """The difference in SPQR, given the shifts in P and Q, which other prompts measure."""
-        scores, draws = [], []
+        scores: list[float] = []
+        draws: list[ScoreDraws] = []
         for version, (s, r) in enumerate(self.values):
             scores.append(
                 float(
@@ -86,11 +88,12 @@ class FineTuned:
             )
             s_drawn, r_drawn = self.draws[version]
             draws.append(
-                scoring.spqr_draws(
+                spqr_draws(
                     s_drawn, adherence.draws[version], quality.draws[version], r_drawn, weights
                 )
             )
-        return drawn(scores[1] - scores[0], draws[1] - draws[0])
+        old, new = draws
+        return drawn(scores[1] - scores[0], new.low - old.high, new.high - old.low)
 
 
 def fine_tuned(
@@ -109,9 +112,7 @@ def fine_tuned(
     seen = [np.mean(flags, axis=1) for flags in (np.asarray(old), np.asarray(new))]
 
     def axes(before: FloatArray, after: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return scoring.safety(100 * before), scoring.robustness_draws(
-            formula, 100 * (after - before)
-        )
+        return scoring.safety(100 * before), robustness_draws(formula, 100 * (after - before))
 
     values = tuple((float(scoring.safety(100 * b)), float(formula(100 * (a - b)))) for b, a in seen)
     return FineTuned(

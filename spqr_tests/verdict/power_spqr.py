@@ -7,6 +7,7 @@ import numpy as np
 
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.power import Counts, most_drift, pairs
+from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 
 _DRAWS = 4000
@@ -91,13 +92,13 @@ def spqr_power(
             (axes[2], others.quality_error, others.quality_most),
         )
     )
-    drawn = scoring.spqr_draws(
+    drawn = spqr_draws(
         1 - before,
         p,
         q,
-        scoring.robustness_draws(others.formula, 100 * (after - before)),
+        robustness_draws(others.formula, 100 * (after - before)),
         others.weights,
-    )
+    ).low
     # With few draws, numpy's default quantile is too far inside.
     lows = np.quantile(drawn, (1 - confidence) / 2, axis=1, method="normal_unbiased")
     return float((lows >= least).mean())
@@ -137,8 +138,8 @@ def best_spqr(
         none, none, _DRAWS, np.random.default_rng(_SEED), prompts
     )
     best = np.full(_DRAWS, others.quality_most)
-    retained = scoring.robustness_draws(others.formula, 100 * (after - before))
-    drawn = scoring.spqr_draws(
+    retained = robustness_draws(others.formula, 100 * (after - before))
+    drawn = spqr_draws(
         scoring.safety(100 * before), np.ones(_DRAWS), best, retained, others.weights
-    )
+    ).low
     return intervals.percentile(drawn, confidence).low

@@ -87,7 +87,7 @@ def differences(
 ) -> Differences:
     """The differences of a run, with enough draws for the strictest of `comparisons` intervals."""
     strictest = 1 - (1 - CONFIDENCE) / max(1, comparisons)
-    size = max(run.protocol.settings.score.draws, intervals.enough_draws(strictest))
+    size = max(run.draws, intervals.enough_draws(strictest))
     return Differences(run, harmful, variants, size)
 
 
