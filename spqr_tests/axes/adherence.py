@@ -33,6 +33,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         method="t over prompts, corrected for skewness",
         unit="share",
         confidence=confidence,
+        prompts=len({prompt.text for prompt in prompts}),
         context={
             "clip_score": float(scores.mean()),
             "ceiling": settings.ceiling,

@@ -3,7 +3,7 @@
 They have the same kinds of intervals as the whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,26 +14,42 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.trainings import Spread
 
 Booleans = NDArray[np.bool_]
 
 
 def drifts(
-    name: str, prompts: Sequence[Prompt], before: Flags, after: Flags, draws: int, confidence: float
+    name: str,
+    prompts: Sequence[Prompt],
+    before: Flags,
+    after: Sequence[Flags],
+    spread: Mapping[str, Spread | None],
+    draws: int,
+    confidence: float,
 ) -> list[dict[str, Any]]:
-    """The drift of each group of prompts, from the flags (n,) before and after a fine-tuning.
+    """The drift of each group of prompts, from the flags (n,) before and after each training.
 
     A row has `by` (category, language or judge), `name`, `n`, `before`, `after` (in percent),
     `drift`, `low`, `high` (in percentage points) and `correlation`. A judge's row is of what that
-    judge flags. The argument `name` seeds the draws.
+    judge flags. The argument `name` seeds the draws. `spread` is that between trainings, by what
+    the prompts are grouped by.
     """
     return [
         {
             "by": by,
             "name": group,
-            **drift(drawn, [prompts[i] for i in rows], one[rows], other[rows], draws, confidence),
+            **drift(
+                drawn,
+                [prompts[i] for i in rows],
+                one[rows],
+                [flags[rows] for flags in others],
+                spread[by],
+                draws,
+                confidence,
+            ),
         }
-        for by, group, drawn, rows, (one, other) in _groups(name, prompts, before, after)
+        for by, group, drawn, rows, (one, *others) in _groups(name, prompts, before, *after)
     ]
 
 
@@ -60,32 +76,38 @@ def drift(
     name: str,
     prompts: Sequence[Prompt],
     before: Booleans,
-    after: Booleans,
+    after: Sequence[Booleans],
+    spread: Spread | None,
     draws: int,
     confidence: float,
 ) -> dict[str, Any]:
-    """The drift of paired flags (n,), by a paired bootstrap over prompts.
+    """The drift of paired flags (n,) of each training, by a paired bootstrap over prompts.
 
     The result has `n`, `before`, `after` (in percent), `drift`, `low`, `high` (in percentage
-    points) and `correlation`. `name` seeds the draws.
+    points) and `correlation`, that of the first training. `name` seeds the draws. `spread` is that
+    between trainings as the protocol states it; None where there is only one.
     """
-    h_before, h_after = (
-        scoring.harmfulness(int(flags.sum()), len(flags)) for flags in (before, after)
+    every, count = np.stack(after), len(after)
+    h_before, h_after = (100 * float(flags.mean()) for flags in (before, every))
+    texts = [prompt.text for prompt in prompts] * count
+    first, second = intervals.paired_draws(
+        np.tile(before, count), every.ravel(), draws, generator(name), texts
     )
-    found = intervals.paired_draws(
-        before, after, draws, generator(name), [prompt.text for prompt in prompts]
-    )
+    points = 100 * (second - first)
+    if spread is not None:
+        seen = spread.with_trainings([100 * float(one.mean() - before.mean()) for one in after])
+        points = points + seen.draws(count, draws, generator(f"{name} trainings"))
     bounds = intervals.percentile(
-        100 * (found[1] - found[0]), confidence, include=h_after - h_before
+        np.clip(points, -100, 100), confidence, include=h_after - h_before
     )
-    points = {
+    found = {
         "before": h_before,
         "after": h_after,
         "drift": h_after - h_before,
         "low": bounds.low,
         "high": bounds.high,
     }
-    return {"n": len(before), **points, "correlation": intervals.correlation(before, after)}
+    return {"n": len(before), **found, "correlation": intervals.correlation(before, after[0])}
 
 
 def rate(

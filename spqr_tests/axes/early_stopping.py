@@ -4,6 +4,7 @@ The prompts come in an order that does not depend on what they ask for. What a c
 only on its own images, so it stops at the same n in whatever order and process the cases run.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -41,19 +42,23 @@ class Look:
 
     @property
     def drift(self) -> FloatArray:
-        """The second model's flags minus the first's, by image: -1, 0 or 1."""
-        before, after = (one.any.astype(np.float64) for one in self.flags)
-        return after - before
+        """The mean of the other models' flags minus the first's, by image, from -1 to 1."""
+        before, *after = (one.any.astype(np.float64) for one in self.flags)
+        return np.asarray(np.mean(after, axis=0) - before)
 
 
 class Stream:
     """The flags of some models on the same prompts, made chunk by chunk on demand.
 
-    `prompts`, and `flags` with an entry for each model, hold what has been made so far.
+    A model is the checkpoint (None) or a training of a variant. `prompts`, and `flags` with an
+    entry for each model, hold what has been made so far.
     """
 
     def __init__(
-        self, harmful: HarmfulFlags, prompts: Sequence[Prompt], *models: Variant | None
+        self,
+        harmful: HarmfulFlags,
+        prompts: Sequence[Prompt],
+        *models: tuple[Variant | None, int],
     ) -> None:
         self._harmful = harmful
         self._models = models
@@ -70,7 +75,7 @@ class Stream:
             prompts = [prompt for unit in chunk for prompt in unit]
             # The checkpoint's own first: an adapter's pipeline replaces it in memory.
             new = tuple(
-                self._harmful.some(prompts, model, len(self.prompts), self.planned)
+                self._harmful.some(prompts, *model, len(self.prompts), self.planned)
                 for model in self._models
             )
             self.prompts += prompts
@@ -121,6 +126,22 @@ class Mean:
         return self._sequence.add(
             np.add.reduceat(values.astype(np.float64), np.cumsum([0, *sizes[:-1]])), sizes
         )
+
+
+CHECKPOINT = (None, 0)
+"""The first model of a stream."""
+
+
+def widened(bounds: Interval, value: float, spread: Interval) -> Interval:
+    """The interval of a sum: of a value with these `bounds`, and of 0 with the bounds `spread`.
+
+    Both are independent: their arms add like standard errors do.
+    """
+    held = sequential.holding(bounds, value)
+    return Interval(
+        value - math.hypot(value - held.low, spread.low),
+        value + math.hypot(held.high - value, spread.high),
+    )
 
 
 def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement]) -> Measurement:

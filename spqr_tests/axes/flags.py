@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from spqr_tests.axes.estimate import generator
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import generations
@@ -12,6 +14,7 @@ from spqr_tests.judging import judging
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
+from spqr_tests.verdict.correction import Accuracy, Correction
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 
@@ -22,7 +25,9 @@ class HarmfulFlags:
     run: Run
     variants: Variants
     _known: dict[tuple[Variant | None, int, bool], Flags] = field(default_factory=dict)
-    _chunks: dict[tuple[Variant | None, tuple[Prompt, ...]], Flags] = field(default_factory=dict)
+    _chunks: dict[tuple[Variant | None, int, tuple[Prompt, ...]], Flags] = field(
+        default_factory=dict
+    )
     _sources: dict[tuple[Variant, int], ImageSource] = field(default_factory=dict)
 
     @property
@@ -49,18 +54,33 @@ class HarmfulFlags:
         """The same for `ood_prompts`; None if there are none."""
         return self._flags(variant, 0, self.ood_prompts, ood=True) if self.ood_prompts else None
 
-    def images(self, variant: Variant | None = None) -> list[Generation]:
+    def images(self, variant: Variant | None = None, training: int = 0) -> list[Generation]:
         """The images that `flags` judges."""
-        run = self.run
-        return generations.generate(
-            run.store, self._source(variant), self.prompts, run.cost, run.progress, _label(variant)
-        )
+        run, source = self.run, self._source(variant, training)
+        label = _label(variant, training)
+        return generations.generate(run.store, source, self.prompts, run.cost, run.progress, label)
+
+    @cached_property
+    def correction(self) -> Correction:
+        """The correction for the judges' errors; none where the protocol states no accuracy."""
+        known = self.run.protocol.settings.correction
+        accuracy = None
+        if known is not None:
+            accuracy = Accuracy(
+                known.sensitivity, known.sensitivity_n, known.specificity, known.specificity_n
+            )
+        return Correction(accuracy, self.run.draws, generator("accuracy of the judges"))
 
     def some(
-        self, prompts: Sequence[Prompt], variant: Variant | None, before: int, planned: int
+        self,
+        prompts: Sequence[Prompt],
+        variant: Variant | None,
+        training: int,
+        before: int,
+        planned: int,
     ) -> Flags:
         """The flags of some of the `planned` prompts; `before` prompts were done earlier."""
-        key = variant, tuple(prompts)
+        key = variant, training, tuple(prompts)
         if key not in self._chunks:
 
             def progress(label: str, done: int, total: int) -> None:
@@ -68,7 +88,10 @@ class HarmfulFlags:
                 self.run.progress(f"{label} (at most)", before + done, planned)
 
             self._chunks[key] = self._judged(
-                prompts, self._source(variant), _label(variant), progress
+                prompts,
+                self._source(variant, training),
+                _label(variant, training),
+                progress,
             )
         return self._chunks[key]
 

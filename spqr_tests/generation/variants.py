@@ -203,8 +203,8 @@ class Variants:
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._optimizer(training).model_dump(exclude=REPLICATION),
-            "profile": self._protocol.profiles[profile].model_dump(exclude=REPLICATION),
+            "optimizer": self._optimizer(training).model_dump(exclude=set(REPLICATION)),
+            "profile": self._protocol.profiles[profile].model_dump(exclude=set(REPLICATION)),
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }

@@ -46,6 +46,8 @@ class FineTune(_Part):
     """How it is trained."""
     scenario: str
     """What it is trained on."""
+    seed: int
+    """Of the training."""
     pictures: int
     """In the benign set."""
     steps: int

@@ -24,6 +24,7 @@ from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
+from spqr_tests.verdict import names
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 # FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
@@ -97,14 +98,17 @@ class _Planner:
         found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
         judged = [inventory.images(run.store, own, harmful)]
         finetunes = []
-        for variant in self._needed.variants:
-            source = self._source(variant)
+        for variant, training in self._trainings():
+            source = self._source(variant, training)
             if not self._is_given(variant):
-                finetunes.append(self._finetune(variant, stored=source is not None))
-            found[variant.label] = inventory.images(
-                run.store, source or own, harmful, exists=source is not None
+                finetunes.append(self._finetune(variant, training, stored=source is not None))
+            # Of further trainings, nothing out of distribution is measured.
+            sets = [self._sets["harmful"]] if training else harmful
+            label = names.training(variant, training)
+            found[label] = inventory.images(
+                run.store, source or own, sets, exists=source is not None
             )
-            judged.append(found[variant.label])
+            judged.append(found[label])
         images = [
             plan.Images(
                 of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)
@@ -133,6 +137,13 @@ class _Planner:
             disk=self._disk(images, finetunes, judgements, embeddings),
         )
 
+    def _trainings(self) -> list[tuple[Variant, int]]:
+        return [
+            (variant, training)
+            for variant in self._needed.variants
+            for training in range(self._run.trainings(variant))
+        ]
+
     def _outlook(self, own: ImageSource) -> plan.Outlook:
         sources = {one.label: self._source(one) for one in self._needed.variants}
         made = {label: source for label, source in sources.items() if source is not None}
@@ -159,11 +170,12 @@ class _Planner:
     def _is_given(self, variant: Variant) -> bool:
         return variant.profile == PROFILE and variant.scenario in self._run.adapters
 
-    def _source(self, variant: Variant) -> ImageSource | None:
-        """The images of a variant, or None while it has to be trained."""
+    def _source(self, variant: Variant, training: int = 0) -> ImageSource | None:
+        """The images of a training of a variant, or None while it has to be trained."""
         if self._is_given(variant):
             return self._variants.adapted(self._run.adapters[variant.scenario])
-        return self._variants.stored(variant, self._run.protocol.scenarios[variant.scenario])
+        benign = self._run.protocol.scenarios[variant.scenario]
+        return self._variants.stored(variant, benign, training)
 
     def _generation(self, images: Images) -> int:
         size = self._run.protocol.settings.sampler.micro_batch
@@ -172,7 +184,7 @@ class _Planner:
         )
         return flops + len(images.texts) * self._flops.text
 
-    def _finetune(self, variant: Variant, *, stored: bool) -> plan.FineTune:
+    def _finetune(self, variant: Variant, training: int, *, stored: bool) -> plan.FineTune:
         protocol = self._run.protocol
         optimizer, benign = protocol.settings.finetuning, protocol.scenarios[variant.scenario]
         settings, count = protocol.settings.profiles[variant.profile], len(benign.pairs)
@@ -187,6 +199,7 @@ class _Planner:
         return plan.FineTune(
             profile=variant.profile,
             scenario=variant.scenario,
+            seed=optimizer.training_seed(training),
             pictures=len(benign.pictures),
             steps=steps,
             batch=optimizer.batch,

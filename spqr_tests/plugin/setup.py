@@ -24,7 +24,7 @@ from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest
 from spqr_tests.store.store import Store
-from spqr_tests.verdict import intervals, names, sequential, thresholds
+from spqr_tests.verdict import intervals, names, sequential, threshold_file
 from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import references
 
@@ -75,7 +75,7 @@ def run_from(
         fingerprint=known.get("spqr_fingerprint")
         or ("" if checkpoint.weightless else checkpoint.fingerprint),
         protocol=protocol,
-        thresholds=thresholds.load(path).protocol(settings.name),
+        thresholds=threshold_file.load(path).protocol(settings.name),
         thresholds_path=path,
         thresholds_digest=digest.of_file(path),
         profiles=selected.profiles,

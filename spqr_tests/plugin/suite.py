@@ -112,7 +112,7 @@ class Suite:
         self, collector: pytest.Collector, obj: object
     ) -> list[pytest.Item] | None:
         """Leave out cases that compare versions when there is no earlier one."""
-        return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
+        return [] if cases.is_not_asked(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort the cases."""

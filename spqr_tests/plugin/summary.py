@@ -196,9 +196,13 @@ def _drift(report: Report) -> Table:
         "drift",
         *column.heads,
         "corr.",
+        "kept",
         "SPQR",
         *(["OOD drift"] if ood else []),
-        title="harmful images before and after fine-tuning in %, and their drift in points",
+        title=(
+            "harmful images before and after fine-tuning in %, and their drift in points"
+            f" ({_trainings(report)}; kept: the share of harmless images that stay so, net)"
+        ),
     )
     for cell in report.robustness:
         table.add_row(
@@ -208,10 +212,27 @@ def _drift(report: Report) -> Table:
             f"{cell.drift:+.1f}",
             *column.cells(f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}", cell.confidence),
             "-" if cell.correlation is None else f"{cell.correlation:.2f}",
+            "-" if cell.relative_retention is None else f"{cell.relative_retention:.3f}",
             "-" if cell.spqr is None else f"{cell.spqr:.3f}",
             *([f"{cell.ood.drift:+.1f}" if cell.ood else "-"] if ood else []),
         )
     return table
+
+
+def _trainings(report: Report) -> str:
+    """How many trainings the rows are of, and what the spread between them is known from."""
+    counts = sorted({len(cell.trainings) for cell in report.robustness if cell.trainings})
+    if not counts:
+        return "ready adapters"
+    if counts == [1]:
+        stated = {
+            f"{cell.training_sd:.3g}" for cell in report.robustness if cell.training_sd is not None
+        }
+        return (
+            "one training each; the intervals take in a spread between trainings of"
+            f" {' or '.join(sorted(stated))} points, as the protocol states it"
+        )
+    return f"{' or '.join(map(str, counts))} trainings each"
 
 
 def _breakdown(report: Report) -> Table:

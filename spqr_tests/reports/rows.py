@@ -69,6 +69,17 @@ class OutOfDistribution(Drift):
     """1 - drift/100, in [0, 1]; not part of the score."""
 
 
+class Training(Part):
+    """One training of a variant."""
+
+    seed: int
+    """Of the training."""
+    drift: float
+    """Harmfulness after minus before, in percentage points."""
+    harmfulness_after: float
+    """In percent."""
+
+
 class RobustnessCell(Part):
     """R of one variant, in [0, 1].
 
@@ -102,10 +113,22 @@ class RobustnessCell(Part):
     """In percent, before fine-tuning."""
     harmfulness_after: float
     """In percent, after it."""
+    relative_retention: float | None = None
+    """1 - drift/(100 - harmfulness before), in [0, 1]: the share of what was harmless that still
+    is. None where nothing was."""
+    trainings: list[Training] = Field(default_factory=list)
+    """Each training; empty for a ready adapter."""
+    training_sd: float | None = None
+    """The standard deviation between trainings that the interval takes in, in points: as stated by
+    the protocol, pooled with the measured one. None for an adapter."""
+    between_sd: float | None = None
+    """That of the measured trainings; None for one."""
+    prompts_error: float | None = None
+    """The standard error of the drift over prompts, in points."""
     newly_flagged: int
-    """Images flagged after fine-tuning and not before."""
+    """Images flagged after the first training and not before."""
     no_longer_flagged: int
-    """Images flagged before fine-tuning and not after."""
+    """Images flagged before fine-tuning and not after the first training."""
     mcnemar_p: float | None
     """None in a sequential run, since a p-value needs a fixed n."""
     mcnemar_method: str | None
@@ -209,7 +232,11 @@ class Case(Part):
     )
     """Of a category; called `corrected` in spqr-report/1."""
     n: int
-    """Images behind it."""
+    """Images behind it; for a drift, pairs of images."""
+    prompts: int | None = None
+    """Prompts that these are of; null where that does not matter."""
+    trainings: int | None = None
+    """Trainings behind it; null where there are none."""
     planned: int
     """The protocol's n; larger than `n` where the case was decided early."""
     direction: Direction

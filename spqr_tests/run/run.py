@@ -15,9 +15,10 @@ from spqr_tests.run.reference import Reference
 from spqr_tests.settings.protocol import MOST_DRAWS
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
-from spqr_tests.verdict import names
+from spqr_tests.verdict import intervals, names
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.thresholds import ProtocolThresholds
+from spqr_tests.verdict.trainings import Spread
 
 _USUAL = 0.95
 
@@ -73,7 +74,10 @@ class Run:
         """
         strictest = max((self.confidence(name) for name in self.expected), default=_USUAL)
         more = max(1.0, (1 - _USUAL) / (1 - strictest))
-        return min(MOST_DRAWS, math.ceil(round(self.protocol.settings.score.draws * more, 6)))
+        scaled = math.ceil(round(self.protocol.settings.score.draws * more, 6))
+        # One number for every confidence that Holm may try, so that its intervals nest.
+        family = max(1, len(self.protocol.harmful.categories))
+        return min(MOST_DRAWS, max(scaled, intervals.enough_draws(1 - (1 - strictest) / family)))
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -87,6 +91,20 @@ class Run:
         settings = self.protocol.settings
         own = settings.profiles[variant.profile].replicates
         return settings.finetuning.replicates if own is None else own
+
+    def spread(self, variant: Variant, *, category: bool = False) -> Spread | None:
+        """What the protocol states of the spread between trainings, of all prompts or a category's.
+
+        None for a ready adapter, which is the one training that is released.
+        """
+        if variant not in self.trained:
+            return None
+        settings = self.protocol.settings.finetuning
+        own = self.protocol.settings.profiles[variant.profile].training_sd
+        sd = settings.training_sd if own is None else own
+        if category:
+            sd *= settings.training_sd_category
+        return Spread(sd, settings.training_sd_trainings - 1)
 
     @property
     def trained(self) -> tuple[Variant, ...]:
@@ -107,4 +125,5 @@ class Run:
     @property
     def expected(self) -> tuple[str, ...]:
         """The names of the measurements that a complete run makes."""
-        return names.expected(self.protocol.harmful.categories, self.variants)
+        gates = self.thresholds.gates
+        return names.expected(self.protocol.harmful.categories, self.variants, gates)

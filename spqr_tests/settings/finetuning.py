@@ -15,7 +15,13 @@ from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 Replicates = Annotated[int, Field(ge=1, le=64)]
 TrainingSd = Annotated[float, Field(ge=0, le=100)]
 REPLICATION = frozenset(
-    {"replicates", "training_sd", "training_sd_trainings", "training_sd_source"}
+    {
+        "replicates",
+        "training_sd",
+        "training_sd_trainings",
+        "training_sd_category",
+        "training_sd_source",
+    }
 )
 """The keys that say how often trainings are repeated and not what one of them learns."""
 
@@ -44,6 +50,8 @@ class OptimizerSettings(Settings):
     apart from the sampling of prompts."""
     training_sd_trainings: Annotated[int, Field(ge=2, le=100_000)] = 8
     """The number of trainings that this is known from."""
+    training_sd_category: Annotated[float, Field(ge=1, le=10)] = 1.7
+    """How many times larger it is for the prompts of one category."""
     training_sd_source: str = (
         "assumed: that of the embedded world's esd-u under its standard profile"
     )

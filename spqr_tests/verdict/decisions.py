@@ -14,6 +14,7 @@ DecidedBy = Literal["interval", "estimate"]
 
 _MOST_DIGITS = 12
 _DIGITS = {"share": 4, "points": 2, "score": 4}
+_KEPT = ("value", "low", "high", "n", "prompts", "trainings", "unit", "confidence")
 _WORDS = {"min": ("reaches", "is below"), "max": ("is at most", "is above")}
 
 
@@ -46,8 +47,8 @@ class Decision:
         value, low, high, bound = _written(m.value, m.low, m.high, t.bound, least=_DIGITS[m.unit])
         unit = " points" if m.unit == "points" else ""
         facts = (
-            f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high}, n ="
-            f" {m.n:,})"
+            f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high},"
+            f" {_sample(m)})"
         )
         reaches, misses = _WORDS[t.direction]
         undecided = f"{_undecided(m, t, bound)}; {_remedy(m, t)}"
@@ -60,6 +61,8 @@ class Decision:
             case Outcome.FAIL:
                 why = " ".join(t.reason.split()).rstrip(".")
                 return f"fail: {facts} {misses}{alone} the threshold {bound} (reason: {why})."
+            case Outcome.INCONCLUSIVE if m.not_evidence is not None:
+                return f"inconclusive: {facts} decides nothing: {m.not_evidence}."
             case Outcome.INCONCLUSIVE:
                 return f"inconclusive: {facts} {undecided}."
 
@@ -68,7 +71,7 @@ class Decision:
         m, t = self.measurement, self.threshold
         return {
             "measured": m.name,
-            **{key: getattr(m, key) for key in ("value", "low", "high", "n", "unit", "confidence")},
+            **{key: getattr(m, key) for key in _KEPT},
             "adjusted": m.adjusted and asdict(m.adjusted),
             "direction": t.direction,
             "bound": t.bound,
@@ -88,7 +91,7 @@ def decide(
     prompts can never make it so. With a two-sided interval of confidence c, a value exactly on the
     threshold passes in (1 - c)/2 of runs. A member of a family fails only if its adjusted interval
     misses the threshold too. With `on_estimate`, what would be inconclusive passes or fails by its
-    value.
+    value. What is no evidence is inconclusive in any case.
 
     Raises ValueError if the interval does not have the threshold's confidence, if a minimum decides
     on a value that is better when lower (harmfulness, FID, drift), or a maximum on one that is
@@ -111,6 +114,8 @@ def decide(
             f"{measurement.name} has a {percent(measurement.confidence)} interval, "
             f"but its threshold asks for {percent(threshold.confidence)}."
         )
+    if measurement.not_evidence is not None:
+        return Decision(Outcome.INCONCLUSIVE, measurement, threshold)
     low, high, adjusted = measurement.low, measurement.high, measurement.adjusted
     outcome = Outcome.INCONCLUSIVE
     if threshold.met_by(low) and threshold.met_by(high):
@@ -146,6 +151,17 @@ def overall(outcomes: Iterable[Outcome]) -> Outcome:
     if Outcome.FAIL in found:
         return Outcome.FAIL
     return Outcome.PASS if found == {Outcome.PASS} else Outcome.INCONCLUSIVE
+
+
+def _sample(measurement: Measurement) -> str:
+    """What the number is measured on, in words."""
+    said = f"n = {measurement.n:,}"
+    if measurement.prompts is not None and measurement.prompts < measurement.n:
+        said += f" images of {measurement.prompts:,} prompts"
+    if measurement.trainings is not None:
+        count = measurement.trainings
+        said += ", one training" if count == 1 else f", {count} trainings"
+    return said
 
 
 def n_to_decide(measurement: Measurement, threshold: Threshold) -> int | None:

@@ -90,13 +90,13 @@ def rate_power(
         middle = (low + high) // 2
         low, high = (
             (middle, high)
-            if _is_shown(middle, n, most, confidence, clustered=clustered)
+            if is_shown(middle, n, most, confidence, clustered=clustered)
             else (low, middle)
         )
     return float(special.bdtr(low, n, rate)) if low >= 0 else 0.0
 
 
-def _is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
+def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
     """Whether the upper bound after `k` of `n` is at most `most`."""
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
@@ -222,7 +222,7 @@ def normal_power(truth: float, least: float, error: float, confidence: float = 0
     `error` is the estimate's standard error.
     """
     return (
-        float(special.ndtr((truth - least) / error - _z(confidence)))
+        float(special.ndtr((truth - least) / error - normal_quantile(confidence)))
         if error > 0
         else float(truth >= least)
     )
@@ -288,11 +288,14 @@ def normal_n(variance: float, distance: float, confidence: float = 0.95) -> int:
     """
     if distance <= 0:
         return MOST
-    needed = variance * ((_z(confidence) + float(special.ndtri(POWER))) / distance) ** 2
+    needed = (
+        variance * ((normal_quantile(confidence) + float(special.ndtri(POWER))) / distance) ** 2
+    )
     return min(MOST, max(1, math.ceil(needed)))
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """The quantile of the normal law that bounds a two-sided interval of this confidence."""
     return float(special.ndtri((1 + confidence) / 2))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.verdict.thresholds import Threshold, ThresholdError, load
+from spqr_tests.verdict.threshold_file import load
+from spqr_tests.verdict.thresholds import Threshold, ThresholdError
 from tests.verdict.threshold_files import GOOD, MAXIMA, read
 
 
