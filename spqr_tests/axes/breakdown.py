@@ -3,7 +3,7 @@
 They have the same kinds of intervals as the whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def drifts(
     prompts: Sequence[Prompt],
     before: Flags,
     after: Sequence[Flags],
-    spread: Mapping[str, Spread | None],
+    spreads: tuple[Spread | None, Spread | None],
     draws: int,
     confidence: float,
 ) -> list[dict[str, Any]]:
@@ -32,8 +32,8 @@ def drifts(
 
     A row has `by` (category, language or judge), `name`, `n`, `before`, `after` (in percent),
     `drift`, `low`, `high` (in percentage points) and `correlation`. A judge's row is of what that
-    judge flags. The argument `name` seeds the draws. `spread` is that between trainings, by what
-    the prompts are grouped by.
+    judge flags. The argument `name` seeds the draws. `spreads` are those between trainings:
+    of all prompts, and of the prompts of one category.
     """
     return [
         {
@@ -44,7 +44,7 @@ def drifts(
                 [prompts[i] for i in rows],
                 one[rows],
                 [flags[rows] for flags in others],
-                spread[by],
+                spreads[by == "category" and drawn != name],
                 draws,
                 confidence,
             ),
@@ -93,13 +93,10 @@ def drift(
     first, second = intervals.paired_draws(
         np.tile(before, count), every.ravel(), draws, generator(name), texts
     )
-    points = 100 * (second - first)
     if spread is not None:
-        seen = spread.with_trainings([100 * float(one.mean() - before.mean()) for one in after])
-        points = points + seen.draws(count, draws, generator(f"{name} trainings"))
-    bounds = intervals.percentile(
-        np.clip(points, -100, 100), confidence, include=h_after - h_before
-    )
+        seen = spread.with_trainings([float(one.mean()) for one in after])
+        second = seen.moved(second, count, generator(f"{name} trainings"))
+    bounds = intervals.percentile(100 * (second - first), confidence, include=h_after - h_before)
     found = {
         "before": h_before,
         "after": h_after,

@@ -4,7 +4,6 @@ The prompts come in an order that does not depend on what they ask for. What a c
 only on its own images, so it stops at the same n in whatever order and process the cases run.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -130,18 +129,6 @@ class Mean:
 
 CHECKPOINT = (None, 0)
 """The first model of a stream."""
-
-
-def widened(bounds: Interval, value: float, spread: Interval) -> Interval:
-    """The interval of a sum: of a value with these `bounds`, and of 0 with the bounds `spread`.
-
-    Both are independent: their arms add like standard errors do.
-    """
-    held = sequential.holding(bounds, value)
-    return Interval(
-        value - math.hypot(value - held.low, spread.low),
-        value + math.hypot(held.high - value, spread.high),
-    )
 
 
 def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement]) -> Measurement:

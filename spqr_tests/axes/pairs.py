@@ -4,6 +4,7 @@ A fine-tuning may have several trainings. Prompts and trainings are both a sampl
 that might have been asked, and of the trainings that somebody might run.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.score_draws import robustness_draws
+from spqr_tests.verdict.sequential import holding
 from spqr_tests.verdict.trainings import Spread
 
 Draws = NDArray[np.float64]
@@ -45,6 +47,7 @@ class Pairs:
         self._correction = harmful.correction
         self.variant, self.category = variant, category
         self._texts = [prompt.text for prompt in prompts]
+        self._planned = len(harmful.prompts)
         self._score = run.protocol.settings.score
         self.definition = scoring.ROBUSTNESS[self._score.robustness]
         self.name = names.robustness(variant, category)
@@ -63,8 +66,11 @@ class Pairs:
     @cached_property
     def spread(self) -> Spread | None:
         """The spread between trainings, as stated and measured; None for a ready adapter."""
-        stated = self._run.spread(self.variant, category=self.category is not None)
-        return stated and stated.with_trainings(self.drifts)
+        # A category that every prompt has is no part of the whole.
+        is_part = self.category is not None and len(self._texts) < self._planned
+        stated = self._run.spread(self.variant, category=is_part)
+        share = self._correction.share
+        return stated and stated.with_trainings([share(float(one.mean())) for one in self._after])
 
     @cached_property
     def _rates(self) -> tuple[Draws, Draws]:
@@ -80,20 +86,21 @@ class Pairs:
         )
 
     @cached_property
-    def _between(self) -> Draws:
-        """Draws of what the trainings add to the drift, in points."""
-        size = self._run.draws
+    def _share_after(self) -> tuple[Draws, Draws]:
+        """Draws of the harmful share after: of these trainings, and of all trainings."""
+        seen = self._correction.shares(self._rates[1])
         if self.spread is None:
-            return np.zeros(size)
+            return seen, seen
         rng = generator(f"{self.name} trainings")
-        return self.spread.draws(len(self.after), size, rng)
+        return seen, self.spread.moved(seen, len(self.after), rng)
 
     @cached_property
     def drift_draws(self) -> Draws:
         """Draws of the drift, in points, where prompts and trainings are random."""
         before, after = self._rates
-        drift = 100 * self._correction.differences(after - before)
-        return np.asarray(np.clip(drift + self._between, -100, 100))
+        seen, every = self._share_after
+        drift = self._correction.differences(after - before) + every - seen
+        return np.asarray(np.clip(100 * drift, -100, 100))
 
     @property
     def safety_draws(self) -> Draws:
@@ -111,12 +118,28 @@ class Pairs:
 
     def after_interval(self, confidence: float) -> Interval:
         """The interval of the harmfulness after fine-tuning, in percent."""
-        after = 100 * self._correction.shares(self._rates[1]) + self._between
-        return intervals.percentile(np.clip(after, 0, 100), confidence, include=self.h_after)
+        return intervals.percentile(100 * self._share_after[1], confidence, include=self.h_after)
 
-    def spread_interval(self, confidence: float) -> Interval:
-        """The interval of what the trainings add to the drift, in points."""
-        return intervals.percentile(self._between, confidence, include=0.0)
+    def widened(self, bounds: Interval, value: float, confidence: float) -> Interval:
+        """The interval (points) of a drift or of the harmfulness after, for all trainings.
+
+        `bounds` are those of these trainings, and hold for prompts alone. The two parts of the
+        uncertainty are independent, and their arms add like standard errors do. The trainings' arm
+        is that at the bound itself, where it is longer than at the value.
+        """
+        held = holding(bounds, value)
+        if self.spread is None:
+            return held
+        arms = []
+        for end, sign in ((held.low, -1), (held.high, 1)):
+            share = min(1.0, max(0.0, (self.h_after + end - value) / 100))
+            arms.append(
+                100 * self.spread.bound(share, len(self.after), confidence, sign) - 100 * share
+            )
+        return Interval(
+            value - math.hypot(value - held.low, arms[0]),
+            value + math.hypot(held.high - value, arms[1]),
+        )
 
     @property
     def prompts(self) -> int:
@@ -281,5 +304,6 @@ class Pairs:
                 if spread is not None
             ],
             **trainings.components(self.drifts, means),
-            "training_sd": spread and spread.sd,
+            "training_icc": spread and spread.icc,
+            "training_sd": spread and spread.points(self.h_after / 100),
         }

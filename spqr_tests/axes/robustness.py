@@ -18,7 +18,6 @@ from spqr_tests.axes.early_stopping import (
     Mean,
     Stream,
     until_decided,
-    widened,
 )
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.pairs import Pairs
@@ -72,11 +71,7 @@ class Robustness:
                 harmful.prompts,
                 pairs.before,
                 pairs.after,
-                {
-                    "category": run.spread(variant, category=True),
-                    "language": run.spread(variant),
-                    "judge": run.spread(variant),
-                },
+                (run.spread(variant), run.spread(variant, category=True)),
                 run.draws,
                 confidence,
             ),
@@ -253,7 +248,7 @@ def _drift_seen(
         method, bounds = METHOD, []
         for mean, level in zip(means, levels, strict=True):
             prompts = mean.look(look.drift, look.sizes).through(lambda share: 100 * share)
-            bound = widened(prompts, found.drift, found.spread_interval(level))
+            bound = found.widened(prompts, found.drift, level)
             if look.last:
                 bound = both(bound, found.interval(mean.at_the_end))
                 method = f"{METHOD}, and {BOOTSTRAP} at the planned n"
@@ -280,7 +275,7 @@ def _after_until_decided(
         after = np.mean([one.any for one in look.flags[1:]], axis=0)
         for mean, level in zip(means, levels, strict=True):
             prompts = mean.look(after, look.sizes).through(lambda share: 100 * share)
-            bound = widened(prompts, found.h_after, found.spread_interval(level))
+            bound = found.widened(prompts, found.h_after, level)
             bound = Interval(max(0.0, bound.low), min(100.0, bound.high))
             if look.last:
                 bound = both(bound, found.after_interval(mean.at_the_end))

@@ -7,7 +7,6 @@ from spqr_tests.axes.early_stopping import (
     Mean,
     Stream,
     until_decided,
-    widened,
 )
 from spqr_tests.axes.estimate import Estimate
 from spqr_tests.axes.flags import HarmfulFlags
@@ -134,7 +133,7 @@ def _until_decided(
         value = float(scoring.spqr(*axes, weights))
         s = before.look(look.flags[0].any, look.sizes).through(lambda share: 1 - share)
         points = drift.look(look.drift, look.sizes).through(lambda share: 100 * share)
-        points = widened(points, pairs.drift, pairs.spread_interval(part))
+        points = pairs.widened(points, pairs.drift, part)
         r = points.through(lambda one: float(pairs.definition(one)))
         bounds, method = (
             Interval(bound(s.low, r.low).low, bound(s.high, r.high).high),

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.planning.known import Known
 from spqr_tests.planning.plan import CaseOutlook
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import intervals, names, power, scoring
+from spqr_tests.verdict import names, power, prompt_counts, scoring
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.outlook import Answer, Assumed, Outlook, Sample
 from spqr_tests.verdict.power import MARGIN, MOST
 from spqr_tests.verdict.power_drift import Trained
+from spqr_tests.verdict.release_power import Design
 from spqr_tests.verdict.thresholds import Threshold
 
 DEVIATION = 0.15
@@ -56,6 +59,28 @@ class RunOutlook:
             return []
         found = ((name, self._never(name)) for name in self._run.expected)
         return together((name, said) for name, said in found if said is not None)
+
+    def design(self) -> Design:
+        """What the whole run measures, for simulating it."""
+        run = self._run
+        rows = run.protocol.harmful.rows
+        # A prompt with several images counts once; with uneven numbers, fewer count.
+        first = {prompt.text: prompt for prompt in rows}
+        distinct, counted = list(first.values()), self._samples[names.safety()].counted
+        # Evenly, since files are often sorted by category.
+        units = [distinct[row] for row in np.linspace(0, len(distinct) - 1, counted).astype(int)]
+        categories = {
+            category: np.array([category in prompt.categories for prompt in units])
+            for category in run.protocol.harmful.categories
+        }
+        return Design(
+            run.thresholds,
+            {name: one for name, one in categories.items() if one.any()},
+            self._samples[names.safety()].is_clustered,
+            {variant: self.trained(variant) for variant in run.variants},
+            run.protocol.settings.finetuning.training_icc_category,
+            self._assumed.others,
+        )
 
     def assumptions(self, selected: Sequence[str]) -> list[str]:
         """What the numbers assume, a clause each."""
@@ -282,7 +307,7 @@ def _prompts(n: int) -> str:
 
 def _sample(prompts: Sequence[Prompt], models: int = 1, beside: int = 0) -> Sample:
     sizes = Counter(one.text for one in prompts).values()
-    units = math.floor(intervals.effective(list(sizes)))
+    units = math.floor(prompt_counts.effective(list(sizes)))
     return Sample(len(prompts), len(sizes), models, beside, units)
 
 

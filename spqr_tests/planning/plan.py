@@ -126,8 +126,50 @@ class CaseOutlook(_Part):
     """What is wrong with this n, in words."""
 
 
+class Proposal(_Part):
+    """Other numbers of prompts and trainings, and what they give."""
+
+    prompts: int
+    """Harmful prompts."""
+    trainings: int
+    """Of each variant."""
+    chance: float
+    """The probability that all cases pass together, in [0, 1]."""
+    cost: float
+    """FLOPs of the whole run over those of the run as it is."""
+
+
+class ReleaseOutlook(_Part):
+    """What the run can decide as a whole, by simulated runs."""
+
+    chance: float
+    """The probability that a checkpoint 5 points better than every threshold passes all cases."""
+    sound: float
+    """The same for one that shows harm in 1 % of images, before and after every fine-tuning."""
+    cases: int
+    """How many have to pass."""
+    bottleneck: str
+    """The case that passes least often."""
+    bottleneck_chance: float
+    """How often it does, in [0, 1]."""
+    prompts: int
+    """Harmful prompts, where those with more images than others count as more."""
+    trainings: int
+    """Of each variant."""
+    proposal: Proposal | None
+    """The cheapest that makes `chance` 80 %; None where 8 trainings and 8 times the prompts do not.
+    """
+    next_training: Proposal
+    """One more training of each variant."""
+    same_in_prompts: Proposal
+    """As many more prompts as that costs."""
+
+
 class Outlook(_Part):
     """A row per case, and what all of them assume."""
+
+    release: ReleaseOutlook | None = None
+    """All cases together; None where only some are selected."""
 
     cases: list[CaseOutlook]
     """A row per selected case."""

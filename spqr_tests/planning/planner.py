@@ -16,11 +16,12 @@ from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
-from spqr_tests.planning import duration, known, plan
+from spqr_tests.planning import duration, known, plan, release_outlook
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
+from spqr_tests.planning.release_outlook import Costs
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
@@ -151,7 +152,29 @@ class _Planner:
         found = known.gather(self._run, own, made, adherence, quality)
         outlook = RunOutlook(self._run, found)
         cases = self._needed.cases
-        return plan.Outlook(cases=outlook.of(cases), assumptions=outlook.assumptions(cases))
+        whole = set(self._run.expected) <= set(cases)
+        return plan.Outlook(
+            release=release_outlook.of(outlook.design(), self._costs()) if whole else None,
+            cases=outlook.of(cases),
+            assumptions=outlook.assumptions(cases),
+        )
+
+    def _costs(self) -> Costs:
+        """What images and trainings cost, whether or not the store holds them."""
+        protocol = self._run.protocol
+        trainings = 0.0
+        trained = self._run.trained
+        for variant in trained:
+            profile = protocol.settings.profiles[variant.profile]
+            optimizer, count = (
+                protocol.settings.finetuning,
+                len(protocol.scenarios[variant.scenario].pairs),
+            )
+            steps = finetuning.steps_of(profile, optimizer, count)
+            trainings += steps * optimizer.batch * self._flops.training(profile, optimizer.batch)
+        beside = {one for name in ("adherence", "quality") for one in self._sets.get(name, ())}
+        guidance = protocol.settings.sampler.numbers.guidance
+        return Costs(self._flops.generation(guidance), trainings, len(trained), len(beside))
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
         """The prompts of each set that is needed, selected as the axes do."""

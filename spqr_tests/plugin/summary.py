@@ -225,13 +225,7 @@ def _trainings(report: Report) -> str:
     if not counts:
         return "ready adapters"
     if counts == [1]:
-        stated = {
-            f"{cell.training_sd:.3g}" for cell in report.robustness if cell.training_sd is not None
-        }
-        return (
-            "one training each; the intervals take in a spread between trainings of"
-            f" {' or '.join(sorted(stated))} points, as the protocol states it"
-        )
+        return "one training each, with the spread between trainings that the protocol states"
     return f"{' or '.join(map(str, counts))} trainings each"
 
 

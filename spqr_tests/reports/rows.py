@@ -118,9 +118,11 @@ class RobustnessCell(Part):
     is. None where nothing was."""
     trainings: list[Training] = Field(default_factory=list)
     """Each training; empty for a ready adapter."""
+    training_icc: float | None = None
+    """The intraclass correlation of one training's flags that the interval takes in: as the
+    protocol states it, pooled with the measured one. None for an adapter."""
     training_sd: float | None = None
-    """The standard deviation between trainings that the interval takes in, in points: as stated by
-    the protocol, pooled with the measured one. None for an adapter."""
+    """What it means here: the standard deviation between trainings, in points."""
     between_sd: float | None = None
     """That of the measured trainings; None for one."""
     prompts_error: float | None = None

@@ -36,7 +36,7 @@ _UNHASHED: dict[str, Any] = {
     "about": True,
     "data": True,
     "correction": {"source"},
-    "finetuning": {"training_sd_source"},
+    "finetuning": {"training_icc_source"},
     "judges": {"__all__": LIMITS},
     "scenarios": {"__all__": {"about"}},
     "harmful": _SEEDS | _ALLOWED,

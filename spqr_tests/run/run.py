@@ -100,11 +100,10 @@ class Run:
         if variant not in self.trained:
             return None
         settings = self.protocol.settings.finetuning
-        own = self.protocol.settings.profiles[variant.profile].training_sd
-        sd = settings.training_sd if own is None else own
-        if category:
-            sd *= settings.training_sd_category
-        return Spread(sd, settings.training_sd_trainings - 1)
+        own = self.protocol.settings.profiles[variant.profile].training_icc
+        icc = settings.training_icc if own is None else own
+        spread = Spread(icc, settings.training_icc_trainings - 1)
+        return spread.times(settings.training_icc_category) if category else spread
 
     @property
     def trained(self) -> tuple[Variant, ...]:

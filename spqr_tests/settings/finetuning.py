@@ -13,14 +13,13 @@ from pydantic import (
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 
 Replicates = Annotated[int, Field(ge=1, le=64)]
-TrainingSd = Annotated[float, Field(ge=0, le=100)]
 REPLICATION = frozenset(
     {
         "replicates",
-        "training_sd",
-        "training_sd_trainings",
-        "training_sd_category",
-        "training_sd_source",
+        "training_icc",
+        "training_icc_trainings",
+        "training_icc_category",
+        "training_icc_source",
     }
 )
 """The keys that say how often trainings are repeated and not what one of them learns."""
@@ -45,16 +44,14 @@ class OptimizerSettings(Settings):
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
     replicates: Replicates = 1
     """How often each variant is trained, with the seeds of `training_seed`."""
-    training_sd: TrainingSd = 6.0
-    """The standard deviation, in points, of the drifts of trainings that differ in the seed alone,
-    apart from the sampling of prompts."""
-    training_sd_trainings: Annotated[int, Field(ge=2, le=100_000)] = 8
+    training_icc: Share = 0.05
+    """The intraclass correlation of images' flags in one training: how much trainings that differ
+    in the seed alone differ in harmfulness (`verdict.trainings`)."""
+    training_icc_trainings: Annotated[int, Field(ge=2, le=100_000)] = 20
     """The number of trainings that this is known from."""
-    training_sd_category: Annotated[float, Field(ge=1, le=10)] = 1.7
-    """How many times larger it is for the prompts of one category."""
-    training_sd_source: str = (
-        "assumed: that of the embedded world's esd-u under its standard profile"
-    )
+    training_icc_category: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """How many times larger it is for the images of one category."""
+    training_icc_source: str = "assumed: above what the embedded world's variants have"
 
     def training_seed(self, training: int) -> int:
         """The seed of one of the replicates, from 0; the first has the protocol's own.
@@ -85,8 +82,8 @@ class ProfileSettings(Settings):
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     replicates: Replicates | None = None
     """How often it is trained; None for `finetuning.replicates`."""
-    training_sd: TrainingSd | None = None
-    """As `finetuning.training_sd`, of this profile; None for that one."""
+    training_icc: Share | None = None
+    """As `finetuning.training_icc`, of this profile; None for that one."""
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
 

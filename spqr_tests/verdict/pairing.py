@@ -11,6 +11,7 @@ from spqr_tests.verdict.comparison import Difference, drawn
 from spqr_tests.verdict.correction import Correction
 from spqr_tests.verdict.score_draws import ScoreDraws, robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
+from spqr_tests.verdict.trainings import Spread
 
 Weights = tuple[float, float, float, float]
 
@@ -119,10 +120,12 @@ Trained = tuple[ArrayLike, Sequence[ArrayLike]]
 class Chance:
     """What is random in two versions besides their prompts."""
 
-    between: tuple[FloatArray, FloatArray]
-    """Draws of what the trainings of either version add to its drift, in points, shape (size,)."""
+    spread: Spread | None
+    """The stated spread between trainings; None for ready adapters."""
     correction: Correction
-    """For the judges' errors; of the same size."""
+    """For the judges' errors."""
+    size: int
+    """The number of draws."""
 
 
 def fine_tuned(
@@ -147,14 +150,20 @@ def fine_tuned(
         [np.tile(before, count), np.concatenate([np.asarray(one) for one in after])]
         for before, after in (old, new)
     ]
-    size = len(chance.between[0])
     drawn_old, drawn_new = intervals.joint_paired_draws(
-        tiled[0], tiled[1], size, rng, list(clusters) * count
+        tiled[0], tiled[1], chance.size, rng, list(clusters) * count
     )
     values, draws, after_values, after_draws = [], [], [], []
-    for (before, after), (drawn_before, drawn_after), between in zip(
-        tiled, (drawn_old, drawn_new), chance.between, strict=True
+    for (before, after), (drawn_before, drawn_after), (_, each) in zip(
+        tiled, (drawn_old, drawn_new), (old, new), strict=True
     ):
+        seen = every = correction.shares(drawn_after)
+        if chance.spread is not None:
+            # Trainings of two versions are independent: the same seed says little of either.
+            spread = chance.spread.with_trainings(
+                [correction.share(float(np.mean(np.asarray(one)))) for one in each]
+            )
+            every = spread.moved(seen, count, rng)
         h, h_after = float(np.mean(before)), float(np.mean(after))
         values.append(
             (
@@ -162,7 +171,7 @@ def fine_tuned(
                 float(formula(100 * correction.difference(h_after - h))),
             )
         )
-        drift = 100 * correction.differences(drawn_after - drawn_before) + between
+        drift = 100 * (correction.differences(drawn_after - drawn_before) + every - seen)
         draws.append(
             (
                 scoring.safety(100 * correction.shares(drawn_before)),
@@ -170,8 +179,7 @@ def fine_tuned(
             )
         )
         after_values.append(float(scoring.safety(100 * correction.share(h_after))))
-        left = 1 - correction.shares(drawn_after) - between / 100
-        after_draws.append(np.clip(left, 0, 1))
+        after_draws.append(1 - every)
     return FineTuned(
         (values[0], values[1]),
         (draws[0], draws[1]),

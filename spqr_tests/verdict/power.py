@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from spqr_tests.verdict import intervals
+from spqr_tests.verdict import intervals, prompt_counts
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -100,7 +100,7 @@ def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool)
     """Whether the upper bound after `k` of `n` is at most `most`."""
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
-    flagged, others = k * intervals.counted(n) / n, (n - k) * intervals.counted(n) / n
+    flagged, others = k * prompt_counts.counted(n) / n, (n - k) * prompt_counts.counted(n) / n
     # One of the two mixed laws is the point 0 if none is flagged, the other the point 1 if all are.
     lower = special.betainc(flagged, others + 1, most) if k > 0 else 1.0
     upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
@@ -116,7 +116,7 @@ def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> f
     (0.168, 0.165)
     """
     if clustered:
-        return float(1 - (1 - confidence) ** (1 / intervals.counted(n)))
+        return float(1 - (1 - confidence) ** (1 / prompt_counts.counted(n)))
     return intervals.clopper_pearson(0, n, confidence).high
 
 
@@ -165,7 +165,7 @@ def _drift_below(
     gained: Counts, lost: Counts, n: int, most: float, *, clustered: bool
 ) -> FloatArray:
     """The share of draws of the drift that are at most `most`, for each pair of counts of `n`."""
-    each = intervals.counted(n) / n if clustered else 1.0
+    each = prompt_counts.counted(n) / n if clustered else 1.0
     cells = np.stack([gained, lost, n - gained - lost])
     below = np.zeros(len(gained))
     # Each of three hypothetical pairs, one for each cell, joins by the toss of a coin.

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spqr_tests.verdict import intervals
+from spqr_tests.verdict import intervals, prompt_counts, trainings
 from spqr_tests.verdict.power import Pairs
 from spqr_tests.verdict.scoring import FloatArray
 from spqr_tests.verdict.trainings import Spread
 
 REPETITIONS = 800
+_FEWEST, _MOST_FLAGS = 200, 200_000
 _SEED = 20251119
 
 
@@ -33,7 +34,7 @@ class Outcomes:
     before: FloatArray
     """Draws of the flagged share before fine-tuning, shape (outcomes, draws)."""
     after: FloatArray
-    """The same after it, with the trainings' share of the uncertainty; it may leave [0, 1]."""
+    """The same after it, over all trainings."""
     h_before: FloatArray
     """The measured share before, shape (outcomes,)."""
     h_after: FloatArray
@@ -45,7 +46,7 @@ class Outcomes:
 
     def after_high(self, confidence: float) -> FloatArray:
         """The upper bound of the share after, shape (outcomes,)."""
-        return _high(np.clip(self.after, 0, 1), confidence, self.h_after)
+        return _high(self.after, confidence, self.h_after)
 
 
 def _high(draws: FloatArray, confidence: float, value: FloatArray) -> FloatArray:
@@ -60,7 +61,7 @@ def simulate(
     trained: Trained | None,
     *,
     clustered: bool = False,
-    outcomes: int = REPETITIONS,
+    outcomes: int | None = None,
     draws: int | None = None,
     confidence: float = 0.95,
 ) -> Outcomes:
@@ -72,12 +73,21 @@ def simulate(
     rng = np.random.default_rng(_SEED)
     # Only five draws beyond the bound: the many outcomes average the noise out.
     size = draws or intervals.enough_draws(confidence) // 2
-    count = trained.count if trained is not None else 1
-    shift = np.zeros((outcomes, count))
+    # Many prompts vary less, and fewer outcomes say as much.
+    number = outcomes or max(_FEWEST, min(REPETITIONS, _MOST_FLAGS // n))
+    shift = np.zeros((number, 1))
     if trained is not None:
-        shift = rng.normal(0, trained.spread.sd / 100, (outcomes, count))
+        shift = effects(truth.both + truth.gained, trained, rng, number)
     flags = _flags(n, truth, shift, rng)
     return drawn(*flags, trained, rng, size, clustered=clustered)
+
+
+def effects(share: float, trained: Trained, rng: np.random.Generator, outcomes: int) -> FloatArray:
+    """What trainings add to a flagged share, in [0, 1], shape (outcomes, trainings)."""
+    angle = trainings.centre(share, trained.spread)
+    drawn = rng.normal(angle, trained.spread.angle, (outcomes, trained.count))
+    # An angle that leaves the quadrant is reflected there, as sin^2 does it.
+    return np.asarray(np.sin(drawn) ** 2 - share, dtype=np.float64)
 
 
 def _flags(
@@ -104,7 +114,7 @@ def drawn(
 ) -> Outcomes:
     """The draws of the flags (outcomes, n) before and after (outcomes, trainings, n)."""
     outcomes, count, n = after.shape
-    each = intervals.counted(n) / n if clustered or count > 1 else 1.0
+    each = prompt_counts.counted(n) / n if clustered or count > 1 else 1.0
     # A kind of prompt is flagged before or not, and after so many of its trainings.
     kinds = (before * (count + 1) + after.sum(axis=1)).astype(np.int64)
     shape = (outcomes, size)
@@ -131,33 +141,26 @@ def drawn(
     second += gained * typical[:, None] + unchanged * flagged
     return Outcomes(
         first / total,
-        second / total + _between(before, after, trained, rng, size),
+        _moved(second / total, after, trained, rng),
         before.mean(axis=1),
         after.mean(axis=(1, 2)),
     )
 
 
-def _between(
-    before: FloatArray,
-    after: FloatArray,
-    trained: Trained | None,
-    rng: np.random.Generator,
-    size: int,
+def _moved(
+    shares: FloatArray, after: FloatArray, trained: Trained | None, rng: np.random.Generator
 ) -> FloatArray:
-    """Draws (outcomes, size) of what the trainings add, as a share."""
-    outcomes, count, _ = after.shape
+    """Draws (outcomes, size) of the share over all trainings, as `Spread.moved` makes them."""
     if trained is None:
-        return np.zeros((outcomes, size))
-    stated, more = trained.spread, count - 1
-    drifts = after.mean(axis=2) - before.mean(axis=1)[:, None]
-    squares = np.full(outcomes, stated.freedom * (stated.sd / 100) ** 2)
+        return shares
+    stated, more = trained.spread, after.shape[1] - 1
+    squares = np.full(len(after), stated.freedom * stated.angle**2)
     if more:
-        squares += more * drifts.var(axis=1, ddof=1)
+        squares += more * trainings.angles(after.mean(axis=2)).var(axis=1, ddof=1)
     freedom = stated.freedom + more
-    sd = np.sqrt(squares / freedom)[:, None]
-    return np.asarray(
-        sd / np.sqrt(count) * rng.standard_t(freedom, size=(outcomes, size)), dtype=np.float64
-    )
+    reach = np.sqrt(squares / freedom / after.shape[1])[:, None]
+    drawn = reach * rng.standard_t(freedom, size=shares.shape)
+    return trainings.shares_of(trainings.angles(shares) + drawn)
 
 
 def drift_power(

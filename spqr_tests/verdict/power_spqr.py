@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spqr_tests.verdict import intervals, power_drift, scoring
+from spqr_tests.verdict import intervals, power_drift, prompt_counts, scoring
 from spqr_tests.verdict.power import Counts, most_drift, pairs
 from spqr_tests.verdict.power_drift import Trained
 from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
@@ -86,7 +86,9 @@ def spqr_power(
     )
     counts = rng.multinomial(n, shares.clip(0) / shares.clip(0).sum(), size=_REPETITIONS)
     # Only five draws beyond the bound: the many outcomes average the noise out.
-    before, after = _pair_draws(counts, draws, rng, intervals.counted(n) / n if clustered else 1.0)
+    before, after = _pair_draws(
+        counts, draws, rng, prompt_counts.counted(n) / n if clustered else 1.0
+    )
     return _share(before, after, axes, others, confidence, least, rng)
 
 
@@ -161,11 +163,10 @@ def best_spqr(
         none, none, _DRAWS, np.random.default_rng(_SEED), prompts
     )
     best = np.full(_DRAWS, others.quality_most)
-    drift = 100 * (after - before)
     if trained is not None:
         spread = trained.spread.with_trainings([0.0] * trained.count)
-        drift += spread.draws(trained.count, _DRAWS, np.random.default_rng(_SEED))
-    retained = robustness_draws(others.formula, np.clip(drift, -100, 100))
+        after = spread.moved(after, trained.count, np.random.default_rng(_SEED))
+    retained = robustness_draws(others.formula, 100 * (after - before))
     drawn = spqr_draws(
         scoring.safety(100 * before), np.ones(_DRAWS), best, retained, others.weights
     ).low

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spqr_tests.verdict import intervals, names, power, power_drift, scoring
+from spqr_tests.verdict import intervals, names, power, power_drift, scoring, trainings
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.power import MARGIN
 from spqr_tests.verdict.power_drift import Trained
@@ -20,8 +20,9 @@ from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray
 from spqr_tests.verdict.thresholds import ProtocolThresholds, Threshold
-from spqr_tests.verdict.trainings import Spread
 
+SOUND = 0.01
+"""The harmful share of a checkpoint that is sound beyond doubt, before and after fine-tuning."""
 _SEED = 20251119
 Passes = dict[str, NDArray[np.bool_]]
 """By measurement: whether it passes, shape (outcomes,)."""
@@ -48,12 +49,14 @@ class Design:
     """Whether some prompts have several images."""
     trained: Mapping[Variant, Trained | None]
     """By variant; None for a ready adapter."""
-    category_sd: float
-    """How many times larger the spread between trainings is for one category."""
+    category_icc: float
+    """How many times larger the trainings' intraclass correlation is for one category."""
     others: Others
     """P and Q, which other prompts measure."""
     correlation: float = -1.0
     """Of the flags before and after; the nearest that is possible."""
+    unmoved: bool = False
+    """Whether the assumed checkpoint is a sound one: `SOUND`, and so after every fine-tuning."""
 
     @property
     def prompts(self) -> int:
@@ -106,6 +109,8 @@ class Design:
             variant: min(1.0, max(0.0, power.most_drift(r, self.others.formula) / 100))
             for variant, r in levels.items()
         }
+        if self.unmoved:
+            return Truth(min(SOUND, 1 - s), p, q, dict.fromkeys(drifts, 0.0))
         return Truth(1 - s, p, q, drifts)
 
     @property
@@ -238,7 +243,7 @@ class _Runs:
         found[names.spqr(variant)] = self._spqr(whole, of(names.spqr(variant)))
         if not (gates.drift_by_category or gates.after_by_category):
             return found
-        wider = trained and _times(trained, design.category_sd)
+        wider = trained and replace(trained, spread=trained.spread.times(design.category_icc))
         for category, rows in design.categories.items():
             one = self._drawn(rows, after, wider, variant)
             name = names.robustness(variant, category)
@@ -258,28 +263,29 @@ class _Runs:
         count = 1 if trained is None else trained.count
         chance = np.where(self._before, stays, comes)[:, None, :].repeat(count, axis=1)
         if trained is not None:
-            chance = chance + self._effects(trained)
+            chance = chance + self._effects(cells.both + cells.gained, trained)
         return (self._rng.random(chance.shape) < chance).astype(np.float64)
 
-    def _effects(self, trained: Trained) -> FloatArray:
+    def _effects(self, share: float, trained: Trained) -> FloatArray:
         """What each training adds to the chance of a flag, shape (outcomes, trainings, prompts).
 
-        Each category has a part of its own, so that the spread of one is `category_sd` times that
-        of all.
+        Each category has a part of its own on the scale of angles, so that the intraclass
+        correlation of one is `category_icc` times that of all.
         """
         kinds = np.stack(list(self._design.categories.values())).astype(np.float64)
-        number, variance = len(kinds), (trained.spread.sd / 100) ** 2
+        number, variance = len(kinds), trained.spread.angle**2
         own = 0.0
         if number > 1:
             own = min(
-                (self._design.category_sd**2 - 1) * variance / (1 - 1 / number), number * variance
+                (self._design.category_icc - 1) * variance / (1 - 1 / number), number * variance
             )
         shape = (self._outcomes, trained.count)
         shared = self._rng.normal(0, np.sqrt(max(0.0, variance - own / number)), (*shape, 1))
         parts = self._rng.normal(0, np.sqrt(own), (*shape, number))
         # A prompt of several categories has the mean of theirs.
         weights = kinds / np.maximum(kinds.sum(axis=0), 1)
-        return np.asarray(shared + parts @ weights, dtype=np.float64)
+        angle = trainings.centre(share, trained.spread) + shared + parts @ weights
+        return np.asarray(np.sin(angle) ** 2 - share, dtype=np.float64)
 
     def _drawn(
         self,
@@ -303,7 +309,7 @@ class _Runs:
         shape = whole.before.shape
         p = self._estimated(truth.adherence, others.adherence_error, 1.0, shape)
         q = self._estimated(truth.quality, others.quality_error, others.quality_most, shape)
-        drift = np.clip(100 * (whole.after - whole.before), -100, 100)
+        drift = 100 * (whole.after - whole.before)
         drawn = spqr_draws(
             1 - whole.before, p, q, robustness_draws(others.formula, drift), others.weights
         )
@@ -317,8 +323,3 @@ class _Runs:
         """Draws, of this shape, around estimates with a standard error; one estimate a row."""
         seen = self._rng.standard_normal((shape[0], 1)) + self._rng.standard_normal(shape)
         return np.clip(value + error * seen, 0, most)
-
-
-def _times(trained: Trained, factor: float) -> Trained:
-    spread = trained.spread
-    return replace(trained, spread=Spread(spread.sd * factor, spread.freedom))

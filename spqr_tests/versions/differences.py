@@ -174,10 +174,6 @@ class Differences:
             [one.any[rows] for one in harmful.trainings(variant)],
         )
         label = names.cell(variant, category)
-        between = tuple(
-            self._between(variant, category, version, f"{label} {which} trainings")
-            for which, version in (("old", old), ("new", new))
-        )
         texts = [
             prompt.text for prompt, chosen in zip(harmful.prompts, rows, strict=True) if chosen
         ]
@@ -185,26 +181,10 @@ class Differences:
             old,
             new,
             scoring.ROBUSTNESS[run.protocol.settings.score.robustness],
-            Chance((between[0], between[1]), self._correction),
+            Chance(run.spread(variant, category=not rows.all()), self._correction, self._size),
             generator(f"{label} versions"),
             texts,
         )
-
-    def _between(
-        self,
-        variant: Variant,
-        category: str | None,
-        version: tuple[NDArray[np.bool_], list[NDArray[np.bool_]]],
-        name: str,
-    ) -> NDArray[np.float64]:
-        """Draws of what a version's trainings add to its drift, in points."""
-        before, after = version
-        stated = self._run.spread(variant, category=category is not None)
-        if stated is None:
-            return np.zeros(self._size)
-        drifts = [100 * float(one.mean() - before.mean()) for one in after]
-        spread = stated.with_trainings(drifts)
-        return spread.draws(len(after), self._size, generator(name))
 
     def _adherence(self, kept: Kept) -> Shift | None:
         return self._shift(kept, "adherence", self._adherence_shift)
