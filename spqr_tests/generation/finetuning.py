@@ -6,7 +6,6 @@ changed.
 """
 
 import copy
-import gc
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from spqr_tests.generation import objectives
 from spqr_tests.generation.batches import Batches
 from spqr_tests.generation.training_state import Keeper, Training
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.store import memory
+from spqr_tests.store.computing import repeatable
 from spqr_tests.store.pictures import KnownPicture
 
 if TYPE_CHECKING:
@@ -136,27 +137,28 @@ def finetune(
     either, when the loss is not finite, since the images of such a model measure nothing, and when
     a parameter changed that the profile does not train.
     """
-    import torch
-
     for checkpointing in (False, True):
         try:
-            return _train(
-                pipeline,
-                backbone,
-                examples,
-                profile,
-                optimizer,
-                size,
-                progress,
-                keeper,
-                checkpointing=checkpointing,
-            )
-        except torch.OutOfMemoryError as error:
-            reason = str(error).partition("\n")[0]
-        # Outside of the handler: the error holds the frames of what failed, and they their memory.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            with repeatable(pipeline.device.type):
+                return _train(
+                    pipeline,
+                    backbone,
+                    examples,
+                    profile,
+                    optimizer,
+                    size,
+                    progress,
+                    keeper,
+                    checkpointing=checkpointing,
+                )
+        except RuntimeError as error:  # torch's OutOfMemoryError is one
+            if not memory.exhausted(error):
+                raise
+            reason = memory.reason(error)
+        finally:
+            # accelerate ties the model and the optimizer in circles, which Python would leave in
+            # the way of the next images until it happens to collect them.
+            memory.release()
     raise EvidenceError(
         f"Fine-tuning on {examples.folder} by the profile that trains {profile.trains} does not fit"
         " into memory, not even with gradient checkpointing; set a smaller finetuning.batch, leave"
@@ -185,7 +187,12 @@ def _train(
     device = pipeline.device
     # accelerate keeps one precision per process; protocols differ in it.
     AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
-    accelerator = Accelerator(mixed_precision=optimizer.mixed_precision, cpu=device.type == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=optimizer.mixed_precision,
+        cpu=device.type == "cpu",
+        # It would move the model to the first card, whichever was asked for.
+        device_placement=False,
+    )
     set_seed(optimizer.seed)
     original = getattr(pipeline, backbone.denoiser)
     objective = objectives.choose(
