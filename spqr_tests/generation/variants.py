@@ -9,7 +9,7 @@ from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import finetuning, objectives
+from spqr_tests.generation import finetuning, objectives, optimizers, text_encoder_training
 from spqr_tests.generation.finetuning import Examples
 from spqr_tests.generation.generations import ImageSource, Progress
 from spqr_tests.generation.sampling import Sampler
@@ -179,14 +179,17 @@ class Variants:
 
     def _recipe(self, profile: str, benign: BenignSet) -> dict[str, object]:
         """Everything that decides what a fine-tune learns."""
+        settings = self._protocol.profiles[profile]
+        in_force = optimizers.in_force(settings, self._device)
         return {
+            **({} if in_force is None else {"in_force": in_force}),
             "benign": benign.digest,
             "checkpoint": self._fingerprint,
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._protocol.finetuning.model_dump(),
-            "profile": self._protocol.profiles[profile].model_dump(),
+            "optimizer": settings.optimizer_of(self._protocol.finetuning).model_dump(),
+            "profile": settings.recipe_of_training,
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }
@@ -209,7 +212,9 @@ class Variants:
             batch = self._protocol.finetuning.batch
             self._encoded = (
                 benign.digest,
-                finetuning.encode(pipeline, self._checkpoint.backbone, benign, size, batch),
+                finetuning.encode(
+                    pipeline, self._checkpoint.backbone, benign, size, batch, with_empty=True
+                ),
             )
         return self._encoded[1]
 
@@ -227,10 +232,11 @@ class Variants:
             aligned = self._sampler()
             backbone = self._checkpoint.backbone
             original = getattr(aligned.pipeline, backbone.denoiser)
-            denoiser = finetuning.apply(
-                original, backbone, self._protocol.profiles[profile], stored[0]
-            )
-            self._current = (variant.content, aligned.with_denoiser(denoiser))
+            settings = self._protocol.profiles[profile]
+            denoiser = finetuning.apply(original, backbone, settings, stored[0])
+            encoders = text_encoder_training.apply(aligned.pipeline, backbone, settings, stored[0])
+            models = {backbone.denoiser: denoiser, **encoders}
+            self._current = (variant.content, aligned.with_models(models))
         return self._current[1]
 
     def _with_adapter(self, adapter: Adapter) -> Sampler:

@@ -1,6 +1,6 @@
 """Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
+from spqr_tests.settings.trainer import OFF, TrainerSettings
 
 
 class OptimizerSettings(Settings):
@@ -31,13 +32,13 @@ class OptimizerSettings(Settings):
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
 
 
-class ProfileSettings(Settings):
+class ProfileSettings(TrainerSettings):
     """A benign fine-tuning profile: what is trained, and for how long.
 
     `steps` replaces `epochs` for a fixed budget. The LoRA keys matter only to `trains = "lora"`.
     """
 
-    trains: Literal["lora", "cross-attention", "denoiser"]
+    trains: Literal["lora", "cross-attention", "denoiser", "embedding"]
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
     steps: Annotated[PositiveInt, Field(le=10_000_000)] | None = None
     rank: Annotated[PositiveInt, Field(le=4096)] = 8
@@ -52,6 +53,43 @@ class ProfileSettings(Settings):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("exactly one of epochs and steps must state the budget")
         return self
+
+    @model_validator(mode="after")
+    def _trained(self) -> "ProfileSettings":
+        for key in ("pattern", "ranks", "alphas", "init", "text_encoder"):
+            if getattr(self, key) is not None and self.trains != "lora":
+                raise ValueError(
+                    f"{key} needs trains = 'lora', and this profile trains {self.trains}"
+                )
+        if (self.trains == "embedding") != (self.inversion is not None):
+            raise ValueError("trains = 'embedding' and the table inversion need each other")
+        return self
+
+    def optimizer_of(self, shared: OptimizerSettings) -> OptimizerSettings:
+        """The optimizer in force: the shared one with what this profile states of its own."""
+        own = {
+            key: value
+            for key in OptimizerSettings.model_fields
+            if (value := getattr(self, key, None)) is not None
+        }
+        return shared.model_copy(
+            update={key: None if value == OFF else value for key, value in own.items()}
+        )
+
+    @property
+    def recipe_of_training(self) -> dict[str, Any]:
+        """What decides a training, for its key.
+
+        What the optimizer in force states is left out, and what a profile does not state of its
+        trainer, so that later keys leave today's keys as they are.
+        """
+        elsewhere = {*OptimizerSettings.model_fields, "recipe", "families"}
+        left_out = {
+            key
+            for key in TrainerSettings.model_fields
+            if key in elsewhere or getattr(self, key) is None
+        }
+        return self.model_dump(exclude=left_out)
 
 
 class ScenarioSettings(Settings):

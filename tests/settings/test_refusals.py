@@ -57,7 +57,7 @@ from tests.settings.minimal import MINIMAL, refusal
             'trains = "denoiser"',
             "",
             (
-                "profiles.standard.trains is missing; allowed keys here are alpha, dropout,"
+                "profiles.standard.trains is missing; allowed keys here are accumulation, alpha,"
                 " epochs, rank, "
             ),
         ),

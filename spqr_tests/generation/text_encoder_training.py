@@ -1,0 +1,172 @@
+"""Text encoders that are trained together with the denoiser: their LoRA, and captions in a step."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.errors import EvidenceError
+from spqr_tests.generation import lora
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+
+if TYPE_CHECKING:
+    import torch
+
+SEPARATOR = "/"
+"""Between the component and the parameter in the name of what is trained; a denoiser's
+parameters have no component.
+"""
+
+
+def chosen(pipeline: Any, backbone: Backbone, profile: ProfileSettings) -> tuple[str, ...]:
+    """The components that a profile trains beside the denoiser, in the backbone's order."""
+    settings = profile.text_encoder
+    if settings is None:
+        return ()
+    wanted = settings.encoders or backbone.clip_encoders
+    return tuple(
+        name for name in backbone.models if name in wanted and getattr(pipeline, name) is not None
+    )
+
+
+def belonging(
+    tensors: "Mapping[str, torch.Tensor]", component: str | None
+) -> "dict[str, torch.Tensor]":
+    """The trained tensors of a component, by the names that it has for them; None: denoiser."""
+    if component is None:
+        return {name: one for name, one in tensors.items() if SEPARATOR not in name}
+    start = component + SEPARATOR
+    return {
+        name.removeprefix(start): one for name, one in tensors.items() if name.startswith(start)
+    }
+
+
+class TextEncoders:
+    """Copies of a pipeline's text encoders, ready for training; the pipeline stays as it was.
+
+    The parameters that are trained are float32, the others have the dtype `frozen`.
+    """
+
+    def __init__(
+        self, pipeline: Any, backbone: Backbone, profile: ProfileSettings, *, frozen: "torch.dtype"
+    ) -> None:
+        self._original = pipeline
+        self._backbone = backbone
+        self._settings = profile.text_encoder
+        self.models: dict[str, Any] = {
+            name: _trainable(getattr(pipeline, name), profile, name, frozen)
+            for name in chosen(pipeline, backbone, profile)
+        }
+        self._pipeline = pipeline
+        if self.models:
+            self._pipeline = copy.copy(pipeline)
+            self._pipeline.register_modules(**self.models | self._remembering())
+
+    @property
+    def trained(self) -> "dict[str, torch.nn.Parameter]":
+        """What is trained, by component and name."""
+        return {
+            f"{component}{SEPARATOR}{name}": parameter
+            for component, model in self.models.items()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def groups(
+        self, denoisers: "Mapping[str, torch.nn.Parameter]", optimizer: OptimizerSettings
+    ) -> list[dict[str, Any]]:
+        """The optimizer's groups: the denoiser's parameters, and these with a rate of their own."""
+        groups: list[dict[str, Any]] = [{"params": list(denoisers.values())}]
+        if self._settings is not None:
+            rate = self._settings.learning_rate or optimizer.learning_rate
+            groups.append({"params": list(self.trained.values()), "lr": rate})
+        return groups
+
+    def require_frozen(
+        self, require: "Callable[[Any, Any, Mapping[str, torch.Tensor]], None]"
+    ) -> None:
+        """Have `require` compare each with the pipeline's own, but for what is trained."""
+        for name, model in self.models.items():
+            require(getattr(self._original, name), model, belonging(self.trained, name))
+
+    def embed(self, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """Text embeddings as the backbone has them, float32; gradients flow."""
+        embedded = self._backbone.embed(self._pipeline, texts)
+        return {name: tensor.float() for name, tensor in embedded.items()}
+
+    def train(self, *, checkpointing: bool) -> None:
+        """Make them ready for training, with `checkpointing` in less memory."""
+        for model in self.models.values():
+            model.train()
+            if checkpointing:
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def _remembering(self) -> dict[str, Any]:
+        """T5, which nobody trains and which takes longer than all the rest."""
+        return {
+            name: _Remembering(model)
+            for name in self._backbone.models
+            if name not in self.models
+            and type(model := getattr(self._original, name, None)).__name__ == "T5EncoderModel"
+        }
+
+
+class _Remembering:
+    """A frozen text encoder that encodes each text once.
+
+    Each alone: what a text becomes does not depend on the batch that it is first seen in.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+        self._known: dict[bytes, torch.Tensor] = {}
+        self.dtype = encoder.dtype
+        self.device = encoder.device
+
+    def __call__(self, tokens: "torch.Tensor", **_: Any) -> "tuple[torch.Tensor]":
+        import torch
+
+        rows = []
+        for row in tokens:
+            key = row.cpu().numpy().tobytes()
+            if key not in self._known:
+                with torch.no_grad():
+                    self._known[key] = self._encoder(row[None])[0][0].cpu()
+            rows.append(self._known[key])
+        return (torch.stack(rows).to(self.device),)
+
+
+def apply(
+    pipeline: Any,
+    backbone: Backbone,
+    profile: ProfileSettings,
+    tensors: "Mapping[str, torch.Tensor]",
+) -> dict[str, Any]:
+    """Copies of the text encoders with what was trained of them merged, by component."""
+    found = {}
+    for name in chosen(pipeline, backbone, profile):
+        original = getattr(pipeline, name)
+        model = _trainable(original, profile, name, original.dtype)
+        own = belonging(tensors, name)
+        expected = {one for one, weight in model.named_parameters() if weight.requires_grad}
+        if own.keys() != expected:
+            raise EvidenceError(
+                "The stored weights of a fine-tune do not fit the profile that they are stored for:"
+                f" {name}'s {min(own.keys() ^ expected)} is on one side alone."
+            )
+        model.load_state_dict(own, strict=False)
+        lora.merge(model)
+        found[name] = model.to(original.device, original.dtype).eval().requires_grad_(False)
+    return found
+
+
+def _trainable(encoder: Any, profile: ProfileSettings, name: str, frozen: "torch.dtype") -> Any:
+    import torch
+
+    model = copy.deepcopy(encoder).to(dtype=frozen).requires_grad_(False)
+    lora.add(model, lora.of_text_encoder(profile), name)
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(".lora_" in parameter_name)
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.float32)
+    return model.to(encoder.device)
