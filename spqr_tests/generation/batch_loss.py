@@ -80,7 +80,9 @@ class BatchLoss:
         import torch
 
         if self.encoders.models:
-            captions = []
+            captions = self.encoders.captions(len(rows), self.generator) or []
+            if captions:
+                return self.encoders.embed(captions)
             for number, one in enumerate(examples):
                 found = one.captions_of(rows % len(one.mean))
                 if number == 0 and kept is not None:

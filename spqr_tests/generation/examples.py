@@ -75,10 +75,12 @@ def encode(
     batch: int,
     *,
     with_empty: bool = False,
+    caption: str | None = None,
 ) -> Examples:
     """The examples of a benign set that every profile is trained on.
 
-    Pictures are of `size` (height, width). `with_empty` embeds the empty caption too.
+    Pictures are of `size` (height, width). `with_empty` embeds the empty caption too; `caption` is
+    for all pictures, in place of their own.
 
     Raises `EvidenceError` for a picture that cannot be read, and for embeddings or latents that are
     not finite.
@@ -102,7 +104,7 @@ def encode(
         backbone,
         benign.folder,
         (mean, std),
-        [caption for _, caption in benign.pairs],
+        [own if caption is None else caption for _, own in benign.pairs],
         batch,
         with_empty=with_empty,
     )

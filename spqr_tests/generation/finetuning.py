@@ -52,8 +52,12 @@ def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: i
 
     The last batch of an epoch may be short, and its last step may have fewer batches.
     """
+    return profile.steps or _steps_an_epoch(profile, optimizer, pictures) * (profile.epochs or 0)
+
+
+def _steps_an_epoch(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
     batches = math.ceil(rows_of(profile, pictures) / optimizer.batch)
-    return profile.steps or math.ceil(batches / (profile.accumulation or 1)) * (profile.epochs or 0)
+    return math.ceil(batches / (profile.accumulation or 1))
 
 
 def rows_of(profile: ProfileSettings, pictures: int) -> int:
@@ -162,7 +166,7 @@ def _train(
     generator = torch.Generator("cpu").manual_seed(optimizer.seed)
     count = len(examples.mean)
     steps = steps_of(profile, optimizer, count)
-    schedule = Schedule(profile, adamw.optimizer, steps)
+    schedule = Schedule(profile, adamw.optimizer, steps, _steps_an_epoch(profile, optimizer, count))
     batches = Batches(rows_of(profile, count), optimizer.batch, generator)
     taught = BatchLoss(
         backbone, denoiser, encoders, objective, profile, examples, size, generator, device
@@ -254,12 +258,13 @@ def trainable(
             "lora": ".lora_" in name,
             "cross-attention": any(f".{part}." in f".{name}" for part in backbone.cross_attention),
             "denoiser": True,
+            "embedding": False,
         }[profile.trains]
         parameter.requires_grad_(chosen)
         if chosen:
             parameter.data = parameter.data.to(torch.float32)
             trained[name] = parameter
-    if not trained:
+    if not trained and profile.trains != "embedding":
         raise EvidenceError(
             f"The profile that trains {profile.trains} finds none of its parameters in this"
             " denoiser."

@@ -13,16 +13,22 @@ class Schedule:
     that to go on.
     """
 
-    def __init__(self, profile: ProfileSettings, adamw: Any, steps: int) -> None:
+    def __init__(
+        self, profile: ProfileSettings, adamw: Any, steps: int, steps_an_epoch: int
+    ) -> None:
         self._groups = adamw.param_groups
         self._rates = [group["lr"] for group in self._groups]
         self._factor = factor(profile, steps)
+        epochs = profile.text_encoder.epochs if profile.text_encoder is not None else None
+        self._last_of_text = None if epochs is None else epochs * steps_an_epoch
 
     def begin(self, step: int) -> None:
         """Set the rates of the step with this number, from 0 on."""
         if self._factor is not None:
             for group, rate in zip(self._groups, self._rates, strict=True):
                 group["lr"] = rate * self._factor(step)
+        if self._last_of_text is not None and step >= self._last_of_text:
+            self._groups[-1]["lr"] = 0.0  # the text encoders'; AdamW's decay goes by it too
 
 
 def factor(profile: ProfileSettings, steps: int) -> Callable[[int], float] | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import lora
+from spqr_tests.generation import lora, textual_inversion
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 
 if TYPE_CHECKING:
@@ -53,18 +53,29 @@ class TextEncoders:
         self._original = pipeline
         self._backbone = backbone
         self._settings = profile.text_encoder
+        self._tokenizers: dict[str, Any] = {}
+        self._inversion = profile.inversion
         self.models: dict[str, Any] = {
             name: _trainable(getattr(pipeline, name), profile, name, frozen)
             for name in chosen(pipeline, backbone, profile)
         }
+        if self._inversion is not None:
+            made = textual_inversion.prepared(pipeline, backbone, self._inversion)
+            self.models = {name: one for name, one in made.items() if name in backbone.models}
+            self._tokenizers = {name: made[name] for name in made.keys() - self.models.keys()}
         self._pipeline = pipeline
         if self.models:
             self._pipeline = copy.copy(pipeline)
-            self._pipeline.register_modules(**self.models | self._remembering())
+            self._pipeline.register_modules(**self.models | self._tokenizers | self._remembering())
 
     @property
     def trained(self) -> "dict[str, torch.nn.Parameter]":
         """What is trained, by component and name."""
+        if self._inversion is not None:
+            return {
+                f"{component}{SEPARATOR}{textual_inversion.PARAMETER}": textual_inversion.row(model)
+                for component, model in self.models.items()
+            }
         return {
             f"{component}{SEPARATOR}{name}": parameter
             for component, model in self.models.items()
@@ -76,17 +87,28 @@ class TextEncoders:
         self, denoisers: "Mapping[str, torch.nn.Parameter]", optimizer: OptimizerSettings
     ) -> list[dict[str, Any]]:
         """The optimizer's groups: the denoiser's parameters, and these with a rate of their own."""
-        groups: list[dict[str, Any]] = [{"params": list(denoisers.values())}]
-        if self._settings is not None:
-            rate = self._settings.learning_rate or optimizer.learning_rate
+        own = self._settings.learning_rate if self._settings is not None else None
+        groups: list[dict[str, Any]] = [{"params": list(denoisers.values())}] if denoisers else []
+        if self.models:
+            rate = own or optimizer.learning_rate
             groups.append({"params": list(self.trained.values()), "lr": rate})
         return groups
+
+    def captions(self, count: int, generator: "torch.Generator") -> list[str] | None:
+        """Captions with the new word of a textual inversion; None for the pictures' own."""
+        if self._inversion is None:
+            return None
+        return textual_inversion.captions(self._inversion, count, generator)
 
     def require_frozen(
         self, require: "Callable[[Any, Any, Mapping[str, torch.Tensor]], None]"
     ) -> None:
         """Have `require` compare each with the pipeline's own, but for what is trained."""
         for name, model in self.models.items():
+            if self._inversion is not None:
+                known = model.get_input_embeddings().known
+                require(getattr(self._original, name).get_input_embeddings(), known, {})
+                continue
             require(getattr(self._original, name), model, belonging(self.trained, name))
 
     def embed(self, texts: Sequence[str]) -> "dict[str, torch.Tensor]":
@@ -142,7 +164,12 @@ def apply(
     profile: ProfileSettings,
     tensors: "Mapping[str, torch.Tensor]",
 ) -> dict[str, Any]:
-    """Copies of the text encoders with what was trained of them merged, by component."""
+    """Copies of the text encoders with what was trained of them merged, by component.
+
+    With a textual inversion, tokenizers too.
+    """
+    if profile.inversion is not None:
+        return textual_inversion.apply(pipeline, backbone, profile.inversion, tensors)
     found = {}
     for name in chosen(pipeline, backbone, profile):
         original = getattr(pipeline, name)

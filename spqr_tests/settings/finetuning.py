@@ -84,12 +84,17 @@ class ProfileSettings(TrainerSettings):
         trainer, so that later keys leave today's keys as they are.
         """
         elsewhere = {*OptimizerSettings.model_fields, "recipe", "families"}
-        left_out = {
-            key
-            for key in TrainerSettings.model_fields
-            if key in elsewhere or getattr(self, key) is None
+        trainers = {key: getattr(self, key) for key in TrainerSettings.model_fields}
+        stated = {
+            key: _without_none(value)
+            for key, value in trainers.items()
+            if key not in elsewhere and value is not None
         }
-        return self.model_dump(exclude=left_out)
+        return self.model_dump(exclude=set(trainers)) | stated
+
+
+def _without_none(value: Any) -> Any:
+    return value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
 
 
 class ScenarioSettings(Settings):

@@ -60,6 +60,8 @@ class TextEncoderSettings(Settings):
     )
     encoders: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Components such as `text_encoder_2`; None for every CLIP text encoder."""
+    epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
+    """Epochs after which they are trained no further; None for all."""
 
 
 class PriorSettings(Settings):
