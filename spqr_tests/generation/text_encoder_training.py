@@ -126,36 +126,41 @@ class TextEncoders:
     def _remembering(self) -> dict[str, Any]:
         """T5, which nobody trains and which takes longer than all the rest."""
         return {
-            name: _Remembering(model)
+            name: _remembered(model)
             for name in self._backbone.models
             if name not in self.models
             and type(model := getattr(self._original, name, None)).__name__ == "T5EncoderModel"
         }
 
 
-class _Remembering:
+def _remembered(encoder: Any) -> Any:
     """A frozen text encoder that encodes each text once.
 
     Each alone: what a text becomes does not depend on the batch that it is first seen in.
     """
+    import torch
 
-    def __init__(self, encoder: Any) -> None:
-        self._encoder = encoder
-        self._known: dict[bytes, torch.Tensor] = {}
-        self.dtype = encoder.dtype
-        self.device = encoder.device
+    class Remembered(torch.nn.Module):
+        """T5 with what it said of each text, on the CPU."""
 
-    def __call__(self, tokens: "torch.Tensor", **_: Any) -> "tuple[torch.Tensor]":
-        import torch
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+            self.known: dict[bytes, torch.Tensor] = {}
+            self.dtype, self.device = encoder.dtype, encoder.device
 
-        rows = []
-        for row in tokens:
-            key = row.cpu().numpy().tobytes()
-            if key not in self._known:
-                with torch.no_grad():
-                    self._known[key] = self._encoder(row[None])[0][0].cpu()
-            rows.append(self._known[key])
-        return (torch.stack(rows).to(self.device),)
+        def forward(self, tokens: "torch.Tensor", **_: Any) -> "tuple[torch.Tensor]":
+            """The embeddings (n, tokens, width), as the encoder's first output."""
+            rows = []
+            for row in tokens:
+                key = row.cpu().numpy().tobytes()
+                if key not in self.known:
+                    with torch.no_grad():
+                        self.known[key] = self.encoder(row[None])[0][0].cpu()
+                rows.append(self.known[key])
+            return (torch.stack(rows).to(self.device),)
+
+    return Remembered()
 
 
 def apply(
