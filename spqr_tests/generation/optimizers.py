@@ -11,19 +11,26 @@ if TYPE_CHECKING:
     import torch
 
 LIBRARY = "bitsandbytes"
+_ON_CPUS = (0, 50)
+"""Its first version that was tried on a CPU."""
 
 
 def in_force(profile: ProfileSettings, device: str) -> dict[str, Any] | None:
     """What a profile is trained with on a device, for its key; None unless it asks for 8 bits.
 
-    Where bitsandbytes is not installed, or on a CPU, it is AdamW in full precision: the same
-    updates, but for the rounding of the moments.
+    Where bitsandbytes is not installed it is AdamW in full precision: the same updates, but for the
+    rounding of the moments.
     """
     if profile.optimizer != "adamw8bit":
         return None
-    if device.split(":", maxsplit=1)[0] == "cuda" and libraries.version(LIBRARY) is not None:
-        return {"optimizer": "adamw8bit", "libraries": libraries.minor((LIBRARY,))}
-    return {"optimizer": "adamw"}
+    found = libraries.minor((LIBRARY,))
+    if not found or (not device.startswith("cuda") and _number(found[LIBRARY]) < _ON_CPUS):
+        return {"optimizer": "adamw"}
+    return {"optimizer": "adamw8bit", "libraries": found}
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def make(
