@@ -60,6 +60,16 @@ def _steps_an_epoch(profile: ProfileSettings, optimizer: OptimizerSettings, pict
     return math.ceil(batches / (profile.accumulation or 1))
 
 
+def seen(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
+    """The examples of all steps, the class's images among them; arguments as of `steps_of`."""
+    rows = rows_of(profile, pictures)
+    steps = steps_of(profile, optimizer, pictures)
+    epochs, rest = divmod(steps, _steps_an_epoch(profile, optimizer, pictures))
+    step = optimizer.batch * (profile.accumulation or 1)
+    count = epochs * rows + min(rows, rest * step)
+    return count * (1 if profile.prior is None else 2)
+
+
 def rows_of(profile: ProfileSettings, pictures: int) -> int:
     """The rows of an epoch: the pictures, or the class's images where those are more."""
     return pictures if profile.prior is None else max(pictures, profile.prior.images)

