@@ -58,7 +58,7 @@ from tests.settings.minimal import MINIMAL, refusal
             "",
             (
                 "profiles.standard.trains is missing; allowed keys here are accumulation, alpha,"
-                " epochs, rank, "
+                " alphas, batch, "
             ),
         ),
         (
