@@ -48,7 +48,7 @@ class FineTuned:
 
 
 def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
-    """The steps of a profile on a set of so many pictures; `optimizer` is the one in force.
+    """The steps of a profile on a set of so many pictures; `optimizer` is what profiles share.
 
     The last batch of an epoch may be short, and its last step may have fewer batches.
     """
@@ -56,7 +56,7 @@ def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: i
 
 
 def _steps_an_epoch(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
-    batches = math.ceil(rows_of(profile, pictures) / optimizer.batch)
+    batches = math.ceil(rows_of(profile, pictures) / profile.optimizer_of(optimizer).batch)
     return math.ceil(batches / (profile.accumulation or 1))
 
 
@@ -65,7 +65,7 @@ def seen(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) 
     rows = rows_of(profile, pictures)
     steps = steps_of(profile, optimizer, pictures)
     epochs, rest = divmod(steps, _steps_an_epoch(profile, optimizer, pictures))
-    step = optimizer.batch * (profile.accumulation or 1)
+    step = profile.optimizer_of(optimizer).batch * (profile.accumulation or 1)
     count = epochs * rows + min(rows, rest * step)
     return count * (1 if profile.prior is None else 2)
 

@@ -307,6 +307,6 @@ def test_examples_that_are_seen(
     stated: dict[str, Any], pictures: int, steps: int, examples: int
 ) -> None:
     profile = ProfileSettings(trains="denoiser", **stated)
-    optimizer = profile.optimizer_of(OptimizerSettings(batch=16))
+    optimizer = OptimizerSettings(batch=16)
     assert steps_of(profile, optimizer, pictures) == steps
     assert seen(profile, optimizer, pictures) == examples
