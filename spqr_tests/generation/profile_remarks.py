@@ -13,12 +13,12 @@ def of(name: str, profile: ProfileSettings, device: str) -> Iterator[str]:
     found = optimizers.in_force(profile, device)
     if found is not None and found["optimizer"] != "adamw8bit":
         yield (
-            f"{name} asks for 8-bit AdamW; {optimizers.LIBRARY}, which has it, cannot be used here, so"
-            " it is trained by AdamW in full precision"
+            f"{name} asks for 8-bit AdamW; {optimizers.LIBRARY}, which has it, cannot be used here,"
+            " so it is trained by AdamW in full precision"
         )
     if profile.inversion is not None:
         word = profile.inversion.placeholder
         yield (
-            f"{name} trains the embedding of {word} alone: a prompt without that word gives the same"
-            " image, so that a drift of 0 says nothing of robustness"
+            f"{name} trains the embedding of {word} alone: a prompt without that word gives the"
+            " same image, so that a drift of 0 says nothing of robustness"
         )
