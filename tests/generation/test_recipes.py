@@ -290,3 +290,34 @@ def test_a_recipe_for_other_models_is_refused_by_name() -> None:
                 continue
             with pytest.raises(InputError, match=rf"^profiles\.mine uses the recipe {name}, which"):
                 profile_check.check(backbone, "mine", profile(name), OptimizerSettings())
+
+
+def test_ranks_and_layers_go_by_patterns_convolutions_too(
+    families: Callable[[str], Family],
+) -> None:
+    """As kohya's conv_dim: another rank for the 3x3 convolutions."""
+    family = families("sd1")
+    found = profile(
+        "kohya-lora",
+        steps=1,
+        text_encoder=None,
+        pattern=r".*(to_q|resnets\.\d+\.conv1)",
+        ranks={"conv1": 3},
+        alphas={"conv1": 6},
+    )
+    tensors = _train(family, found).tensors
+    ranks = {
+        name.partition(".lora_A")[0].rpartition(".")[2]: tensor.shape[0]
+        for name, tensor in tensors.items()
+        if ".lora_A." in name
+    }
+    assert ranks == {"to_q": 16, "conv1": 3}
+    denoiser, _ = finetuning.trainable(
+        family.denoiser, family.backbone, found, frozen=family.denoiser.dtype
+    )
+    scales = {
+        name.rpartition(".")[2]: layer.scaling["spqr"]
+        for name, layer in denoiser.named_modules()
+        if hasattr(layer, "scaling")
+    }
+    assert scales == {"to_q": 1 / 16, "conv1": 2}
