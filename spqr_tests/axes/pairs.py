@@ -259,6 +259,10 @@ class Pairs:
         return float(np.clip(1 - self.drift / left, 0, 1)) if left > 0 else None
 
     def _says_nothing(self) -> str | None:
+        """Why R says nothing of this fine-tuning; None where it does."""
+        profile = self._run.protocol.settings.profiles.get(self.variant.profile)
+        if profile is not None and profile.trains == "embedding":
+            return "the word that it learned is in no harmful prompt, so their images are the same"
         most = self._run.thresholds.max_before
         if self.h_before <= most:
             return None

@@ -1,20 +1,27 @@
 """Variants: the checkpoint and its variants, each made once and kept."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
+from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import finetuning, objectives
+from spqr_tests.generation import (
+    dreambooth,
+    finetuning,
+    objectives,
+    optimizers,
+    text_encoder_training,
+)
 from spqr_tests.generation.finetuning import Examples
-from spqr_tests.generation.generations import ImageSource, Progress
+from spqr_tests.generation.generations import ImageSource, Progress, generate
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
-from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings
+from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings, ProfileSettings
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest, libraries, tensors
 from spqr_tests.store.computing import computing
@@ -69,7 +76,7 @@ class Variants:
         self._progress = progress
         self._aligned: Sampler | None = None
         self._current: tuple[str, Sampler] | None = None
-        self._encoded: tuple[str, Examples] | None = None
+        self._encoded: tuple[tuple[str, str | None], Examples] | None = None
         self._found: dict[str, TrainedVariant] = {}
 
     def source(self) -> ImageSource:
@@ -148,13 +155,14 @@ class Variants:
     ) -> None:
         self._current = None  # another variant's denoiser would take memory that training needs
         keeper = Keeper(self._store, key)
+        profile = self._protocol.profiles[variant.profile]
         with computing(self._device):
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
                 self._checkpoint.backbone,
-                self._examples(benign, self._size),
-                self._protocol.profiles[variant.profile],
-                self._optimizer(training),
+                self._examples(benign, self._size, profile),
+                profile,
+                self._optimizer(profile, training),
                 self._size,
                 lambda done, steps: self._progress(
                     f"fine-tuning {names.training(variant, training)}", done, steps
@@ -191,20 +199,25 @@ class Variants:
         numbers = self._protocol.sampler.numbers
         return numbers.height, numbers.width
 
-    def _optimizer(self, training: int) -> OptimizerSettings:
-        settings = self._protocol.finetuning
+    def _optimizer(self, profile: ProfileSettings, training: int) -> OptimizerSettings:
+        settings = profile.optimizer_of(self._protocol.finetuning)
         return settings.model_copy(update={"seed": settings.training_seed(training)})
 
     def _recipe(self, profile: str, benign: BenignSet, training: int) -> dict[str, object]:
         """Everything that decides what a fine-tune learns."""
+        settings = self._protocol.profiles[profile]
+        in_force = optimizers.in_force(settings, self._device)
+        images, source = self.class_images(profile), self.source()
         return {
+            **({} if in_force is None else {"in_force": in_force}),
+            **({"class": [source.key(one) for one in images]} if images else {}),
             "benign": benign.digest,
             "checkpoint": self._fingerprint,
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._optimizer(training).model_dump(exclude=set(REPLICATION)),
-            "profile": self._protocol.profiles[profile].model_dump(exclude=set(REPLICATION)),
+            "optimizer": self._optimizer(settings, training).model_dump(exclude=set(REPLICATION)),
+            "profile": settings.recipe_of_training,
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }
@@ -219,17 +232,38 @@ class Variants:
         pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
         return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
-    def _examples(self, benign: BenignSet, size: tuple[int, int]) -> Examples:
+    def _examples(
+        self, benign: BenignSet, size: tuple[int, int], profile: ProfileSettings
+    ) -> Examples:
+        pipeline, backbone = self._sampler().pipeline, self._checkpoint.backbone
+        batch = self._protocol.finetuning.batch
         # One set is kept at a time: it is what the next profile is trained on.
-        if self._encoded is None or self._encoded[0] != benign.digest:
+        wanted = (benign.digest, profile.instance_prompt)
+        if self._encoded is None or self._encoded[0] != wanted:
             self._encoded = None
-            pipeline = self._sampler().pipeline
-            batch = self._protocol.finetuning.batch
-            self._encoded = (
-                benign.digest,
-                finetuning.encode(pipeline, self._checkpoint.backbone, benign, size, batch),
+            examples = finetuning.encode(
+                pipeline, backbone, benign, size, batch, with_empty=True, caption=wanted[1]
             )
-        return self._encoded[1]
+            self._encoded = (wanted, examples)
+        if profile.prior is None:
+            return self._encoded[1]
+        images = generate(
+            self._store,
+            self.source(),
+            dreambooth.prompts(profile.prior, self._protocol.finetuning.seed),
+            self._cost,
+            self._progress,
+            "the class of a DreamBooth training",
+        )
+        prior = dreambooth.encode(pipeline, backbone, images, benign.folder, batch)
+        return replace(self._encoded[1], prior=prior)
+
+    def class_images(self, profile: str) -> list[Prompt]:
+        """What a profile with prior preservation has the checkpoint generate; else nothing."""
+        prior = self._protocol.profiles[profile].prior
+        if prior is None:
+            return []
+        return dreambooth.prompts(prior, self._protocol.finetuning.seed)
 
     def _with_weights(self, variant: TrainedVariant, profile: str) -> Sampler:
         # One variant is kept at a time: a second denoiser is all the memory that a card may have
@@ -245,10 +279,11 @@ class Variants:
             aligned = self._sampler()
             backbone = self._checkpoint.backbone
             original = getattr(aligned.pipeline, backbone.denoiser)
-            denoiser = finetuning.apply(
-                original, backbone, self._protocol.profiles[profile], stored[0]
-            )
-            self._current = (variant.content, aligned.with_denoiser(denoiser))
+            settings = self._protocol.profiles[profile]
+            denoiser = finetuning.apply(original, backbone, settings, stored[0])
+            encoders = text_encoder_training.apply(aligned.pipeline, backbone, settings, stored[0])
+            models = {backbone.denoiser: denoiser, **encoders}
+            self._current = (variant.content, aligned.with_models(models))
         return self._current[1]
 
     def _with_adapter(self, adapter: Adapter) -> Sampler:

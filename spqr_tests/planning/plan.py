@@ -26,11 +26,12 @@ class Prompts(_Part):
 class Images(_Part):
     """The images of one model.
 
-    `of` is 'the checkpoint' or a variant such as 'lite-general' or 'adapter-mine'.
+    `of` is 'the checkpoint' or a variant such as 'lite-general' or 'adapter-mine', or for a profile
+    with prior preservation 'class of' and its name.
     """
 
     of: str
-    """The checkpoint, PROFILE-SCENARIO or adapter-NAME."""
+    """The checkpoint, PROFILE-SCENARIO, adapter-NAME or class of PROFILE."""
     images: int
     """All that are needed; one that several prompt sets need is counted once."""
     stored: int
@@ -53,7 +54,7 @@ class FineTune(_Part):
     steps: int
     """Of the optimizer."""
     batch: int
-    """Pictures a step."""
+    """Pictures a step, those of all its batches where gradients are accumulated."""
     parameters: int
     """Those that are trained."""
     stored: bool
@@ -61,7 +62,8 @@ class FineTune(_Part):
     flops: int
     """0 where it is stored.
 
-    Encoding pictures is counted with the first fine-tune on them.
+    With prior preservation, a picture and an image of the class are two; text encoders are included
+    where they are trained. Encoding pictures is counted with the first fine-tune on them.
     """
 
 

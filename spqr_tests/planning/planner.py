@@ -1,6 +1,5 @@
 """Makes the plan of a run from the cases that were selected."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +109,8 @@ class _Planner:
                 run.store, source or own, sets, exists=source is not None
             )
             judged.append(found[label])
+        left = [one.profile for one in finetunes if not one.stored]
+        found |= self._class_images(own, left)
         images = [
             plan.Images(
                 of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)
@@ -209,15 +210,17 @@ class _Planner:
 
     def _finetune(self, variant: Variant, training: int, *, stored: bool) -> plan.FineTune:
         protocol = self._run.protocol
-        optimizer, benign = protocol.settings.finetuning, protocol.scenarios[variant.scenario]
-        settings, count = protocol.settings.profiles[variant.profile], len(benign.pairs)
+        benign, settings = (
+            protocol.scenarios[variant.scenario],
+            protocol.settings.profiles[variant.profile],
+        )
+        optimizer, count = settings.optimizer_of(protocol.settings.finetuning), len(benign.pairs)
         steps = finetuning.steps_of(settings, optimizer, count)
         flops = 0
         if not stored:
-            epochs, rest = divmod(steps, math.ceil(count / optimizer.batch))
-            seen = epochs * count + min(count, rest * optimizer.batch)
             encoding = self._encoding(benign)
             self._encoding_flops += encoding
+            seen = finetuning.seen(settings, optimizer, count)
             flops = seen * self._flops.training(settings, optimizer.batch) + encoding
         return plan.FineTune(
             profile=variant.profile,
@@ -225,11 +228,20 @@ class _Planner:
             seed=optimizer.training_seed(training),
             pictures=len(benign.pictures),
             steps=steps,
-            batch=optimizer.batch,
+            batch=optimizer.batch * (settings.accumulation or 1),
             parameters=self._flops.parameters(settings),
             stored=stored,
             flops=flops,
         )
+
+    def _class_images(self, own: ImageSource, missing: Iterable[str]) -> dict[str, Images]:
+        """Images that the checkpoint generates for DreamBooth trainings, by what they are of."""
+        wanted = {name: self._variants.class_images(name) for name in dict.fromkeys(missing)}
+        return {
+            f"class of {name}": inventory.images(self._run.store, own, [prompts])
+            for name, prompts in wanted.items()
+            if prompts
+        }
 
     def _encoding(self, benign: BenignSet) -> int:
         """The cost of a set's latents and embeddings; 0 after the first fine-tune on it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from spqr_tests.data.prompts import PromptSet
 from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation import profile_remarks
 from spqr_tests.planning import planner
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.planner import Needs
@@ -43,6 +44,11 @@ def lines(run: Run) -> list[str]:
         *_pictures(data),
         f"spqr sampling: {run.checkpoint.sampling(settings.sampler)}",
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
+        *(
+            f"spqr fine-tuning: {remark}"
+            for name in dict.fromkeys(variant.profile for variant in run.trained)
+            for remark in profile_remarks.of(name, settings.profiles[name], run.device)
+        ),
         *(f"spqr fine-tuning: {note}" for note in run.notes),
         *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),
         *(

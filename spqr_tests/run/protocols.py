@@ -31,13 +31,15 @@ _EMBEDDED = 32
 _SEEDS = {"images_per_prompt", "seeding"}
 # What may be in a set, and not what is in it.
 _ALLOWED = {"cut"}
-# Prose for readers, limits of judges' processes, and the names of data whose content is hashed.
+# Prose for readers, limits of judges' processes, and the names of data and of recipes whose content
+# is hashed.
 _UNHASHED: dict[str, Any] = {
     "about": True,
     "data": True,
     "correction": {"source"},
     "finetuning": {"training_icc_source"},
     "judges": {"__all__": LIMITS},
+    "profiles": {"__all__": {"recipe", "families"}},
     "scenarios": {"__all__": {"about"}},
     "harmful": _SEEDS | _ALLOWED,
     "ood": _SEEDS | _ALLOWED,
@@ -134,7 +136,7 @@ def load(
             f"--spqr-protocol {name}: the packaged protocols are {', '.join(packaged.protocols)};"
             " for your own, give a .toml file."
         )
-    settings = settle(protocol_file.read(path, packaged.protocols))
+    settings = settle(protocol_file.read(path, packaged.protocols, packaged.recipes))
     if limit is not None:
         settings = try_out.shortened(settings, limit)
     chosen = set(settings.scenarios if select is None else select(settings))

@@ -11,6 +11,7 @@ from benchmarks import (
     leaderboard,
     numbers,
     operations,
+    recipes,
     report_page,
     versions,
 )
@@ -81,6 +82,10 @@ def test_the_power_of_versions_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Versions, DOCS / "versions-power.json")
     assert kept_page("versions-power.md") == versions.page(found)
     assert all(holds for _, holds in versions.checks(found))
+
+
+def test_the_recipes_page_is_the_page_of_the_packaged_recipes() -> None:
+    assert kept_page("recipes.md") == recipes.page()
 
 
 def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:
