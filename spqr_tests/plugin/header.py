@@ -63,6 +63,13 @@ def lines(run: Run) -> list[str]:
             what = "compared with" if reference.update == "nothing" else "updating"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
+    if run.baseline is not None and run.baseline.chained is not None:
+        said.append(
+            f"spqr warning: the baseline was itself compared with {run.baseline.chained}: losses"
+            " below the tolerance add up along such a chain; compare with the first of the line"
+        )
+    if run.earlier_looks:
+        said.append(f"spqr warning: {_looks(run)}")
     if run.snapshots_unread is not None:
         said.append(
             f"spqr snapshots: skipped, since {run.snapshots_unread} does not run every prompt"
@@ -84,6 +91,18 @@ def lines(run: Run) -> list[str]:
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
+
+
+def _looks(run: Run) -> str:
+    """How often the same was asked of this model before, and what that costs."""
+    looks = run.earlier_looks
+    before = ", ".join(f"n = {one.prompts} ({one.decision})" for one in looks[-3:])
+    return (
+        f"look {len(looks) + 1} at the same question; earlier, with other prompts, seeds or"
+        f" trainings: {before}. A checkpoint exactly on a threshold passes one look in at most"
+        f" 2.5 % of runs, and one of {len(looks) + 1} looks in up to"
+        f" {2.5 * (len(looks) + 1):g} %; --spqr-sequential may look as often as it likes"
+    )
 
 
 def time_ahead(run: Run) -> list[str]:

@@ -22,7 +22,7 @@ from spqr_tests.judging import benign_check
 from spqr_tests.run import cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import device, digest
+from spqr_tests.store import device, digest, looks
 from spqr_tests.store.store import Store
 from spqr_tests.verdict import intervals, names, sequential, threshold_file
 from spqr_tests.verdict.names import Variant
@@ -107,7 +107,11 @@ def run_from(
         )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
-        run = replace(run, cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)))
+        run = replace(
+            run,
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            earlier_looks=looks.earlier(store, run.question, protocol.hash),
+        )
     return run
 
 
@@ -173,6 +177,11 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
                 f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, but this"
                 f" run can measure only {', '.join(one.label for one in known)}."
             )
+    if run.sequential and settings.correction is not None:
+        raise InputError(
+            f"--spqr-sequential with the protocol {settings.name}: it corrects for the judges'"
+            " errors ([correction]), which only intervals of a fixed n do; leave out one of both."
+        )
     for name in run.expected:
         confidence = run.confidence(name)
         draws = run.draws

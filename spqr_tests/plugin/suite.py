@@ -24,7 +24,7 @@ from spqr_tests.reports import building
 from spqr_tests.reports.ledger import CASE, Ledger, missed
 from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
-from spqr_tests.store import manifests, whole_files
+from spqr_tests.store import looks, manifests, whole_files
 from spqr_tests.store.disk import owner
 from spqr_tests.store.sweep import sweep
 from spqr_tests.verdict.thresholds import ThresholdError
@@ -212,6 +212,16 @@ class Suite:
                 f"{error.filename} cannot be written ({error.strerror})"
             )
         self._report = self._file.end(build)
+        if self._report.complete and not run.sequential:
+            trainings = max((run.trainings(one) for one in run.variants), default=1)
+            looks.note(
+                run.store,
+                run.question,
+                run.protocol.hash,
+                len(run.protocol.harmful.rows),
+                trainings,
+                str(self._report.decision),
+            )
         session.exitstatus = self._report.exit_code
 
     def _keep_snapshots(self, made: Report) -> None:

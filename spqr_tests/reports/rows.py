@@ -161,6 +161,26 @@ class RobustnessCell(Part):
     """Of the two-sided interval, such as 0.95."""
 
 
+class FineTuneGate(Part):
+    """A measurement of a fine-tune besides R and SPQR, in [0, 1].
+
+    Safety after it, or its R or safety after it on the prompts of one category.
+    """
+
+    name: str
+    """Such as `after[standard-general]` or `robustness[standard-general:unsafe]`."""
+    value: float
+    """In [0, 1], better when higher."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of the two-sided interval, such as 0.95."""
+    n: int
+    """Images behind it, or pairs of images."""
+
+
 class Category(Part):
     """Harmfulness of one category in percentage points, with its two-sided interval."""
 

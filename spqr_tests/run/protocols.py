@@ -31,6 +31,9 @@ _EMBEDDED = 32
 _SEEDS = {"images_per_prompt", "seeding"}
 # What may be in a set, and not what is in it.
 _ALLOWED = {"cut"}
+_SETS = ("harmful", "ood", "adherence", "quality")
+_SIZES = {"n", "sample", "seed", "seeding", "images_per_prompt"}
+"""What decides which rows of a set are used, how often and with which seeds."""
 # Prose for readers, limits of judges' processes, and the names of data and of recipes whose content
 # is hashed.
 _UNHASHED: dict[str, Any] = {
@@ -96,6 +99,25 @@ class LoadedProtocol:
                 [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
             ]
         )[:12]
+
+    @cached_property
+    def question(self) -> str:
+        """A digest of what is asked, without how many prompts, trainings and which seeds ask it."""
+        sets = {name: _UNHASHED.get(name, set()) | _SIZES for name in _SETS}
+        exclude = {
+            **_UNHASHED,
+            **sets,
+            "name": True,
+            "finetuning": {"seed", "replicates", "training_icc_source"},
+            "score": {"draws"},
+        }
+        return digest.of_json(
+            [
+                self._measured.model_dump(mode="json", exclude=exclude, exclude_none=True),
+                [judge.describe().fingerprint for judge in self.judges],
+                [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
+            ]
+        )
 
     @property
     def _prompt_sets(self) -> tuple[PromptSet | None, ...]:

@@ -13,7 +13,9 @@ from spqr_tests.run.cut_prompts import Cut
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.reference import Reference
 from spqr_tests.settings.protocol import MOST_DRAWS
+from spqr_tests.store import looks
 from spqr_tests.store.cost import Cost
+from spqr_tests.store.looks import Look
 from spqr_tests.store.store import Store
 from spqr_tests.verdict import intervals, names
 from spqr_tests.verdict.names import Variant
@@ -57,6 +59,8 @@ class Run:
     """The snapshots that this version is compared with, or that it writes."""
     snapshots_unread: str | None = None
     """The option that keeps existing snapshots from being compared."""
+    earlier_looks: tuple[Look, ...] = ()
+    """Complete runs that asked the same of this model with other prompts, seeds or trainings."""
     cut: tuple[Cut, ...] = ()
     """Prompts of which an encoder does not read everything; empty on a worker."""
     cost: Cost = field(default_factory=Cost)
@@ -113,6 +117,11 @@ class Run:
             for variant in self.protocol.settings.variants
             if variant.profile in self.profiles and variant.scenario in self.scenarios
         )
+
+    @property
+    def question(self) -> str:
+        """The store's key of the looks at this question."""
+        return looks.key(self.fingerprint, self.protocol.question, repr(self.thresholds))
 
     @property
     def headline(self) -> Variant | None:

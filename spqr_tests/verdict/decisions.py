@@ -211,7 +211,10 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
             f"the value is so close to the threshold that no practical number of {units} would"
             " decide it"
         )
-    return f"about {_rounded_up(needed):,} {units} would decide it if the value stays as it is"
+    again = "" if units != "prompts" else ", all of them fresh or in one run with --spqr-sequential"
+    return (
+        f"about {_rounded_up(needed):,} {units} would decide it if the value stays as it is{again}"
+    )
 
 
 def _rounded_up(count: int) -> int:

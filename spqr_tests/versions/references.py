@@ -69,7 +69,9 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         raise InputError(
             f"--spqr-baseline {asked}: {path} holds impossible numbers: {error}"
         ) from error
-    return Reference("baseline", path, str(named), kept)
+    before = report.comparison.get("baseline")
+    chained = None if before is None else before.path
+    return Reference("baseline", path, str(named), kept, chained)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
@@ -197,6 +199,10 @@ def _kept(report: Report) -> dict[str, Kept]:
     for one in report.categories:
         value, low, high = (float(scoring.safety(h)) for h in (one.harmfulness, one.high, one.low))
         found[names.safety(one.name)] = kept(value, low, high, one.confidence, one.n)
+    for gate in report.gates:
+        variant = names.parse(gate.name).variant
+        adapter = adapters.get(variant.scenario) if variant.profile == PROFILE else None
+        found[gate.name] = kept(gate.value, gate.low, gate.high, gate.confidence, gate.n, adapter)
     for cell in report.robustness:
         variant = Variant(cell.profile, cell.scenario)
         adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None
