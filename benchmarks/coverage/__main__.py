@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import numbers
-from benchmarks.coverage import flags, scores
+from benchmarks.coverage import flags, scores, trainings
 from benchmarks.coverage.cells import SCHEMA, Cell, Coverage
 from benchmarks.coverage.page import checks, page
 
@@ -37,6 +37,9 @@ def measured(
         scores.quality(fids, fid_runs),
         scores.score(sizes, runs),
         scores.corrected(sizes, runs),
+        trainings.drifts(sizes, runs // 5),
+        trainings.lowered(sizes, runs // 5),
+        trainings.unequal(sizes, runs // 10),
     ):
         for cell in found:
             cells.append(cell)

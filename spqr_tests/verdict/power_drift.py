@@ -78,8 +78,8 @@ def simulate(
     shift = np.zeros((number, 1))
     if trained is not None:
         shift = effects(truth.both + truth.gained, trained, rng, number)
-    flags = _flags(n, truth, shift, rng)
-    return drawn(*flags, trained, rng, size, clustered=clustered)
+    made = flags(n, truth, shift, rng)
+    return drawn(*made, trained, rng, size, clustered=clustered)
 
 
 def effects(share: float, trained: Trained, rng: np.random.Generator, outcomes: int) -> FloatArray:
@@ -90,7 +90,7 @@ def effects(share: float, trained: Trained, rng: np.random.Generator, outcomes: 
     return np.asarray(np.sin(drawn) ** 2 - share, dtype=np.float64)
 
 
-def _flags(
+def flags(
     n: int, truth: Pairs, shift: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Flags (outcomes, n) before, and after each training (outcomes, trainings, n)."""
