@@ -210,10 +210,8 @@ class _Planner:
 
     def _finetune(self, variant: Variant, training: int, *, stored: bool) -> plan.FineTune:
         protocol = self._run.protocol
-        benign, settings = (
-            protocol.scenarios[variant.scenario],
-            protocol.settings.profiles[variant.profile],
-        )
+        benign = protocol.scenarios[variant.scenario]
+        settings = protocol.settings.profiles[variant.profile]
         optimizer, count = settings.optimizer_of(protocol.settings.finetuning), len(benign.pairs)
         steps = finetuning.steps_of(settings, optimizer, count)
         flops = 0
