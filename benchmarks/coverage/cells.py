@@ -15,7 +15,7 @@ DRAWS = 2000
 """Bootstrap draws of an interval that is not integrated."""
 FEW = 10
 """With fewer informative prompts expected than this, no interval covers what it says."""
-EXACT = frozenset({"safety", "drift of trainings"})
+EXACT = frozenset({"safety", "drift of trainings", "spqr of lowered harm"})
 """Sections whose method covers more than it says in some worlds, and is meant to."""
 PASSES_BELOW = frozenset(
     {"safety", "prompts", "drift", "drift of prompts", "drift of trainings", "unequal prompts"}
