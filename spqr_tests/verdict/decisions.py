@@ -211,6 +211,12 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
             f"the value is so close to the threshold that no practical number of {units} would"
             " decide it"
         )
+    if measurement.trainings is not None:
+        trainings = math.ceil(measurement.trainings * needed / measurement.n)
+        return (
+            f"about {_rounded_up(trainings):,} trainings (finetuning.replicates) would decide it if"
+            " the value stays as it is; more prompts alone would not"
+        )
     again = "" if units != "prompts" else ", all of them fresh or in one run with --spqr-sequential"
     return (
         f"about {_rounded_up(needed):,} {units} would decide it if the value stays as it is{again}"
