@@ -191,9 +191,9 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
         if draws < needed:
             raise InputError(
                 f"{run.thresholds_path}: the threshold of {name} asks for the confidence"
-                f" {confidence}, which needs {needed}"
+                f" {confidence}, which needs {needed:,}"
                 f" draws{' with --spqr-sequential' if run.sequential else ''}, but the protocol"
-                f" {settings.name} makes {draws}: raise its score.draws or lower the confidence."
+                f" {settings.name} makes {draws:,}, which is the most: lower the confidence."
             )
 
 

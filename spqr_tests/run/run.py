@@ -17,7 +17,7 @@ from spqr_tests.store import looks
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.looks import Look
 from spqr_tests.store.store import Store
-from spqr_tests.verdict import intervals, names
+from spqr_tests.verdict import intervals, names, sequential
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.thresholds import ProtocolThresholds
 from spqr_tests.verdict.trainings import Spread
@@ -81,7 +81,9 @@ class Run:
         scaled = math.ceil(round(self.protocol.settings.score.draws * more, 6))
         # One number for every confidence that Holm may try, so that its intervals nest.
         family = max(1, len(self.protocol.harmful.categories))
-        return min(MOST_DRAWS, max(scaled, intervals.enough_draws(1 - (1 - strictest) / family)))
+        widest = 1 - (1 - strictest) / family
+        widest = sequential.strictest(widest) if self.sequential else widest
+        return min(MOST_DRAWS, max(scaled, intervals.enough_draws(widest)))
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -71,7 +71,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         ) from error
     before = report.comparison.get("baseline")
     chained = None if before is None else before.path
-    return Reference("baseline", path, str(named), kept, chained)
+    return Reference("baseline", path, str(named), kept, chained=chained)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
@@ -129,7 +129,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
         for measured, one in found.items()
         if one.protocol.hash == run.protocol.hash
     }
-    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update)
+    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update=update)
 
 
 def unread(option: Any, where: Path, run: Run) -> str | None:
