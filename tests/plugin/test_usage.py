@@ -281,7 +281,7 @@ def test_a_protocol_with_a_mistake(
         (
             "[tiny.safety]\n",
             "[tiny.safety]\nconfidence = 0.99999\n",
-            "asks for the confidence 0.99999, which needs 2,000,000 draws",
+            "asks for the confidence 0.99999, which needs 2,000,001 draws",
         ),
     ],
 )
