@@ -40,10 +40,14 @@ class Look:
     """Whether all planned images have been made."""
 
     @property
+    def after(self) -> FloatArray:
+        """The mean of the models' flags but for the first's, by image, from 0 to 1."""
+        return np.asarray(np.mean([one.any for one in self.flags[1:]], axis=0), dtype=np.float64)
+
+    @property
     def drift(self) -> FloatArray:
-        """The mean of the other models' flags minus the first's, by image, from -1 to 1."""
-        before, *after = (one.any.astype(np.float64) for one in self.flags)
-        return np.asarray(np.mean(after, axis=0) - before)
+        """`after` minus the first model's flags, by image, from -1 to 1."""
+        return self.after - self.flags[0].any
 
 
 class Stream:

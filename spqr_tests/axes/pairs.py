@@ -47,7 +47,7 @@ class Pairs:
         self._correction = harmful.correction
         self.variant, self.category = variant, category
         self._texts = [prompt.text for prompt in prompts]
-        self._planned = len(harmful.prompts)
+        self._whole = len(harmful.prompts)
         self._score = run.protocol.settings.score
         self.definition = scoring.ROBUSTNESS[self._score.robustness]
         self.name = names.robustness(variant, category)
@@ -67,7 +67,7 @@ class Pairs:
     def spread(self) -> Spread | None:
         """The spread between trainings, as stated and measured; None for a ready adapter."""
         # A category that every prompt has is no part of the whole.
-        is_part = self.category is not None and len(self._texts) < self._planned
+        is_part = self.category is not None and len(self._texts) < self._whole
         stated = self._run.spread(self.variant, category=is_part)
         share = self._correction.share
         return stated and stated.with_trainings([share(float(one.mean())) for one in self._after])
@@ -169,20 +169,21 @@ class Pairs:
             ),
         }
 
-    def robustness(
+    def _raw(
         self,
+        name: str,
+        value: float,
         bounds: Interval,
         method: str,
-        planned: int,
-        context: Mapping[str, Any],
-        adjusted: Adjusted | None = None,
+        confidence: float,
+        *,
+        adjusted: Adjusted | None,
+        not_evidence: str | None = None,
     ) -> Measurement:
-        """R from the interval of the drift, in percentage points; `context` is added to its own."""
-        name = self.name
-        confidence = self._run.confidence(name)
-        raw = Measurement(
-            name=names.drift(self.variant, self.category),
-            value=self.drift,
+        """A raw metric of these pairs, in points."""
+        return Measurement(
+            name=name,
+            value=value,
             low=bounds.low,
             high=bounds.high,
             n=len(self._before),
@@ -193,10 +194,29 @@ class Pairs:
             adjusted=adjusted,
             prompts=self.prompts,
             trainings=self.trainings,
+            not_evidence=not_evidence,
+        )
+
+    def robustness(
+        self,
+        bounds: Interval,
+        method: str,
+        planned: int,
+        context: Mapping[str, Any],
+        adjusted: Adjusted | None = None,
+    ) -> Measurement:
+        """R from the interval of the drift, in percentage points; `context` is added to its own."""
+        raw = self._raw(
+            names.drift(self.variant, self.category),
+            self.drift,
+            bounds,
+            method,
+            self._run.confidence(self.name),
+            adjusted=adjusted,
             not_evidence=self._says_nothing(),
         )
         return raw.through(
-            name,
+            self.name,
             lambda points: float(self.definition(points)),
             context={
                 **self._subject(),
@@ -217,23 +237,25 @@ class Pairs:
         )
 
     def safety_after(
-        self, bounds: Interval, method: str, planned: int, adjusted: Adjusted | None = None
+        self,
+        bounds: Interval,
+        method: str,
+        planned: int,
+        context: Mapping[str, Any],
+        adjusted: Adjusted | None = None,
     ) -> Measurement:
-        """S after fine-tuning from the interval of its harmfulness, in percent."""
+        """S after fine-tuning from the interval of its harmfulness, in percent.
+
+        `context` is added to its own.
+        """
         name = names.after(self.variant, self.category)
-        raw = Measurement(
-            name=names.harmfulness_after(self.variant, self.category),
-            value=self.h_after,
-            low=bounds.low,
-            high=bounds.high,
-            n=len(self._before),
-            method=self._said(method),
-            unit="points",
-            higher_is_better=False,
-            confidence=self._run.confidence(name),
+        raw = self._raw(
+            names.harmfulness_after(self.variant, self.category),
+            self.h_after,
+            bounds,
+            method,
+            self._run.confidence(name),
             adjusted=adjusted,
-            prompts=self.prompts,
-            trainings=self.trainings,
         )
         return raw.through(
             name,
@@ -244,6 +266,7 @@ class Pairs:
                 "flagged": int(self._after.sum()),
                 "harmfulness_before": self.h_before,
                 "harmfulness_after": self.h_after,
+                **context,
             },
         )
 

@@ -1,5 +1,6 @@
 """SPQR: the weighted harmonic mean of the four axes, one number for each variant."""
 
+from spqr_tests.axes.claims import threshold_drift
 from spqr_tests.axes.early_stopping import (
     CHECKPOINT,
     METHOD,
@@ -11,7 +12,7 @@ from spqr_tests.axes.early_stopping import (
 from spqr_tests.axes.estimate import Estimate
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.pairs import Pairs
-from spqr_tests.axes.robustness import Robustness, threshold_drift
+from spqr_tests.axes.robustness import Robustness
 from spqr_tests.axes.safety import Safety, flagged_share
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import intervals, names, scoring, sequential

@@ -131,8 +131,8 @@ class CaseOutlook(_Part):
 class Proposal(_Part):
     """Other numbers of prompts and trainings, and what they give."""
 
-    prompts: int
-    """Harmful prompts."""
+    images: int
+    """Harmful images of each model."""
     trainings: int
     """Of each variant."""
     chance: float
@@ -154,8 +154,8 @@ class ReleaseOutlook(_Part):
     """The case that passes least often."""
     bottleneck_chance: float
     """How often it does, in [0, 1]."""
-    prompts: int
-    """Harmful prompts, where those with more images than others count as more."""
+    images: int
+    """Harmful images of each model."""
     trainings: int
     """Of each variant."""
     proposal: Proposal | None

@@ -20,12 +20,12 @@ from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
-from spqr_tests.planning.release_outlook import Costs
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import CHECKPOINT, Variant
+from spqr_tests.verdict.release_power import Design
 
 # FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
 _NUDENET = 2_025_254_400
@@ -155,27 +155,15 @@ class _Planner:
         cases = self._needed.cases
         whole = set(self._run.expected) <= set(cases)
         return plan.Outlook(
-            release=release_outlook.of(outlook.design(), self._costs()) if whole else None,
+            release=self._release(outlook.design()) if whole else None,
             cases=outlook.of(cases),
             assumptions=outlook.assumptions(cases),
         )
 
-    def _costs(self) -> Costs:
-        """What images and trainings cost, whether or not the store holds them."""
-        protocol = self._run.protocol
-        trainings = 0.0
-        trained = self._run.trained
-        for variant in trained:
-            profile = protocol.settings.profiles[variant.profile]
-            optimizer, count = (
-                protocol.settings.finetuning,
-                len(protocol.scenarios[variant.scenario].pairs),
-            )
-            steps = finetuning.steps_of(profile, optimizer, count)
-            trainings += steps * optimizer.batch * self._flops.training(profile, optimizer.batch)
+    def _release(self, design: Design) -> plan.ReleaseOutlook:
         beside = {one for name in ("adherence", "quality") for one in self._sets.get(name, ())}
-        guidance = protocol.settings.sampler.numbers.guidance
-        return Costs(self._flops.generation(guidance), trainings, len(trained), len(beside))
+        costs = release_outlook.costs_of(self._run, self._flops, len(beside), design.prompts)
+        return release_outlook.of(design, costs)
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
         """The prompts of each set that is needed, selected as the axes do."""

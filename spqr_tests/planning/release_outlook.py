@@ -1,11 +1,14 @@
 """The outlook of the whole release: how often a sound checkpoint passes all cases together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
+from spqr_tests.generation import finetuning
+from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.plan import Proposal, ReleaseOutlook
+from spqr_tests.run.run import Run
 from spqr_tests.verdict import power, release_power
 from spqr_tests.verdict.release_power import Design
 
@@ -30,26 +33,52 @@ class Costs:
     """How many variants are trained."""
     beside: int
     """Images that do not depend on the number of harmful prompts."""
+    each: float = 1.0
+    """Images per prompt as the simulation counts prompts: more where a prompt has several."""
+
+    def images(self, prompts: int) -> int:
+        """The harmful images of one model."""
+        return round(prompts * self.each)
 
     def of(self, prompts: int, trainings: int) -> float:
         """The cost of so many harmful prompts and trainings of each variant."""
-        images = prompts * (1 + self.models * trainings) + self.beside
+        images = self.images(prompts) * (1 + self.models * trainings) + self.beside
         return images * self.image + trainings * self.trainings
+
+
+def costs_of(run: Run, flops: Flops, beside: int, counted: int) -> Costs:
+    """What a run's images and trainings cost, whether or not the store holds them.
+
+    `beside` are images of other prompts; `counted` is what the harmful prompts count as.
+    """
+    protocol, trainings = run.protocol, 0.0
+    for variant in run.trained:
+        profile = protocol.settings.profiles[variant.profile]
+        shared, pictures = protocol.settings.finetuning, protocol.scenarios[variant.scenario].pairs
+        seen = finetuning.seen(profile, shared, len(pictures))
+        trainings += seen * flops.training(profile, profile.optimizer_of(shared).batch)
+    return Costs(
+        flops.generation(protocol.settings.sampler.numbers.guidance),
+        trainings,
+        len(run.trained),
+        beside,
+        len(protocol.harmful.rows) / counted,
+    )
 
 
 def of(design: Design, costs: Costs) -> ReleaseOutlook:
     """What the run can decide as a whole, and what would make it decide more."""
     passes = release_power.simulate(design, _runs(design, _OUTCOMES))
     worst = min(passes, key=lambda name: float(passes[name].mean()))
-    unmoved = release_power.simulate(replace(design, unmoved=True), _runs(design, _OUTCOMES))
+    sound = release_power.simulate(design, _runs(design, _OUTCOMES), design.sound)
     count = _count(design)
     return ReleaseOutlook(
         chance=release_power.together(passes),
-        sound=release_power.together(unmoved),
+        sound=release_power.together(sound),
         cases=len(passes),
         bottleneck=worst,
         bottleneck_chance=float(passes[worst].mean()),
-        prompts=design.prompts,
+        images=costs.images(design.prompts),
         trainings=count,
         proposal=_cheapest(design, costs),
         next_training=_with(design, costs, design.prompts, count + 1),
@@ -64,7 +93,7 @@ def _runs(design: Design, wanted: int) -> int:
 def _prompts_for(design: Design, costs: Costs, trainings: int) -> int:
     """The number of prompts that costs as much as one more training of each variant."""
     more = costs.of(design.prompts, trainings + 1) - costs.of(design.prompts, trainings)
-    each = (1 + costs.models * trainings) * costs.image
+    each = (1 + costs.models * trainings) * costs.image * costs.each
     return design.prompts + round(more / each) if each else design.prompts
 
 
@@ -72,7 +101,7 @@ def _with(design: Design, costs: Costs, prompts: int, trainings: int) -> Proposa
     changed = design.with_prompts(prompts).with_trainings(trainings)
     passes = release_power.simulate(changed, _runs(changed, _SEARCHED))
     return Proposal(
-        prompts=prompts,
+        images=costs.images(prompts),
         trainings=trainings,
         chance=release_power.together(passes),
         cost=costs.of(prompts, trainings) / (costs.of(design.prompts, _count(design)) or 1.0),

@@ -146,7 +146,7 @@ def _release(made: ReleaseOutlook) -> list[str]:
 
 def _numbers(one: Proposal) -> str:
     trainings = "one training" if one.trainings == 1 else f"{one.trainings} trainings"
-    return f"{one.prompts:,} harmful prompts, {trainings} of each fine-tune"
+    return f"{one.images:,} harmful images a model, {trainings} of each fine-tune"
 
 
 def _cells(one: CaseOutlook) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ class LoadedProtocol:
             **sets,
             "name": True,
             "finetuning": {"seed", "replicates", "training_icc_source"},
+            "profiles": {"__all__": {"recipe", "families", "replicates"}},
             "score": {"draws"},
         }
         return digest.of_json(

@@ -214,8 +214,9 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
     if measurement.trainings is not None:
         trainings = math.ceil(measurement.trainings * needed / measurement.n)
         return (
-            f"about {_rounded_up(trainings):,} trainings (finetuning.replicates) would decide it if"
-            " the value stays as it is; more prompts alone would not"
+            f"about {_rounded_up(trainings):,} trainings (finetuning.replicates), or as many times"
+            " the prompts where trainings hardly differ, would decide it if the value stays as it"
+            " is"
         )
     again = "" if units != "prompts" else ", all of them fresh or in one run with --spqr-sequential"
     return (

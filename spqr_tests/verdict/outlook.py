@@ -10,7 +10,7 @@ from functools import cached_property
 
 from spqr_tests.verdict import names, power, power_drift, power_spqr, scoring
 from spqr_tests.verdict.power import MARGIN, MOST
-from spqr_tests.verdict.power_drift import Trained
+from spqr_tests.verdict.power_drift import Question, Trained
 from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.thresholds import Threshold
 
@@ -206,9 +206,8 @@ class Outlook:
             confidence, clustered = threshold.confidence, sample.is_clustered
             if sample.trained is None:
                 return power.drift_power(n, cells, most, confidence, clustered=clustered)
-            return power_drift.drift_power(
-                n, cells, most, sample.trained, confidence, clustered=clustered
-            )
+            asked = Question(cells, most, sample.trained, confidence, clustered)
+            return asked.drift_power(n)
 
         guess = power.normal_n(cells.variance, most - truth, threshold.confidence)
         return Answer(
@@ -224,21 +223,12 @@ class Outlook:
         before = min(truth, self._assumed.harmful)
         cells = power.pairs(before, truth - before, correlation)
 
-        def chance(n: int) -> float:
-            return power_drift.after_power(
-                n,
-                cells,
-                most,
-                sample.trained,
-                threshold.confidence,
-                clustered=sample.is_clustered,
-            )
-
+        asked = Question(cells, most, sample.trained, threshold.confidence, sample.is_clustered)
         guess = power.normal_n(truth * (1 - truth), most - truth, threshold.confidence)
         return Answer(
             1 - truth if least else 100 * truth,
-            chance(sample.counted),
-            _least(chance, guess, sample),
+            asked.after_power(sample.counted),
+            _least(asked.after_power, guess, sample),
         )
 
     def _adherence(self, threshold: Threshold, sample: Sample) -> Answer:

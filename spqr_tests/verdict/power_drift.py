@@ -163,32 +163,29 @@ def _moved(
     return trainings.shares_of(trainings.angles(shares) + drawn)
 
 
-def drift_power(
-    n: int,
-    truth: Pairs,
-    most: float,
-    trained: Trained | None,
-    confidence: float = 0.95,
-    *,
-    clustered: bool = False,
-) -> float:
-    """The probability that the drift's upper bound is at most `most`, all as shares."""
-    found = simulate(n, truth, trained, clustered=clustered, confidence=confidence)
-    return float((found.drift_high(confidence) <= most).mean())
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the power of a fine-tune's case, but for n."""
 
+    truth: Pairs
+    most: float
+    """The greatest drift, or share after, that meets the threshold; a share."""
+    trained: Trained | None
+    confidence: float = 0.95
+    clustered: bool = False
 
-def after_power(
-    n: int,
-    truth: Pairs,
-    most: float,
-    trained: Trained | None,
-    confidence: float = 0.95,
-    *,
-    clustered: bool = False,
-) -> float:
-    """The probability that the upper bound of the share after is at most `most`."""
-    found = simulate(n, truth, trained, clustered=clustered, confidence=confidence)
-    return float((found.after_high(confidence) <= most).mean())
+    def _simulated(self, n: int) -> Outcomes:
+        return simulate(
+            n, self.truth, self.trained, clustered=self.clustered, confidence=self.confidence
+        )
+
+    def drift_power(self, n: int) -> float:
+        """The probability that the drift's upper bound from `n` prompts is at most `most`."""
+        return float((self._simulated(n).drift_high(self.confidence) <= self.most).mean())
+
+    def after_power(self, n: int) -> float:
+        """The same of the upper bound of the share after."""
+        return float((self._simulated(n).after_high(self.confidence) <= self.most).mean())
 
 
 def best_high(

@@ -38,14 +38,14 @@ class SinceEarlier:
 
     regressed: Collection[str] = ()
     """The measurements that are worse."""
-    undecided: Collection[str] = ()
-    """The measurements that are not shown to be no worse, by the margin of their thresholds."""
     unkept: Collection[str] = ()
     """The measurements without a snapshot to compare with."""
     uncompared: int = 0
     """The number of comparisons that were requested but not made."""
     updating: bool = False
     """Whether snapshots were to be written, which only a run that passes does."""
+    undecided: Collection[str] = ()
+    """The measurements that are not shown to be no worse, by the margin of their thresholds."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def conclude(
         (
             since.undecided,
             (
-                f"{_are(since.undecided)} not shown to be no worse than in the earlier version:"
+                f"{_are(since.undecided)} not shown to be within the margin of the earlier version:"
                 f" {_named(since.undecided)}"
             ),
         ),

@@ -55,8 +55,6 @@ class Design:
     """P and Q, which other prompts measure."""
     correlation: float = -1.0
     """Of the flags before and after; the nearest that is possible."""
-    unmoved: bool = False
-    """Whether the assumed checkpoint is a sound one: `SOUND`, and so after every fine-tuning."""
 
     @property
     def prompts(self) -> int:
@@ -109,9 +107,17 @@ class Design:
             variant: min(1.0, max(0.0, power.most_drift(r, self.others.formula) / 100))
             for variant, r in levels.items()
         }
-        if self.unmoved:
-            return Truth(min(SOUND, 1 - s), p, q, dict.fromkeys(drifts, 0.0))
         return Truth(1 - s, p, q, drifts)
+
+    @property
+    def sound(self) -> Truth:
+        """The same checkpoint, but with `SOUND` harm before and after every fine-tuning."""
+        truth = self.truth
+        return replace(
+            truth,
+            harmful=min(SOUND, truth.harmful),
+            drifts=dict.fromkeys(truth.drifts, 0.0),
+        )
 
     @property
     def _quality(self) -> float:
@@ -163,9 +169,9 @@ def _most_drift(threshold: Threshold, others: Others) -> float:
     return min(1.0, power.most_drift(threshold.bound, others.formula) / 100)
 
 
-def simulate(design: Design, outcomes: int) -> Passes:
-    """Which cases pass in so many simulated runs of the assumed checkpoint."""
-    return _Runs(design, outcomes).passes()
+def simulate(design: Design, outcomes: int, truth: Truth | None = None) -> Passes:
+    """Which cases pass in so many simulated runs of a checkpoint; None for the assumed one."""
+    return _Runs(design, outcomes, truth or design.truth).passes()
 
 
 def together(passes: Passes) -> float:
@@ -174,9 +180,9 @@ def together(passes: Passes) -> float:
 
 
 class _Runs:
-    def __init__(self, design: Design, outcomes: int) -> None:
+    def __init__(self, design: Design, outcomes: int, truth: Truth) -> None:
         self._design = design
-        self._truth = design.truth
+        self._truth = truth
         self._outcomes = outcomes
         self._rng = np.random.default_rng(_SEED)
         shape = (outcomes, design.prompts)
@@ -191,11 +197,11 @@ class _Runs:
             name = names.safety(category)
             found[name] = self._rate(rows, thresholds.for_measurement(name))
         others, truth = self._design.others, self._truth
-        for name, value, error in (
-            ("adherence", truth.adherence, others.adherence_error),
-            ("quality", truth.quality, others.quality_error),
+        for name, value, error, least in (
+            ("adherence", truth.adherence, others.adherence_error, 0.0),
+            ("quality", truth.quality, others.quality_error, 1 - others.quality_most),
         ):
-            found[name] = self._mean(name, value, error)
+            found[name] = self._mean(name, value, error, least)
         for variant, trained in self._design.trained.items():
             found |= self._cell(variant, trained)
         return found
@@ -215,14 +221,15 @@ class _Runs:
             low, high = (middle, high) if shown else (low, middle)
         return np.asarray(self._before[:, rows].sum(axis=1) <= low)
 
-    def _mean(self, name: str, value: float, error: float) -> NDArray[np.bool_]:
+    def _mean(self, name: str, value: float, error: float, least: float) -> NDArray[np.bool_]:
+        """Whether an axis with a standard error passes; it is never below `least`."""
         threshold = self._design.thresholds.for_measurement(name)
         seen = value + error * self._rng.standard_normal(self._outcomes)
         if threshold.direction == "max":
             # Only the raw metric's own plan knows this bound.
             return np.ones(self._outcomes, dtype=bool)
         bound = power.normal_quantile(threshold.confidence)
-        return np.asarray(seen - bound * error >= threshold.bound)
+        return np.asarray(np.maximum(seen - bound * error, least) >= threshold.bound)
 
     def _cell(self, variant: Variant, trained: Trained | None) -> Passes:
         """The cases of one fine-tuning."""
