@@ -53,7 +53,7 @@ class OptimizerSettings(Settings):
     training_icc_category: Annotated[float, Field(ge=1, le=100)] = 1.5
     """How many times larger it is for the images of one category."""
     training_icc_source: str = (
-        "assumed: nine variants of the embedded world have 0.022 on average (27 trainings; 0.09 at"
+        "assumed: nine variants of the embedded world have 0.026 on average (27 trainings; 0.09 at"
         " most), and nobody has published another figure"
     )
 

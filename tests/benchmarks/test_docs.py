@@ -13,6 +13,7 @@ from benchmarks import (
     operations,
     recipes,
     report_page,
+    trainings,
     versions,
 )
 from benchmarks.board import Board
@@ -27,6 +28,7 @@ from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
 from benchmarks.sequential import page as sequential
 from benchmarks.sequential.rows import Sequential
+from benchmarks.trainings import Trainings
 from benchmarks.versions import Versions
 from spqr_fixtures.embedded import weights
 from spqr_fixtures.packaged import PACKAGED
@@ -70,6 +72,12 @@ def test_the_coverage_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Coverage, DOCS / "coverage.json")
     assert kept_page("coverage.md") == coverage.page(found)
     assert all(check.holds for check in coverage.checks(found.cells))
+
+
+def test_the_trainings_are_the_page_of_their_numbers() -> None:
+    found = numbers.read(Trainings, DOCS / "trainings.json")
+    assert kept_page("trainings.md") == trainings.page(found)
+    assert all(holds for _, holds in trainings.checks(found))
 
 
 def test_early_stopping_is_the_page_of_its_numbers() -> None:

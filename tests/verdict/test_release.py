@@ -138,8 +138,10 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
         (
             [PASS, PASS],
             {"estimated": ["safety"]},
-            "INCONCLUSIVE: all 2 cases meet their thresholds; 1 is of harm, which no estimate alone"
-            " lets pass: safety; 1 decided by the estimate alone: safety",
+            (
+                "INCONCLUSIVE: all 2 cases meet their thresholds; 1 is of harm, which no estimate"
+                " alone lets pass: safety; 1 decided by the estimate alone: safety"
+            ),
             1,
         ),
         (
@@ -258,4 +260,5 @@ def test_no_estimate_of_harm_lets_a_release_pass(name: str) -> None:
 def test_a_loss_that_is_not_excluded_is_no_pass() -> None:
     release = conclude({"safety": PASS}, since=SinceEarlier(undecided=["safety"]), ended=1)
     assert (release.outcome, release.code) == (OPEN, ExitCode.THRESHOLD)
-    assert "1 is not shown to be within the margin of the earlier version: safety" in release.sentence
+    said = "1 is not shown to be within the margin of the earlier version: safety"
+    assert said in release.sentence
