@@ -8,7 +8,7 @@ changed.
 import copy
 import gc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,17 @@ class FineTuned:
     first_loss: float
     last_loss: float
     """Means over the first and the last tenth of the steps."""
+
+
+Keep = Callable[[FineTuned], None]
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """What is kept while a training goes on: its state, and what it leaves at some steps."""
+
+    state: Keeper | None
+    on_the_way: Mapping[int, Keep]
 
 
 @dataclass(frozen=True)
@@ -125,11 +136,13 @@ def finetune(
     size: tuple[int, int],
     progress: Callable[[int, int], None],
     keeper: Keeper | None = None,
+    on_the_way: Mapping[int, Keep] | None = None,
 ) -> FineTuned:
     """Fine-tune a copy of the pipeline's denoiser on examples of pictures of `size`.
 
     The pipeline itself stays as it was. With a `keeper`, an interrupted training goes on from the
-    state that was kept last, and the result is the same to the last bit.
+    state that was kept last, and the result is the same to the last bit. `on_the_way` is told, by
+    step, what a training that ends there leaves, as soon as the step is done.
 
     Where memory does not suffice, it is started again from its seed with gradient checkpointing,
     which costs time and changes nothing else. Raises `EvidenceError` when that does not suffice
@@ -148,7 +161,7 @@ def finetune(
                 optimizer,
                 size,
                 progress,
-                keeper,
+                _Keeping(keeper, on_the_way or {}),
                 checkpointing=checkpointing,
             )
         except torch.OutOfMemoryError as error:
@@ -172,7 +185,7 @@ def _train(
     optimizer: OptimizerSettings,
     size: tuple[int, int],
     progress: Callable[[int, int], None],
-    keeper: Keeper | None,
+    keeping: _Keeping,
     *,
     checkpointing: bool,
 ) -> FineTuned:
@@ -219,7 +232,14 @@ def _train(
     steps = steps_of(profile, optimizer, count)
     batches = Batches(count, optimizer.batch, generator)
     training = Training(trained, adamw.optimizer, average, accelerator.scaler, generator, device)
-    losses = training.resumed(keeper, batches, checkpointing=checkpointing)
+    first = min(keeping.on_the_way, default=steps)
+    losses = training.resumed(keeping.state, batches, first, checkpointing=checkpointing)
+
+    def left() -> FineTuned:
+        _require_frozen(original, denoiser, trained)
+        values = trained.values() if average is None else average.shadow_params
+        return _left(examples.folder, dict(zip(trained, values, strict=True)), losses)
+
     for step in range(len(losses), steps):
         mean, std, text = examples.batch(batches.draw(), device)
         latents = mean + std * torch.randn(mean.shape, generator=generator).to(device)
@@ -239,21 +259,24 @@ def _train(
                 f"Fine-tuning on {examples.folder} broke at step {step + 1} of {steps}: the loss is"
                 f" {losses[-1]}."
             )
-        if keeper is not None and keeper.due and step + 1 < steps:
-            keeper.keep(training.state(batches, losses, checkpointing=checkpointing))
+        if step + 1 in keeping.on_the_way:
+            keeping.on_the_way[step + 1](left())
+        if keeping.state is not None and keeping.state.due and step + 1 < steps:
+            keeping.state.keep(training.state(batches, losses, checkpointing=checkpointing))
         progress(step + 1, steps)
-    if average is not None:
-        average.copy_to(trained.values())
-    _require_frozen(original, denoiser, trained)
-    tensors = {
-        name: parameter.detach().to("cpu").contiguous() for name, parameter in trained.items()
-    }
+    return left()
+
+
+def _left(
+    folder: Path, trained: "Mapping[str, torch.Tensor]", losses: Sequence[float]
+) -> FineTuned:
+    """What a training that ends now leaves; the tensors may change with its next step."""
+    tensors = {name: one.detach().to("cpu").contiguous() for name, one in trained.items()}
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise EvidenceError(f"Fine-tuning on {examples.folder} left weights that are not finite.")
-    tenth = max(1, steps // 10)
-    return FineTuned(
-        tensors, steps, float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
-    )
+        raise EvidenceError(f"Fine-tuning on {folder} left weights that are not finite.")
+    tenth = max(1, len(losses) // 10)
+    means = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
+    return FineTuned(tensors, len(losses), *means)
 
 
 def apply(

@@ -10,8 +10,9 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning, objectives
-from spqr_tests.generation.finetuning import Examples
+from spqr_tests.generation.finetuning import Examples, FineTuned
 from spqr_tests.generation.generations import ImageSource, Progress
+from spqr_tests.generation.lengths import CURVE, Lengths
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.protocol import Protocol
@@ -74,11 +75,16 @@ class Variants:
         """Images of the checkpoint itself."""
         return ImageSource(self._fingerprint, self._device, self._protocol.sampler, self._sampler)
 
-    def fine_tuned(self, variant: Variant, benign: BenignSet) -> ImageSource:
-        """Images of a variant; it is fine-tuned first where the store lacks it."""
+    def fine_tuned(
+        self, variant: Variant, benign: BenignSet, steps: int | None = None
+    ) -> ImageSource:
+        """Images of a variant; it is fine-tuned first where the store lacks it.
+
+        With `steps` they are of the variant as it was after so many steps of its training.
+        """
         # Also for a stored fine-tune: the protocol that made it may have checked less.
         self._admit(benign)
-        return self._source_of(self.trained(variant, benign), variant.profile)
+        return self._source_of(self.trained(variant, benign, steps), variant.profile)
 
     def adapted(self, adapter: Adapter) -> ImageSource:
         """Images of the checkpoint with a ready adapter on it."""
@@ -87,12 +93,14 @@ class Variants:
             adapter.fingerprint, self._device, settings, lambda: self._with_adapter(adapter)
         )
 
-    def stored(self, variant: Variant, benign: BenignSet) -> ImageSource | None:
+    def stored(
+        self, variant: Variant, benign: BenignSet, steps: int | None = None
+    ) -> ImageSource | None:
         """Images of a variant where the store holds it; None where it would be trained first.
 
         The digest that its weights state is not verified.
         """
-        key = digest.of_json(self._recipe(variant.profile, benign))
+        key = digest.of_json(self._lengths(variant, benign).recipe(steps))
         path = self._store.path(KIND, key, tensors.SUFFIX)
         try:
             kept = tensors.content(path, KIND, key)
@@ -108,20 +116,24 @@ class Variants:
             lambda: self._with_weights(trained, profile),
         )
 
-    def trained(self, variant: Variant, benign: BenignSet) -> TrainedVariant:
+    def trained(
+        self, variant: Variant, benign: BenignSet, steps: int | None = None
+    ) -> TrainedVariant:
         """A variant, from the store or fine-tuned now; one worker makes it, the others wait.
 
-        Its weights are verified once.
+        Its weights are verified once. With `steps`, it is the variant after so many steps.
         """
-        recipe = self._recipe(variant.profile, benign)
-        key = digest.of_json(recipe)
+        lengths = self._lengths(variant, benign)
+        key = digest.of_json(lengths.recipe(steps))
         if key not in self._found:
             kept = self._weights(key)
             if kept is None:
-                with self._store.lock(key):
+                # One training leaves them all, so that one lock is theirs.
+                whole = digest.of_json(lengths.recipe())
+                with self._store.lock(whole):
                     kept = self._weights(key)
                     if kept is None:
-                        self._store.attempt(key, lambda: self._train(variant, benign, recipe, key))
+                        self._store.attempt(key, lambda: self._train(variant, benign, lengths))
                         kept = self._weights(key)
             if kept is None:
                 raise EvidenceError(
@@ -131,22 +143,38 @@ class Variants:
             self._found[key] = self._trained_variant(variant.label, key, kept[1])
         return self._found[key]
 
-    def _train(
-        self, variant: Variant, benign: BenignSet, recipe: dict[str, object], key: str
-    ) -> None:
+    def _train(self, variant: Variant, benign: BenignSet, lengths: Lengths) -> None:
+        """Train once, as far as the store lacks the variant, and keep it at each such step."""
         self._current = None  # another variant's denoiser would take memory that training needs
-        keeper = Keeper(self._store, key)
+        missing = [
+            steps
+            for steps in lengths.steps
+            if self._weights(digest.of_json(lengths.recipe(steps))) is None
+        ]
+        last = missing.pop()
+        keeper = Keeper(self._store, digest.of_json(lengths.recipe()))
+
+        def keep(tuned: FineTuned) -> None:
+            self._keep(tuned, lengths.recipe(tuned.steps))
+
         with computing(self._device):
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
                 self._checkpoint.backbone,
                 self._examples(benign, self._size),
-                self._protocol.profiles[variant.profile],
+                lengths.profile(last),
                 self._protocol.finetuning,
                 self._size,
                 lambda done, steps: self._progress(f"fine-tuning {variant.label}", done, steps),
                 keeper,
+                dict.fromkeys(missing, keep),
             )
+        keep(tuned)
+        keeper.forget()
+        self._cost.finetuned += 1
+
+    def _keep(self, tuned: FineTuned, recipe: dict[str, Any]) -> None:
+        key = digest.of_json(recipe)
         about = {
             "device": device.name(self._device),
             "first_loss": tuned.first_loss,
@@ -161,8 +189,6 @@ class Variants:
             tensors.SUFFIX,
             lambda path: tensors.save(path, tuned.tensors, KIND, key, **about),
         )
-        keeper.forget()
-        self._cost.finetuned += 1
 
     def _weights(self, key: str) -> "tuple[dict[str, torch.Tensor], Mapping[str, Any]] | None":
         load = partial(tensors.load, kind=KIND, key=key)
@@ -177,7 +203,12 @@ class Variants:
         numbers = self._protocol.sampler.numbers
         return numbers.height, numbers.width
 
-    def _recipe(self, profile: str, benign: BenignSet) -> dict[str, object]:
+    def _lengths(self, variant: Variant, benign: BenignSet) -> Lengths:
+        profile, pictures = self._protocol.profiles[variant.profile], len(benign.pairs)
+        whole = finetuning.steps_of(profile, self._protocol.finetuning, pictures)
+        return Lengths(profile, whole, self._recipe(variant.profile, benign))
+
+    def _recipe(self, profile: str, benign: BenignSet) -> dict[str, Any]:
         """Everything that decides what a fine-tune learns."""
         return {
             "benign": benign.digest,
@@ -186,7 +217,7 @@ class Variants:
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
             "optimizer": self._protocol.finetuning.model_dump(),
-            "profile": self._protocol.profiles[profile].model_dump(),
+            "profile": self._protocol.profiles[profile].model_dump(exclude=CURVE),
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }

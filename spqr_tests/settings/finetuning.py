@@ -1,5 +1,6 @@
 """Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -9,7 +10,11 @@ from pydantic import (
     model_validator,
 )
 
+from spqr_tests import quotes
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
+
+_WITHOUT_AN_END = (None, "constant", "constant_with_warmup")
+"""Schedules by which the learning rate of a step does not depend on the steps that follow."""
 
 
 class OptimizerSettings(Settings):
@@ -46,11 +51,35 @@ class ProfileSettings(Settings):
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
+    curve: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=100)] | None = None
+    """Steps of the one training at which the variant is kept and its drift is measured.
+
+    Not part of what is trained: the variant at a step is that of a training of so many steps.
+    """
 
     @model_validator(mode="after")
     def _budget(self) -> "ProfileSettings":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("exactly one of epochs and steps must state the budget")
+        return self
+
+    @model_validator(mode="after")
+    def _kept_on_the_way(self) -> "ProfileSettings":
+        curve = self.curve or ()
+        if any(one >= other for one, other in pairwise(curve)):
+            raise ValueError("curve must be steps in increasing order, each once")
+        if curve and self.steps is not None and curve[-1] > self.steps:
+            raise ValueError(
+                f"curve ends at step {curve[-1]}, but the training has {self.steps} steps"
+            )
+        schedule = getattr(self, "schedule", None)
+        if curve and schedule not in _WITHOUT_AN_END:
+            raise ValueError(
+                f"curve needs a learning rate that does not depend on how long the training is, and"
+                f" schedule = {quotes.shown(schedule)} does: its variant at a step is not that of a"
+                " training of so many steps; take a constant schedule, or one profile for each"
+                " length"
+            )
         return self
 
 
