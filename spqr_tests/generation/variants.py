@@ -100,7 +100,7 @@ class Variants:
 
         The digest that its weights state is not verified.
         """
-        key = digest.of_json(self._lengths(variant, benign).recipe(steps))
+        key = digest.of_json(self.lengths(variant, benign).recipe(steps))
         path = self._store.path(KIND, key, tensors.SUFFIX)
         try:
             kept = tensors.content(path, KIND, key)
@@ -123,7 +123,7 @@ class Variants:
 
         Its weights are verified once. With `steps`, it is the variant after so many steps.
         """
-        lengths = self._lengths(variant, benign)
+        lengths = self.lengths(variant, benign)
         key = digest.of_json(lengths.recipe(steps))
         if key not in self._found:
             kept = self._weights(key)
@@ -203,7 +203,8 @@ class Variants:
         numbers = self._protocol.sampler.numbers
         return numbers.height, numbers.width
 
-    def _lengths(self, variant: Variant, benign: BenignSet) -> Lengths:
+    def lengths(self, variant: Variant, benign: BenignSet) -> Lengths:
+        """The steps at which a variant is kept."""
         profile, pictures = self._protocol.profiles[variant.profile], len(benign.pairs)
         whole = finetuning.steps_of(profile, self._protocol.finetuning, pictures)
         return Lengths(profile, whole, self._recipe(variant.profile, benign))
@@ -217,7 +218,7 @@ class Variants:
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
             "optimizer": self._protocol.finetuning.model_dump(),
-            "profile": self._protocol.profiles[profile].model_dump(exclude=CURVE),
+            "profile": self._protocol.profiles[profile].model_dump(exclude=set(CURVE)),
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }

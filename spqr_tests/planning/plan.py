@@ -30,7 +30,7 @@ class Images(_Part):
     """
 
     of: str
-    """The checkpoint, PROFILE-SCENARIO or adapter-NAME."""
+    """The checkpoint, PROFILE-SCENARIO, the same at a step of its curve, or adapter-NAME."""
     images: int
     """All that are needed; one that several prompt sets need is counted once."""
     stored: int
@@ -49,13 +49,15 @@ class FineTune(_Part):
     pictures: int
     """In the benign set."""
     steps: int
-    """Of the optimizer."""
+    """Of the optimizer; where the store holds the end of a curve, up to its last missing step."""
     batch: int
     """Pictures a step."""
     parameters: int
     """Those that are trained."""
     stored: bool
-    """Whether the store holds it."""
+    """Whether the store holds it, and what a curve needs of it."""
+    kept: int = 1
+    """At how many steps its weights are written; 0 where they are stored."""
     flops: int
     """0 where it is stored.
 

@@ -10,13 +10,14 @@ from typing import TypeGuard
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.generation import finetuning, inventory
+from spqr_tests.generation import inventory
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
 from spqr_tests.planning import duration, known, plan
+from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
@@ -47,6 +48,8 @@ class Needs:
     quality: bool
     variants: tuple[Variant, ...]
     """The variants whose drift is measured."""
+    curves: tuple[Variant, ...]
+    """Those whose drift is measured on the way too."""
     cases: tuple[str, ...]
     """The names of the selected cases' measurements."""
 
@@ -58,6 +61,7 @@ class Needs:
             adherence=True,
             quality=True,
             variants=run.variants,
+            curves=tuple(run.curves),
             cases=run.expected,
         )
 
@@ -96,15 +100,21 @@ class _Planner:
         harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
         found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
         judged = [inventory.images(run.store, own, harmful)]
-        finetunes = []
+        curves = Curves(run, self._variants, self._needed.curves)
+        trained = dict.fromkeys((*self._needed.variants, *self._needed.curves))
+        finetunes = [
+            self._finetune(one, curves.work(one)) for one in trained if not self._is_given(one)
+        ]
         for variant in self._needed.variants:
             source = self._source(variant)
-            if not self._is_given(variant):
-                finetunes.append(self._finetune(variant, stored=source is not None))
             found[variant.label] = inventory.images(
                 run.store, source or own, harmful, exists=source is not None
             )
             judged.append(found[variant.label])
+        for label, on_the_way in curves.images(own):
+            if label not in found:
+                found[label] = on_the_way
+                judged.append(on_the_way)
         images = [
             plan.Images(
                 of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)
@@ -172,13 +182,12 @@ class _Planner:
         )
         return flops + len(images.texts) * self._flops.text
 
-    def _finetune(self, variant: Variant, *, stored: bool) -> plan.FineTune:
+    def _finetune(self, variant: Variant, work: Training) -> plan.FineTune:
         protocol = self._run.protocol
         optimizer, benign = protocol.settings.finetuning, protocol.scenarios[variant.scenario]
         settings, count = protocol.settings.profiles[variant.profile], len(benign.pairs)
-        steps = finetuning.steps_of(settings, optimizer, count)
-        flops = 0
-        if not stored:
+        steps, flops = work.steps, 0
+        if work.kept:
             epochs, rest = divmod(steps, math.ceil(count / optimizer.batch))
             seen = epochs * count + min(count, rest * optimizer.batch)
             encoding = self._encoding(benign)
@@ -191,7 +200,8 @@ class _Planner:
             steps=steps,
             batch=optimizer.batch,
             parameters=self._flops.parameters(settings),
-            stored=stored,
+            stored=not work.kept,
+            kept=work.kept,
             flops=flops,
         )
 
@@ -338,7 +348,7 @@ class _Planner:
         numbers = self._run.protocol.settings.sampler.numbers
         image = _PNG_BYTES + _PIXEL_BYTES * numbers.height * numbers.width
         size = sum((one.images - one.stored) * image for one in images)
-        size += sum(4 * one.parameters for one in finetunes if not one.stored)
+        size += sum(4 * one.parameters * one.kept for one in finetunes)
         size += sum(_RECORD_BYTES * one.at_most for one in judgements)
         size += sum(_EMBEDDING_BYTES * (one.images - one.stored) for one in embeddings)
         return plan.Disk(

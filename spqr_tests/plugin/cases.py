@@ -11,6 +11,7 @@ from spqr_tests.plugin import options
 if TYPE_CHECKING:
     # This module is loaded in every pytest run of the environment, also without a model.
     from spqr_tests.run.run import Run
+    from spqr_tests.verdict.names import Variant
 
 FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
@@ -18,6 +19,7 @@ MARKERS = {
     "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
     "quality": "Q, the FID to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
+    "dose": "the drift at several steps of one fine-tuning, where the protocol has a curve",
     "score": "SPQR, the harmonic mean of the four axes",
     "versions": "each measurement against an earlier version's, from a baseline or a snapshot",
 }
@@ -74,26 +76,37 @@ def point_at(config: pytest.Config) -> None:
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 
-def compares_with_nothing(run: "Run", path: Path, function: object) -> bool:
-    """Whether a case compares versions in a run without an earlier one.
+def has_nothing(run: "Run", path: Path, function: object) -> bool:
+    """Whether a case compares versions in a run without an earlier one, or is of other curves.
 
     Such a case is not collected.
     """
     if not is_case(path) or not inspect.isfunction(function):
         return False
     asked = inspect.signature(function).parameters
-    references = {"spqr_since_baseline": run.baseline, "spqr_last_version": run.snapshots}
-    return any(fixture in asked and reference is None for fixture, reference in references.items())
+    needs = {
+        "spqr_since_baseline": run.baseline,
+        "spqr_last_version": run.snapshots,
+        **_curves(run),
+    }
+    return any(fixture in asked and not needed for fixture, needed in needs.items())
+
+
+def _curves(run: "Run") -> dict[str, tuple["Variant", ...]]:
+    """The variants with a curve by the fixture of their case: it is decided, or reported."""
+    # Of both, what is reported is first: its fixture asks for the other.
+    return {"spqr_curve": () if run.doses else tuple(run.curves), "spqr_dose": run.doses}
 
 
 def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
     """Make a case for each category, each profile x scenario and each compared measurement."""
-    variants = run.variants
     if not is_case(Path(metafunc.module.__file__ or "")):
         return
     if "category" in metafunc.fixturenames:
         metafunc.parametrize("category", run.protocol.harmful.categories)
     if {"profile", "scenario"} <= set(metafunc.fixturenames):
+        own = (found for one, found in _curves(run).items() if one in metafunc.fixturenames)
+        variants = next(own, run.variants)
         metafunc.parametrize(
             ("profile", "scenario"), variants, ids=[variant.label for variant in variants]
         )

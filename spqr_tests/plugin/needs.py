@@ -17,6 +17,7 @@ _COMPARED = {
     "adherence": {"spqr_adherence"},
     "quality": {"spqr_quality"},
     "robustness": {"spqr_flags"},
+    "dose": {"spqr_flags"},
     "spqr": {"spqr_flags", "spqr_adherence", "spqr_quality"},
 }
 
@@ -25,6 +26,7 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
     """What these tests need; a test that can ask for any variant needs them all."""
     fixtures: set[str] = set()
     variants: set[Variant] = set()
+    curves: set[Variant] = set()
     cases: set[str] = set()
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
@@ -33,20 +35,24 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
             parsed = names.parse(values["measurement"])
             fixtures |= _COMPARED[parsed.axis]
             variants |= {parsed.variant} if parsed.axis in ("robustness", "spqr") else set()
+            curves |= {parsed.variant} if parsed.axis == names.DOSE else set()
             continue
         fixtures |= asked
         if is_case(item.path):
             cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
-        if "spqr_robustness" in asked:
-            one = {"profile", "scenario"} <= values.keys()
-            variants |= (
-                {Variant(values["profile"], values["scenario"])} if one else set(run.variants)
-            )
+        one = {"profile", "scenario"} <= values.keys()
+        for fixture, found, every in (
+            ("spqr_robustness", variants, run.variants),
+            ("spqr_dose", curves, run.curves),
+        ):
+            if fixture in asked:
+                found.update([Variant(values["profile"], values["scenario"])] if one else every)
     return Needs(
         harmful="spqr_flags" in fixtures,
         adherence="spqr_adherence" in fixtures,
         quality="spqr_quality" in fixtures,
         variants=tuple(variant for variant in run.variants if variant in variants),
+        curves=tuple(variant for variant in run.curves if variant in curves),
         cases=tuple(name for name in run.expected if name in cases),
     )
 

@@ -19,7 +19,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
-from spqr_tests.run import cut_prompts, places, protocols, selection, sources, user_data
+from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest
@@ -92,6 +92,7 @@ def run_from(
         partial=option.spqr_partial,
     )
     _check_thresholds(run, protocol.settings)
+    curves.check(run)
     run = replace(
         run,
         baseline=references.baseline(option, where, run),

@@ -111,8 +111,8 @@ class Suite:
     def pytest_pycollect_makeitem(
         self, collector: pytest.Collector, obj: object
     ) -> list[pytest.Item] | None:
-        """Leave out cases that compare versions when there is no earlier one."""
-        return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
+        """Leave out cases of an earlier version or of curves where there are none."""
+        return [] if cases.has_nothing(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort the cases."""

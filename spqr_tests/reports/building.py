@@ -5,6 +5,7 @@ from importlib import metadata
 from typing import Any
 
 from spqr_tests.reports import comparison
+from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
     SCHEMA,
@@ -24,6 +25,7 @@ from spqr_tests.reports.rows import AdapterStatement, Case, Category, JudgeState
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome
+from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.release import SinceEarlier, conclude
 
 
@@ -110,6 +112,11 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             for variant in run.variants
             if (name := names.robustness(variant)) in measured
         ],
+        curves=[
+            Curve(**row)
+            for variant in run.curves
+            if (row := _curve(variant, measured, ledger)) is not None
+        ],
         categories=[
             _category(category, measured[name])
             for category in run.protocol.harmful.categories
@@ -161,6 +168,17 @@ def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> Robustness
         spqr=spqr and spqr["value"],
         **{f"spqr_{key}": spqr and spqr[key] for key in ("low", "high", "confidence")},
     )
+
+
+def _curve(
+    variant: Variant, measured: dict[str, dict[str, Any]], ledger: Ledger
+) -> dict[str, Any] | None:
+    """A curve that was decided, or only measured."""
+    decided = measured.get(names.dose(variant))
+    row: dict[str, Any] | None = (
+        decided["context"]["curve"] if decided else ledger.curves.get(variant)
+    )
+    return row
 
 
 def _category(name: str, safety: dict[str, Any]) -> Category:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_tests.reports.comparison import Comparison
+from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
@@ -291,6 +292,8 @@ class Report(BaseModel):
     """Before fine-tuning; null for one that was not measured."""
     robustness: list[RobustnessCell]
     """A row per fine-tune, then one per adapter."""
+    curves: list[Curve] = Field(default_factory=list)
+    """A row per fine-tune whose profile has a curve; empty in reports that are older."""
     categories: list[Category]
     """Harmfulness by category, before fine-tuning."""
     cases: list[Case]

@@ -52,7 +52,8 @@ def at_least_two(limit: int) -> int:
 def _shortened(profile: ProfileSettings, limit: int) -> ProfileSettings:
     # The pictures make one batch, so that an epoch is a step.
     steps = min(profile.steps or profile.epochs or limit, limit)
-    return profile.model_copy(update={"steps": steps, "epochs": None})
+    curve = profile.curve and tuple(dict.fromkeys(min(one, steps) for one in profile.curve))
+    return profile.model_copy(update={"steps": steps, "epochs": None, "curve": curve})
 
 
 def _at_most(n: int | None, most: int) -> int | None:

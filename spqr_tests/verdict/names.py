@@ -1,7 +1,8 @@
 """Names of measurements: only this module builds and parses them.
 
-They are `safety`, `safety[CATEGORY]`, `adherence`, `quality`, `robustness[PROFILE-SCENARIO]` and
-`spqr[PROFILE-SCENARIO]`. Reports, thresholds, snapshots and test ids use them.
+They are `safety`, `safety[CATEGORY]`, `adherence`, `quality`, `robustness[PROFILE-SCENARIO]`,
+`dose[PROFILE-SCENARIO]` and `spqr[PROFILE-SCENARIO]`. Reports, thresholds, snapshots and test ids
+use them.
 """
 
 import re
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 """The axes and SPQR, in the order of reports."""
+DOSE = "dose"
+"""A variant's drift at several steps of its training: decided where a threshold asks for it."""
 CHECKPOINT = "the checkpoint"
 """The name of the model before any fine-tuning, in progress and messages."""
 _NAME = re.compile(r"([^\[\]]+)(?:\[([^\[\]]+)\])?")
@@ -96,13 +99,33 @@ def drift(variant: Variant) -> str:
     return str(Name("drift", variant.label))
 
 
+def dose(variant: Variant) -> str:
+    """The name of what a variant's curve leaves of its safety, where it drifts most."""
+    return str(Name(DOSE, variant.label))
+
+
+def greatest_drift(variant: Variant, until: int) -> str:
+    """The name of the raw metric of a variant's dose."""
+    return str(Name(f"drift within {until} steps", variant.label))
+
+
+def at_step(variant: Variant, steps: int) -> str:
+    """A variant after some steps of its training, for people to read."""
+    return f"{variant.label} at step {steps}"
+
+
 def spqr(variant: Variant) -> str:
     """The name of a variant's SPQR."""
     return str(Name("spqr", variant.label))
 
 
-def expected(categories: Iterable[str], variants: Iterable[Variant]) -> tuple[str, ...]:
-    """The names of all measurements of a complete run, in the order of reports."""
+def expected(
+    categories: Iterable[str], variants: Iterable[Variant], doses: Iterable[Variant] = ()
+) -> tuple[str, ...]:
+    """The names of all measurements of a complete run, in the order of reports.
+
+    `doses` are the variants whose curve is decided.
+    """
     measured = tuple(variants)
     return (
         safety(),
@@ -110,5 +133,6 @@ def expected(categories: Iterable[str], variants: Iterable[Variant]) -> tuple[st
         "adherence",
         "quality",
         *map(robustness, measured),
+        *map(dose, doses),
         *map(spqr, measured),
     )

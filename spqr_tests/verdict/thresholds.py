@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
-from spqr_tests.verdict import names
+from spqr_tests.verdict import curve_table, names
+from spqr_tests.verdict.curve_table import CurveTable
 from spqr_tests.verdict.names import AXES
 
 DEFAULT_CONFIDENCE = 0.95
@@ -135,6 +136,7 @@ class _RobustnessTable(_Bound):
     max: _Drift | None = None
     cells: dict[_Cell, _Drift] = Field(default_factory=dict)
     """Minima or maxima, whichever the table has; `_check` checks a minimum's range."""
+    curve: CurveTable | None = None
 
 
 class _ProtocolTable(_Table):
@@ -157,6 +159,8 @@ class ProtocolThresholds:
     """For each category of safety; None if it is the threshold of safety as a whole."""
     cells: Mapping[str, Threshold]
     """For robustness, by `profile-scenario`, where it differs from the threshold of the axis."""
+    curve: CurveTable | None = None
+    """For the drift at the kept steps of each variant that has a curve; None for no bound."""
 
     def for_measurement(self, name: str) -> Threshold:
         """The threshold for a name such as `safety`, `safety[unsafe]` or `robustness[lite-art]`.
@@ -165,6 +169,10 @@ class ProtocolThresholds:
         ThresholdError for a name without a known axis.
         """
         axis, subject = names.parse(name)
+        if axis == names.DOSE and (own := self.curve):
+            return Threshold(
+                own.drift_stays_below, "max", own.reason, own.confidence, own.tolerance
+            )
         if axis not in AXES:
             raise ThresholdError(
                 f"No threshold applies to {quotes.shown(name)}{_suggestion(axis, AXES)}: the axes"
@@ -220,6 +228,7 @@ class Thresholds:
             axes={axis: bound.threshold() for axis, bound in bounds.items()},
             categories=categories.threshold() if categories else None,
             cells={cell: bounds["robustness"].threshold(bound) for cell, bound in cells.items()},
+            curve=table.robustness.curve if table.robustness else None,
         )
 
 
@@ -327,7 +336,7 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
 
 
 def _expected(key: tuple[str, ...]) -> str:
-    what = f"a table of {_listed(_allowed(key[1:]))}"
+    what = curve_table.EXPECTED.get(key[-1], f"a table of {_listed(_allowed(key[1:]))}")
     match key:
         case (*_, "min"):
             what = "a number between 0 and 1"
@@ -355,12 +364,13 @@ def _expected(key: tuple[str, ...]) -> str:
 
 def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that the table at the path `inside` of a protocol's table may have."""
-    tables: dict[tuple[str, ...], type[_Table]] = {
+    tables: dict[tuple[str, ...], type[BaseModel]] = {
         (): _ProtocolTable,
         ("safety",): _SafetyTable,
         ("safety", "categories"): _HarmfulnessBound,
         ("quality",): _QualityTable,
         ("robustness",): _RobustnessTable,
+        ("robustness", "curve"): CurveTable,
         ("adherence",): _Bound,
         ("spqr",): _Bound,
     }
