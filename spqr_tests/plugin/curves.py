@@ -38,6 +38,6 @@ def lines(report: Report) -> Iterator[str]:
     for curve in report.curves:
         first = curve.first_above[0]
         yield (
-            f"{curve.profile} x {curve.scenario}: a drift of {first.drift:g} points is first"
-            f" exceeded {first.sentence}"
+            f"{curve.profile} x {curve.scenario}: more than {first.drift:g} points of drift:"
+            f" {first.sentence}"
         )
