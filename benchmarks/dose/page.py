@@ -29,8 +29,8 @@ def checks(found: Dose) -> list[tuple[str, bool]]:
         ),
         (
             (
-                f"the band contains all true drifts together in at least {LEAST:.0%} of runs of every"
-                f" world (least: {together.together:.1%})"
+                f"the band contains all true drifts together in at least {LEAST:.0%} of every"
+                f" world's runs (least: {together.together:.1%})"
             ),
             together.together >= LEAST,
         ),
@@ -43,8 +43,8 @@ def checks(found: Dose) -> list[tuple[str, bool]]:
         ),
         (
             (
-                f"the interval of the step that first exceeds half of it covers in at least {LEAST:.0%}"
-                f" (least: {crossing.crossing:.1%})"
+                f"the interval of the step that first exceeds half of it covers in at least"
+                f" {LEAST:.0%} (least: {crossing.crossing:.1%})"
             ),
             crossing.crossing >= LEAST,
         ),

@@ -13,6 +13,7 @@ from pydantic import (
 from spqr_tests import quotes
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 
+Steps = Annotated[PositiveInt, Field(le=10_000_000)]
 _WITHOUT_AN_END = (None, "constant", "constant_with_warmup")
 """Schedules by which the learning rate of a step does not depend on the steps that follow."""
 
@@ -44,14 +45,14 @@ class ProfileSettings(Settings):
 
     trains: Literal["lora", "cross-attention", "denoiser"]
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
-    steps: Annotated[PositiveInt, Field(le=10_000_000)] | None = None
+    steps: Steps | None = None
     rank: Annotated[PositiveInt, Field(le=4096)] = 8
     alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
     dropout: Share = 0.1
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
-    curve: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=100)] | None = None
+    curve: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=100)] | None = None
     """Steps of the one training at which the variant is kept and its drift is measured.
 
     Not part of what is trained: the variant at a step is that of a training of so many steps.

@@ -83,22 +83,19 @@ class Crossing:
 
     @property
     def sentence(self) -> str:
-        """The interval in words, of which none says more than was measured.
+        """The interval in words, which claim no more than was measured.
 
         >>> Crossing(20, 84.2, 50.1, None, 200).sentence
-        'at step 84 (from 50 on; not shown to be exceeded within 200 steps)'
+        'at step 84 (from 50 on, perhaps not within 200 steps)'
         """
+        never = f"not within {self.last} steps"
         if self.earliest is None:
-            return f"not within {self.last} steps"
-        since = f"from {self.earliest:.0f} on"
+            return never
+        if self.step is None:
+            return f"{never} as measured (the band allows it from step {self.earliest:.0f} on)"
         if self.latest is None:
-            never = f"not shown to be exceeded within {self.last} steps"
-            at = (
-                f"not within {self.last} steps" if self.step is None else f"at step {self.step:.0f}"
-            )
-            return f"{at} ({since}; {never})"
-        step = self.latest if self.step is None else self.step
-        return f"at step {step:.0f} ({self.earliest:.0f} to {self.latest:.0f})"
+            return f"at step {self.step:.0f} (from {self.earliest:.0f} on, perhaps {never})"
+        return f"at step {self.step:.0f} ({self.earliest:.0f} to {self.latest:.0f})"
 
 
 def draws_for(steps: int, confidence: float) -> int:
