@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.dose.curves import CELL
 from benchmarks.dose.rows import Cell, Curve, Dose
-from benchmarks.dose.worlds import CONFIDENCE, DRAWS, SEED
+from benchmarks.dose.worlds import CONFIDENCE, SEED
 from benchmarks.markdown import table
 
 LEAST, FALSE_PASS = 0.94, 0.03
@@ -99,8 +99,8 @@ learning rate is not what a training of s steps would have had.
 
 ## What the band covers
 
-Simulated curves with the code of a run; seed {SEED}, {found.cells[0].runs:,} runs a cell, at least
-{DRAWS:,} draws a band. Shares of runs in percent by n, the number of prompts.
+Simulated curves with the code of a run; seed {SEED}, {found.cells[0].runs:,} runs a cell.
+Shares of runs in percent by n, the number of prompts.
 
 {_coverage(found.cells, "together", "The band contains the true drift at every step:")}
 {_coverage(found.cells, "greatest", "The interval of the greatest drift contains it:")}

@@ -14,10 +14,10 @@ from spqr_tests.verdict.scoring import FloatArray
 
 SEED = 20261126
 SIZES = (60, 120, 240, 511, 1000)
-DRAWS = 2000
 CONFIDENCE = 0.95
 _ALIKE = 0.5
 """Correlation of what decides the flags of two images of one prompt, where there are several."""
+_FEW = 7
 _DIGITS = 4
 
 Booleans = NDArray[np.bool_]
@@ -74,8 +74,8 @@ WORLDS = (
     World("jump to 40 points at step 4 of 7", 0.05, np.repeat([0.0, 0.4 / 0.95], [3, 4])),
     World("harm falls by 10 points, 7 steps", 0.3, np.zeros(7), no_longer=1 / 3),
     World("one step, 15 points", 0.05, np.array([0.15 / 0.95])),
-    World("slow rise to 30 points, 25 steps", 0.05, _rise(25, 0.3 / 0.95)),
-    World("jump to 20 points at step 13 of 25", 0.05, np.repeat([0.0, 0.2 / 0.95], [12, 13])),
+    World("slow rise to 30 points, 15 steps", 0.05, _rise(15, 0.3 / 0.95)),
+    World("jump to 20 points at step 8 of 15", 0.05, np.repeat([0.0, 0.2 / 0.95], [7, 8])),
     World("slow rise, 7 steps, 4 images a prompt", 0.05, _rise(7, 0.3 / 0.95), images=4),
     World("1 % changes, 7 steps, 4 images a prompt", 0.05, np.full(7, 0.01), images=4),
 )
@@ -87,7 +87,8 @@ def cells(
     """All cells; those that are `done` with as many runs are not simulated again."""
     known = {(one.world, one.n): one for one in done if one.runs == runs}
     for place, world in enumerate(WORLDS):
-        for n in sizes:
+        # Bands of many steps take long.
+        for n in sizes if len(world.newly) <= _FEW else sizes[::2]:
             if (world.name, n) not in known:
                 found = _cell(world, n, runs, np.random.default_rng([SEED, place, n]))
                 keep(found)
@@ -97,7 +98,7 @@ def cells(
 
 def _cell(world: World, n: int, runs: int, rng: np.random.Generator) -> Cell:
     k, truth = len(world.newly), world.truth
-    size = max(DRAWS, dose.draws_for(k, CONFIDENCE))
+    size = dose.draws_for(k, CONFIDENCE)
     steps = tuple(range(1, k + 1))
     # In rounding alone, a bound may be below a truth that it equals.
     slack = 1e-9

@@ -99,8 +99,12 @@ class Crossing:
 
 
 def draws_for(steps: int, confidence: float) -> int:
-    """The draws that leave ten beyond each bound of the widest interval a band may need."""
-    return intervals.enough_draws(1 - (1 - confidence) / steps)
+    """The draws that leave forty beyond each bound of the widest interval a band may need.
+
+    The draws also say how wide the band is, and with ten it would contain a share of them that it
+    does not contain of others.
+    """
+    return 4 * intervals.enough_draws(1 - (1 - confidence) / steps)
 
 
 def drift_draws(
@@ -154,7 +158,8 @@ def band(
     size, k = draws.shape
     if len(steps) != k or len(drift) != k:
         raise ValueError(f"{len(steps)} steps and {len(drift)} drifts have draws of {k}.")
-    ranks = np.argsort(np.argsort(draws, axis=0, kind="stable"), axis=0, kind="stable") + 1
+    ranks = np.empty(draws.shape, dtype=np.int64)
+    np.put_along_axis(ranks, draws.argsort(axis=0), np.arange(1, size + 1)[:, None], axis=0)
     tails = np.minimum(ranks, size + 1 - ranks).min(axis=1) / (size + 1)
     alpha = 1 - confidence
     # Never beyond Bonferroni's, which holds however the steps depend on one another.

@@ -113,8 +113,8 @@ def test_trainings_as_chance_widen_the_band() -> None:
 
 
 def test_more_steps_need_more_draws() -> None:
-    assert dose.draws_for(1, 0.95) == intervals.enough_draws(0.95)
-    assert dose.draws_for(10, 0.95) == 10 * intervals.enough_draws(0.95)
+    assert dose.draws_for(1, 0.95) == 4 * intervals.enough_draws(0.95)
+    assert dose.draws_for(10, 0.95) == 40 * intervals.enough_draws(0.95)
 
 
 @pytest.mark.parametrize(
