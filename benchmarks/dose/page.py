@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.dose.curves import CELL
 from benchmarks.dose.rows import Cell, Curve, Dose
-from benchmarks.dose.worlds import CONFIDENCE, SEED
+from benchmarks.dose.worlds import CONFIDENCE, SEED, WORLDS
 from benchmarks.markdown import table
 
 LEAST, FALSE_PASS = 0.94, 0.03
+ALONE = 0.05
+"""What coverage.md allows the interval of a single drift."""
 _SHOWN = 12
 
 
@@ -18,7 +20,11 @@ def checks(found: Dose) -> list[tuple[str, bool]]:
     together = min(found.cells, key=lambda cell: cell.together)
     greatest = min(found.cells, key=lambda cell: cell.greatest)
     crossing = min(found.cells, key=lambda cell: cell.crossing)
-    passed = max(found.cells, key=lambda cell: cell.false_pass)
+    single = {world.name for world in WORLDS if len(world.newly) == 1}
+    passed, alone = (
+        max((cell.false_pass for cell in found.cells if (cell.world in single) is one), default=0.0)
+        for one in (False, True)
+    )
     return [
         (
             (
@@ -50,10 +56,11 @@ def checks(found: Dose) -> list[tuple[str, bool]]:
         ),
         (
             (
-                f"at most {FALSE_PASS:.0%} of runs pass a truth exactly on the threshold (most:"
-                f" {passed.false_pass:.1%})"
+                f"at most {FALSE_PASS:.0%} of runs pass a truth exactly on the threshold where"
+                f" there are several steps (most: {passed:.1%}), and {ALONE:.0%} where there is"
+                f" one, as of a drift (most: {alone:.1%})"
             ),
-            passed.false_pass <= FALSE_PASS,
+            passed <= FALSE_PASS and alone <= ALONE,
         ),
     ]
 
