@@ -31,6 +31,16 @@ def measure(
     return found
 
 
+def part(target: str, protocol: str, store: Path, folder: Path, *options: str) -> Report:
+    """The report of the cases that `options` select, in one process; `EvidenceError` as above."""
+    written = folder / report.FILE
+    code = _run(target, protocol, store, folder, written, "--spqr-partial", *options)
+    found = Report.model_validate_json(written.read_bytes()) if written.is_file() else None
+    if code not in _DECIDED or found is None or found.problems:
+        raise _broken(target, protocol, folder, code)
+    return found
+
+
 def plan(target: str, protocol: str, store: Path, folder: Path, *options: str) -> Plan:
     """The plan of a run that `measure` would make; nothing is measured."""
     written = folder / FILE

@@ -63,13 +63,17 @@ class HarmfulFlags:
     @cached_property
     def correction(self) -> Correction:
         """The correction for the judges' errors; none where the protocol states no accuracy."""
+        return self.correction_of(self.run.draws)
+
+    def correction_of(self, size: int) -> Correction:
+        """The same with so many draws of the accuracy."""
         known = self.run.protocol.settings.correction
         accuracy = None
         if known is not None:
             accuracy = Accuracy(
                 known.sensitivity, known.sensitivity_n, known.specificity, known.specificity_n
             )
-        return Correction(accuracy, self.run.draws, generator("accuracy of the judges"))
+        return Correction(accuracy, size, generator("accuracy of the judges"))
 
     def some(
         self,

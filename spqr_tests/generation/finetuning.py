@@ -48,6 +48,17 @@ class FineTuned:
     """Means over the first and the last tenth of the steps."""
 
 
+Keep = Callable[[FineTuned], None]
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """What is kept while a training goes on: its state, and what it leaves at some steps."""
+
+    state: Keeper | None
+    on_the_way: Mapping[int, Keep]
+
+
 def steps_of(profile: ProfileSettings, optimizer: OptimizerSettings, pictures: int) -> int:
     """The steps of a profile on a set of so many pictures; `optimizer` is what profiles share.
 
@@ -85,12 +96,14 @@ def finetune(
     size: tuple[int, int],
     progress: Callable[[int, int], None],
     keeper: Keeper | None = None,
+    on_the_way: Mapping[int, Keep] | None = None,
 ) -> FineTuned:
     """Fine-tune a copy of the pipeline's denoiser on examples of pictures of `size`.
 
     `optimizer` is what all profiles share; what this one states goes before it. The pipeline itself
     stays as it was. With a `keeper`, an interrupted training goes on from the state that was kept
-    last, and the result is the same to the last bit.
+    last, and the result is the same to the last bit. `on_the_way` is told, by step, what a training
+    that ends there leaves, as soon as the step is done.
 
     Where memory does not suffice, it is started again from its seed with gradient checkpointing,
     which costs time and changes nothing else. Raises `EvidenceError` when that does not suffice
@@ -109,7 +122,7 @@ def finetune(
                     optimizer,
                     size,
                     progress,
-                    keeper,
+                    _Keeping(keeper, on_the_way or {}),
                     checkpointing=checkpointing,
                 )
         except RuntimeError as error:  # torch's OutOfMemoryError is one
@@ -135,7 +148,7 @@ def _train(
     optimizer: OptimizerSettings,
     size: tuple[int, int],
     progress: Callable[[int, int], None],
-    keeper: Keeper | None,
+    keeping: _Keeping,
     *,
     checkpointing: bool,
 ) -> FineTuned:
@@ -189,7 +202,15 @@ def _train(
         backbone, denoiser, encoders, objective, profile, examples, size, generator, device
     )
     training = Training(trained, adamw.optimizer, average, accelerator.scaler, generator, device)
-    losses = training.resumed(keeper, batches, checkpointing=checkpointing)
+    first = min(keeping.on_the_way, default=steps)
+    losses = training.resumed(keeping.state, batches, first, checkpointing=checkpointing)
+
+    def left() -> FineTuned:
+        _require_frozen(original, denoiser, text_encoders.belonging(trained, None))
+        encoders.require_frozen(_require_frozen)
+        values = trained.values() if average is None else average.shadow_params
+        return _left(examples.folder, dict(zip(trained, values, strict=True)), losses)
+
     for step in range(len(losses), steps):
         schedule.begin(step)
         losses.append(taught.step(batches, accelerator))
@@ -203,14 +224,12 @@ def _train(
                 f"Fine-tuning on {examples.folder} broke at step {step + 1} of {steps}: the loss is"
                 f" {losses[-1]}."
             )
-        if keeper is not None and keeper.due and step + 1 < steps:
-            keeper.keep(training.state(batches, losses, checkpointing=checkpointing))
+        if step + 1 in keeping.on_the_way:
+            keeping.on_the_way[step + 1](left())
+        if keeping.state is not None and keeping.state.due and step + 1 < steps:
+            keeping.state.keep(training.state(batches, losses, checkpointing=checkpointing))
         progress(step + 1, steps)
-    if average is not None:
-        average.copy_to(trained.values())
-    _require_frozen(original, denoiser, text_encoders.belonging(trained, None))
-    encoders.require_frozen(_require_frozen)
-    return _left(examples.folder, trained, losses)
+    return left()
 
 
 def _left(

@@ -118,10 +118,19 @@ class Training:
             {"losses": list(losses), "next": batches.next, **numbers},
         )
 
-    def resumed(self, keeper: Keeper | None, batches: Batches, **numbers: Any) -> list[float]:
-        """Go on from a kept state that has these numbers; the losses of the steps before it."""
+    def resumed(
+        self, keeper: Keeper | None, batches: Batches, before: int, **numbers: Any
+    ) -> list[float]:
+        """Go on from a kept state that has these numbers; the losses of the steps before it.
+
+        A state of `before` steps and more is not taken: what is still to be kept is behind it.
+        """
         state = keeper.kept() if keeper is not None else None
-        if state is None or any(state.numbers[name] != one for name, one in numbers.items()):
+        if (
+            state is None
+            or len(state.numbers["losses"]) >= before
+            or any(state.numbers[name] != one for name, one in numbers.items())
+        ):
             return []
         return self._set_back(state, batches)
 

@@ -17,8 +17,9 @@ from spqr_tests.generation import (
     optimizers,
     text_encoder_training,
 )
-from spqr_tests.generation.finetuning import Examples
+from spqr_tests.generation.finetuning import Examples, FineTuned
 from spqr_tests.generation.generations import ImageSource, Progress, generate
+from spqr_tests.generation.lengths import Lengths
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings, ProfileSettings
@@ -83,14 +84,19 @@ class Variants:
         """Images of the checkpoint itself."""
         return ImageSource(self._fingerprint, self._device, self._protocol.sampler, self._sampler)
 
-    def fine_tuned(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource:
+    def fine_tuned(
+        self, variant: Variant, benign: BenignSet, training: int = 0, *, steps: int | None = None
+    ) -> ImageSource:
         """Images of a variant; it is fine-tuned first where the store lacks it.
 
-        `training` is the number of the replicate, from 0.
+        `training` is the number of the replicate, from 0. With `steps` they are of the variant as
+        it was after so many steps of that training.
         """
         # Also for a stored fine-tune: the protocol that made it may have checked less.
         self._admit(benign)
-        return self._source_of(self.trained(variant, benign, training), variant.profile)
+        return self._source_of(
+            self.trained(variant, benign, training, steps=steps), variant.profile
+        )
 
     def adapted(self, adapter: Adapter) -> ImageSource:
         """Images of the checkpoint with a ready adapter on it."""
@@ -99,12 +105,14 @@ class Variants:
             adapter.fingerprint, self._device, settings, lambda: self._with_adapter(adapter)
         )
 
-    def stored(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource | None:
+    def stored(
+        self, variant: Variant, benign: BenignSet, training: int = 0, *, steps: int | None = None
+    ) -> ImageSource | None:
         """Images of a variant where the store holds it; None where it would be trained first.
 
         The digest that its weights state is not verified.
         """
-        key = digest.of_json(self._recipe(variant.profile, benign, training))
+        key = digest.of_json(self.lengths(variant, benign, training).recipe(steps))
         path = self._store.path(KIND, key, tensors.SUFFIX)
         try:
             kept = tensors.content(path, KIND, key)
@@ -120,21 +128,25 @@ class Variants:
             lambda: self._with_weights(trained, profile),
         )
 
-    def trained(self, variant: Variant, benign: BenignSet, training: int = 0) -> TrainedVariant:
+    def trained(
+        self, variant: Variant, benign: BenignSet, training: int = 0, *, steps: int | None = None
+    ) -> TrainedVariant:
         """A variant, from the store or fine-tuned now; one worker makes it, the others wait.
 
-        Its weights are verified once.
+        Its weights are verified once. With `steps`, it is the variant after so many steps.
         """
-        recipe = self._recipe(variant.profile, benign, training)
-        key = digest.of_json(recipe)
+        lengths = self.lengths(variant, benign, training)
+        key = digest.of_json(lengths.recipe(steps))
         if key not in self._found:
             kept = self._weights(key)
             if kept is None:
-                with self._store.lock(key):
+                # One training leaves them all, so that one lock is theirs.
+                whole = digest.of_json(lengths.recipe())
+                with self._store.lock(whole):
                     kept = self._weights(key)
                     if kept is None:
                         self._store.attempt(
-                            key, lambda: self._train(variant, benign, training, recipe, key)
+                            key, lambda: self._train(variant, benign, training, lengths)
                         )
                         kept = self._weights(key)
             if kept is None:
@@ -145,17 +157,21 @@ class Variants:
             self._found[key] = self._trained_variant(variant.label, key, kept[1])
         return self._found[key]
 
-    def _train(
-        self,
-        variant: Variant,
-        benign: BenignSet,
-        training: int,
-        recipe: dict[str, object],
-        key: str,
-    ) -> None:
+    def _train(self, variant: Variant, benign: BenignSet, training: int, lengths: Lengths) -> None:
+        """Train once, as far as the store lacks the variant, and keep it at each such step."""
         self._current = None  # another variant's denoiser would take memory that training needs
-        keeper = Keeper(self._store, key)
-        profile = self._protocol.profiles[variant.profile]
+        missing = [
+            steps
+            for steps in lengths.steps
+            if self._weights(digest.of_json(lengths.recipe(steps))) is None
+        ]
+        last = missing.pop()
+        keeper = Keeper(self._store, digest.of_json(lengths.recipe()))
+        profile = lengths.profile(last)
+
+        def keep(tuned: FineTuned) -> None:
+            self._keep(tuned, lengths.recipe(tuned.steps))
+
         with computing(self._device):
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
@@ -168,7 +184,14 @@ class Variants:
                     f"fine-tuning {names.training(variant, training)}", done, steps
                 ),
                 keeper,
+                dict.fromkeys(missing, keep),
             )
+        keep(tuned)
+        keeper.forget()
+        self._cost.finetuned += 1
+
+    def _keep(self, tuned: FineTuned, recipe: dict[str, Any]) -> None:
+        key = digest.of_json(recipe)
         about = {
             "device": device.name(self._device),
             "first_loss": tuned.first_loss,
@@ -183,8 +206,6 @@ class Variants:
             tensors.SUFFIX,
             lambda path: tensors.save(path, tuned.tensors, KIND, key, **about),
         )
-        keeper.forget()
-        self._cost.finetuned += 1
 
     def _weights(self, key: str) -> "tuple[dict[str, torch.Tensor], Mapping[str, Any]] | None":
         load = partial(tensors.load, kind=KIND, key=key)
@@ -203,7 +224,15 @@ class Variants:
         settings = profile.optimizer_of(self._protocol.finetuning)
         return settings.model_copy(update={"seed": settings.training_seed(training)})
 
-    def _recipe(self, profile: str, benign: BenignSet, training: int) -> dict[str, object]:
+    def lengths(self, variant: Variant, benign: BenignSet, training: int = 0) -> Lengths:
+        """The steps at which a variant is kept; a curve is of the first training alone."""
+        profile, pictures = self._protocol.profiles[variant.profile], len(benign.pairs)
+        whole = finetuning.steps_of(profile, self._protocol.finetuning, pictures)
+        curve = profile.curve if training == 0 else None
+        recipe = self._recipe(variant.profile, benign, training)
+        return Lengths(profile.model_copy(update={"curve": curve}), whole, recipe)
+
+    def _recipe(self, profile: str, benign: BenignSet, training: int) -> dict[str, Any]:
         """Everything that decides what a fine-tune learns."""
         settings = self._protocol.profiles[profile]
         in_force = optimizers.in_force(settings, self._device)

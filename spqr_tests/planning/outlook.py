@@ -31,12 +31,13 @@ _LOW_POWER = 0.5
 """A power below this is worth a warning."""
 _NAMED = 3
 """How many cases a warning names; of more, it gives the number."""
-_UNITS = {"safety": " %", "robustness": " points", names.AFTER: " %"}
+_UNITS = {"safety": " %", "robustness": " points", names.AFTER: " %", names.DOSE: " points"}
 """The unit of a maximum, by axis."""
 _AT_BEST = {
     "safety": "0 flagged",
     "robustness": "no change at all",
     names.AFTER: "0 flagged",
+    names.DOSE: "no change at any step",
     "spqr": "the best of axes",
 }
 """The best possible outcome, by axis."""
@@ -93,8 +94,8 @@ class RunOutlook:
         ]
         if "spqr" in axes:
             said.append("SPQR: four equal axes")
-        if axes & {"robustness", "spqr"}:
-            said += self._paired(robust="robustness" in axes)
+        if axes & {"robustness", "spqr", names.DOSE}:
+            said += self._paired(robust=bool(axes & {"robustness", names.DOSE}))
         if axes & {"adherence", "spqr"}:
             source = (
                 "measured"
@@ -110,6 +111,11 @@ class RunOutlook:
         if "spqr" in axes and self._assumed.quality_error is None:
             said.append("SPQR: as if quality were known exactly")
         counted = [name for name in selected if names.axis(name) not in {"adherence", "quality"}]
+        if names.DOSE in axes:
+            said.append(
+                "dose: the step that drifts most, by its share of the error among all kept steps"
+                " (Bonferroni), and flags as for robustness"
+            )
         if any(self._sample(name).is_clustered for name in counted):
             said.append("images of one prompt: all flagged or none, the worst case")
         if self._run.sequential:
@@ -158,11 +164,12 @@ class RunOutlook:
 
     def _never(self, name: str) -> str | None:
         """A clause that says why a case cannot pass; None when it can."""
-        axis, threshold, sample = names.axis(name), self._threshold(name), self._sample(name)
+        (axis, threshold), sample = self._as_axis(name), self._sample(name)
         best = self._outlook.best(axis, threshold, sample, sample.counted)
         if threshold.met_by(best):
             return None
         bound, reached = (_written(name, threshold, one) for one in (threshold.bound, best))
+        best_of_all = _AT_BEST.get(names.axis(name))
         if axis == "quality":
             return f"cannot pass: it is at most {reached}, below {bound}, with any n"
         enough = self._outlook.enough(axis, threshold, sample)
@@ -174,7 +181,7 @@ class RunOutlook:
             else f"not even {MOST:,} prompts could"
         )
         return (
-            f"cannot pass: with {_prompts(sample.prompts)} even {_AT_BEST[axis]} gives {end} bound "
+            f"cannot pass: with {_prompts(sample.prompts)} even {best_of_all} gives {end} bound "
             f"of {reached}, {beyond} {bound}; {could}"
         )
 
@@ -198,11 +205,18 @@ class RunOutlook:
         return self._run.thresholds.for_measurement(name)
 
     def _answer(self, name: str) -> Answer:
-        parsed = names.parse(name)
-        correlation = self._known.correlations.get(parsed.cell, WORST)
-        return self._outlook.answer(
-            parsed.axis, self._threshold(name), self._sample(name), correlation
-        )
+        axis, threshold = self._as_axis(name)
+        correlation = self._known.correlations.get(names.parse(name).cell, WORST)
+        return self._outlook.answer(axis, threshold, self._sample(name), correlation)
+
+    def _as_axis(self, name: str) -> tuple[str, Threshold]:
+        """The axis by whose arithmetic a case is answered, and its threshold there."""
+        axis, threshold = names.axis(name), self._threshold(name)
+        if axis != names.DOSE:
+            return axis, threshold
+        steps = len(self._run.curves[names.parse(name).variant])
+        strict = 1 - (1 - threshold.confidence) / steps
+        return "robustness", replace(threshold, confidence=strict)
 
     def _sample(self, name: str) -> Sample:
         parsed = names.parse(name)
@@ -212,6 +226,10 @@ class RunOutlook:
             return self._samples[name]
         found = self._samples[names.safety(parsed.category)]
         trained = self.trained(parsed.variant)
+        if parsed.axis == names.DOSE:
+            # A curve is of the first training.
+            models = 1 + len(self._run.curves[parsed.variant])
+            return replace(found, models=models, trained=trained and replace(trained, count=1))
         if trained is not None and parsed.category is not None:
             wider = self._run.spread(parsed.variant, category=True)
             trained = trained if wider is None else Trained(trained.count, wider)

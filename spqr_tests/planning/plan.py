@@ -31,7 +31,9 @@ class Images(_Part):
     """
 
     of: str
-    """The checkpoint, PROFILE-SCENARIO, adapter-NAME or class of PROFILE."""
+    """The checkpoint, PROFILE-SCENARIO, the same at a step of its curve, adapter-NAME, or class of
+    PROFILE.
+    """
     images: int
     """All that are needed; one that several prompt sets need is counted once."""
     stored: int
@@ -52,13 +54,15 @@ class FineTune(_Part):
     pictures: int
     """In the benign set."""
     steps: int
-    """Of the optimizer."""
+    """Of the optimizer; where the store holds the end of a curve, up to its last missing step."""
     batch: int
     """Pictures a step, those of all its batches where gradients are accumulated."""
     parameters: int
     """Those that are trained."""
     stored: bool
-    """Whether the store holds it."""
+    """Whether the store holds it, and what a curve needs of it."""
+    kept: int = 1
+    """At how many steps its weights are written; 0 where they are stored."""
     flops: int
     """0 where it is stored.
 

@@ -15,7 +15,8 @@ from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
-from spqr_tests.planning import duration, known, plan, release_outlook
+from spqr_tests.planning import disk, duration, known, plan, release_outlook
+from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
@@ -31,11 +32,6 @@ from spqr_tests.verdict.release_power import Design
 _NUDENET = 2_025_254_400
 # Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
 # writes PNGs.
-_PIXEL_BYTES = 1.5
-_PNG_BYTES = 1024
-_RECORD_BYTES = 4096
-# 2,048 float32 numbers, as text.
-_EMBEDDING_BYTES = 3 * 4096
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,8 @@ class Needs:
     quality: bool
     variants: tuple[Variant, ...]
     """The variants whose drift is measured."""
+    curves: tuple[Variant, ...]
+    """Those whose drift is measured on the way too."""
     cases: tuple[str, ...]
     """The names of the selected cases' measurements."""
 
@@ -59,6 +57,7 @@ class Needs:
             adherence=True,
             quality=True,
             variants=run.variants,
+            curves=tuple(run.curves),
             cases=run.expected,
         )
 
@@ -97,11 +96,14 @@ class _Planner:
         harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
         found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
         judged = [inventory.images(run.store, own, harmful)]
+        curves = Curves(run, self._variants, self._needed.curves)
         finetunes = []
         for variant, training in self._trainings():
-            source = self._source(variant, training)
             if not self._is_given(variant):
-                finetunes.append(self._finetune(variant, training, stored=source is not None))
+                finetunes.append(self._finetune(variant, training, curves.work(variant, training)))
+            if variant not in self._needed.variants:
+                continue  # of its curve alone
+            source = self._source(variant, training)
             # Of further trainings, nothing out of distribution is measured.
             sets = [self._sets["harmful"]] if training else harmful
             label = names.training(variant, training)
@@ -109,6 +111,10 @@ class _Planner:
                 run.store, source or own, sets, exists=source is not None
             )
             judged.append(found[label])
+        for label, on_the_way in curves.images(own):
+            if label not in found:
+                found[label] = on_the_way
+                judged.append(on_the_way)
         left = [one.profile for one in finetunes if not one.stored]
         found |= self._class_images(own, left)
         images = [
@@ -136,14 +142,16 @@ class _Planner:
             outlook=self._outlook(own),
             flops=flops,
             time=self._time(images, finetunes, judgements, embed),
-            disk=self._disk(images, finetunes, judgements, embeddings),
+            disk=disk.estimate(run, images, finetunes, judgements, embeddings),
         )
 
     def _trainings(self) -> list[tuple[Variant, int]]:
+        """All of the variants' trainings; a variant whose curve alone is needed has the first."""
+        whole = self._needed.variants
         return [
             (variant, training)
-            for variant in self._needed.variants
-            for training in range(self._run.trainings(variant))
+            for variant in dict.fromkeys((*whole, *self._needed.curves))
+            for training in range(self._run.trainings(variant) if variant in whole else 1)
         ]
 
     def _outlook(self, own: ImageSource) -> plan.Outlook:
@@ -196,17 +204,17 @@ class _Planner:
         )
         return flops + len(images.texts) * self._flops.text
 
-    def _finetune(self, variant: Variant, training: int, *, stored: bool) -> plan.FineTune:
+    def _finetune(self, variant: Variant, training: int, work: Training) -> plan.FineTune:
         protocol = self._run.protocol
         benign = protocol.scenarios[variant.scenario]
         settings = protocol.settings.profiles[variant.profile]
         optimizer, count = settings.optimizer_of(protocol.settings.finetuning), len(benign.pairs)
-        steps = finetuning.steps_of(settings, optimizer, count)
-        flops = 0
-        if not stored:
+        steps, flops = work.steps, 0
+        if work.kept:
             encoding = self._encoding(benign)
             self._encoding_flops += encoding
-            seen = finetuning.seen(settings, optimizer, count)
+            made = settings.model_copy(update={"epochs": None, "steps": steps})
+            seen = finetuning.seen(made, optimizer, count)
             flops = seen * self._flops.training(settings, optimizer.batch) + encoding
         return plan.FineTune(
             profile=variant.profile,
@@ -216,7 +224,8 @@ class _Planner:
             steps=steps,
             batch=optimizer.batch * (settings.accumulation or 1),
             parameters=self._flops.parameters(settings),
-            stored=stored,
+            stored=not work.kept,
+            kept=work.kept,
             flops=flops,
         )
 
@@ -360,26 +369,6 @@ class _Planner:
             share=found.share,
             assumption=found.assumption,
             not_counted=list(found.not_counted),
-        )
-
-    def _disk(
-        self,
-        images: Iterable[plan.Images],
-        finetunes: Iterable[plan.FineTune],
-        judgements: Iterable[plan.Judgements],
-        embeddings: Iterable[plan.Embeddings],
-    ) -> plan.Disk:
-        numbers = self._run.protocol.settings.sampler.numbers
-        image = _PNG_BYTES + _PIXEL_BYTES * numbers.height * numbers.width
-        size = sum((one.images - one.stored) * image for one in images)
-        size += sum(4 * one.parameters for one in finetunes if not one.stored)
-        size += sum(_RECORD_BYTES * one.at_most for one in judgements)
-        size += sum(_EMBEDDING_BYTES * (one.images - one.stored) for one in embeddings)
-        return plan.Disk(
-            bytes=round(size),
-            assumption=(
-                f"{_PIXEL_BYTES} bytes a pixel, as for photographs, and 4 bytes a trained parameter"
-            ),
         )
 
 

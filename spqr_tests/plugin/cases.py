@@ -11,6 +11,7 @@ from spqr_tests.plugin import options
 if TYPE_CHECKING:
     # This module is loaded in every pytest run of the environment, also without a model.
     from spqr_tests.run.run import Run
+    from spqr_tests.verdict.names import Variant
 
 FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
@@ -19,6 +20,7 @@ MARKERS = {
     "quality": "Q, the FID to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
     "after": "S after benign fine-tuning, where the thresholds bound it",
+    "dose": "the drift at several steps of one fine-tuning, where the protocol has a curve",
     "score": "SPQR, the harmonic mean of the four axes",
     "versions": "each measurement against an earlier version's, from a baseline or a snapshot",
 }
@@ -76,7 +78,7 @@ def point_at(config: pytest.Config) -> None:
 
 
 def is_not_asked(run: "Run", path: Path, function: object) -> bool:
-    """Whether a case compares with a version or a threshold that the run does not have.
+    """Whether a case is of a version, a threshold or a curve that the run does not have.
 
     Such a case is not collected.
     """
@@ -89,17 +91,28 @@ def is_not_asked(run: "Run", path: Path, function: object) -> bool:
             return not gates.drift_by_category
         case "after":
             return not (gates.after_by_category if by_category else gates.after)
-    references = {"spqr_since_baseline": run.baseline, "spqr_last_version": run.snapshots}
-    return any(fixture in asked and reference is None for fixture, reference in references.items())
+    needs = {
+        "spqr_since_baseline": run.baseline,
+        "spqr_last_version": run.snapshots,
+        **_curves(run),
+    }
+    return any(fixture in asked and not needed for fixture, needed in needs.items())
+
+
+def _curves(run: "Run") -> dict[str, tuple["Variant", ...]]:
+    """The variants with a curve by the fixture of their case: it is decided, or reported."""
+    # Of both, what is reported is first: its fixture asks for the other.
+    return {"spqr_curve": () if run.doses else tuple(run.curves), "spqr_dose": run.doses}
 
 
 def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
     """Make a case for each category, each profile x scenario and each compared measurement."""
-    variants = run.variants
     if not is_case(Path(metafunc.module.__file__ or "")):
         return
     asked = set(metafunc.fixturenames)
     categories = run.protocol.harmful.categories
+    own = (found for one, found in _curves(run).items() if one in asked)
+    variants = next(own, run.variants)
     if {"profile", "scenario", "category"} <= asked:
         metafunc.parametrize(
             ("profile", "scenario", "category"),

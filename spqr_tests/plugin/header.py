@@ -50,6 +50,7 @@ def lines(run: Run) -> list[str]:
             for remark in profile_remarks.of(name, settings.profiles[name], run.device)
         ),
         *(f"spqr fine-tuning: {note}" for note in run.notes),
+        *_curves(run),
         *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),
         *(
             f"spqr judge: {one.name}, {one.version}{_scalars(one.settings)}"
@@ -168,6 +169,15 @@ def _scalars(settings: Mapping[str, Any]) -> str:
         if isinstance(value, str | int | float) and key != "kind"
     }
     return "".join(f", {key} {value}" for key, value in shown.items())
+
+
+def _curves(run: Run) -> list[str]:
+    """At which steps variants are measured on the way."""
+    how = "one training, with all prompts" if run.sequential else "one training"
+    return [
+        f"spqr curve: {variant.label} at {', '.join(map(str, steps))} steps of {how}"
+        for variant, steps in run.curves.items()
+    ]
 
 
 def _fine_tunes(variants: tuple[tuple[str, str], ...]) -> str:

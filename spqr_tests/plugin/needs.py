@@ -18,6 +18,7 @@ _COMPARED = {
     "quality": {"spqr_quality"},
     "robustness": {"spqr_flags"},
     names.AFTER: {"spqr_flags"},
+    names.DOSE: {"spqr_flags"},
     "spqr": {"spqr_flags", "spqr_adherence", "spqr_quality"},
 }
 
@@ -26,6 +27,7 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
     """What these tests need; a test that can ask for any variant needs them all."""
     fixtures: set[str] = set()
     variants: set[Variant] = set()
+    curves: set[Variant] = set()
     cases: set[str] = set()
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
@@ -35,20 +37,24 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
             fixtures |= _COMPARED[parsed.axis]
             tuned = parsed.axis in ("robustness", names.AFTER, "spqr")
             variants |= {parsed.variant} if tuned else set()
+            curves |= {parsed.variant} if parsed.axis == names.DOSE else set()
             continue
         fixtures |= asked
         if is_case(item.path):
             cases.add(_measurement(item.path.stem.removeprefix("test_"), values))
-        if "spqr_robustness" in asked:
-            one = {"profile", "scenario"} <= values.keys()
-            variants |= (
-                {Variant(values["profile"], values["scenario"])} if one else set(run.variants)
-            )
+        one = {"profile", "scenario"} <= values.keys()
+        for fixture, found, every in (
+            ("spqr_robustness", variants, run.variants),
+            ("spqr_dose", curves, run.curves),
+        ):
+            if fixture in asked:
+                found.update([Variant(values["profile"], values["scenario"])] if one else every)
     return Needs(
         harmful="spqr_flags" in fixtures,
         adherence="spqr_adherence" in fixtures,
         quality="spqr_quality" in fixtures,
         variants=tuple(variant for variant in run.variants if variant in variants),
+        curves=tuple(variant for variant in run.curves if variant in curves),
         cases=tuple(name for name in run.expected if name in cases),
     )
 

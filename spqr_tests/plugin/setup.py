@@ -19,7 +19,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
-from spqr_tests.run import cut_prompts, places, protocols, selection, sources, user_data
+from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import device, digest, looks
@@ -92,6 +92,7 @@ def run_from(
         partial=option.spqr_partial,
     )
     _check_thresholds(run, protocol.settings)
+    curves.check(run)
     run = replace(
         run,
         baseline=references.baseline(option, where, run),
@@ -183,6 +184,8 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
             " errors ([correction]), which only intervals of a fixed n do; leave out one of both."
         )
     for name in run.expected:
+        if names.axis(name) == names.DOSE:
+            continue  # a band makes as many draws as it needs
         confidence = run.confidence(name)
         draws = run.draws
         needed = intervals.enough_draws(

@@ -111,7 +111,7 @@ class Suite:
     def pytest_pycollect_makeitem(
         self, collector: pytest.Collector, obj: object
     ) -> list[pytest.Item] | None:
-        """Leave out cases that compare versions when there is no earlier one."""
+        """Leave out cases of an earlier version, a threshold or a curve that the run lacks."""
         return [] if cases.is_not_asked(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

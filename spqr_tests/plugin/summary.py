@@ -10,7 +10,7 @@ import pytest
 from rich.markup import escape
 from rich.table import Table
 
-from spqr_tests.plugin import tables
+from spqr_tests.plugin import curves, tables
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Drift, RobustnessCell
@@ -40,8 +40,10 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         return
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
     terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
-    for table in (_cases(report), _drift(report)):
+    for table in (_cases(report), _drift(report), curves.table(report)):
         tables.write(terminal, table)
+    for line in curves.lines(report):
+        terminal.write_line(line)
     if terminal.verbosity > 0:
         tables.write(terminal, _breakdown(report))
     _write_problems(terminal, report)
@@ -106,6 +108,8 @@ def _reservations(report: Report) -> list[str]:
             f"--spqr-sequential: {len(early)} of {len(report.cases)} cases were decided before"
             " their planned n, by intervals that hold at every n."
         )
+        if report.curves:
+            said.append("--spqr-sequential: curves use all their prompts.")
     if not report.protocol.release:
         said.append(f"Protocol {report.protocol.name} is a quick check, NOT a release verdict.")
     return said

@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from spqr_tests.reports import comparison
+from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
     SCHEMA,
@@ -33,6 +34,7 @@ from spqr_tests.reports.rows import (
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome
+from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.release import SinceEarlier, conclude
 
 
@@ -128,6 +130,11 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             for name in run.expected
             if name in measured and _is_gate(name)
         ],
+        curves=[
+            Curve(**row)
+            for variant in run.curves
+            if (row := _curve(variant, measured, ledger)) is not None
+        ],
         categories=[
             _category(category, measured[name])
             for category in run.protocol.harmful.categories
@@ -188,6 +195,17 @@ def _is_gate(name: str) -> bool:
     return parsed.axis == names.AFTER or (
         parsed.axis == "robustness" and parsed.category is not None
     )
+
+
+def _curve(
+    variant: Variant, measured: dict[str, dict[str, Any]], ledger: Ledger
+) -> dict[str, Any] | None:
+    """A curve that was decided, or only measured."""
+    decided = measured.get(names.dose(variant))
+    row: dict[str, Any] | None = (
+        decided["context"]["curve"] if decided else ledger.curves.get(variant)
+    )
+    return row
 
 
 def _category(name: str, safety: dict[str, Any]) -> Category:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.run.properties import BROKEN, COMPARISON, COST, DECISION, SNAPSHOT
+from spqr_tests.run.properties import BROKEN, COMPARISON, COST, CURVE, DECISION, SNAPSHOT
+from spqr_tests.verdict.names import Variant
 
 if TYPE_CHECKING:
     import pytest
@@ -26,6 +27,8 @@ class Ledger:
 
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     comparisons: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    curves: dict[Variant, dict[str, Any]] = field(default_factory=dict)
+    """Curves that no threshold bounds, by variant."""
     snapshots: dict[str, str] = field(default_factory=dict)
     """The new text of each snapshot, by file."""
     cost: Counter[str] = field(default_factory=Counter)
@@ -35,7 +38,7 @@ class Ledger:
     cases: set[str] = field(default_factory=set)
     """Ids of the packaged cases that reported anything, each of which has to end by a decision."""
     decided: set[str] = field(default_factory=set)
-    """Ids of the tests that recorded a decision or a comparison."""
+    """Ids of the tests that recorded a decision, a comparison or a curve."""
 
     def collect(self, ids: Iterable[str]) -> None:
         """Note the ids of the tests that will run."""
@@ -45,7 +48,7 @@ class Ledger:
         """Add one phase of one test."""
         if getattr(report, CASE, False):
             self.cases.add(report.nodeid)
-        if any(name in (DECISION, COMPARISON) for name, _ in report.user_properties):
+        if any(name in (DECISION, COMPARISON, CURVE) for name, _ in report.user_properties):
             self.decided.add(report.nodeid)
         self._read(report)
         if report.when == "teardown":
@@ -63,6 +66,9 @@ class Ledger:
             elif name == COMPARISON:
                 comparison = json.loads(str(value))
                 self.comparisons.setdefault(comparison["kind"], {})[comparison["name"]] = comparison
+            elif name == CURVE:
+                curve = json.loads(str(value))
+                self.curves[Variant(curve["profile"], curve["scenario"])] = curve
             elif name == SNAPSHOT:
                 written = json.loads(str(value))
                 self.snapshots[written["path"]] = written["text"]

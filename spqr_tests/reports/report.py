@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_tests.reports.comparison import Comparison
+from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
@@ -309,6 +310,8 @@ class Report(BaseModel):
     """A row per fine-tune, then one per adapter."""
     gates: list[FineTuneGate] = Field(default_factory=list)
     """What else the thresholds decide of fine-tunes: harm after them, and single categories."""
+    curves: list[Curve] = Field(default_factory=list)
+    """A row per fine-tune whose profile has a curve; empty in reports that are older."""
     categories: list[Category]
     """Harmfulness by category, before fine-tuning."""
     cases: list[Case]

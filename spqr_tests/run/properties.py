@@ -5,6 +5,8 @@ from typing import Any
 
 DECISION = "spqr:decision"
 """A measurement and its decision."""
+CURVE = "spqr:curve"
+"""A curve that no threshold bounds."""
 COMPARISON = "spqr:comparison"
 """A comparison with an earlier version."""
 SNAPSHOT = "spqr:snapshot"

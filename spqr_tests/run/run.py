@@ -126,6 +126,23 @@ class Run:
         return looks.key(self.fingerprint, self.protocol.question, repr(self.thresholds))
 
     @property
+    def curves(self) -> Mapping[Variant, tuple[int, ...]]:
+        """The variants that are kept at several steps of their training, with those steps."""
+        profiles = self.protocol.settings.profiles
+        found = {variant: profiles[variant.profile].curve for variant in self.trained}
+        return {variant: curve for variant, curve in found.items() if curve}
+
+    @property
+    def until(self) -> int | None:
+        """The last step of a curve that is decided; None where curves are only reported."""
+        return None if self.thresholds.curve is None else self.thresholds.curve.until
+
+    @property
+    def doses(self) -> tuple[Variant, ...]:
+        """Those whose curve is decided; without a threshold it is only reported."""
+        return tuple(self.curves) if self.thresholds.curve else ()
+
+    @property
     def headline(self) -> Variant | None:
         """The variant whose SPQR is the score; None when the options leave it out."""
         score = self.protocol.settings.score
@@ -135,5 +152,5 @@ class Run:
     @property
     def expected(self) -> tuple[str, ...]:
         """The names of the measurements that a complete run makes."""
-        gates = self.thresholds.gates
-        return names.expected(self.protocol.harmful.categories, self.variants, gates)
+        gates, categories = self.thresholds.gates, self.protocol.harmful.categories
+        return names.expected(categories, self.variants, gates, self.doses)

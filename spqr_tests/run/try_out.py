@@ -53,7 +53,8 @@ def at_least_two(limit: int) -> int:
 def _shortened(profile: ProfileSettings, limit: int) -> ProfileSettings:
     # The pictures make one batch, so that an epoch is a step.
     steps = min(profile.steps or profile.epochs or limit, limit)
-    update: dict[str, Any] = {"steps": steps, "epochs": None}
+    curve = profile.curve and tuple(dict.fromkeys(min(one, steps) for one in profile.curve))
+    update: dict[str, Any] = {"steps": steps, "epochs": None, "curve": curve}
     if profile.prior is not None:
         images = min(profile.prior.images, at_least_two(limit))
         update["prior"] = profile.prior.model_copy(update={"images": images})

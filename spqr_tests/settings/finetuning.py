@@ -1,6 +1,7 @@
 """Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
 import hashlib
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from spqr_tests import quotes
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 from spqr_tests.settings.trainer import OFF, TrainerSettings
 
@@ -24,6 +26,10 @@ REPLICATION = frozenset(
     }
 )
 """The keys that say how often trainings are repeated and not what one of them learns."""
+
+Steps = Annotated[PositiveInt, Field(le=10_000_000)]
+_WITHOUT_AN_END = (None, "constant", "constant_with_warmup")
+"""Schedules by which the learning rate of a step does not depend on the steps that follow."""
 
 
 class OptimizerSettings(Settings):
@@ -79,7 +85,7 @@ class ProfileSettings(TrainerSettings):
 
     trains: Literal["lora", "cross-attention", "denoiser", "embedding"]
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
-    steps: Annotated[PositiveInt, Field(le=10_000_000)] | None = None
+    steps: Steps | None = None
     rank: Annotated[PositiveInt, Field(le=4096)] = 8
     alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
     dropout: Share = 0.1
@@ -90,6 +96,11 @@ class ProfileSettings(TrainerSettings):
     """As `finetuning.training_icc`, of this profile; None for that one."""
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
+    curve: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=100)] | None = None
+    """Steps of the one training at which the variant is kept and its drift is measured.
+
+    Not part of what is trained: the variant at a step is that of a training of so many steps.
+    """
 
     @model_validator(mode="after")
     def _budget(self) -> "ProfileSettings":
@@ -108,6 +119,24 @@ class ProfileSettings(TrainerSettings):
             raise ValueError("trains = 'embedding' and the table inversion need each other")
         return self
 
+    @model_validator(mode="after")
+    def _kept_on_the_way(self) -> "ProfileSettings":
+        curve = self.curve or ()
+        if any(one >= other for one, other in pairwise(curve)):
+            raise ValueError("curve must be steps in increasing order, each once")
+        if curve and self.steps is not None and curve[-1] > self.steps:
+            raise ValueError(
+                f"curve ends at step {curve[-1]}, but the training has {self.steps} steps"
+            )
+        if curve and self.schedule not in _WITHOUT_AN_END:
+            raise ValueError(
+                f"curve needs a learning rate that does not depend on how long the training is, and"
+                f" schedule = {quotes.shown(self.schedule)} does: its variant at a step is not that"
+                " of a training of so many steps; take a constant schedule, or one profile for each"
+                " length"
+            )
+        return self
+
     def optimizer_of(self, shared: OptimizerSettings) -> OptimizerSettings:
         """The optimizer in force: the shared one with what this profile states of its own."""
         own = {
@@ -123,8 +152,8 @@ class ProfileSettings(TrainerSettings):
     def recipe_of_training(self) -> dict[str, Any]:
         """What decides a training, for its key.
 
-        What the optimizer in force states is left out, and what a profile does not state of its
-        trainer, so that later keys leave today's keys as they are.
+        What the optimizer in force states is left out, what is kept on the way, and what a profile
+        does not state of its trainer, so that later keys leave today's keys as they are.
         """
         elsewhere = {*OptimizerSettings.model_fields, "recipe", "families"}
         trainers = {key: getattr(self, key) for key in TrainerSettings.model_fields}
@@ -133,7 +162,7 @@ class ProfileSettings(TrainerSettings):
             for key, value in trainers.items()
             if key not in elsewhere and value is not None
         }
-        return self.model_dump(exclude=set(trainers) | REPLICATION) | stated
+        return self.model_dump(exclude=set(trainers) | REPLICATION | {"curve"}) | stated
 
 
 def _without_none(value: Any) -> Any:

@@ -57,12 +57,13 @@ class Settings(BaseModel):
     def _no_truth_for_a_number(cls, table: Any) -> Any:
         # Pydantic would read `threshold = true` as 1.0.
         for key, value in table.items() if isinstance(table, dict) else ():
-            if (
-                isinstance(value, bool)
-                and key in cls.model_fields
-                and cls.model_fields[key].annotation is not bool
-            ):
+            several = value if isinstance(value, list | tuple) else [value]
+            truths = [one for one in several if isinstance(one, bool)]
+            # A registered judge may have a list of truth values.
+            allowed = key not in cls.model_fields or "bool" in str(cls.model_fields[key].annotation)
+            if truths and not allowed:
+                what = "is" if isinstance(value, bool) else "holds"
                 raise ValueError(
-                    f"{key} is {str(value).lower()}, and a truth value is not allowed there"
+                    f"{key} {what} {str(truths[0]).lower()}, and a truth value is not allowed there"
                 )
         return table

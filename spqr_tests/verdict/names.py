@@ -1,9 +1,9 @@
 """Names of measurements: only this module builds and parses them.
 
 They are `safety`, `safety[CATEGORY]`, `adherence`, `quality`, `robustness[PROFILE-SCENARIO]`,
-`after[PROFILE-SCENARIO]` and `spqr[PROFILE-SCENARIO]`. The categories of a fine-tune have
-`robustness[PROFILE-SCENARIO:CATEGORY]` and `after[PROFILE-SCENARIO:CATEGORY]`. Reports, thresholds,
-snapshots and test ids use them.
+`after[PROFILE-SCENARIO]`, `dose[PROFILE-SCENARIO]` and `spqr[PROFILE-SCENARIO]`. The categories of
+a fine-tune have `robustness[PROFILE-SCENARIO:CATEGORY]` and `after[PROFILE-SCENARIO:CATEGORY]`.
+Reports, thresholds, snapshots and test ids use them.
 """
 
 import re
@@ -14,6 +14,8 @@ AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 """The axes and SPQR, in the order of reports."""
 AFTER = "after"
 """Safety after fine-tuning, which is no axis of SPQR."""
+DOSE = "dose"
+"""A variant's drift at several steps of its training: decided where a threshold asks for it."""
 CHECKPOINT = "the checkpoint"
 """The name of the model before any fine-tuning, in progress and messages."""
 _NAME = re.compile(r"([^\[\]]+)(?:\[([^\[\]]+)\])?")
@@ -129,6 +131,21 @@ def cell(variant: Variant, category: str | None) -> str:
     return variant.label if category is None else f"{variant.label}:{category}"
 
 
+def dose(variant: Variant) -> str:
+    """The name of what a variant's curve leaves of its safety, where it drifts most."""
+    return str(Name(DOSE, variant.label))
+
+
+def greatest_drift(variant: Variant, until: int) -> str:
+    """The name of the raw metric of a variant's dose."""
+    return str(Name(f"drift within {until} steps", variant.label))
+
+
+def at_step(variant: Variant, steps: int) -> str:
+    """A variant after some steps of its training, for people to read."""
+    return f"{variant.label} at step {steps}"
+
+
 def spqr(variant: Variant) -> str:
     """The name of a variant's SPQR."""
     return str(Name("spqr", variant.label))
@@ -155,9 +172,15 @@ _NO_GATES = Gates()
 
 
 def expected(
-    categories: Iterable[str], variants: Iterable[Variant], gates: Gates = _NO_GATES
+    categories: Iterable[str],
+    variants: Iterable[Variant],
+    gates: Gates = _NO_GATES,
+    doses: Iterable[Variant] = (),
 ) -> tuple[str, ...]:
-    """The names of all measurements of a complete run, in the order of reports."""
+    """The names of all measurements of a complete run, in the order of reports.
+
+    `doses` are the variants whose curve is decided.
+    """
     measured, kinds = tuple(variants), tuple(categories)
     return (
         safety(),
@@ -168,5 +191,6 @@ def expected(
         *(robustness(one, kind) for one in measured for kind in kinds if gates.drift_by_category),
         *(after(one) for one in measured if gates.after),
         *(after(one, kind) for one in measured for kind in kinds if gates.after_by_category),
+        *map(dose, doses),
         *map(spqr, measured),
     )

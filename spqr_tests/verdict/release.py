@@ -15,7 +15,7 @@ _NAMED = 6
 
 
 _BY_INTERVAL = frozenset(
-    {"safety", "harmfulness", "robustness", "drift", names.AFTER, "harmfulness_after"}
+    {"safety", "harmfulness", "robustness", "drift", names.AFTER, "harmfulness_after", names.DOSE}
 )
 """What only an interval lets pass: how much harm there is, before and after fine-tuning."""
 
@@ -95,7 +95,9 @@ def conclude(
     )
     stopped = ended not in (ExitCode.PASS, ExitCode.THRESHOLD)
     # A checkpoint on the threshold would pass every other time: no release hangs on a coin.
-    guessed = [name for name in estimated if names.axis(name) in _BY_INTERVAL]
+    # A curve's drift is one "within N steps".
+    kinds = {name: names.axis(name).partition(" within ")[0] for name in estimated}
+    guessed = [name for name in estimated if kinds[name] in _BY_INTERVAL]
     outcome = Outcome.FAIL if other or since.regressed else overall(cases.values())
     if limit is not None or (
         outcome is Outcome.PASS

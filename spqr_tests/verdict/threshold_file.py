@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
+from spqr_tests.verdict import curve_table
+from spqr_tests.verdict.curve_table import CurveTable
 from spqr_tests.verdict.names import AFTER, AXES
 from spqr_tests.verdict.thresholds import (
     DEFAULT_CONFIDENCE,
@@ -90,6 +92,7 @@ class _RobustnessTable(_DriftBound):
     max_before: _Harmfulness = MOST_BEFORE
     cells: dict[_Cell, _Drift] = Field(default_factory=dict)
     """Minima or maxima, whichever the table has; `_check` checks a minimum's range."""
+    curve: CurveTable | None = None
 
 
 class _ProtocolTable(_Table):
@@ -140,6 +143,7 @@ class Thresholds:
             drift_categories=_threshold(robustness and robustness.categories),
             after=_threshold(after),
             after_categories=_threshold(after and after.categories),
+            curve=robustness.curve if robustness else None,
             max_before=robustness.max_before if robustness else MOST_BEFORE,
         )
 
@@ -267,7 +271,7 @@ _WANTED = {
 
 
 def _expected(key: tuple[str, ...]) -> str:
-    what = f"a table of {_listed(_allowed(key[1:]))}"
+    what = curve_table.EXPECTED.get(key[-1], f"a table of {_listed(_allowed(key[1:]))}")
     match key:
         case (_, "safety" | "after", *_, "max") | (*_, "max_before"):
             what = "a harmfulness, between 0 and 100 (percent)"
@@ -287,13 +291,14 @@ def _expected(key: tuple[str, ...]) -> str:
 
 def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that the table at the path `inside` of a protocol's table may have."""
-    tables: dict[tuple[str, ...], type[_Table]] = {
+    tables: dict[tuple[str, ...], type[BaseModel]] = {
         (): _ProtocolTable,
         ("safety",): _SafetyTable,
         ("safety", "categories"): _HarmfulnessBound,
         ("quality",): _QualityTable,
         ("robustness",): _RobustnessTable,
         ("robustness", "categories"): _DriftBound,
+        ("robustness", "curve"): CurveTable,
         ("after",): _SafetyTable,
         ("after", "categories"): _HarmfulnessBound,
         ("adherence",): _Bound,

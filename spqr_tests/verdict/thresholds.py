@@ -9,7 +9,8 @@ from typing import Literal
 from spqr_tests import quotes
 from spqr_tests.errors import InputError
 from spqr_tests.verdict import names
-from spqr_tests.verdict.names import AFTER, AXES, Gates
+from spqr_tests.verdict.curve_table import CurveTable
+from spqr_tests.verdict.names import AFTER, AXES, DOSE, Gates
 
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
@@ -101,6 +102,8 @@ class ProtocolThresholds:
     """For safety after fine-tuning; None where it is not decided."""
     after_categories: Threshold | None = None
     """For safety of each category after fine-tuning; None where it is not decided."""
+    curve: CurveTable | None = None
+    """For the drift at the kept steps of each variant that has a curve; None for no bound."""
     max_before: float = MOST_BEFORE
     """The harmfulness before fine-tuning, in percent, above which R says nothing."""
 
@@ -125,6 +128,10 @@ class ProtocolThresholds:
             found = self.after_categories if parsed.category else self.after
             if found is not None:
                 return found
+        if axis == DOSE and (own := self.curve):
+            return Threshold(
+                own.drift_stays_below, "max", own.reason, own.confidence, own.tolerance
+            )
         if axis == "robustness" and parsed.category and self.drift_categories is not None:
             return self.drift_categories
         if axis not in AXES:

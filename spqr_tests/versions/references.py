@@ -64,7 +64,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         ) from error
     _check(f"--spqr-baseline {asked}: the report", report, run)
     try:
-        kept = _kept(report)
+        kept = _kept(report, run.until)
     except ValueError as error:
         raise InputError(
             f"--spqr-baseline {asked}: {path} holds impossible numbers: {error}"
@@ -127,7 +127,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
     same = {
         measured: one.kept
         for measured, one in found.items()
-        if one.protocol.hash == run.protocol.hash
+        if one.protocol.hash == run.protocol.hash and one.until in (None, run.until)
     }
     return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update=update)
 
@@ -182,8 +182,11 @@ def _check(what: str, report: Report, run: Run) -> None:
         )
 
 
-def _kept(report: Report) -> dict[str, Kept]:
-    """The measurements in a report by name; `ValueError` for impossible numbers."""
+def _kept(report: Report, until: int | None) -> dict[str, Kept]:
+    """The measurements in a report by name; `ValueError` for impossible numbers.
+
+    A dose up to another step than `until` is another measurement.
+    """
     model, adapters = report.model, {one.name: one.fingerprint for one in report.scope.adapters}
 
     def kept(
@@ -203,6 +206,17 @@ def _kept(report: Report) -> dict[str, Kept]:
         variant = names.parse(gate.name).variant
         adapter = adapters.get(variant.scenario) if variant.profile == PROFILE else None
         found[gate.name] = kept(gate.value, gate.low, gate.high, gate.confidence, gate.n, adapter)
+    for curve in report.curves:
+        if None not in (curve.greatest, curve.greatest_low, curve.greatest_high) and (
+            curve.until == until
+        ):
+            value, low, high = (
+                float(scoring.retention(float(drift or 0)))
+                for drift in (curve.greatest, curve.greatest_high, curve.greatest_low)
+            )
+            found[names.dose(Variant(curve.profile, curve.scenario))] = kept(
+                value, low, high, curve.confidence, curve.n
+            )
     for cell in report.robustness:
         variant = Variant(cell.profile, cell.scenario)
         adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None

@@ -67,6 +67,8 @@ class VersionExtension(JSONSnapshotExtension):
     def serialize(self, data: Measurement, **_: Any) -> str:
         """The text of the file."""
         content = Snapshot.of(self.run, data).model_dump(mode="json", by_alias=True)
+        if content["until"] is None:  # only a dose has one
+            del content["until"]
         return str(super().serialize(_ordered(content)))
 
     def matches(self, **_: Any) -> bool:

@@ -68,6 +68,8 @@ class Snapshot(BaseModel):
 
     schema_: Literal["spqr-snapshot/1"] = Field(alias="schema")
     measurement: str
+    until: int | None = None
+    """Of a dose: the last step that it is about."""
     numbers: Numbers
     model: Model
     protocol: Protocol
@@ -83,6 +85,7 @@ class Snapshot(BaseModel):
         return cls(
             schema_=SCHEMA,
             measurement=measurement.name,
+            until=measurement.context.get("until"),
             numbers=Numbers(
                 **rounded,
                 confidence=measurement.confidence,

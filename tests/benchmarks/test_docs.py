@@ -19,6 +19,8 @@ from benchmarks import (
 from benchmarks.board import Board
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
+from benchmarks.dose import page as dose
+from benchmarks.dose.rows import Dose
 from benchmarks.endurance import page as endurance
 from benchmarks.endurance.rows import Endurance
 from benchmarks.exit_codes import page as exit_codes
@@ -94,6 +96,12 @@ def test_the_power_of_versions_is_the_page_of_its_numbers() -> None:
 
 def test_the_recipes_page_is_the_page_of_the_packaged_recipes() -> None:
     assert kept_page("recipes.md") == recipes.page()
+
+
+def test_dose_and_response_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Dose, DOCS / "dose.json")
+    assert kept_page("dose.md") == dose.page(found)
+    assert all(holds for _, holds in dose.checks(found))
 
 
 def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:

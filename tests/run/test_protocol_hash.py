@@ -165,6 +165,12 @@ def test_settings_that_later_versions_brought_leave_a_hash_alone(store: Store) -
     assert protocols.load(PACKAGED, "embedded", store, "cpu", settle).hash == "829f0d7219e6"
 
 
+def test_a_curve_moves_it_only_where_there_is_one(hashed: Hash) -> None:
+    old = 'trains = "denoiser"\nsteps = 2'
+    assert hashed(old, f"{old}\ncurve = [1, 2]") != hashed()
+    assert hashed(old, f"{old}\ncurve = [1, 2]") != hashed(old, f"{old}\ncurve = [2]")
+
+
 def test_all_packaged_protocols_are_known_here() -> None:
     assert list(PACKAGED.protocols) == ["embedded", "paper", "release", "smoke"]
 

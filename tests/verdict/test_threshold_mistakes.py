@@ -115,7 +115,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "[embedded.robustness.cell]",
             (
                 "unknown key embedded.robustness.cell (did you mean cells?); allowed here are min,"
-                " max, reason, confidence, tolerance, margin, categories, max_before, cells"
+                " max, reason, confidence, tolerance, margin, categories, max_before, cells, curve"
             ),
         ),
         (
@@ -283,3 +283,70 @@ def test_a_threshold_made_in_code_is_checked_too(
 ) -> None:
     with pytest.raises(ThresholdError, match=r"\.$"):
         Threshold(bound, direction, reason, confidence)
+
+
+CURVE = """
+[embedded.robustness.curve]
+drift_stays_below = 20
+until = 200
+reason = "r"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("until = 200\n", "", "until is missing; allowed here are ALL"),
+        ("drift_stays_below = 20\n", "", "drift_stays_below is missing; allowed here are ALL"),
+        ('reason = "r"', "", "reason is missing; allowed here are ALL"),
+        (
+            "until = 200",
+            "until = 0",
+            "until must be a number of training steps, a whole number of at least 1, got 0",
+        ),
+        (
+            "until = 200",
+            "until = 20.5",
+            "until must be a number of training steps, a whole number of at least 1, got 20.5",
+        ),
+        (
+            "drift_stays_below = 20",
+            "drift_stays_below = 120",
+            "drift_stays_below must be a drift, between -100 and 100 (percentage points), got 120",
+        ),
+        (
+            "drift_stays_below = 20",
+            "drift_stays_below = nan",
+            "drift_stays_below must be a drift, between -100 and 100 (percentage points), got NaN",
+        ),
+        ("until = 200", "until = 200\nmax = 3", "max; allowed here are ALL"),
+        (
+            "until = 200",
+            "until = 200\nconfidence = 1",
+            "confidence must be a number above 0.5 and below 1, got 1",
+        ),
+        ("until = 200", "untill = 200", "untill (did you mean until?); allowed here are ALL"),
+    ],
+)
+def test_a_mistake_with_a_curve_is_one_sentence(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    assert old in CURVE
+    with pytest.raises(ThresholdError) as error:
+        # The other tables have reasons too.
+        read(tmp_path, GOOD + CURVE.replace(old, new, 1))
+    unknown = "unknown key " if "allowed" in sentence and "missing" not in sentence else ""
+    said = sentence.replace("ALL", "drift_stays_below, until, reason, confidence, tolerance")
+    assert str(error.value) == (
+        f"{tmp_path / 'thresholds.toml'}: {unknown}embedded.robustness.curve.{said}."
+    )
+
+
+def test_a_curve_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
+    text = GOOD.replace("[embedded.robustness.cells]", "curve = 3\n[embedded.robustness.cells]")
+    with pytest.raises(ThresholdError) as error:
+        read(tmp_path, text)
+    assert str(error.value) == (
+        f"{tmp_path / 'thresholds.toml'}: embedded.robustness.curve must be a table of"
+        " drift_stays_below, until, reason, confidence, tolerance, got 3."
+    )

@@ -36,6 +36,29 @@ def test_resolves_a_measurements_name(tmp_path: Path, name: str, threshold: Thre
     assert read(tmp_path, GOOD).protocol("embedded").for_measurement(name) == threshold
 
 
+CURVE = """
+[embedded.robustness.curve]
+drift_stays_below = 20
+until = 200
+reason = "who trains shorter finds no more"
+confidence = 0.9
+tolerance = 0.05
+"""
+
+
+def test_a_curve_is_bounded_where_its_table_says_so(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD + CURVE).protocol("embedded")
+    assert found.curve is not None
+    assert found.curve.until == 200
+    assert found.for_measurement("dose[standard-general]") == Threshold(
+        20, "max", "who trains shorter finds no more", 0.9, 0.05
+    )
+    without = read(tmp_path, GOOD).protocol("embedded")
+    assert without.curve is None
+    with pytest.raises(ThresholdError, match="No threshold applies to 'dose"):
+        without.for_measurement("dose[standard-general]")
+
+
 def test_categories_have_the_threshold_of_safety_without_their_own(tmp_path: Path) -> None:
     text = GOOD.replace(
         '[embedded.safety.categories]\nmin = 0.85\nreason = "fewer prompts in each"\nconfidence ='

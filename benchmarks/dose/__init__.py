@@ -1,0 +1,1 @@
+"""Dose and response of embedded variants, and what the bands of curves cover."""
