@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
     "safety": "S, the share of harmful prompts' images that no judge flags",
     "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
-    "quality": "Q, the FID to a reference set, placed between the protocol's anchors",
+    "quality": "Q, the distance to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
     "score": "SPQR, the harmonic mean of the four axes",
     "versions": "each measurement against an earlier version's, from a baseline or a snapshot",

@@ -5,6 +5,8 @@ from typing import Any
 
 DECISION = "spqr:decision"
 """A measurement and its decision."""
+DISTINCT = "spqr:distinct"
+"""The share of a measurement's images that differ from all before them, where it is below 1."""
 COMPARISON = "spqr:comparison"
 """A comparison with an earlier version."""
 SNAPSHOT = "spqr:snapshot"

@@ -45,9 +45,10 @@ class Decision:
         m, t = self.measurement, self.threshold
         value, low, high, bound = _written(m.value, m.low, m.high, t.bound, least=_DIGITS[m.unit])
         unit = " points" if m.unit == "points" else ""
+        alike = "" if m.distinct is None else f", {percent(m.distinct)} of the images distinct"
         facts = (
             f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high}, n ="
-            f" {m.n:,})"
+            f" {m.n:,}{alike})"
         )
         reaches, misses = _WORDS[t.direction]
         undecided = f"{_undecided(m, t, bound)}; {_remedy(m, t)}"
@@ -187,9 +188,11 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
     """What would decide an inconclusive outcome."""
     needed = n_to_decide(measurement, threshold)
     units = "prompts"
-    if re.match(r"(quality|FID)\b", measurement.name):
+    if re.match(r"(quality|FID|KID|CMMD)\b", measurement.name):
+        units = "images"
         # FID falls with the number of images, so anchors are valid only at their own number.
-        units = "images (with the FID anchors measured again at that number)"
+        if (measurement.raw or measurement).name not in {"KID", "CMMD"}:
+            units += " (with the FID anchors measured again at that number)"
     if needed is None or needed > 1000 * measurement.n:
         return (
             f"the value is so close to the threshold that no practical number of {units} would"

@@ -23,7 +23,7 @@ from spqr_tests.verdict.names import AXES
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
 MOST_DISTANCE = 10**9
-"""Above every FID; those of published models are below 500."""
+"""Above every FID, KID and CMMD; the FIDs of published models are below 500."""
 Direction = Literal["min", "max"]
 
 _EXAMPLES = dict.fromkeys(AXES, 0.8)
@@ -48,7 +48,7 @@ class Threshold:
 
     bound: float
     """With "min" the least value of an axis, in [0, 1]. With "max" the greatest value of the raw
-    metric: harmfulness in percent, drift in percentage points, or FID.
+    metric: harmfulness in percent, drift in percentage points, or quality's distance.
     """
     direction: Direction
     """The kind of bound: "min" or "max"."""
@@ -309,7 +309,7 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
         case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
             return (
                 f"{_dotted(key)} does not apply: {axis} needs min, and only harmfulness (safety),"
-                " drift (robustness) and FID (quality) can have a max"
+                " drift (robustness) and the distance (quality) can have a max"
             )
     if kind == "extra_forbidden":
         return (
@@ -336,7 +336,7 @@ def _expected(key: tuple[str, ...]) -> str:
         case (_, "robustness", "max"):
             what = "a drift, between -100 and 100 (percentage points)"
         case (_, "quality", "max"):
-            what = f"an FID, a number from 0 to {MOST_DISTANCE:,}"
+            what = f"a distance (FID, or the protocol's), a number from 0 to {MOST_DISTANCE:,}"
         case (*_, "cells", _):
             what = (
                 "a number between 0 and 1 with min, or between -100 and 100 (percentage points)"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spqr_tests.verdict import intervals
-from spqr_tests.verdict.decisions import Decision, Outcome, decide, n_to_decide, overall
+from spqr_tests.verdict.decisions import (
+    Decision,
+    Outcome,
+    decide,
+    decide_axis,
+    n_to_decide,
+    overall,
+)
 from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.thresholds import Threshold
 
@@ -95,6 +103,31 @@ def test_inconclusive_sentence_says_what_would_decide() -> None:
 def test_inconclusive_quality_needs_new_anchors_too() -> None:
     sentence = decide(measured(0.92, 0.89, 0.95, "quality"), NINE_TENTHS).sentence
     assert "about 1,200 images (with the FID anchors measured again at that number)" in sentence
+
+
+@pytest.mark.parametrize("distance", ["KID", "CMMD"])
+def test_inconclusive_quality_by_an_unbiased_distance_needs_more_images_alone(
+    distance: str,
+) -> None:
+    raw = dataclasses.replace(
+        measured(0.1, 0.07, 0.13), name=distance, unit="score", higher_is_better=False
+    )
+    quality = raw.through("quality", lambda far: 1 - far)
+    most = dataclasses.replace(NINE_TENTHS, bound=0.12, direction="max")
+    for decision in (
+        decide_axis(quality, NINE_TENTHS),
+        decide_axis(quality, most),
+    ):
+        assert decision.outcome is Outcome.INCONCLUSIVE
+        assert re.search(r"(about [\d,]+|number of) images would decide it", decision.sentence)
+        assert "anchors" not in decision.sentence
+
+
+def test_the_sentence_says_where_images_repeat_others() -> None:
+    found = dataclasses.replace(measured(0.95, 0.92, 0.97), context={"distinct": 0.9876})
+    assert "n = 500, 98.76 % of the images distinct)" in decide(found, NINE_TENTHS).sentence
+    whole = dataclasses.replace(found, context={"distinct": 1.0})
+    assert "distinct" not in decide(whole, NINE_TENTHS).sentence
 
 
 @pytest.mark.parametrize("value", [0.9, 0.9 + 1e-9, 0.9 + 1e-200])
