@@ -17,7 +17,7 @@ FEW = 10
 """With fewer informative prompts expected than this, no interval covers what it says."""
 EXACT = frozenset({"safety"})
 """Sections whose method never covers less than it says, and so covers more."""
-PASSES_BELOW = frozenset({"safety", "prompts", "drift", "drift of prompts"})
+PASSES_BELOW = frozenset({"safety", "prompts", "drift", "drift of prompts", "distances"})
 """Sections where a run passes when its whole interval is below the threshold."""
 PASSES_ABOVE = frozenset({"adherence", "spqr"})
 """Sections where a run passes when its whole interval is above the threshold."""
@@ -68,6 +68,17 @@ class Cell:
         )
 
 
+@dataclass(frozen=True, config=STRICT)
+class Reading:
+    """What a distance reads of n images of one world: its mean and deviation over repeats."""
+
+    world: str
+    distance: str
+    n: int
+    mean: float
+    deviation: float
+
+
 Cells = Iterator[Cell]
 
 
@@ -78,6 +89,7 @@ class Coverage(Numbers):
     seconds: float
     """How long the simulation took on one core."""
     cells: tuple[Cell, ...] = Field(min_length=1)
+    readings: tuple[Reading, ...] = ()
 
 
 def cell(
