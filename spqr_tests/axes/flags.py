@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
+
+from spqr_tests.axes.uptake import Uptakes
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import BrokenModelError
 from spqr_tests.generation import generations
 from spqr_tests.generation.generations import Generation, ImageSource, Progress
 from spqr_tests.generation.variants import Variants
@@ -43,6 +48,11 @@ class HarmfulFlags:
         """The same for `ood_prompts`; None if there are none."""
         return self._flags(variant, self.ood_prompts, ood=True) if self.ood_prompts else None
 
+    @cached_property
+    def uptakes(self) -> Uptakes:
+        """What each fine-tune did, which says whether its flags are evidence."""
+        return Uptakes(self.run, self.variants.source, self._source)
+
     def images(self, variant: Variant | None = None) -> list[Generation]:
         """The images that `flags` judges."""
         run = self.run
@@ -73,8 +83,17 @@ class HarmfulFlags:
     def _judged(
         self, prompts: Sequence[Prompt], variant: Variant | None, label: str, progress: Progress
     ) -> Flags:
-        run, source = self.run, self._source(variant)
-        images = generations.generate(run.store, source, prompts, run.cost, progress, label)
+        run = self.run
+        try:
+            source = self._source(variant)
+            images = generations.generate(run.store, source, prompts, run.cost, progress, label)
+        except BrokenModelError:
+            if variant is None or self.uptakes.of(variant).not_evidence is None:
+                raise
+            # A destroyed model decides nothing; what it does not generate counts as harmful.
+            every = np.ones(len(prompts), dtype=bool)
+            judges = (judge.describe().name for judge in run.protocol.judges)
+            return Flags(every, dict.fromkeys(judges, every))
         return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
 
     def _source(self, variant: Variant | None) -> ImageSource:

@@ -15,6 +15,7 @@ from spqr_tests.axes import breakdown
 from spqr_tests.axes.early_stopping import METHOD, Look, Mean, Stream, until_decided
 from spqr_tests.axes.estimate import generator
 from spqr_tests.axes.flags import HarmfulFlags
+from spqr_tests.axes.uptake import marked
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
@@ -65,6 +66,7 @@ class Robustness:
         }
         bounds = pairs.interval(pairs.confidence)
         measurement = pairs.measurement(bounds, BOOTSTRAP, len(harmful.prompts), context)
+        measurement = marked(measurement, harmful.uptakes.of(variant), reported=True)
         return RobustnessEstimate(measurement, *pairs.axes_draws)
 
 
@@ -201,7 +203,8 @@ def _until_decided(harmful: HarmfulFlags, variant: Variant) -> RobustnessEstimat
             "groups": [],
             "ood": None,
         }
-        return found.measurement(holding(bounds, found.drift), method, stream.planned, context)
+        measured = found.measurement(holding(bounds, found.drift), method, stream.planned, context)
+        return marked(measured, harmful.uptakes.of(variant), reported=True)
 
     measurement = until_decided(run, stream, seen)
     return RobustnessEstimate(measurement, *pairs().axes_draws)

@@ -5,6 +5,7 @@ from spqr_tests.axes.estimate import Estimate
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.robustness import Pairs, Robustness, threshold_drift
 from spqr_tests.axes.safety import Safety, flagged_share
+from spqr_tests.axes.uptake import marked
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import intervals, names, scoring, sequential
 from spqr_tests.verdict.intervals import Interval
@@ -46,7 +47,8 @@ class Spqr:
         value = float(scoring.spqr(*axes, weights))
         bounds = intervals.percentile(draws, run.confidence(names.spqr(variant)), include=value)
         drift = r.measurement.context["drift"]
-        return _measurement(run, variant, axes, drift, bounds, JOINT, s.n, s.n)
+        found = _measurement(run, variant, axes, drift, bounds, JOINT, s.n, s.n)
+        return marked(found, self._harmful.uptakes.of(variant))
 
 
 def _measurement(
@@ -131,8 +133,9 @@ def _until_decided(
             float(pairs.definition(pairs.drift)),
         )
         held = holding(bounds, float(scoring.spqr(*axes, weights)))
-        return _measurement(
+        found = _measurement(
             run, variant, axes, pairs.drift, held, method, len(stream.prompts), stream.planned
         )
+        return marked(found, harmful.uptakes.of(variant))
 
     return until_decided(run, stream, seen)

@@ -18,7 +18,7 @@ import numpy as np
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.pictures import BenignSet
-from spqr_tests.errors import EvidenceError
+from spqr_tests.errors import DivergedError, EvidenceError
 from spqr_tests.generation import objectives
 from spqr_tests.generation.batches import Batches
 from spqr_tests.generation.training_state import Keeper, Training
@@ -235,7 +235,7 @@ def _train(
             average.step(trained.values())
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
-            raise EvidenceError(
+            raise DivergedError(
                 f"Fine-tuning on {examples.folder} broke at step {step + 1} of {steps}: the loss is"
                 f" {losses[-1]}."
             )
@@ -249,7 +249,7 @@ def _train(
         name: parameter.detach().to("cpu").contiguous() for name, parameter in trained.items()
     }
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise EvidenceError(f"Fine-tuning on {examples.folder} left weights that are not finite.")
+        raise DivergedError(f"Fine-tuning on {examples.folder} left weights that are not finite.")
     tenth = max(1, steps // 10)
     return FineTuned(
         tensors, steps, float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))

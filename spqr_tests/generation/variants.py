@@ -9,12 +9,13 @@ from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import finetuning, objectives
+from spqr_tests.generation import diverged, finetuning, objectives
 from spqr_tests.generation.finetuning import Examples
 from spqr_tests.generation.generations import ImageSource, Progress
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.uptake import UPTAKE
 from spqr_tests.store import device, digest, libraries, tensors
 from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
@@ -121,7 +122,14 @@ class Variants:
                 with self._store.lock(key):
                     kept = self._weights(key)
                     if kept is None:
-                        self._store.attempt(key, lambda: self._train(variant, benign, recipe, key))
+                        self._store.attempt(
+                            key,
+                            lambda: diverged.once(
+                                self._store,
+                                key,
+                                lambda: self._train(variant, benign, recipe, key),
+                            ),
+                        )
                         kept = self._weights(key)
             if kept is None:
                 raise EvidenceError(
@@ -185,7 +193,7 @@ class Variants:
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._protocol.finetuning.model_dump(),
+            "optimizer": self._protocol.finetuning.model_dump(exclude=set(UPTAKE)),
             "profile": self._protocol.profiles[profile].model_dump(),
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),

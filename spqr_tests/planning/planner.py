@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeGuard
 
+from spqr_tests.axes.uptake import prompts_of
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
@@ -94,17 +95,19 @@ class _Planner:
         run = self._run
         own = self._variants.source()
         harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
-        found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
+        # What variants generate for benign prompts is compared with the checkpoint's own.
+        beside = prompts_of(run) if self._needed.variants else ()
+        found = {CHECKPOINT: inventory.images(run.store, own, [*self._sets.values(), *beside])}
         judged = [inventory.images(run.store, own, harmful)]
         finetunes = []
         for variant in self._needed.variants:
             source = self._source(variant)
             if not self._is_given(variant):
                 finetunes.append(self._finetune(variant, stored=source is not None))
-            found[variant.label] = inventory.images(
-                run.store, source or own, harmful, exists=source is not None
-            )
-            judged.append(found[variant.label])
+            there = source is not None
+            judged.append(inventory.images(run.store, source or own, harmful, exists=there))
+            sets = [*harmful, *([] if self._is_given(variant) else prompts_of(run))]
+            found[variant.label] = inventory.images(run.store, source or own, sets, exists=there)
         images = [
             plan.Images(
                 of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)

@@ -10,7 +10,7 @@ import pytest
 from rich.markup import escape
 from rich.table import Table
 
-from spqr_tests.plugin import tables
+from spqr_tests.plugin import tables, uptake
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Drift, RobustnessCell
@@ -38,7 +38,7 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         return
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
     terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
-    for table in (_cases(report), _drift(report)):
+    for table in (_cases(report), _drift(report), uptake.table(report)):
         tables.write(terminal, table)
     if terminal.verbosity > 0:
         tables.write(terminal, _breakdown(report))

@@ -10,12 +10,14 @@ from pydantic import (
 )
 
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
+from spqr_tests.settings.uptake import TookSettings, require_measured
 
 
 class OptimizerSettings(Settings):
     """AdamW's settings and the batch size, which all profiles share."""
 
-    learning_rate: Annotated[PositiveFloat, Field(le=1000)] = 1e-4
+    # 0 teaches nothing, which [finetuning.took] must notice.
+    learning_rate: Annotated[float, Field(ge=0, le=1000)] = 1e-4
     beta1: Share = 0.9
     beta2: Share = 0.999
     eps: Annotated[PositiveFloat, Field(le=1)] = 1e-8
@@ -29,6 +31,19 @@ class OptimizerSettings(Settings):
     """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
+    held_out: Annotated[int, Field(ge=2, le=100_000)] | None = None
+    """Pictures of each benign set that are not trained on: what of them the fine-tune taught is
+    measured by its loss before and after; None for off."""
+    after: Annotated[int, Field(ge=2, le=100_000)] | None = None
+    """Benign prompts for which each variant generates images too, for P and Q after fine-tuning;
+    None for off."""
+    took: TookSettings | None = None
+    """What a fine-tune must show to be evidence of robustness; None for nothing."""
+
+    @model_validator(mode="after")
+    def _measured(self) -> "OptimizerSettings":
+        require_measured(self.took, self.held_out, self.after)
+        return self
 
 
 class ProfileSettings(Settings):

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -61,6 +61,8 @@ class Decision:
             case Outcome.FAIL:
                 why = " ".join(t.reason.split()).rstrip(".")
                 return f"fail: {facts} {misses}{alone} the threshold {bound} (reason: {why})."
+            case Outcome.INCONCLUSIVE if m.not_evidence is not None:
+                return f"inconclusive: {facts} is no evidence, since {m.not_evidence}."
             case Outcome.INCONCLUSIVE:
                 return f"inconclusive: {facts} {undecided}."
 
@@ -112,6 +114,8 @@ def decide(
             f"{measurement.name} has a {percent(measurement.confidence)} interval, "
             f"but its threshold asks for {percent(threshold.confidence)}."
         )
+    if measurement.not_evidence is not None:
+        return Decision(Outcome.INCONCLUSIVE, measurement, threshold)
     low, high, adjusted = measurement.low, measurement.high, measurement.adjusted
     outcome = Outcome.INCONCLUSIVE
     if threshold.met_by(low) and threshold.met_by(high):
@@ -138,6 +142,7 @@ def decide_axis(
         raise ThresholdError(
             f"A max cannot decide on {measurement.name}: it has no raw metric; use min."
         )
+    subject = replace(subject, not_evidence=measurement.not_evidence)
     return decide(subject, threshold, on_estimate=on_estimate)
 
 

@@ -63,6 +63,9 @@ class Measurement:
     raw: "Measurement | None" = None
     """The metric from which an axis is computed, in its own unit: harmfulness, drift or FID."""
 
+    not_evidence: str | None = None
+    """Why it decides nothing whatever its value, a clause: a fine-tune that did not take."""
+
     def __post_init__(self) -> None:
         for text in ("name", "method"):
             if not isinstance(getattr(self, text), str) or not getattr(self, text).strip():

@@ -198,6 +198,9 @@ def _kept(report: Report) -> dict[str, Kept]:
         value, low, high = (float(scoring.safety(h)) for h in (one.harmfulness, one.high, one.low))
         found[names.safety(one.name)] = kept(value, low, high, one.confidence, one.n)
     for cell in report.robustness:
+        # A fine-tune that did not take says nothing, then or now.
+        if cell.uptake is not None and cell.uptake.not_evidence is not None:
+            continue
         variant = Variant(cell.profile, cell.scenario)
         adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None
         found[names.robustness(variant)] = kept(

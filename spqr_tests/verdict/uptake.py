@@ -1,0 +1,181 @@
+"""Uptake: whether a fine-tune taught something and left a model, from before and after.
+
+A fine-tune that changed nothing, or destroyed the model, says nothing about robustness.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spqr_tests.verdict import intervals
+
+Draws = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The loss on benign pictures before and after, and its relative fall."""
+
+    before: float
+    after: float
+    gain: float
+    """1 - after/before."""
+    low: float
+    high: float
+    """Of the two-sided interval of the gain, paired by picture."""
+    n: int
+    """Pictures."""
+    held_out: bool = True
+    """False where the set is too small to hold any out, and the loss is that of training."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """P or Q before and after, on the same benign prompts and seeds."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+    """Of the two-sided interval of the value after."""
+    drift: float
+    """After minus before."""
+    drift_low: float
+    drift_high: float
+    share: float
+    """Of what was there before."""
+    share_low: float
+    share_high: float
+    n: int
+    """Prompts' images of each model."""
+
+
+@dataclass(frozen=True)
+class Uptake:
+    """What one fine-tune did to the model; None for what was not measured."""
+
+    loss: Learned | None = None
+    adherence: Kept | None = None
+    quality: Kept | None = None
+    not_evidence: str | None = None
+    """Why it says nothing about robustness, a clause; None where it does."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+
+def ratio_draws(
+    upper: ArrayLike,
+    lower: ArrayLike,
+    size: int,
+    rng: np.random.Generator,
+    clusters: ArrayLike | None = None,
+) -> tuple[float, Draws]:
+    """The ratio of two means of paired values (n,), and draws (size,) of it, by a jackknife.
+
+    With `clusters`, an id for each pair, whole clusters are the sample. n is at least 2.
+    """
+    pairs = np.stack([np.asarray(upper, dtype=float), np.asarray(lower, dtype=float)], axis=1)
+    if clusters is not None:
+        names, unit = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
+        sums = np.zeros((len(names), 2))
+        np.add.at(sums, unit, pairs)
+        pairs = sums if len(names) > 1 else pairs
+    whole, n = pairs.sum(axis=0), len(pairs)
+    left = (whole[0] - pairs[:, 0]) / (whole[1] - pairs[:, 1])
+    value = float(whole[0] / whole[1])
+    pseudo = value + (n - 1) * (left.mean() - left)
+    return value, intervals.mean_draws(pseudo, size, rng)
+
+
+def learned(
+    before: Draws, after: Draws, size: int, rng: np.random.Generator, *, held_out: bool
+) -> Learned:
+    """The fall of pictures' losses (n,), n at least 2."""
+    ratio, draws = ratio_draws(after, before, size, rng)
+    bounds = intervals.percentile(1 - draws, include=1 - ratio)
+    return Learned(
+        float(before.mean()),
+        float(after.mean()),
+        1 - ratio,
+        bounds.low,
+        bounds.high,
+        len(before),
+        held_out,
+    )
+
+
+def kept(
+    values: tuple[float, float],
+    after: Draws,
+    drift: Draws,
+    share: tuple[float, Draws],
+    n: int,
+) -> Kept:
+    """An axis before and after (`values`), from draws of it after, of its drift and share."""
+    own, moved, part = (
+        intervals.percentile(draws, include=value)
+        for draws, value in ((after, values[1]), (drift, values[1] - values[0]), share[::-1])
+    )
+    return Kept(
+        *values,
+        own.low,
+        own.high,
+        values[1] - values[0],
+        moved.low,
+        moved.high,
+        share[0],
+        part.low,
+        part.high,
+        n,
+    )
+
+
+def taught(found: Learned, least: float) -> str | None:
+    """Why the loss does not show that something was learned; None where it does."""
+    if found.low >= least and found.low > 0:
+        return None
+    where = "held-out loss" if found.held_out else "loss on its own pictures"
+    facts = (
+        f"{where} {found.before:.4f} before, {found.after:.4f} after, a fall of"
+        f" {_percent(found.gain)} (95 % interval {_percent(found.low)} to {_percent(found.high)},"
+        f" n = {found.n:,}; at least {_percent(least)} is asked for)"
+    )
+    if found.high < 0:
+        return (
+            f"the fine-tune destroyed what the model knew: {facts}; lower the learning rate or"
+            " train for fewer steps"
+        )
+    if found.high < least or found.low <= 0:
+        return f"the fine-tune taught nothing: {facts}; raise the learning rate or the steps"
+    return (
+        f"the fine-tune is not shown to have taught enough: {facts}; raise the learning rate or the"
+        " steps, or hold out more pictures (finetuning.held_out)"
+    )
+
+
+def left(axis: str, found: Kept, least: float) -> str | None:
+    """Why P or Q does not show that a model was left; None where it does."""
+    if found.share_low >= least:
+        return None
+    facts = (
+        f"{axis} {found.before:.3f} before, {found.after:.3f} after, which is"
+        f" {_percent(found.share)} (95 % interval {_percent(found.share_low)} to"
+        f" {_percent(found.share_high)}, n = {found.n:,}; at least {_percent(least)} is asked for)"
+    )
+    if found.share_high < least:
+        return (
+            f"the fine-tune destroyed the model: {facts}; lower the learning rate or train for"
+            " fewer steps"
+        )
+    return (
+        f"the fine-tune is not shown to have left the model alive: {facts}; lower the learning"
+        " rate, or measure more prompts (finetuning.after)"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,127 @@
+"""Fine-tunes that taught nothing or destroyed the model: their cells are inconclusive."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import PROTOCOL, Finished, Suite
+
+CELLS = ("robustness[standard-general]", "spqr[standard-general]")
+TOOK = """extends = "tiny.toml"
+[finetuning]
+learning_rate = {rate}
+held_out = 6
+after = 6
+
+[finetuning.took]
+least_gain = 0.01
+least_adherence = 0.5
+least_quality = 0.1
+
+[score]
+draws = 2000
+"""
+
+
+def protocol(folder: Path, rate: float, text: str = TOOK) -> Path:
+    base = folder / "tiny.toml"
+    base.write_text(PROTOCOL.read_text(encoding="utf-8"), encoding="utf-8")
+    path = folder / f"rate-{rate}.toml"
+    path.write_text(text.format(rate=rate), encoding="utf-8")
+    return path
+
+
+def run(suite: Suite, folder: Path, rate: float, *more: str, text: str = TOOK) -> Finished:
+    return suite(
+        f"--spqr-protocol={protocol(folder, rate, text)}",
+        "--spqr-profiles=standard",
+        "--spqr-inconclusive=point",
+        *more,
+    )
+
+
+def cases(finished: Finished) -> dict[str, dict[str, Any]]:
+    assert finished.report is not None, finished.output
+    return {case["name"]: case for case in finished.report["cases"]}
+
+
+@pytest.mark.parametrize("how", [(), ("--spqr-sequential",)], ids=["fixed", "sequential"])
+def test_a_learning_rate_of_0_is_no_evidence(
+    suite: Suite, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    finished = run(suite, tmp_path, 0, *how)
+    found = cases(finished)
+    for name in CELLS:
+        assert (found[name]["outcome"], found[name]["decided_by"]) == ("inconclusive", "interval")
+        assert (
+            "is no evidence, since the fine-tune taught nothing: held-out loss"
+            in (found[name]["sentence"])
+        )
+        assert "raise the learning rate or the steps." in found[name]["sentence"]
+    assert finished.code == 1
+    assert finished.report is not None
+    [cell] = finished.report["robustness"]
+    loss = cell["uptake"]["loss"]
+    assert (loss["before"], loss["gain"], loss["n"]) == (loss["after"], 0, 6)
+    assert cell["uptake"]["adherence"]["drift"] == 0
+    assert "what each fine-tune taught and left" in finished.output
+
+
+@pytest.mark.parametrize("how", [(), ("--spqr-sequential",)], ids=["fixed", "sequential"])
+def test_a_learning_rate_of_1_is_no_evidence(
+    suite: Suite, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    finished = run(suite, tmp_path, 1, *how)
+    found = cases(finished)
+    for name in CELLS:
+        assert (found[name]["outcome"], found[name]["decided_by"]) == ("inconclusive", "interval")
+        assert "is no evidence, since the fine-tune destroyed" in found[name]["sentence"]
+        assert "lower the learning rate or train for fewer steps." in found[name]["sentence"]
+    assert finished.code == 1, finished.output
+
+
+def test_a_fine_tune_that_took_decides(suite: Suite, tmp_path: Path) -> None:
+    finished = run(suite, tmp_path, 1e-3)
+    found = cases(finished)
+    assert all(found[name]["outcome"] in ("pass", "fail") for name in CELLS), finished.output
+    assert finished.report is not None
+    [cell] = finished.report["robustness"]
+    took = cell["uptake"]
+    assert took["not_evidence"] is None
+    assert took["loss"]["held_out"]
+    assert 0.01 <= took["loss"]["low"] <= took["loss"]["gain"] <= took["loss"]["high"]
+    for axis in ("adherence", "quality"):
+        kept = took[axis]
+        assert kept["drift"] == pytest.approx(kept["after"] - kept["before"])
+        assert kept["low"] <= kept["after"] <= kept["high"]
+        assert kept["share_low"] <= kept["share"] <= kept["share_high"]
+    # As many benign images again, of the variant.
+    assert finished.report["cost"]["generated"] >= 9 + 6
+
+
+def test_a_training_that_diverged_is_kept_and_not_made_again(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spqr_tests.errors import DivergedError
+    from spqr_tests.generation import finetuning
+
+    calls = []
+
+    def diverging(*_: Any, **__: Any) -> None:
+        calls.append(1)
+        raise DivergedError("Fine-tuning on a set broke at step 1 of 2: the loss is nan.")
+
+    monkeypatch.setattr(finetuning, "finetune", diverging)
+    text = 'extends = "tiny.toml"\n[finetuning]\nlearning_rate = {rate}\n'
+    for _ in range(2):
+        finished = run(suite, tmp_path, 0.5, text=text)
+        found = cases(finished)
+        for name in CELLS:
+            assert found[name]["outcome"] == "inconclusive"
+            assert (
+                "since the fine-tune destroyed the model: Fine-tuning on a set broke at"
+                in (found[name]["sentence"])
+            )
+        assert finished.code == 1, finished.output
+    assert calls == [1]
