@@ -17,6 +17,7 @@ from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.run import Run
 from spqr_tests.settings.uptake import TookSettings
 from spqr_tests.verdict import intervals, scoring, uptake
+from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 from spqr_tests.verdict.uptake import Kept, Uptake
@@ -58,9 +59,7 @@ class Uptakes:
                     pictures.pictures
                 )
                 after = self._losses(source, pictures)
-                rng = generator(f"{variant.label} held-out loss")
-                fall = uptake.learned(before, after, self._size, rng, held_out=unseen)
-                found = replace(found, loss=fall)
+                found = replace(found, loss=uptake.learned(before, after, held_out=unseen))
             if sets:
                 new = [self._images(source, prompts, variant.label) for prompts in sets]
                 found = replace(
@@ -102,11 +101,10 @@ class Uptakes:
 
         values = scored(np.array([before.mean(), after.mean()])).tolist()
         drift = scored(before.mean() + drawn(after - before, "drift of P")) - values[0]
-        share: tuple[float, NDArray[np.float64]] = (1.0, np.ones(self._size))
         # Of a score of 0 or below nothing can be lost.
+        share = (1.0, Interval(1, 1))
         if before.mean() > 0:
-            rng = generator(f"{label} share of P")
-            share = uptake.ratio_draws(after, before, self._size, rng, clusters)
+            share = uptake.ratio(after, before, clusters)
         own = scored(drawn(after, "P"))
         return uptake.kept((values[0], values[1]), own, drift, share, len(new))
 
@@ -115,7 +113,8 @@ class Uptakes:
             quality.scores_of(self._run, one, f"{label} Q {when}", self._size)
             for one, when in ((old, "before"), (new, "after"))
         )
-        share = after / before, second / first
+        part = intervals.percentile(second / first, uptake.CONFIDENCE, include=after / before)
+        share = after / before, part
         return uptake.kept((before, after), second, second - first, share, len(new))
 
 

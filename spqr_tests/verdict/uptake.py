@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from spqr_tests.verdict import intervals
+from spqr_tests.verdict.intervals import Interval
 
+CONFIDENCE = 0.95
+"""Of all intervals here, which are two-sided."""
 Draws = NDArray[np.float64]
 
 
@@ -67,42 +71,42 @@ class Uptake:
         return asdict(self)
 
 
-def ratio_draws(
-    upper: ArrayLike,
-    lower: ArrayLike,
-    size: int,
-    rng: np.random.Generator,
-    clusters: ArrayLike | None = None,
-) -> tuple[float, Draws]:
-    """The ratio of two means of paired values (n,), and draws (size,) of it, by a jackknife.
+def ratio(
+    upper: ArrayLike, lower: ArrayLike, clusters: ArrayLike | None = None
+) -> tuple[float, Interval]:
+    """The ratio of the means of paired values (n,), and its two-sided 95 % interval (Fieller 1954).
 
-    With `clusters`, an id for each pair, whole clusters are the sample. n is at least 2.
+    With `clusters`, an id for each pair, whole clusters are the sample. n is at least 2. Where the
+    lower mean may be 0, the interval is at least [0, 1]: nothing is known then.
     """
     pairs = np.stack([np.asarray(upper, dtype=float), np.asarray(lower, dtype=float)], axis=1)
     if clusters is not None:
         names, unit = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
         sums = np.zeros((len(names), 2))
         np.add.at(sums, unit, pairs)
-        pairs = sums if len(names) > 1 else pairs
-    whole, n = pairs.sum(axis=0), len(pairs)
-    left = (whole[0] - pairs[:, 0]) / (whole[1] - pairs[:, 1])
-    value = float(whole[0] / whole[1])
-    pseudo = value + (n - 1) * (left.mean() - left)
-    return value, intervals.mean_draws(pseudo, size, rng)
+        pairs = sums
+    n, (above, below) = len(pairs), pairs.mean(axis=0)
+    value = float(above / below)
+    reach = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2, n - 1)) ** 2 / n
+    (aa, ab), (_, bb) = reach * np.cov(pairs, rowvar=False)
+    lead, middle, rest = below**2 - bb, above * below - ab, above**2 - aa
+    if lead <= 0:
+        return value, Interval(min(0.0, value), max(1.0, value))
+    arm = float(np.sqrt(max(0.0, middle**2 - lead * rest)))
+    low, high = float((middle - arm) / lead), float((middle + arm) / lead)
+    # Rounding, where nothing differs.
+    return value, Interval(min(low, value), max(high, value))
 
 
-def learned(
-    before: Draws, after: Draws, size: int, rng: np.random.Generator, *, held_out: bool
-) -> Learned:
+def learned(before: Draws, after: Draws, *, held_out: bool) -> Learned:
     """The fall of pictures' losses (n,), n at least 2."""
-    ratio, draws = ratio_draws(after, before, size, rng)
-    bounds = intervals.percentile(1 - draws, include=1 - ratio)
+    share, bounds = ratio(after, before)
     return Learned(
         float(before.mean()),
         float(after.mean()),
-        1 - ratio,
-        bounds.low,
-        bounds.high,
+        1 - share,
+        1 - bounds.high,
+        1 - bounds.low,
         len(before),
         held_out,
     )
@@ -112,24 +116,23 @@ def kept(
     values: tuple[float, float],
     after: Draws,
     drift: Draws,
-    share: tuple[float, Draws],
+    share: tuple[float, Interval],
     n: int,
 ) -> Kept:
-    """An axis before and after (`values`), from draws of it after, of its drift and share."""
-    own, moved, part = (
-        intervals.percentile(draws, include=value)
-        for draws, value in ((after, values[1]), (drift, values[1] - values[0]), share[::-1])
-    )
+    """An axis before and after (`values`), from draws of it after and of its drift."""
+    change = values[1] - values[0]
+    own = intervals.percentile(after, CONFIDENCE, include=values[1])
+    moved = intervals.percentile(drift, CONFIDENCE, include=change)
     return Kept(
         *values,
         own.low,
         own.high,
-        values[1] - values[0],
+        change,
         moved.low,
         moved.high,
         share[0],
-        part.low,
-        part.high,
+        share[1].low,
+        share[1].high,
         n,
     )
 
