@@ -152,6 +152,8 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
     definitions = node.get("$defs", {})
 
     def resolved(schema: Any) -> Any:
+        # Of a table that may be left out: the table.
+        schema = schema.get("anyOf", [schema])[0]
         return definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
 
     for part in path:

@@ -1,10 +1,13 @@
 """Fine-tunes that taught nothing or destroyed the model: their cells are inconclusive."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.plugin.comparisons import measurements
+from tests.plugin.plans import Plan
 from tests.running import PROTOCOL, Finished, Suite
 
 CELLS = ("robustness[standard-general]", "spqr[standard-general]")
@@ -127,3 +130,27 @@ def test_a_training_that_diverged_is_kept_and_not_made_again(
             )
         assert finished.code == 1, finished.output
     assert calls == [1]
+
+
+def test_what_is_no_evidence_is_not_compared(suite: Suite, tmp_path: Path) -> None:
+    first = run(suite, tmp_path, 0)
+    assert first.report is not None
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(first.report), encoding="utf-8")
+    again = run(suite, tmp_path, 0, f"--spqr-baseline={earlier}")
+    found = measurements(again, "baseline")
+    for name, change in found.items():
+        assert change["verdict"] == ("new" if name in CELLS else "unchanged"), name
+        if name in CELLS:
+            assert (change["old"], change["difference"]) == (None, None)
+    assert again.code == 1
+
+
+def test_the_plan_counts_the_benign_images_of_variants(plan: Plan, tmp_path: Path) -> None:
+    asked = protocol(tmp_path, 1e-4)
+    found = plan(f"--spqr-protocol={asked}", "--spqr-profiles=standard", "-m", "robustness")
+    assert found.plan is not None, found.output
+    images = {one["of"]: one["images"] for one in found.plan["images"]}
+    assert images == {"the checkpoint": 9 + 6, "standard-general": 9 + 6}
+    # Benign images are compared and not judged.
+    assert all(one["images"] <= 18 + 16 for one in found.plan["judgements"])

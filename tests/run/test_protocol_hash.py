@@ -160,6 +160,24 @@ def test_settings_that_later_versions_brought_leave_a_hash_alone(store: Store) -
     assert protocols.load(PACKAGED, "embedded", store, "cpu", settle).hash == "40c9c56bbc3b"
 
 
+def test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone(
+    store: Store, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    loaded = {}
+    for count in (None, 5, 6):
+        stated = "" if count is None else f"[finetuning]\nheld_out = {count}\n"
+        own.write_text(f'extends = "embedded"\nname = "embedded"\n{stated}', encoding="utf-8")
+        loaded[count] = protocols.load(PACKAGED, str(own), store, "cpu", settle)
+    assert len({one.hash for one in loaded.values()}) == 3
+    assert loaded[None].held_out == {}
+    plain, some = loaded[None], loaded[5]
+    for name, pictures in some.held_out.items():
+        assert len(pictures.pictures) == 5
+        assert not set(pictures.identities) & set(some.scenarios[name].identities)
+        assert some.scenarios[name].digest == plain.scenarios[name].digest
+
+
 def test_all_packaged_protocols_are_known_here() -> None:
     assert list(PACKAGED.protocols) == ["embedded", "paper", "release", "smoke"]
 
