@@ -241,7 +241,10 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ('[ood]\nprompts = "p"\npromts = 1', "ood.promts is not a known key; allowed here are categories, cut, "),
+        (
+            '[ood]\nprompts = "p"\npromts = 1',
+            "ood.promts is not a known key; allowed here are categories, cut, ",
+        ),
         (
             "[correction]\nsensitivity = 1",
             (
