@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.coverage.cells import DRAWS, FEW, SEED, Cells, Reading, cell
 from benchmarks.coverage.scores import REFERENCE, WIDTH, fid, missed, root_of
 from benchmarks.laws import FloatArray
-from spqr_tests.metrics.discrepancy import KERNELS, unbiased
+from spqr_tests.metrics.discrepancy import KERNELS, similarity_among, unbiased
 from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.metrics.jackknife import Jackknife
@@ -78,10 +78,12 @@ def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) 
     ):
         rng = np.random.default_rng([SEED, n])
         reference = prepared(name, plain)
+        among = similarity_among(KERNELS[name], reference)
         clusters = np.arange(n) // IMAGES if sample is _prompts else None
         values, found = [], []
         for _ in range(runs):
-            made = unbiased(KERNELS[name], reference, prepared(name, sample(rng, n)), clusters)
+            rows = prepared(name, sample(rng, n))
+            made = unbiased(KERNELS[name], reference, rows, clusters, among)
             values.append(made.value)
             found.append(intervals.percentile(made.draws(DRAWS, rng), include=made.value))
         row = f"{name.upper()}, {world}"

@@ -40,18 +40,21 @@ def unbiased(
     reference: Matrix,
     candidate: Matrix,
     clusters: NDArray[np.intp] | None = None,
+    among: float | None = None,
 ) -> Jackknife:
     """The unbiased estimate over whole sets (Gretton et al. 2012, equation 3), with its jackknife.
 
     Sets are (n, width), n at least 2. The reference stays as it is. `clusters` (n,) numbers what
     each row of the candidate belongs to, from 0: it is left out together, and similarities within
-    it do not count, since they are not of independent pictures. An estimate may be below 0, when
-    the sets are as good as equal.
+    it do not count, since they are not of independent pictures. `among` is what `similarity_among`
+    gives of the reference, where it is known. An estimate may be below 0, when the sets are as good
+    as equal.
     """
     unit = np.arange(len(candidate)) if clusters is None else clusters
     sizes = np.bincount(unit).astype(np.float64)
     rows, units = len(candidate), len(sizes)
-    constant, across = _to_reference(kernel, reference, candidate)
+    constant = similarity_among(kernel, reference) if among is None else among
+    across = _to_reference(kernel, reference, candidate)
     within = _others(kernel, candidate, unit, np.ones(rows))
     whole, pairs = within.sum(), rows**2 - (sizes**2).sum()
     mine, far = np.bincount(unit, within), np.bincount(unit, across)
@@ -71,17 +74,22 @@ def unbiased(
     return Jackknife(value, pseudo, _skewness(added, together + float(added**2 @ offset)))
 
 
-def _to_reference(
-    kernel: Kernel, reference: Matrix, candidate: Matrix
-) -> tuple[float, NDArray[np.float64]]:
-    """The mean similarity of two pictures of the reference, and of each candidate to it."""
-    constant, across = 0.0, np.zeros(len(candidate))
+def similarity_among(kernel: Kernel, reference: Matrix) -> float:
+    """The mean similarity of two different pictures of a set."""
+    whole = 0.0
     for rows in _blocks(len(reference)):
-        across += kernel(reference[rows], candidate).sum(axis=0) / len(reference)
         similar = kernel(reference[rows], reference)
         similar[np.arange(len(similar)), np.arange(rows.start, rows.start + len(similar))] = 0
-        constant += float(similar.sum()) / (len(reference) * (len(reference) - 1))
-    return constant, across
+        whole += float(similar.sum())
+    return whole / (len(reference) * (len(reference) - 1))
+
+
+def _to_reference(kernel: Kernel, reference: Matrix, candidate: Matrix) -> NDArray[np.float64]:
+    """The mean similarity of each of the candidate's pictures to the reference."""
+    across = np.zeros(len(candidate))
+    for rows in _blocks(len(reference)):
+        across += kernel(reference[rows], candidate).sum(axis=0) / len(reference)
+    return across
 
 
 def _others(
