@@ -167,7 +167,8 @@ Other intervals use {DRAWS:,} draws and the code of a run.
 
 {table(("", "holds"), _held(found.cells))}
 {_low(found.cells)}"""
-    sections = [_section(key, found.cells) for key in SECTIONS]
+    there = {cell.section for cell in found.cells}
+    sections = [_section(key, found.cells) for key in SECTIONS if key in there]
     return "\n".join([head, *sections, *([_read(found.readings)] if found.readings else [])])
 
 
