@@ -23,7 +23,10 @@ from benchmarks.markdown import table
 from benchmarks.numbers import STRICT, Numbers
 from spqr_tests.verdict import comparison, intervals, pairing, scoring
 from spqr_tests.verdict.comparison import CONFIDENCE, Difference, Reading, Verdict
+from spqr_tests.verdict.correction import Correction
+from spqr_tests.verdict.pairing import Chance
 from spqr_tests.verdict.thresholds import DEFAULT_TOLERANCE
+from spqr_tests.verdict.trainings import Spread
 
 NAME = "versions-power"
 SCHEMA: Literal["spqr-versions-power/1"] = "spqr-versions-power/1"
@@ -51,6 +54,10 @@ class World:
     points: float = 0
     of: Literal["", "S", "R"] = ""
     """S: the checkpoint and so all its fine-tunes; R: the first fine-tune alone."""
+    sd: float = 0
+    """The standard deviation between trainings of one fine-tune, in points."""
+    trainings: int = 1
+    """Of each fine-tune of either version."""
 
     @property
     def label(self) -> str:
@@ -58,7 +65,7 @@ class World:
         if not self.points:
             return (
                 f"equal, {self.before:g} % harmful before and {self.after:g} % after every"
-                " fine-tune"
+                f" fine-tune{self._chance}"
             )
         if self.of == "S":
             return (
@@ -67,8 +74,13 @@ class World:
             )
         return (
             f"R of one fine-tune, {self.after:g} % to {self.after + self.points:g} % harmful"
-            " after it"
+            f" after it{self._chance}"
         )
+
+    @property
+    def _chance(self) -> str:
+        said = "one training" if self.trainings == 1 else f"{self.trainings} trainings"
+        return f"; {said}, SD {self.sd:g}" if self.sd or self.trainings > 1 else ""
 
     def shares(self, *, new: bool) -> tuple[float, ...]:
         """The harmful shares of a version, in [0, 1]: before, and after each fine-tune."""
@@ -80,11 +92,20 @@ class World:
         return tuple(shares / 100)
 
 
-EQUAL = (World(0, 3), World(2, 5), World(10, 20), World(30, 40))
+EQUAL = (
+    *(World(*harm) for harm in ((0, 3), (2, 5), (10, 20), (30, 40))),
+    *(
+        World(2, after, sd=sd, trainings=count)
+        for after, sd in ((5, 2), (20, 3), (20, 6), (40, 6))
+        for count in (1, 3, 5)
+    ),
+)
 WORSE = (
     *(World(h, h + 3, POINTS, "S") for h in (0, 2, 5, 10)),
-    *(World(0, h, POINTS, "R") for h in (0, 2, 5, 10)),
+    *(World(0, h, 3 * POINTS, "R", sd, count) for h, sd in ((2, 2), (5, 4)) for count in (1, 3, 5)),
 )
+SPREAD = Spread(0.05, 19)
+"""The spread between trainings that the protocol states."""
 PAIRED = (0.8, 0.5)
 """How alike the versions are: the correlation of the normal variables that decide two flags of one
 prompt.
@@ -150,7 +171,7 @@ def failing(world: World, runs: int, alike: float | None) -> float:
 def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
     prompts = rng.standard_normal(N)
     old, new = (
-        _flags(world.shares(new=version), prompts, PAIRED[-1] if alike is None else alike, rng)
+        _flags(world, prompts, PAIRED[-1] if alike is None else alike, rng, new=version)
         for version in (False, True)
     )
     differences = _benign(rng)
@@ -159,17 +180,31 @@ def _fails(world: World, alike: float | None, rng: np.random.Generator) -> bool:
     return any(change.verdict is Verdict.REGRESSED for change in changes.values())
 
 
+Flags = tuple[Booleans, list[list[Booleans]]]
+"""Of one version: before, and after each training of each fine-tune."""
+
+
 def _flags(
-    shares: Sequence[float], prompts: NDArray[np.float64], alike: float, rng: np.random.Generator
-) -> list[Booleans]:
-    """Flags of one version, before and after each fine-tune.
+    world: World,
+    prompts: NDArray[np.float64],
+    alike: float,
+    rng: np.random.Generator,
+    *,
+    new: bool,
+) -> Flags:
+    """Flags of one version.
 
     `prompts` is how harmful each prompt tends to be; the rest is independent chance.
     """
-    return [
-        np.sqrt(alike) * prompts + np.sqrt(1 - alike) * rng.standard_normal(len(prompts))
-        < special.ndtri(share)
-        for share in shares
+
+    def flags(share: float) -> Booleans:
+        own = np.sqrt(1 - alike) * rng.standard_normal(len(prompts))
+        return np.asarray(np.sqrt(alike) * prompts + own < special.ndtri(np.clip(share, 0, 1)))
+
+    before, *after = world.shares(new=new)
+    chance = world.sd / 100 * rng.standard_normal((len(after), world.trainings))
+    return flags(before), [
+        [flags(share + one) for one in each] for share, each in zip(after, chance, strict=True)
     ]
 
 
@@ -196,9 +231,7 @@ def _rows(category: int | None) -> Booleans:
     return np.ones(N, dtype=bool) if category is None else np.arange(N) % CATEGORIES == category
 
 
-def _paired(
-    old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator
-) -> dict[str, Difference]:
+def _paired(old: Flags, new: Flags, rng: np.random.Generator) -> dict[str, Difference]:
     family = 3 + CATEGORIES + FINE_TUNES
     size = max(_READING_DRAWS, intervals.enough_draws(1 - (1 - CONFIDENCE) / family))
     found = {
@@ -207,27 +240,33 @@ def _paired(
         )
         for category in (None, *range(CATEGORIES))
     }
-    for place in range(1, FINE_TUNES + 1):
-        pairs = (old[0], old[place]), (new[0], new[place])
+    chance = Chance(SPREAD, Correction(None, size, rng), size)
+    texts = [str(number) for number in range(N)]
+    for place in range(FINE_TUNES):
+        versions = (old[0], old[1][place]), (new[0], new[1][place])
         found[f"robustness {place}"] = pairing.fine_tuned(
-            *pairs, scoring.retention, size, rng
+            *versions, scoring.retention, chance, rng, texts
         ).robustness
     return found
 
 
-def _unpaired(
-    old: Sequence[Booleans], new: Sequence[Booleans], rng: np.random.Generator
-) -> dict[str, Difference]:
+def _unpaired(old: Flags, new: Flags, rng: np.random.Generator) -> dict[str, Difference]:
     def safety(flags: Booleans) -> Reading:
         bounds = intervals.clopper_pearson(int(flags.sum()), len(flags), _CONFIDENCE)
         return Reading(
             1 - float(flags.mean()), 1 - bounds.high, 1 - bounds.low, _CONFIDENCE, len(flags)
         )
 
-    def robustness(before: Booleans, after: Booleans) -> Reading:
-        drift = 100 * (float(after.mean()) - float(before.mean()))
-        drawn = intervals.paired_draws(before, after, _READING_DRAWS, rng)
-        bounds = intervals.percentile(100 * (drawn[1] - drawn[0]), _CONFIDENCE, include=drift)
+    def robustness(before: Booleans, after: Sequence[Booleans]) -> Reading:
+        count = len(after)
+        drift = 100 * (float(np.mean(after)) - float(before.mean()))
+        clusters = np.tile(np.arange(N), count)
+        first, second = intervals.paired_draws(
+            np.tile(before, count), np.concatenate(after), _READING_DRAWS, rng, clusters
+        )
+        spread = SPREAD.with_trainings([float(one.mean()) for one in after])
+        second = spread.moved(second, count, rng)
+        bounds = intervals.percentile(100 * (second - first), _CONFIDENCE, include=drift)
         r: Callable[[float], float] = scoring.retention
         return Reading(r(drift), r(bounds.high), r(bounds.low), _CONFIDENCE, len(before))
 
@@ -237,8 +276,8 @@ def _unpaired(
         )
         for category in (None, *range(CATEGORIES))
     }
-    for place in range(1, FINE_TUNES + 1):
-        readings = robustness(old[0], old[place]), robustness(new[0], new[place])
+    for place in range(FINE_TUNES):
+        readings = robustness(old[0], old[1][place]), robustness(new[0], new[1][place])
         found[f"robustness {place}"] = comparison.unpaired(*readings)
     return found
 
@@ -250,11 +289,7 @@ def checks(found: Versions) -> list[tuple[str, bool]]:
     ]
     # A false alarm rate of 5 % stays below this in 99 of 100 simulations of all these cells.
     most = float(stats.binom.ppf(1 - 0.01 / len(equal), found.runs, MOST)) / found.runs
-    easy = [
-        one
-        for one in found.rows
-        if one.world.points and (one.world.before if one.world.of == "S" else one.world.after) <= 2
-    ]
+    easy = [one for one in found.rows if one.world.of == "S" and one.world.before <= 2]
     least = min(min(*one.paired, one.unpaired) for one in easy)
     return [
         (
@@ -266,8 +301,8 @@ def checks(found: Versions) -> list[tuple[str, bool]]:
         ),
         (
             (
-                f"where at most 2 % were harmful, at least {LEAST:.0%} of versions that are"
-                f" {POINTS} points more harmful fail (least: {least:.1%})"
+                f"where at most 2 % were harmful before, at least {LEAST:.0%} of versions that show"
+                f" {POINTS} points more fail (least: {least:.1%})"
             ),
             least >= LEAST,
         ),
@@ -295,7 +330,9 @@ Made by `python -m benchmarks.versions` (or `tox -e versions`): do not edit.
 {found.runs:,} simulated pairs of versions that [a comparison](versions.md) fails. A pair has
 n = {N} harmful prompts in {CATEGORIES} categories, {BENIGN} benign prompts and
 {FINE_TUNES} fine-tunes: {family} comparisons in Holm's family. The tolerance is
-{DEFAULT_TOLERANCE:g}.
+{DEFAULT_TOLERANCE:g}. Every version is trained anew, and what its trainings add is normal with the
+SD of the row, in points; the protocol states an intraclass correlation of {SPREAD.icc:g}, known
+from {SPREAD.freedom + 1:g} trainings.
 
 - "paired": the store holds the evidence of both versions. The number is how alike they are: the
   correlation of the normal variables that decide two flags of one prompt.

@@ -48,17 +48,17 @@ def test_a_sound_erasure_passes_and_a_brittle_one_after_it_is_worse(tmp_path: Pa
     assert brittle.code == 1, brittle.output
     assert brittle.report is not None
     [cell] = brittle.report["robustness"]
-    assert cell["drift_low"] > 0
+    # More than chance for these prompts, but one training cannot say that it is more for others.
+    assert cell["mcnemar_p"] < 0.01
+    assert cell["drift"] > 10
     assert "robustness[standard-general]" in missed(brittle)
-    assert "safety" not in missed(brittle)
     for kind in ("baseline", "snapshots"):
-        assert "robustness[standard-general]" in regressed(brittle, kind)
         assert "safety" not in regressed(brittle, kind)
     change = brittle.report["comparison"]["baseline"]["measurements"][
         "robustness[standard-general]"
     ]
     assert change["paired"]
-    assert change["high"] < -0.02
+    assert change["difference"] < -0.1
     assert len(change["newly_flagged"]) >= cell["newly_flagged"] / 2
 
 

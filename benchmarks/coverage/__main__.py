@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import numbers
-from benchmarks.coverage import distances, flags, scores
+from benchmarks.coverage import distances, flags, scores, trainings
 from benchmarks.coverage.cells import SCHEMA, Cell, Coverage, Reading
 from benchmarks.coverage.page import SECTIONS, checks, page
 
@@ -37,6 +37,9 @@ def measured(
         "distances": lambda: distances.covered(fid_runs),
         "collapsed": lambda: distances.collapsed(fid_runs),
         "spqr": lambda: scores.score(sizes, runs),
+        "drift of trainings": lambda: trainings.drifts(sizes, runs // 5),
+        "spqr of lowered harm": lambda: trainings.lowered(sizes, runs // 5),
+        "unequal prompts": lambda: trainings.unequal(sizes, runs // 10),
         "corrected": lambda: scores.corrected(sizes, runs),
     }
     cells = []

@@ -15,11 +15,21 @@ DRAWS = 2000
 """Bootstrap draws of an interval that is not integrated."""
 FEW = 10
 """With fewer informative prompts expected than this, no interval covers what it says."""
-EXACT = frozenset({"safety"})
-"""Sections whose method never covers less than it says, and so covers more."""
-PASSES_BELOW = frozenset({"safety", "prompts", "drift", "drift of prompts", "distances"})
+EXACT = frozenset({"safety", "drift of trainings", "spqr of lowered harm"})
+"""Sections whose method covers more than it says in some worlds, and is meant to."""
+PASSES_BELOW = frozenset(
+    {
+        "safety",
+        "prompts",
+        "drift",
+        "drift of prompts",
+        "drift of trainings",
+        "unequal prompts",
+        "distances",
+    }
+)
 """Sections where a run passes when its whole interval is below the threshold."""
-PASSES_ABOVE = frozenset({"adherence", "spqr"})
+PASSES_ABOVE = frozenset({"adherence", "spqr", "spqr of lowered harm"})
 """Sections where a run passes when its whole interval is above the threshold."""
 _DIGITS = 6
 
@@ -45,7 +55,7 @@ class Cell:
 
     @property
     def exact(self) -> bool:
-        """Whether the section's method never covers less than it says."""
+        """Whether the section's method is meant to cover more than it says."""
         return self.section in EXACT
 
     @property

@@ -7,6 +7,7 @@ from benchmarks.coverage.cells import DRAWS, FEW, SEED, Cell, Coverage, Reading
 from benchmarks.coverage.distances import NEAR, TRUE_FID, WIDE_WIDTH
 from benchmarks.coverage.flags import LATTICE, LITTLE
 from benchmarks.coverage.scores import ACCURACY, REFERENCE, WIDE, WIDTH
+from benchmarks.coverage.trainings import STATED
 from benchmarks.markdown import table
 
 _BLIND = frozenset({"adherence", "collapsed"})
@@ -87,6 +88,25 @@ SECTIONS = {
         "the anchors 0 and 100. Rows are as for drift.",
         f"fewer than {FEW} pairs expected to change",
     ),
+    "drift of trainings": Section(
+        "Drift over all trainings, from a few",
+        "The truth is the mean over trainings, whose drifts are normal with the SD of the row, in\n"
+        f"points. The protocol states an intraclass correlation of {STATED.icc:g}, known from"
+        f" {STATED.freedom + 1:g}\ntrainings: where trainings differ by less, the interval covers"
+        " more. Rows are the rates before\nand after, the SD, and the number of trainings.",
+    ),
+    "spqr of lowered harm": Section(
+        "SPQR where fine-tuning lowers harm",
+        "R is 1 by definition. S from n pairs; P and Q are known, so that nothing else widens the\n"
+        "interval. Rows are the drift and the rate before.",
+        f"fewer than {FEW} flags expected",
+    ),
+    "unequal prompts": Section(
+        "A rate of prompts with different numbers of images",
+        "Each number is as likely. The correlation of two flags of a prompt is .5. Rows are the\n"
+        "numbers of images and the rate.",
+        f"fewer than {FEW} prompts expected with a flag",
+    ),
     "corrected": Section(
         "Harmfulness corrected for the judges' errors",
         f"Sensitivity {ACCURACY[0]:g} from {ACCURACY[1]} pictures and specificity"
@@ -157,7 +177,8 @@ n. The number of simulated runs is given above each table; the seed is {SEED}.
 Laws of draws of flags are integrated (`benchmarks/laws.py`), as if a run drew infinitely often.
 Other intervals use {DRAWS:,} draws and the code of a run.
 
-- `e`: the method is exact, and so it covers more than it says.
+- `e`: the method is meant to cover more than it says: it is exact, or takes in what is stated of
+  trainings.
 - `*`: too little is expected in this world for an interval to cover what it says. The criterion is
   given above each table.
 - "false pass": the share of runs that pass when the truth is exactly on the threshold, the largest

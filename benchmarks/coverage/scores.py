@@ -16,6 +16,7 @@ from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.verdict import correction, intervals, scoring
 from spqr_tests.verdict.correction import Accuracy
 from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 
 WIDTH = 64
 """Features of FID."""
@@ -116,11 +117,11 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
             rates = intervals.paired_draws(flags[:, 0], flags[:, 1], DRAWS, rng)
             scores = rng.normal(0.27, 0.03, n)
             pseudo = rng.normal(30, 15, GROUPS)
-            drawn = scoring.spqr_draws(
+            drawn = spqr_draws(
                 1 - rates[0],
                 _adherence(intervals.mean_draws(scores, DRAWS, rng)),
                 _quality(intervals.mean_draws(pseudo, DRAWS, rng)),
-                scoring.robustness_draws(scoring.retention, 100 * (rates[1] - rates[0])),
+                robustness_draws(scoring.retention, 100 * (rates[1] - rates[0])),
             )
             h_before, h_after = 100 * flags.mean(axis=0)
             value = scoring.spqr(
@@ -129,7 +130,7 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
                 float(_quality(pseudo.mean())),
                 scoring.retention(float(h_after - h_before)),
             )
-            found.append(intervals.percentile(drawn, include=value))
+            found.append(drawn.interval(0.95, value))
         row = f"{before:g} to {after:g}, {correlation:g}"
         few = n * (shares[1] + shares[2]) < FEW
         yield cell("spqr", row, n, missed(found, truth), few=few, runs=runs)

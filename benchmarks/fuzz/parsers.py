@@ -18,7 +18,7 @@ from spqr_tests.settings import protocol_file
 from spqr_tests.settings.prompts import PromptsSettings
 from spqr_tests.store import pictures
 from spqr_tests.store.store import Store
-from spqr_tests.verdict import thresholds
+from spqr_tests.verdict import threshold_file
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def known() -> Mapping[str, Parser]:
         Parser("a.json", samples.JSON, _json, words=samples.JSON_WORDS),
         Parser("a.toml", samples.TOML, files.toml, words=samples.TOML_WORDS),
         Parser("protocol.toml", samples.PROTOCOL, protocol_file.read, words=samples.TOML_WORDS),
-        Parser("thresholds.toml", samples.THRESHOLDS, thresholds.load, words=samples.TOML_WORDS),
+        Parser(
+            "thresholds.toml", samples.THRESHOLDS, threshold_file.load, words=samples.TOML_WORDS
+        ),
         Parser("set.csv", samples.CSV, _prompts, words=table),
         Parser("set.tsv", samples.TSV, _prompts, words=table),
         Parser("set.json", samples.PROMPTS_JSON, _prompts, words=samples.JSON_WORDS),

@@ -17,7 +17,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         run.store, variants.source(), prompts, run.cost, run.progress, "benign prompts"
     )
     scores = clip_scores(run.store, protocol.adherence_encoder, images)
-    settings, size = protocol.settings.adherence, protocol.settings.score.draws
+    settings, size = protocol.settings.adherence, run.draws
     clusters = more_than_one([prompt.text for prompt in prompts])
     raw = intervals.mean_draws(scores, size, generator("adherence"), clusters)
     draws = scoring.adherence(raw, settings.ceiling)
@@ -33,6 +33,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         method="t over prompts, corrected for skewness",
         unit="share",
         confidence=confidence,
+        prompts=len({prompt.text for prompt in prompts}),
         context={
             "clip_score": float(scores.mean()),
             "ceiling": settings.ceiling,

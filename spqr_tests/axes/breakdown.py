@@ -14,26 +14,42 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.trainings import Spread
 
 Booleans = NDArray[np.bool_]
 
 
 def drifts(
-    name: str, prompts: Sequence[Prompt], before: Flags, after: Flags, draws: int, confidence: float
+    name: str,
+    prompts: Sequence[Prompt],
+    before: Flags,
+    after: Sequence[Flags],
+    spreads: tuple[Spread | None, Spread | None],
+    draws: int,
+    confidence: float,
 ) -> list[dict[str, Any]]:
-    """The drift of each group of prompts, from the flags (n,) before and after a fine-tuning.
+    """The drift of each group of prompts, from the flags (n,) before and after each training.
 
     A row has `by` (category, language or judge), `name`, `n`, `before`, `after` (in percent),
     `drift`, `low`, `high` (in percentage points) and `correlation`. A judge's row is of what that
-    judge flags. The argument `name` seeds the draws.
+    judge flags. The argument `name` seeds the draws. `spreads` are those between trainings:
+    of all prompts, and of the prompts of one category.
     """
     return [
         {
             "by": by,
             "name": group,
-            **drift(drawn, [prompts[i] for i in rows], one[rows], other[rows], draws, confidence),
+            **drift(
+                drawn,
+                [prompts[i] for i in rows],
+                one[rows],
+                [flags[rows] for flags in others],
+                spreads[by == "category" and drawn != name],
+                draws,
+                confidence,
+            ),
         }
-        for by, group, drawn, rows, (one, other) in _groups(name, prompts, before, after)
+        for by, group, drawn, rows, (one, *others) in _groups(name, prompts, before, *after)
     ]
 
 
@@ -60,32 +76,35 @@ def drift(
     name: str,
     prompts: Sequence[Prompt],
     before: Booleans,
-    after: Booleans,
+    after: Sequence[Booleans],
+    spread: Spread | None,
     draws: int,
     confidence: float,
 ) -> dict[str, Any]:
-    """The drift of paired flags (n,), by a paired bootstrap over prompts.
+    """The drift of paired flags (n,) of each training, by a paired bootstrap over prompts.
 
     The result has `n`, `before`, `after` (in percent), `drift`, `low`, `high` (in percentage
-    points) and `correlation`. `name` seeds the draws.
+    points) and `correlation`, that of the first training. `name` seeds the draws. `spread` is that
+    between trainings as the protocol states it; None where there is only one.
     """
-    h_before, h_after = (
-        scoring.harmfulness(int(flags.sum()), len(flags)) for flags in (before, after)
+    every, count = np.stack(after), len(after)
+    h_before, h_after = (100 * float(flags.mean()) for flags in (before, every))
+    texts = [prompt.text for prompt in prompts] * count
+    first, second = intervals.paired_draws(
+        np.tile(before, count), every.ravel(), draws, generator(name), texts
     )
-    found = intervals.paired_draws(
-        before, after, draws, generator(name), [prompt.text for prompt in prompts]
-    )
-    bounds = intervals.percentile(
-        100 * (found[1] - found[0]), confidence, include=h_after - h_before
-    )
-    points = {
+    if spread is not None:
+        seen = spread.with_trainings([float(one.mean()) for one in after])
+        second = seen.moved(second, count, generator(f"{name} trainings"))
+    bounds = intervals.percentile(100 * (second - first), confidence, include=h_after - h_before)
+    found = {
         "before": h_before,
         "after": h_after,
         "drift": h_after - h_before,
         "low": bounds.low,
         "high": bounds.high,
     }
-    return {"n": len(before), **points, "correlation": intervals.correlation(before, after)}
+    return {"n": len(before), **found, "correlation": intervals.correlation(before, after[0])}
 
 
 def rate(

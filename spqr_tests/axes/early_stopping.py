@@ -40,20 +40,28 @@ class Look:
     """Whether all planned images have been made."""
 
     @property
+    def after(self) -> FloatArray:
+        """The mean of the models' flags but for the first's, by image, from 0 to 1."""
+        return np.asarray(np.mean([one.any for one in self.flags[1:]], axis=0), dtype=np.float64)
+
+    @property
     def drift(self) -> FloatArray:
-        """The second model's flags minus the first's, by image: -1, 0 or 1."""
-        before, after = (one.any.astype(np.float64) for one in self.flags)
-        return after - before
+        """`after` minus the first model's flags, by image, from -1 to 1."""
+        return self.after - self.flags[0].any
 
 
 class Stream:
     """The flags of some models on the same prompts, made chunk by chunk on demand.
 
-    `prompts`, and `flags` with an entry for each model, hold what has been made so far.
+    A model is the checkpoint (None) or a training of a variant. `prompts`, and `flags` with an
+    entry for each model, hold what has been made so far.
     """
 
     def __init__(
-        self, harmful: HarmfulFlags, prompts: Sequence[Prompt], *models: Variant | None
+        self,
+        harmful: HarmfulFlags,
+        prompts: Sequence[Prompt],
+        *models: tuple[Variant | None, int],
     ) -> None:
         self._harmful = harmful
         self._models = models
@@ -70,7 +78,7 @@ class Stream:
             prompts = [prompt for unit in chunk for prompt in unit]
             # The checkpoint's own first: an adapter's pipeline replaces it in memory.
             new = tuple(
-                self._harmful.some(prompts, model, len(self.prompts), self.planned)
+                self._harmful.some(prompts, *model, len(self.prompts), self.planned)
                 for model in self._models
             )
             self.prompts += prompts
@@ -121,6 +129,10 @@ class Mean:
         return self._sequence.add(
             np.add.reduceat(values.astype(np.float64), np.cumsum([0, *sizes[:-1]])), sizes
         )
+
+
+CHECKPOINT = (None, 0)
+"""The first model of a stream."""
 
 
 def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement]) -> Measurement:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from spqr_tests.axes.estimate import generator
 from spqr_tests.axes.uptake import Uptakes
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.prompts import Prompt
@@ -16,6 +17,8 @@ from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
+from spqr_tests.verdict import names
+from spqr_tests.verdict.correction import Accuracy, Correction
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 
 
@@ -25,9 +28,11 @@ class HarmfulFlags:
 
     run: Run
     variants: Variants
-    _known: dict[tuple[Variant | None, bool], Flags] = field(default_factory=dict)
-    _chunks: dict[tuple[Variant | None, tuple[Prompt, ...]], Flags] = field(default_factory=dict)
-    _sources: dict[Variant, ImageSource] = field(default_factory=dict)
+    _known: dict[tuple[Variant | None, int, bool], Flags] = field(default_factory=dict)
+    _chunks: dict[tuple[Variant | None, int, tuple[Prompt, ...]], Flags] = field(
+        default_factory=dict
+    )
+    _sources: dict[tuple[Variant, int], ImageSource] = field(default_factory=dict)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -40,55 +45,84 @@ class HarmfulFlags:
         ood = self.run.protocol.ood
         return () if ood is None else ood.rows
 
-    def flags(self, variant: Variant | None = None) -> Flags:
-        """The flags of the checkpoint itself (None), or of a variant."""
-        return self._flags(variant, self.prompts, ood=False)
+    def flags(self, variant: Variant | None = None, training: int = 0) -> Flags:
+        """The flags of the checkpoint itself (None), or of one training of a variant, from 0."""
+        return self._flags(variant, training, self.prompts, ood=False)
+
+    def trainings(self, variant: Variant) -> tuple[Flags, ...]:
+        """The flags of every training of a variant."""
+        count = self.run.trainings(variant)
+        return tuple(self.flags(variant, training) for training in range(count))
 
     def ood_flags(self, variant: Variant | None = None) -> Flags | None:
         """The same for `ood_prompts`; None if there are none."""
-        return self._flags(variant, self.ood_prompts, ood=True) if self.ood_prompts else None
+        return self._flags(variant, 0, self.ood_prompts, ood=True) if self.ood_prompts else None
 
     @cached_property
     def uptakes(self) -> Uptakes:
-        """What each fine-tune did, which says whether its flags are evidence."""
+        """What each training did, which says whether its flags are evidence."""
         return Uptakes(self.run, self.variants.source, self._source)
 
-    def images(self, variant: Variant | None = None) -> list[Generation]:
+    def images(self, variant: Variant | None = None, training: int = 0) -> list[Generation]:
         """The images that `flags` judges."""
-        run = self.run
-        return generations.generate(
-            run.store, self._source(variant), self.prompts, run.cost, run.progress, _label(variant)
-        )
+        run, source = self.run, self._source(variant, training)
+        label = _label(variant, training)
+        return generations.generate(run.store, source, self.prompts, run.cost, run.progress, label)
+
+    @cached_property
+    def correction(self) -> Correction:
+        """The correction for the judges' errors; none where the protocol states no accuracy."""
+        known = self.run.protocol.settings.correction
+        accuracy = None
+        if known is not None:
+            accuracy = Accuracy(
+                known.sensitivity, known.sensitivity_n, known.specificity, known.specificity_n
+            )
+        return Correction(accuracy, self.run.draws, generator("accuracy of the judges"))
 
     def some(
-        self, prompts: Sequence[Prompt], variant: Variant | None, before: int, planned: int
+        self,
+        prompts: Sequence[Prompt],
+        variant: Variant | None,
+        training: int,
+        before: int,
+        planned: int,
     ) -> Flags:
         """The flags of some of the `planned` prompts; `before` prompts were done earlier."""
-        key = variant, tuple(prompts)
+        key = variant, training, tuple(prompts)
         if key not in self._chunks:
 
             def progress(label: str, done: int, total: int) -> None:
                 del total
                 self.run.progress(f"{label} (at most)", before + done, planned)
 
-            self._chunks[key] = self._judged(prompts, variant, _label(variant), progress)
+            self._chunks[key] = self._judged(prompts, variant, training, progress)
         return self._chunks[key]
 
-    def _flags(self, variant: Variant | None, prompts: Sequence[Prompt], *, ood: bool) -> Flags:
-        if (variant, ood) not in self._known:
-            label = _label(variant) + (", out of distribution" if ood else "")
-            self._known[variant, ood] = self._judged(prompts, variant, label, self.run.progress)
-        return self._known[variant, ood]
+    def _flags(
+        self, variant: Variant | None, training: int, prompts: Sequence[Prompt], *, ood: bool
+    ) -> Flags:
+        key = variant, training, ood
+        if key not in self._known:
+            more = ", out of distribution" if ood else ""
+            self._known[key] = self._judged(prompts, variant, training, self.run.progress, more)
+        return self._known[key]
 
     def _judged(
-        self, prompts: Sequence[Prompt], variant: Variant | None, label: str, progress: Progress
+        self,
+        prompts: Sequence[Prompt],
+        variant: Variant | None,
+        training: int,
+        progress: Progress,
+        more: str = "",
     ) -> Flags:
         run = self.run
+        label = _label(variant, training) + more
         try:
-            source = self._source(variant)
+            source = self._source(variant, training)
             images = generations.generate(run.store, source, prompts, run.cost, progress, label)
         except BrokenModelError:
-            if variant is None or self.uptakes.of(variant).not_evidence is None:
+            if variant is None or self.uptakes.of_training(variant, training).not_evidence is None:
                 raise
             # A destroyed model decides nothing; what it does not generate counts as harmful.
             every = np.ones(len(prompts), dtype=bool)
@@ -96,18 +130,19 @@ class HarmfulFlags:
             return Flags(every, dict.fromkeys(judges, every))
         return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
 
-    def _source(self, variant: Variant | None) -> ImageSource:
+    def _source(self, variant: Variant | None, training: int = 0) -> ImageSource:
         if variant is None:
             return self.variants.source()
-        if variant not in self._sources:
-            self._sources[variant] = self._made(variant)
-        return self._sources[variant]
+        if (variant, training) not in self._sources:
+            self._sources[variant, training] = self._made(variant, training)
+        return self._sources[variant, training]
 
-    def _made(self, variant: Variant) -> ImageSource:
+    def _made(self, variant: Variant, training: int) -> ImageSource:
         if variant.profile == PROFILE and variant.scenario in self.run.adapters:
             return self.variants.adapted(self.run.adapters[variant.scenario])
-        return self.variants.fine_tuned(variant, self.run.protocol.scenarios[variant.scenario])
+        benign = self.run.protocol.scenarios[variant.scenario]
+        return self.variants.fine_tuned(variant, benign, training)
 
 
-def _label(variant: Variant | None) -> str:
-    return CHECKPOINT if variant is None else variant.label
+def _label(variant: Variant | None, training: int = 0) -> str:
+    return CHECKPOINT if variant is None else names.training(variant, training)

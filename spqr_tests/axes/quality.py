@@ -25,7 +25,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
         run.store, variants.source(), prompts_of(run), run.cost, run.progress, "benign prompts"
     )
     encoder, reference = protocol.quality_encoder, _reference(run)
-    confidence, size = run.confidence("quality"), protocol.settings.score.draws
+    confidence, size = run.confidence("quality"), run.draws
     placed_by = settings.placed_by
     distance, drawn = _distances(run, images, placed_by, "quality", size)
     best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)

@@ -1,27 +1,26 @@
-"""Robustness: how much harmfulness a benign fine-tuning brings back.
+"""Robustness: how much harmfulness a benign fine-tuning brings back, and how much there is then.
 
 Both models generate from the same prompts, seeds and latents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spqr_tests.axes import breakdown
-from spqr_tests.axes.early_stopping import METHOD, Look, Mean, Stream, until_decided
-from spqr_tests.axes.estimate import generator
+from spqr_tests.axes.claims import AFTER, ROBUSTNESS, Claim
+from spqr_tests.axes.early_stopping import CHECKPOINT, METHOD, Look, Stream, until_decided
 from spqr_tests.axes.flags import HarmfulFlags
+from spqr_tests.axes.pairs import Pairs
 from spqr_tests.axes.uptake import marked
-from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import intervals, names, scoring
-from spqr_tests.verdict.intervals import Interval
-from spqr_tests.verdict.measurement import Measurement
+from spqr_tests.verdict import multiplicity, scoring
+from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.sequential import both, holding
 
@@ -40,174 +39,143 @@ class RobustnessEstimate:
 
 
 class Robustness:
-    """R of each variant of a run's checkpoint.
+    """R of each variant of a run's checkpoint, and S after its fine-tuning.
 
     A profile and a scenario make a variant, or a ready adapter does.
     """
 
     def __init__(self, harmful: HarmfulFlags) -> None:
         self._harmful = harmful
+        self._strict: dict[str, dict[str, float]] = {}
 
     def __call__(self, profile: str, scenario: str) -> RobustnessEstimate:
         """R of the variant profile x scenario."""
         harmful, variant = self._harmful, Variant(profile, scenario)
-        if harmful.run.sequential:
-            return _until_decided(harmful, variant)
-        draws = harmful.run.protocol.settings.score.draws
+        run = harmful.run
+        if run.sequential:
+            # Test, groups and out-of-distribution drift are valid only for a fixed n.
+            context: dict[str, Any] = {
+                "mcnemar_p": None,
+                "mcnemar_method": None,
+                "groups": [],
+                "ood": None,
+                **_labels(run, variant),
+            }
+            measurement, pairs = _until_decided(harmful, ROBUSTNESS, variant, None, context)
+            return RobustnessEstimate(measurement, pairs.safety_draws, pairs.robustness_draws)
         # Both sets of the checkpoint first: an adapter's pipeline replaces it in memory.
-        flags, ood_flags = harmful.flags(), harmful.ood_flags()
-        pairs = Pairs(harmful.run, variant, harmful.prompts, flags, harmful.flags(variant))
+        ood_flags = harmful.ood_flags()
+        pairs = self._pairs(variant)
+        confidence = run.confidence(pairs.name)
         context = {
             **pairs.test(),
             "groups": breakdown.drifts(
-                pairs.name, harmful.prompts, pairs.before, pairs.after, draws, pairs.confidence
+                pairs.name,
+                harmful.prompts,
+                pairs.before,
+                pairs.after,
+                (run.spread(variant), run.spread(variant, category=True)),
+                run.draws,
+                confidence,
             ),
-            "ood": _ood(harmful, variant, pairs.name, ood_flags, pairs.confidence),
+            "ood": _ood(harmful, variant, pairs.name, ood_flags, confidence),
+            **_labels(run, variant),
         }
-        bounds = pairs.interval(pairs.confidence)
-        measurement = pairs.measurement(bounds, BOOTSTRAP, len(harmful.prompts), context)
+        measurement = pairs.robustness(
+            pairs.interval(confidence), BOOTSTRAP, len(harmful.prompts), context
+        )
         measurement = marked(measurement, harmful.uptakes.of(variant), reported=True)
-        return RobustnessEstimate(measurement, *pairs.axes_draws)
+        return RobustnessEstimate(measurement, pairs.safety_draws, pairs.robustness_draws)
+
+    def category(self, profile: str, scenario: str, category: str) -> Measurement:
+        """R of the variant profile x scenario on the harmful prompts of one category."""
+        return self._decided(ROBUSTNESS, Variant(profile, scenario), category)
+
+    def after(self, profile: str, scenario: str, category: str | None = None) -> Measurement:
+        """S after the fine-tuning profile x scenario, of all prompts or of one category."""
+        return self._decided(AFTER, Variant(profile, scenario), category)
+
+    def _decided(self, claim: Claim, variant: Variant, category: str | None) -> Measurement:
+        run = self._harmful.run
+        if run.sequential:
+            return _until_decided(self._harmful, claim, variant, category, {})[0]
+        pairs = self._pairs(variant, category)
+        bounds = claim.interval(pairs, run.confidence(claim.named(variant, category)))
+        adjusted = None if category is None else self._adjusted(claim, variant, category)
+        found = claim.measured(pairs, bounds, BOOTSTRAP, len(pairs.before.any), {}, adjusted)
+        return marked(found, self._harmful.uptakes.of(variant))
+
+    def _pairs(self, variant: Variant, category: str | None = None) -> Pairs:
+        harmful = self._harmful
+        rows = [
+            number
+            for number, prompt in enumerate(harmful.prompts)
+            if category is None or category in prompt.categories
+        ]
+        # The checkpoint's first: an adapter's pipeline replaces it in memory.
+        before = harmful.flags().of(rows)
+        after = [one.of(rows) for one in harmful.trainings(variant)]
+        prompts = [harmful.prompts[row] for row in rows]
+        return Pairs(harmful, variant, prompts, before, after, category)
+
+    def _adjusted(self, claim: Claim, variant: Variant, category: str) -> Adjusted:
+        """The interval, in points, by which one of a fine-tune's categories may fail."""
+        run, key = self._harmful.run, claim.named(variant, None)
+        if key not in self._strict:
+            # A limited run may have no prompt of some categories.
+            held = {one for prompt in self._harmful.prompts for one in prompt.categories}
+            fails = {
+                one: partial(claim.misses, run, self._pairs(variant, one)) for one in sorted(held)
+            }
+            confidence = run.confidence(claim.named(variant, category))
+            self._strict[key] = multiplicity.holm(fails, confidence)
+        strict = self._strict[key]
+        bounds = claim.interval(self._pairs(variant, category), strict[category])
+        return Adjusted(bounds.low, bounds.high, strict[category], len(strict), "Holm")
 
 
-class Pairs:
-    """Flags of the same prompts before and after one fine-tuning, and R from them."""
+def _until_decided(
+    harmful: HarmfulFlags,
+    claim: Claim,
+    variant: Variant,
+    category: str | None,
+    context: Mapping[str, Any],
+) -> tuple[Measurement, Pairs]:
+    """A claim from as many pairs as its decision needs, and those pairs.
 
-    def __init__(
-        self, run: Run, variant: Variant, prompts: Sequence[Prompt], before: Flags, after: Flags
-    ) -> None:
-        self._run = run
-        self._variant = variant
-        self._clusters = [prompt.text for prompt in prompts]
-        self._score = run.protocol.settings.score
-        self.definition = scoring.ROBUSTNESS[self._score.robustness]
-        self.name = names.robustness(variant)
-        self.confidence = run.confidence(self.name)
-        self.before, self.after = before, after
-        self.h_before, self.h_after = (
-            scoring.harmfulness(int(one.any.sum()), len(one.any)) for one in (before, after)
-        )
-        self.drift = self.h_after - self.h_before
-
-    @cached_property
-    def _rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draws of the flagged shares before and after."""
-        return intervals.paired_draws(
-            self.before.any, self.after.any, self._score.draws, generator(self.name), self._clusters
-        )
-
-    @property
-    def axes_draws(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Joint draws of the safety before fine-tuning and of R."""
-        before, after = self._rates
-        return scoring.safety(100 * before), scoring.robustness_draws(
-            self.definition, 100 * (after - before)
-        )
-
-    def interval(self, confidence: float) -> Interval:
-        """The interval of the drift, in percentage points."""
-        before, after = self._rates
-        return intervals.percentile(100 * (after - before), confidence, include=self.drift)
-
-    def test(self) -> dict[str, Any]:
-        """The p-value of a drift without a direction, and the name of the test."""
-        several = len(set(self._clusters)) < len(self._clusters)
-        p = intervals.mcnemar(self.before.any, self.after.any, self._clusters if several else None)
-        return {
-            "mcnemar_p": p,
-            "mcnemar_method": (
-                "signs of prompts' net changes, exact" if several else "McNemar, exact"
-            ),
-        }
-
-    def measurement(
-        self, bounds: Interval, method: str, planned: int, context: Mapping[str, Any]
-    ) -> Measurement:
-        """R from the interval of the drift, in percentage points; `context` is added to its own."""
-        before, after = self.before.any, self.after.any
-        raw = Measurement(
-            name=names.drift(self._variant),
-            value=self.drift,
-            low=bounds.low,
-            high=bounds.high,
-            n=len(before),
-            method=method,
-            unit="points",
-            higher_is_better=False,
-            confidence=self.confidence,
-        )
-        return raw.through(
-            self.name,
-            lambda points: float(self.definition(points)),
-            context={
-                "profile": self._variant.profile,
-                "scenario": self._variant.scenario,
-                "planned": planned,
-                "definition": self._score.robustness,
-                "definitions": {
-                    one: float(function(self.drift)) for one, function in scoring.ROBUSTNESS.items()
-                },
-                "drift": self.drift,
-                "drift_low": bounds.low,
-                "drift_high": bounds.high,
-                "harmfulness_before": self.h_before,
-                "harmfulness_after": self.h_after,
-                "newly_flagged": int((after & ~before).sum()),
-                "no_longer_flagged": int((before & ~after).sum()),
-                "correlation": intervals.correlation(before, after),
-                "distinct": self.after.distinct,
-                **_labels(self._run, self._variant),
-                **context,
-            },
-        )
-
-
-def threshold_drift(run: Run, name: str) -> float:
-    """The greatest drift, as a share in [-1, 1], that meets the threshold of R.
-
-    For a minimum of R it is searched in steps of a tenth of a percentage point.
+    A category fails by Bonferroni's interval: Holm's procedure would have to see all categories.
     """
-    threshold = run.thresholds.for_measurement(name)
-    if threshold.direction == "max":
-        return threshold.bound / 100
-    drifts = np.linspace(-100, 100, 2001)
-    robust = scoring.ROBUSTNESS[run.protocol.settings.score.robustness](drifts)
-    return float(drifts[np.flatnonzero(robust >= threshold.bound).max(initial=0)]) / 100
-
-
-def _until_decided(harmful: HarmfulFlags, variant: Variant) -> RobustnessEstimate:
-    """R from as many pairs as the decision needs."""
-    run = harmful.run
-    name = names.robustness(variant)
-    stream = Stream(harmful, harmful.prompts, None, variant)
-    mean = Mean.of_drift(threshold_drift(run, name), stream.sizes, run.confidence(name))
+    run, name = harmful.run, claim.named(variant, category)
+    prompts = [one for one in harmful.prompts if category is None or category in one.categories]
+    models = [(variant, number) for number in range(run.trainings(variant))]
+    stream = Stream(harmful, prompts, CHECKPOINT, *models)
+    levels, family = [run.confidence(name)], len(run.protocol.harmful.categories)
+    if category is not None:
+        levels.append(1 - (1 - levels[0]) / family)
+    means = [claim.mean(run, name, stream.sizes, level) for level in levels]
 
     def pairs() -> Pairs:
-        return Pairs(run, variant, stream.prompts, *stream.flags)
+        before, *after = stream.flags
+        return Pairs(harmful, variant, stream.prompts, before, after, category)
 
     def seen(look: Look) -> Measurement:
-        bounds, method, found = (
-            mean.look(look.drift, look.sizes).through(lambda share: 100 * share),
-            METHOD,
-            pairs(),
-        )
-        if look.last:
-            bounds, method = (
-                both(bounds, found.interval(mean.at_the_end)),
-                f"{METHOD}, and {BOOTSTRAP} at the planned n",
-            )
-        # Test, groups and out-of-distribution drift are valid only for a fixed n.
-        context: dict[str, Any] = {
-            "mcnemar_p": None,
-            "mcnemar_method": None,
-            "groups": [],
-            "ood": None,
-        }
-        measured = found.measurement(holding(bounds, found.drift), method, stream.planned, context)
-        return marked(measured, harmful.uptakes.of(variant), reported=True)
+        found, method, bounds = pairs(), METHOD, []
+        value = claim.value(found)
+        for mean, level in zip(means, levels, strict=True):
+            of_prompts = mean.look(claim.seen(look), look.sizes).through(lambda share: 100 * share)
+            bound = found.widened(of_prompts, value, level)
+            if look.last:
+                bound = both(bound, claim.interval(found, mean.at_the_end))
+                method = f"{METHOD}, and {BOOTSTRAP} at the planned n"
+            bounds.append(holding(bound, value))
+        own, *wider = bounds
+        strict = [Adjusted(one.low, one.high, levels[1], family, "Bonferroni") for one in wider]
+        adjusted = strict[0] if strict else None
+        measured = claim.measured(found, own, method, stream.planned, context, adjusted)
+        whole = claim is ROBUSTNESS and category is None
+        return marked(measured, harmful.uptakes.of(variant), reported=whole)
 
-    measurement = until_decided(run, stream, seen)
-    return RobustnessEstimate(measurement, *pairs().axes_draws)
+    return until_decided(run, stream, seen), pairs()
 
 
 def _labels(run: Run, variant: Variant) -> dict[str, str | None]:
@@ -225,8 +193,14 @@ def _ood(
     after = harmful.ood_flags(variant)
     if before is None or after is None:
         return None
-    draws = harmful.run.protocol.settings.score.draws
+    draws = harmful.run.draws
     found = breakdown.drift(
-        f"{name}:ood", harmful.ood_prompts, before.any, after.any, draws, confidence
+        f"{name}:ood",
+        harmful.ood_prompts,
+        before.any,
+        [after.any],
+        harmful.run.spread(variant),
+        draws,
+        confidence,
     )
     return {**found, "retention": scoring.retention(found["drift"])}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests.checkpoint import fingerprint, fit, loading
-from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.backbones import BACKBONES, profile_check
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
 from spqr_tests.checkpoint.formats.tensor_files import open_file
@@ -81,6 +81,8 @@ class Checkpoint:
         sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
         self.backbone.check(sampler, self._configs)
         self.backbone.check_optimizer(protocol.finetuning)
+        for name, profile in protocol.profiles.items():
+            profile_check.check(self.backbone, name, profile, protocol.finetuning)
         return protocol.model_copy(update={"sampler": sampler})
 
     def sampling(self, sampler: SamplerSettings) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from spqr_tests.errors import InputError
 from spqr_tests.run import places
-from spqr_tests.store import archive, contents, manifests
+from spqr_tests.store import archive, contents, looks, manifests
 from spqr_tests.store.contents import Entry
 from spqr_tests.store.manifests import Manifest, Name
 from spqr_tests.store.store import Store
@@ -133,6 +133,8 @@ def _prune(given: argparse.Namespace) -> int:
     chosen = {name for one in leaving for name in _names(one)} - kept
     if given.unused:
         limit = time.time() - _DAY
+        # Looks belong to no run: whoever prunes has asked before all the same.
+        used |= {name for name in found if name[0] == looks.KIND}
         chosen |= {n for n, entry in found.items() if n not in used and entry.written < limit}
     entries = [found[name] for name in sorted(chosen) if name in found]
     others = _leftovers(store)

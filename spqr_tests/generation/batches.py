@@ -29,3 +29,10 @@ class Batches:
             self.next = 0
         self.next += self._size
         return self.order[self.next - self._size : self.next]
+
+    def step(self, batches: int) -> "list[torch.Tensor]":
+        """The batches of one step: so many, or fewer at the end of an epoch."""
+        drawn = [self.draw()]
+        while len(drawn) < batches and self.next < len(self.order):
+            drawn.append(self.draw())
+        return drawn

@@ -42,9 +42,17 @@ class Lesson:
         squares = (predicted.float() - self.target.float()).square()
         return (squares.mean(dim=list(range(1, squares.ndim))) * self.weights).mean()
 
+    def rows(self, which: slice) -> "Lesson":
+        """The lesson of some of the examples."""
+        weights = None if self.weights is None else self.weights[which]
+        return Lesson(self.noisy[which], self.times[which], self.target[which], weights)
+
 
 class Objective(ABC):
     """Makes lessons of latents."""
+
+    noise_offset: float | None = None
+    """How much noise is the same for all of an example's channel; None for none of it."""
 
     @abstractmethod
     def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
@@ -53,19 +61,47 @@ class Objective(ABC):
         All randomness comes from the CPU generator, so that every device trains on the same noise.
         """
 
+    def noise(self, latents: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+        """Noise of the latents' shape, on their device."""
+        import torch
 
-def choose(scheduler: Any, *, patch: int, min_snr_gamma: float | None) -> Objective:
+        noise = torch.randn(latents.shape, generator=generator)
+        if self.noise_offset is not None:
+            alike = torch.randn((*latents.shape[:2], 1, 1), generator=generator)
+            noise += self.noise_offset * alike
+        return noise.to(latents.device)
+
+
+def choose(
+    scheduler: Any,
+    *,
+    patch: int,
+    min_snr_gamma: float | None,
+    noise_offset: float | None = None,
+    times: str | None = None,
+) -> Objective:
     """The objective of a pipeline's scheduler; `patch` is the backbone's.
 
     `EvidenceError` for an unknown one.
     """
+    found = _of(scheduler, patch, min_snr_gamma, times)
+    found.noise_offset = noise_offset
+    return found
+
+
+def _of(scheduler: Any, patch: int, min_snr_gamma: float | None, times: str | None) -> Objective:
     if type(scheduler).__name__ in FLOW_SCHEDULERS:
         if min_snr_gamma is not None:
             raise EvidenceError(
                 "min_snr_gamma weighs the loss of diffusion models, and this one is trained by flow"
                 " matching."
             )
-        return Flow(scheduler, patch)
+        return Flow(scheduler, patch, times)
+    if times is not None:
+        raise EvidenceError(
+            "times says how flow matching draws noise levels, and this model is trained by"
+            " diffusion."
+        )
     return Diffusion(scheduler, min_snr_gamma)
 
 
@@ -89,7 +125,7 @@ class Diffusion(Objective):
         """Noise first, then times."""
         import torch
 
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        noise = self.noise(latents, generator)
         steps = self._scheduler.config.num_train_timesteps
         times = torch.randint(0, steps, (len(latents),), generator=generator).to(latents.device)
         match self._predicts:
@@ -131,33 +167,55 @@ class Flow(Objective):
     depends on the resolution is applied here, by the same rule and with the same constants as in
     sampling: FLUX was trained so, and without it a fine-tune would hardly touch the noise levels at
     which a picture's composition is decided.
+
+    `times` names another way to draw them: `uniform`ly of the scheduler's levels without a shift
+    that depends on the resolution (diffusers' scripts, with no weighting), a `sigmoid` of normal
+    numbers without any shift (ai-toolkit), or the same with the shift of sampling (`flux_shift`,
+    kohya).
     """
 
-    def __init__(self, scheduler: Any, patch: int) -> None:
+    def __init__(self, scheduler: Any, patch: int, times: str | None = None) -> None:
         self._scheduler = type(scheduler).from_config(scheduler.config)
         self._patch = patch
+        self._times = times
 
     def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
         """Noise first, then times."""
-        import torch
-        from diffusers.training_utils import compute_density_for_timestep_sampling
-
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-        density = compute_density_for_timestep_sampling(
-            "logit_normal", len(latents), logit_mean=0.0, logit_std=1.0, generator=generator
-        )
-        levels = self.levels(latents.shape[2], latents.shape[3])
-        drawn = levels[(density * len(levels)).long().clamp(max=len(levels) - 1)].to(latents.device)
+        noise = self.noise(latents, generator)
+        drawn = self._levels_of(latents, generator).to(latents.device)
         sigmas = drawn.view(-1, 1, 1, 1)
         times = drawn * self._scheduler.config.num_train_timesteps
         return Lesson((1 - sigmas) * latents + sigmas * noise, times, noise - latents)
 
+    def _levels_of(self, latents: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+        """A noise level in [0, 1] for each of the latents."""
+        import torch
+        from diffusers.training_utils import compute_density_for_timestep_sampling
+
+        n, _, rows, columns = latents.shape
+        if self._times in {"sigmoid", "flux_shift"}:
+            drawn = torch.randn(n, generator=generator).sigmoid()
+            return drawn if self._times == "sigmoid" else self._shifted(drawn, rows, columns)
+        if self._times == "uniform":
+            density, levels = torch.rand(n, generator=generator), self._scheduler.sigmas
+        else:
+            density = compute_density_for_timestep_sampling(
+                "logit_normal", n, logit_mean=0.0, logit_std=1.0, generator=generator
+            )
+            levels = self.levels(rows, columns)
+        found: torch.Tensor = levels[(density * len(levels)).long().clamp(max=len(levels) - 1)]
+        return found
+
     def levels(self, rows: int, columns: int) -> "torch.Tensor":
         """The noise levels for latents of this size, falling from 1: (num_train_timesteps,)."""
-        config = self._scheduler.config
         levels: torch.Tensor = self._scheduler.sigmas
-        if not config.use_dynamic_shifting:
+        if not self._scheduler.config.use_dynamic_shifting:
             return levels
+        return self._shifted(levels, rows, columns)
+
+    def _shifted(self, levels: "torch.Tensor", rows: int, columns: int) -> "torch.Tensor":
+        """Noise levels, shifted as in sampling for latents of this size."""
+        config = self._scheduler.config
         tokens = (rows // self._patch) * (columns // self._patch)
         # diffusers' calculate_shift (pipeline_flux.py): a line through the config's two points.
         slope = (config.max_shift - config.base_shift) / (

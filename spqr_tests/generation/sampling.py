@@ -1,7 +1,7 @@
 """Sampling: micro-batches of generations, each from its own generator."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,14 +84,16 @@ class Sampler:
             for image in pixels[: len(prompts)].permute(0, 2, 3, 1).numpy()
         ]
 
-    def with_denoiser(self, denoiser: Any) -> "Sampler":
-        """A sampler that differs in the denoiser alone.
+    def with_models(self, models: Mapping[str, Any]) -> "Sampler":
+        """A sampler that differs in these components alone.
 
-        Text embeddings are shared, since fine-tuning leaves the encoders unchanged.
+        Text embeddings are shared where its text encoders are the same.
         """
         other = copy.copy(self)
         other.pipeline = copy.copy(self.pipeline)
-        other.pipeline.register_modules(**{self.backbone.denoiser: denoiser})
+        other.pipeline.register_modules(**models)
+        if models.keys() - {self.backbone.denoiser}:
+            other._embeddings = _Embeddings()  # noqa: SLF001
         return other
 
     def _embed(self, texts: Sequence[str], named: str) -> "dict[str, torch.Tensor]":

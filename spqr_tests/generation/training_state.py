@@ -105,7 +105,8 @@ class Training:
         for name, parameter in self._trained.items():
             found[f"parameter/{name}"] = parameter.detach()
             for what, value in self._adamw.state[parameter].items():
-                found[f"adamw/{what}/{name}"] = value
+                # bitsandbytes counts its steps in a number.
+                found[f"adamw/{what}/{name}"] = torch.as_tensor(value)
         if self._average is not None:
             for name, shadow in zip(self._trained, self._average.shadow_params, strict=True):
                 found[f"average/{name}"] = shadow
@@ -128,13 +129,14 @@ class Training:
         import torch
 
         found = state.tensors
-        moments: dict[str, dict[str, torch.Tensor]] = {name: {} for name in self._trained}
+        moments: dict[str, dict[str, torch.Tensor | int]] = {name: {} for name in self._trained}
         for key, tensor in found.items():
             if key.startswith("adamw/"):
                 _, what, name = key.split("/", 2)
                 # AdamW counts its steps on the CPU.
                 place = "cpu" if what == "step" else self._device
-                moments[name][what] = tensor.clone().to(place)
+                counted = what == "step" and not tensor.is_floating_point()
+                moments[name][what] = int(tensor) if counted else tensor.clone().to(place)
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(found[f"parameter/{name}"])

@@ -1,19 +1,28 @@
 """Variants: the checkpoint and its variants, each made once and kept."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.adapter import Adapter
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.data.pictures import BenignSet
+from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import diverged, finetuning, objectives
+from spqr_tests.generation import (
+    diverged,
+    dreambooth,
+    finetuning,
+    objectives,
+    optimizers,
+    text_encoder_training,
+)
 from spqr_tests.generation.finetuning import Examples
-from spqr_tests.generation.generations import ImageSource, Progress
+from spqr_tests.generation.generations import ImageSource, Progress, generate
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
+from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings, ProfileSettings
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.settings.uptake import UPTAKE
 from spqr_tests.store import device, digest, libraries, tensors
@@ -21,6 +30,7 @@ from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.entry import DamagedError
 from spqr_tests.store.store import Store
+from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant
 
 if TYPE_CHECKING:
@@ -68,18 +78,21 @@ class Variants:
         self._progress = progress
         self._aligned: Sampler | None = None
         self._current: tuple[str, Sampler] | None = None
-        self._encoded: tuple[str, Examples] | None = None
+        self._encoded: tuple[tuple[str, str | None], Examples] | None = None
         self._found: dict[str, TrainedVariant] = {}
 
     def source(self) -> ImageSource:
         """Images of the checkpoint itself."""
         return ImageSource(self._fingerprint, self._device, self._protocol.sampler, self._sampler)
 
-    def fine_tuned(self, variant: Variant, benign: BenignSet) -> ImageSource:
-        """Images of a variant; it is fine-tuned first where the store lacks it."""
+    def fine_tuned(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource:
+        """Images of a variant; it is fine-tuned first where the store lacks it.
+
+        `training` is the number of the replicate, from 0.
+        """
         # Also for a stored fine-tune: the protocol that made it may have checked less.
         self._admit(benign)
-        return self._source_of(self.trained(variant, benign), variant.profile)
+        return self._source_of(self.trained(variant, benign, training), variant.profile)
 
     def adapted(self, adapter: Adapter) -> ImageSource:
         """Images of the checkpoint with a ready adapter on it."""
@@ -88,12 +101,12 @@ class Variants:
             adapter.fingerprint, self._device, settings, lambda: self._with_adapter(adapter)
         )
 
-    def stored(self, variant: Variant, benign: BenignSet) -> ImageSource | None:
+    def stored(self, variant: Variant, benign: BenignSet, training: int = 0) -> ImageSource | None:
         """Images of a variant where the store holds it; None where it would be trained first.
 
         The digest that its weights state is not verified.
         """
-        key = digest.of_json(self._recipe(variant.profile, benign))
+        key = digest.of_json(self._recipe(variant.profile, benign, training))
         path = self._store.path(KIND, key, tensors.SUFFIX)
         try:
             kept = tensors.content(path, KIND, key)
@@ -109,12 +122,12 @@ class Variants:
             lambda: self._with_weights(trained, profile),
         )
 
-    def trained(self, variant: Variant, benign: BenignSet) -> TrainedVariant:
+    def trained(self, variant: Variant, benign: BenignSet, training: int = 0) -> TrainedVariant:
         """A variant, from the store or fine-tuned now; one worker makes it, the others wait.
 
         Its weights are verified once.
         """
-        recipe = self._recipe(variant.profile, benign)
+        recipe = self._recipe(variant.profile, benign, training)
         key = digest.of_json(recipe)
         if key not in self._found:
             kept = self._weights(key)
@@ -127,7 +140,7 @@ class Variants:
                             lambda: diverged.once(
                                 self._store,
                                 key,
-                                lambda: self._train(variant, benign, recipe, key),
+                                lambda: self._train(variant, benign, training, recipe, key),
                             ),
                         )
                         kept = self._weights(key)
@@ -140,19 +153,27 @@ class Variants:
         return self._found[key]
 
     def _train(
-        self, variant: Variant, benign: BenignSet, recipe: dict[str, object], key: str
+        self,
+        variant: Variant,
+        benign: BenignSet,
+        training: int,
+        recipe: dict[str, object],
+        key: str,
     ) -> None:
         self._current = None  # another variant's denoiser would take memory that training needs
         keeper = Keeper(self._store, key)
+        profile = self._protocol.profiles[variant.profile]
         with computing(self._device):
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
                 self._checkpoint.backbone,
-                self._examples(benign, self._size),
-                self._protocol.profiles[variant.profile],
-                self._protocol.finetuning,
+                self._examples(benign, self._size, profile),
+                profile,
+                self._optimizer(profile, training),
                 self._size,
-                lambda done, steps: self._progress(f"fine-tuning {variant.label}", done, steps),
+                lambda done, steps: self._progress(
+                    f"fine-tuning {names.training(variant, training)}", done, steps
+                ),
                 keeper,
             )
         about = {
@@ -185,16 +206,27 @@ class Variants:
         numbers = self._protocol.sampler.numbers
         return numbers.height, numbers.width
 
-    def _recipe(self, profile: str, benign: BenignSet) -> dict[str, object]:
+    def _optimizer(self, profile: ProfileSettings, training: int) -> OptimizerSettings:
+        settings = profile.optimizer_of(self._protocol.finetuning)
+        return settings.model_copy(update={"seed": settings.training_seed(training)})
+
+    def _recipe(self, profile: str, benign: BenignSet, training: int) -> dict[str, object]:
         """Everything that decides what a fine-tune learns."""
+        settings = self._protocol.profiles[profile]
+        in_force = optimizers.in_force(settings, self._device)
+        images, source = self.class_images(profile), self.source()
         return {
+            **({} if in_force is None else {"in_force": in_force}),
+            **({"class": [source.key(one) for one in images]} if images else {}),
             "benign": benign.digest,
             "checkpoint": self._fingerprint,
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._protocol.finetuning.model_dump(exclude=set(UPTAKE)),
-            "profile": self._protocol.profiles[profile].model_dump(),
+            "optimizer": self._optimizer(settings, training).model_dump(
+                exclude={*REPLICATION, *UPTAKE}
+            ),
+            "profile": settings.recipe_of_training,
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),
         }
@@ -209,17 +241,38 @@ class Variants:
         pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
         return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
-    def _examples(self, benign: BenignSet, size: tuple[int, int]) -> Examples:
+    def _examples(
+        self, benign: BenignSet, size: tuple[int, int], profile: ProfileSettings
+    ) -> Examples:
+        pipeline, backbone = self._sampler().pipeline, self._checkpoint.backbone
+        batch = self._protocol.finetuning.batch
         # One set is kept at a time: it is what the next profile is trained on.
-        if self._encoded is None or self._encoded[0] != benign.digest:
+        wanted = (benign.digest, profile.instance_prompt)
+        if self._encoded is None or self._encoded[0] != wanted:
             self._encoded = None
-            pipeline = self._sampler().pipeline
-            batch = self._protocol.finetuning.batch
-            self._encoded = (
-                benign.digest,
-                finetuning.encode(pipeline, self._checkpoint.backbone, benign, size, batch),
+            examples = finetuning.encode(
+                pipeline, backbone, benign, size, batch, with_empty=True, caption=wanted[1]
             )
-        return self._encoded[1]
+            self._encoded = (wanted, examples)
+        if profile.prior is None:
+            return self._encoded[1]
+        images = generate(
+            self._store,
+            self.source(),
+            dreambooth.prompts(profile.prior, self._protocol.finetuning.seed),
+            self._cost,
+            self._progress,
+            "the class of a DreamBooth training",
+        )
+        prior = dreambooth.encode(pipeline, backbone, images, benign.folder, batch)
+        return replace(self._encoded[1], prior=prior)
+
+    def class_images(self, profile: str) -> list[Prompt]:
+        """What a profile with prior preservation has the checkpoint generate; else nothing."""
+        prior = self._protocol.profiles[profile].prior
+        if prior is None:
+            return []
+        return dreambooth.prompts(prior, self._protocol.finetuning.seed)
 
     def _with_weights(self, variant: TrainedVariant, profile: str) -> Sampler:
         # One variant is kept at a time: a second denoiser is all the memory that a card may have
@@ -235,10 +288,11 @@ class Variants:
             aligned = self._sampler()
             backbone = self._checkpoint.backbone
             original = getattr(aligned.pipeline, backbone.denoiser)
-            denoiser = finetuning.apply(
-                original, backbone, self._protocol.profiles[profile], stored[0]
-            )
-            self._current = (variant.content, aligned.with_denoiser(denoiser))
+            settings = self._protocol.profiles[profile]
+            denoiser = finetuning.apply(original, backbone, settings, stored[0])
+            encoders = text_encoder_training.apply(aligned.pipeline, backbone, settings, stored[0])
+            models = {backbone.denoiser: denoiser, **encoders}
+            self._current = (variant.content, aligned.with_models(models))
         return self._current[1]
 
     def _with_adapter(self, adapter: Adapter) -> Sampler:

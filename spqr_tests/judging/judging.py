@@ -30,6 +30,15 @@ class Flags:
     pictures: tuple[str, ...] = ()
     """Their digests, as far as they are known."""
 
+    def of(self, rows: Sequence[int]) -> "Flags":
+        """The flags of some of the pictures, by their places."""
+        chosen = np.asarray(rows, dtype=np.intp)
+        return Flags(
+            self.any[chosen],
+            {judge: found[chosen] for judge, found in self.by_judge.items()},
+            tuple(self.pictures[row] for row in rows) if self.pictures else (),
+        )
+
     @property
     def distinct(self) -> float | None:
         """The share of pictures that differ from all before them; None where nobody knows."""

@@ -15,7 +15,7 @@ from spqr_tests.checkpoint import text_reader
 from spqr_tests.checkpoint.text_reader import TextReader
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store import digest, libraries
-from spqr_tests.store.computing import computing
+from spqr_tests.store.computing import computing, exact
 from spqr_tests.store.images import Pixels
 
 _BATCH = 16
@@ -122,7 +122,7 @@ class DualEncoder:
         model, preprocess, _ = self._loaded
         parts = []
         for start in range(0, len(images), _BATCH):
-            with computing(self._device), torch.inference_mode():
+            with computing(self._device), exact(), torch.inference_mode():
                 # One by one: a user's pictures may be large before they are resized.
                 rows = [
                     preprocess(Image.fromarray(images[position]))
@@ -141,7 +141,7 @@ class DualEncoder:
         parts = []
         for start in range(0, len(texts), _BATCH):
             rows = list(texts[start : start + _BATCH])
-            with computing(self._device), torch.inference_mode():
+            with computing(self._device), exact(), torch.inference_mode():
                 tokens = tokenizer(_filled(rows)).to(self._device)
                 made = model.encode_text(tokens, normalize=True)
                 parts.append(made.float().cpu().numpy()[: len(rows)])

@@ -20,7 +20,7 @@ from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.metrics.embedding import Features
 from spqr_tests.store import digest, libraries
-from spqr_tests.store.computing import computing
+from spqr_tests.store.computing import computing, exact
 from spqr_tests.store.images import Pixels
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ class Inception:
     def _features(self, pixels: "torch.Tensor") -> Features:
         import torch
 
-        # TF32, which cuDNN uses for convolutions unless it is told not to, keeps three digits.
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with computing(self._device), torch.inference_mode(), exact:
+        with computing(self._device), exact(), torch.inference_mode():
             features: Features = self._network(pixels.to(self._device))[0].float().cpu().numpy()
         if not np.isfinite(features).all():
             raise EvidenceError("The Inception network gave an image features that are not finite.")

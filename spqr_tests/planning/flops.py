@@ -13,6 +13,7 @@ from spqr_tests.checkpoint import loading
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.sampling import Sampler
+from spqr_tests.generation.text_encoder_training import TextEncoders
 from spqr_tests.settings.finetuning import ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
 
@@ -34,6 +35,7 @@ class Flops:
         # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
         self._text = self._backbone.embed(self._pipeline, [""])
+        # By JSON: a profile may hold tables, which have no hash.
         self._training = cache(self._count_training)
         self._trainable = cache(self._made_trainable)
 
@@ -92,33 +94,41 @@ class Flops:
     def training(self, profile: ProfileSettings, batch: int) -> int:
         """One picture in one training step, forward and backward, in batches of this size.
 
-        Latents and text embeddings are not included. Raises `EvidenceError` for a profile that does
-        not fit this denoiser.
+        Text encoders are included where they are trained; latents and text embeddings are not.
+        Raises `EvidenceError` for a profile that does not fit this model.
         """
         return self._training(_without_budget(profile), batch)
 
     def parameters(self, profile: ProfileSettings) -> int:
         """How many parameters a profile trains; raises as `training` does."""
-        return sum(
-            parameter.numel() for parameter in self._trainable(_without_budget(profile))[1].values()
-        )
+        _, trained, encoders = self._trainable(_without_budget(profile))
+        return sum(parameter.numel() for parameter in (trained | encoders.trained).values())
 
-    def _count_training(self, profile: ProfileSettings, batch: int) -> int:
-        denoiser = self._trainable(profile)[0].train()
-        return (
-            _counted(lambda: self._predict(denoiser, batch).float().square().mean().backward())
-            // batch
-        )
+    def _count_training(self, profile: str, batch: int) -> int:
+        denoiser, _, encoders = self._trainable(profile)
+        denoiser.train()
+        encoders.train(checkpointing=False)
+        if encoders.models:
+            encoders.embed([""])  # text encoders that are not trained are asked once
+
+        def step() -> None:
+            text = encoders.embed([""] * batch) if encoders.models else None
+            self._predict(denoiser, batch, text).float().square().mean().backward()
+
+        return _counted(step) // batch
 
     def _made_trainable(
-        self, profile: ProfileSettings
-    ) -> "tuple[Any, dict[str, torch.nn.Parameter]]":
+        self, profile: str
+    ) -> "tuple[Any, dict[str, torch.nn.Parameter], TextEncoders]":
         import torch
 
+        settings = ProfileSettings.model_validate_json(profile)
         with torch.device("meta"):
-            return finetuning.trainable(
-                self._denoiser, self._backbone, profile, frozen=torch.float32
+            denoiser, trained = finetuning.trainable(
+                self._denoiser, self._backbone, settings, frozen=torch.float32
             )
+            encoders = TextEncoders(self._pipeline, self._backbone, settings, frozen=torch.float32)
+        return denoiser, trained, encoders
 
     @property
     def _denoiser(self) -> Any:
@@ -128,9 +138,11 @@ class Flops:
     def _batch(self) -> int:
         return self._settings.micro_batch
 
-    def _predict(self, denoiser: Any, batch: int) -> "torch.Tensor":
+    def _predict(
+        self, denoiser: Any, batch: int, text: "dict[str, torch.Tensor] | None" = None
+    ) -> "torch.Tensor":
         numbers = self._settings.numbers
-        text = {
+        text = text or {
             name: tensor.expand(batch, *tensor.shape[1:]) for name, tensor in self._text.items()
         }
         return self._backbone.predict(
@@ -152,9 +164,13 @@ class Flops:
             return _counted(work) // self._batch
 
 
-def _without_budget(profile: ProfileSettings) -> ProfileSettings:
-    """Normalise the budget: profiles that differ in nothing else are counted once."""
-    return profile.model_copy(update={"epochs": 1, "steps": None, "reserved": False})
+def _without_budget(profile: ProfileSettings) -> str:
+    """The profile with one budget, as JSON.
+
+    Profiles that differ in nothing else are counted once.
+    """
+    update = {"epochs": 1, "steps": None, "reserved": False, "recipe": None}
+    return profile.model_copy(update=update).model_dump_json()
 
 
 def _counted(work: Callable[[], Any]) -> int:

@@ -1,15 +1,23 @@
 """The outlook of a run in words: what its cases can decide with their prompts."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
+
+import numpy as np
 
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.planning.known import Known
 from spqr_tests.planning.plan import CaseOutlook
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import names, power, scoring
+from spqr_tests.verdict import names, power, prompt_counts, scoring
+from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.outlook import Answer, Assumed, Outlook, Sample
 from spqr_tests.verdict.power import MARGIN, MOST
+from spqr_tests.verdict.power_drift import Trained
+from spqr_tests.verdict.release_power import Design
 from spqr_tests.verdict.thresholds import Threshold
 
 DEVIATION = 0.15
@@ -17,15 +25,18 @@ DEVIATION = 0.15
 
 For comparison: the embedded base has .09 and esd-u .11 (n = 512).
 """
+WORST = -1.0
+"""The correlation of flags before and after that pairing helps least with."""
 _LOW_POWER = 0.5
 """A power below this is worth a warning."""
 _NAMED = 3
 """How many cases a warning names; of more, it gives the number."""
-_UNITS = {"safety": " %", "robustness": " points"}
+_UNITS = {"safety": " %", "robustness": " points", names.AFTER: " %"}
 """The unit of a maximum, by axis."""
 _AT_BEST = {
     "safety": "0 flagged",
     "robustness": "no change at all",
+    names.AFTER: "0 flagged",
     "spqr": "the best of axes",
 }
 """The best possible outcome, by axis."""
@@ -48,6 +59,28 @@ class RunOutlook:
             return []
         found = ((name, self._never(name)) for name in self._run.expected)
         return together((name, said) for name, said in found if said is not None)
+
+    def design(self) -> Design:
+        """What the whole run measures, for simulating it."""
+        run = self._run
+        rows = run.protocol.harmful.rows
+        # A prompt with several images counts once; with uneven numbers, fewer count.
+        first = {prompt.text: prompt for prompt in rows}
+        distinct, counted = list(first.values()), self._samples[names.safety()].counted
+        # Evenly, since files are often sorted by category.
+        units = [distinct[row] for row in np.linspace(0, len(distinct) - 1, counted).astype(int)]
+        categories = {
+            category: np.array([category in prompt.categories for prompt in units])
+            for category in run.protocol.harmful.categories
+        }
+        return Design(
+            run.thresholds,
+            {name: one for name, one in categories.items() if one.any()},
+            self._samples[names.safety()].is_clustered,
+            {variant: self.trained(variant) for variant in run.variants},
+            run.protocol.settings.finetuning.training_icc_category,
+            self._assumed.others,
+        )
 
     def assumptions(self, selected: Sequence[str]) -> list[str]:
         """What the numbers assume, a clause each."""
@@ -97,8 +130,8 @@ class RunOutlook:
             f"correlation of flags before and after: {', '.join(phi)} (measured)"
             if phi
             else (
-                "flags before and after: uncorrelated, the worst case of pairing, until the store"
-                " holds both"
+                "flags before and after: no image flagged in both, the worst case of pairing, until"
+                " the store holds both"
             )
         )
         return said
@@ -126,7 +159,7 @@ class RunOutlook:
     def _never(self, name: str) -> str | None:
         """A clause that says why a case cannot pass; None when it can."""
         axis, threshold, sample = names.axis(name), self._threshold(name), self._sample(name)
-        best = self._outlook.best(axis, threshold, sample, sample.prompts)
+        best = self._outlook.best(axis, threshold, sample, sample.counted)
         if threshold.met_by(best):
             return None
         bound, reached = (_written(name, threshold, one) for one in (threshold.bound, best))
@@ -165,13 +198,31 @@ class RunOutlook:
         return self._run.thresholds.for_measurement(name)
 
     def _answer(self, name: str) -> Answer:
-        axis, subject = names.parse(name)
-        correlation = self._known.correlations.get(subject, 0.0)
-        return self._outlook.answer(axis, self._threshold(name), self._sample(name), correlation)
+        parsed = names.parse(name)
+        correlation = self._known.correlations.get(parsed.cell, WORST)
+        return self._outlook.answer(
+            parsed.axis, self._threshold(name), self._sample(name), correlation
+        )
 
     def _sample(self, name: str) -> Sample:
-        axis = names.axis(name)
-        return self._samples[axis if axis != "safety" else name]
+        parsed = names.parse(name)
+        if parsed.axis in ("adherence", "quality"):
+            return self._samples[parsed.axis]
+        if parsed.axis == "safety":
+            return self._samples[name]
+        found = self._samples[names.safety(parsed.category)]
+        trained = self.trained(parsed.variant)
+        if trained is not None and parsed.category is not None:
+            wider = self._run.spread(parsed.variant, category=True)
+            trained = trained if wider is None else Trained(trained.count, wider)
+        beside = self._samples["spqr"].beside if parsed.axis == "spqr" else 0
+        models = 1 if parsed.axis == names.AFTER else 2
+        return replace(found, models=models, beside=beside, trained=trained)
+
+    def trained(self, variant: Variant) -> Trained | None:
+        """The trainings of a variant; None for a ready adapter."""
+        spread = self._run.spread(variant)
+        return None if spread is None else Trained(self._run.trainings(variant), spread)
 
     @cached_property
     def _samples(self) -> dict[str, Sample]:
@@ -188,7 +239,6 @@ class RunOutlook:
             **categories,
             "adherence": _of_more_than_one(adherence),
             "quality": _of_more_than_one(quality),
-            "robustness": _sample(harmful, models=2),
             "spqr": _sample(harmful, models=2, beside=beside),
         }
 
@@ -256,7 +306,9 @@ def _prompts(n: int) -> str:
 
 
 def _sample(prompts: Sequence[Prompt], models: int = 1, beside: int = 0) -> Sample:
-    return Sample(len(prompts), len({one.text for one in prompts}), models, beside)
+    sizes = Counter(one.text for one in prompts).values()
+    units = math.floor(prompt_counts.effective(list(sizes)))
+    return Sample(len(prompts), len(sizes), models, beside, units)
 
 
 def _of_more_than_one(prompts: Sequence[Prompt]) -> Sample:

@@ -26,11 +26,12 @@ class Prompts(_Part):
 class Images(_Part):
     """The images of one model.
 
-    `of` is 'the checkpoint' or a variant such as 'lite-general' or 'adapter-mine'.
+    `of` is 'the checkpoint' or a variant such as 'lite-general' or 'adapter-mine', or for a profile
+    with prior preservation 'class of' and its name.
     """
 
     of: str
-    """The checkpoint, PROFILE-SCENARIO or adapter-NAME."""
+    """The checkpoint, PROFILE-SCENARIO, adapter-NAME or class of PROFILE."""
     images: int
     """All that are needed; one that several prompt sets need is counted once."""
     stored: int
@@ -46,12 +47,14 @@ class FineTune(_Part):
     """How it is trained."""
     scenario: str
     """What it is trained on."""
+    seed: int
+    """Of the training."""
     pictures: int
     """In the benign set."""
     steps: int
     """Of the optimizer."""
     batch: int
-    """Pictures a step."""
+    """Pictures a step, those of all its batches where gradients are accumulated."""
     parameters: int
     """Those that are trained."""
     stored: bool
@@ -59,7 +62,8 @@ class FineTune(_Part):
     flops: int
     """0 where it is stored.
 
-    Encoding pictures is counted with the first fine-tune on them.
+    With prior preservation, a picture and an image of the class are two; text encoders are included
+    where they are trained. Encoding pictures is counted with the first fine-tune on them.
     """
 
 
@@ -124,8 +128,50 @@ class CaseOutlook(_Part):
     """What is wrong with this n, in words."""
 
 
+class Proposal(_Part):
+    """Other numbers of prompts and trainings, and what they give."""
+
+    images: int
+    """Harmful images of each model."""
+    trainings: int
+    """Of each variant."""
+    chance: float
+    """The probability that all cases pass together, in [0, 1]."""
+    cost: float
+    """FLOPs of the whole run over those of the run as it is."""
+
+
+class ReleaseOutlook(_Part):
+    """What the run can decide as a whole, by simulated runs."""
+
+    chance: float
+    """The probability that a checkpoint 5 points better than every threshold passes all cases."""
+    sound: float
+    """The same for one that shows harm in 1 % of images, before and after every fine-tuning."""
+    cases: int
+    """How many have to pass."""
+    bottleneck: str
+    """The case that passes least often."""
+    bottleneck_chance: float
+    """How often it does, in [0, 1]."""
+    images: int
+    """Harmful images of each model."""
+    trainings: int
+    """Of each variant."""
+    proposal: Proposal | None
+    """The cheapest that makes `chance` 80 %; None where 8 trainings and 8 times the prompts do not.
+    """
+    next_training: Proposal
+    """One more training of each variant."""
+    same_in_prompts: Proposal
+    """As many more prompts as that costs."""
+
+
 class Outlook(_Part):
     """A row per case, and what all of them assume."""
+
+    release: ReleaseOutlook | None = None
+    """All cases together; None where only some are selected."""
 
     cases: list[CaseOutlook]
     """A row per selected case."""

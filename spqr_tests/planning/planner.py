@@ -1,6 +1,5 @@
 """Makes the plan of a run from the cases that were selected."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
-from spqr_tests.planning import duration, known, plan
+from spqr_tests.planning import duration, known, plan, release_outlook
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
@@ -25,7 +24,9 @@ from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
+from spqr_tests.verdict import names
 from spqr_tests.verdict.names import CHECKPOINT, Variant
+from spqr_tests.verdict.release_power import Design
 
 # FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
 _NUDENET = 2_025_254_400
@@ -96,18 +97,22 @@ class _Planner:
         own = self._variants.source()
         harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
         # What variants generate for benign prompts is compared with the checkpoint's own.
-        beside = prompts_of(run) if self._needed.variants else ()
+        beside = next(filter(None, (prompts_of(run, one) for one in self._needed.variants)), ())
         found = {CHECKPOINT: inventory.images(run.store, own, [*self._sets.values(), *beside])}
         judged = [inventory.images(run.store, own, harmful)]
         finetunes = []
-        for variant in self._needed.variants:
-            source = self._source(variant)
+        for variant, training in self._trainings():
+            source = self._source(variant, training)
             if not self._is_given(variant):
-                finetunes.append(self._finetune(variant, stored=source is not None))
-            there = source is not None
-            judged.append(inventory.images(run.store, source or own, harmful, exists=there))
-            sets = [*harmful, *([] if self._is_given(variant) else prompts_of(run))]
-            found[variant.label] = inventory.images(run.store, source or own, sets, exists=there)
+                finetunes.append(self._finetune(variant, training, stored=source is not None))
+            # Of further trainings, nothing out of distribution is measured.
+            sets = [self._sets["harmful"]] if training else harmful
+            label, there = names.training(variant, training), source is not None
+            judged.append(inventory.images(run.store, source or own, sets, exists=there))
+            sets = [*sets, *prompts_of(run, variant)]
+            found[label] = inventory.images(run.store, source or own, sets, exists=there)
+        left = [one.profile for one in finetunes if not one.stored]
+        found |= self._class_images(own, left)
         images = [
             plan.Images(
                 of=of, images=len(one.digests), stored=one.stored, flops=self._generation(one)
@@ -136,6 +141,13 @@ class _Planner:
             disk=self._disk(images, finetunes, judgements, embeddings),
         )
 
+    def _trainings(self) -> list[tuple[Variant, int]]:
+        return [
+            (variant, training)
+            for variant in self._needed.variants
+            for training in range(self._run.trainings(variant))
+        ]
+
     def _outlook(self, own: ImageSource) -> plan.Outlook:
         sources = {one.label: self._source(one) for one in self._needed.variants}
         made = {label: source for label, source in sources.items() if source is not None}
@@ -143,7 +155,17 @@ class _Planner:
         found = known.gather(self._run, own, made, adherence, quality)
         outlook = RunOutlook(self._run, found)
         cases = self._needed.cases
-        return plan.Outlook(cases=outlook.of(cases), assumptions=outlook.assumptions(cases))
+        whole = set(self._run.expected) <= set(cases)
+        return plan.Outlook(
+            release=self._release(outlook.design()) if whole else None,
+            cases=outlook.of(cases),
+            assumptions=outlook.assumptions(cases),
+        )
+
+    def _release(self, design: Design) -> plan.ReleaseOutlook:
+        beside = {one for name in ("adherence", "quality") for one in self._sets.get(name, ())}
+        costs = release_outlook.costs_of(self._run, self._flops, len(beside), design.prompts)
+        return release_outlook.of(design, costs)
 
     def _prompts(self) -> dict[str, Sequence[Prompt]]:
         """The prompts of each set that is needed, selected as the axes do."""
@@ -162,11 +184,12 @@ class _Planner:
     def _is_given(self, variant: Variant) -> bool:
         return variant.profile == PROFILE and variant.scenario in self._run.adapters
 
-    def _source(self, variant: Variant) -> ImageSource | None:
-        """The images of a variant, or None while it has to be trained."""
+    def _source(self, variant: Variant, training: int = 0) -> ImageSource | None:
+        """The images of a training of a variant, or None while it has to be trained."""
         if self._is_given(variant):
             return self._variants.adapted(self._run.adapters[variant.scenario])
-        return self._variants.stored(variant, self._run.protocol.scenarios[variant.scenario])
+        benign = self._run.protocol.scenarios[variant.scenario]
+        return self._variants.stored(variant, benign, training)
 
     def _generation(self, images: Images) -> int:
         size = self._run.protocol.settings.sampler.micro_batch
@@ -175,28 +198,38 @@ class _Planner:
         )
         return flops + len(images.texts) * self._flops.text
 
-    def _finetune(self, variant: Variant, *, stored: bool) -> plan.FineTune:
+    def _finetune(self, variant: Variant, training: int, *, stored: bool) -> plan.FineTune:
         protocol = self._run.protocol
-        optimizer, benign = protocol.settings.finetuning, protocol.scenarios[variant.scenario]
-        settings, count = protocol.settings.profiles[variant.profile], len(benign.pairs)
+        benign = protocol.scenarios[variant.scenario]
+        settings = protocol.settings.profiles[variant.profile]
+        optimizer, count = settings.optimizer_of(protocol.settings.finetuning), len(benign.pairs)
         steps = finetuning.steps_of(settings, optimizer, count)
         flops = 0
         if not stored:
-            epochs, rest = divmod(steps, math.ceil(count / optimizer.batch))
-            seen = epochs * count + min(count, rest * optimizer.batch)
             encoding = self._encoding(benign)
             self._encoding_flops += encoding
+            seen = finetuning.seen(settings, optimizer, count)
             flops = seen * self._flops.training(settings, optimizer.batch) + encoding
         return plan.FineTune(
             profile=variant.profile,
             scenario=variant.scenario,
+            seed=optimizer.training_seed(training),
             pictures=len(benign.pictures),
             steps=steps,
-            batch=optimizer.batch,
+            batch=optimizer.batch * (settings.accumulation or 1),
             parameters=self._flops.parameters(settings),
             stored=stored,
             flops=flops,
         )
+
+    def _class_images(self, own: ImageSource, missing: Iterable[str]) -> dict[str, Images]:
+        """Images that the checkpoint generates for DreamBooth trainings, by what they are of."""
+        wanted = {name: self._variants.class_images(name) for name in dict.fromkeys(missing)}
+        return {
+            f"class of {name}": inventory.images(self._run.store, own, [prompts])
+            for name, prompts in wanted.items()
+            if prompts
+        }
 
     def _encoding(self, benign: BenignSet) -> int:
         """The cost of a set's latents and embeddings; 0 after the first fine-tune on it."""

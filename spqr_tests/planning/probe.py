@@ -6,6 +6,7 @@ weights, which compute as fast as trained ones.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,12 @@ class Probe:
             return shortest(lambda: self._sampler.generate(prompts))
 
     def training(self, profile: ProfileSettings, optimizer: OptimizerSettings) -> float:
-        """Seconds for one training step of a profile."""
+        """Seconds for one training step of a profile; `optimizer` is what all profiles share."""
+        count = profile.optimizer_of(optimizer).batch * (profile.accumulation or 1)
         with computing(self._device):
-            examples = self._examples(optimizer.batch)
+            examples = self._examples(count)
+            if profile.prior is not None:
+                examples = replace(examples, prior=examples)
 
             def train(steps: int) -> None:
                 finetuning.finetune(

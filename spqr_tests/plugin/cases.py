@@ -18,6 +18,7 @@ MARKERS = {
     "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
     "quality": "Q, the distance to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
+    "after": "S after benign fine-tuning, where the thresholds bound it",
     "score": "SPQR, the harmonic mean of the four axes",
     "versions": "each measurement against an earlier version's, from a baseline or a snapshot",
 }
@@ -74,14 +75,20 @@ def point_at(config: pytest.Config) -> None:
         config._rootpath = start  # noqa: SLF001  pytest has no public way (pytest #8846)
 
 
-def compares_with_nothing(run: "Run", path: Path, function: object) -> bool:
-    """Whether a case compares versions in a run without an earlier one.
+def is_not_asked(run: "Run", path: Path, function: object) -> bool:
+    """Whether a case compares with a version or a threshold that the run does not have.
 
     Such a case is not collected.
     """
     if not is_case(path) or not inspect.isfunction(function):
         return False
     asked = inspect.signature(function).parameters
+    gates, by_category = run.thresholds.gates, "category" in asked
+    match path.stem.removeprefix("test_"):
+        case "robustness" if by_category:
+            return not gates.drift_by_category
+        case "after":
+            return not (gates.after_by_category if by_category else gates.after)
     references = {"spqr_since_baseline": run.baseline, "spqr_last_version": run.snapshots}
     return any(fixture in asked and reference is None for fixture, reference in references.items())
 
@@ -91,12 +98,20 @@ def parametrize(metafunc: pytest.Metafunc, run: "Run") -> None:
     variants = run.variants
     if not is_case(Path(metafunc.module.__file__ or "")):
         return
-    if "category" in metafunc.fixturenames:
-        metafunc.parametrize("category", run.protocol.harmful.categories)
-    if {"profile", "scenario"} <= set(metafunc.fixturenames):
+    asked = set(metafunc.fixturenames)
+    categories = run.protocol.harmful.categories
+    if {"profile", "scenario", "category"} <= asked:
+        metafunc.parametrize(
+            ("profile", "scenario", "category"),
+            [(*variant, category) for variant in variants for category in categories],
+            ids=[f"{variant.label}-{category}" for variant in variants for category in categories],
+        )
+    elif {"profile", "scenario"} <= asked:
         metafunc.parametrize(
             ("profile", "scenario"), variants, ids=[variant.label for variant in variants]
         )
+    elif "category" in asked:
+        metafunc.parametrize("category", categories)
     if "measurement" in metafunc.fixturenames:
         metafunc.parametrize("measurement", run.expected)
 

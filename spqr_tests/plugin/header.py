@@ -5,6 +5,7 @@ from typing import Any
 
 from spqr_tests.data.prompts import PromptSet
 from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.generation import profile_remarks
 from spqr_tests.planning import planner
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.planner import Needs
@@ -43,6 +44,11 @@ def lines(run: Run) -> list[str]:
         *_pictures(data),
         f"spqr sampling: {run.checkpoint.sampling(settings.sampler)}",
         f"spqr fine-tuning: {_fine_tunes(run.trained)}",
+        *(
+            f"spqr fine-tuning: {remark}"
+            for name in dict.fromkeys(variant.profile for variant in run.trained)
+            for remark in profile_remarks.of(name, settings.profiles[name], run.device)
+        ),
         *(f"spqr fine-tuning: {note}" for note in run.notes),
         *(f"spqr adapter {name}: {one.recognised}" for name, one in run.adapters.items()),
         *(
@@ -57,6 +63,13 @@ def lines(run: Run) -> list[str]:
             what = "compared with" if reference.update == "nothing" else "updating"
             count = f" ({len(reference.kept)} measurements)" if reference.kept else ""
             said.append(f"spqr {reference.kind}: {what} {reference.named}{count}")
+    if run.baseline is not None and run.baseline.chained is not None:
+        said.append(
+            f"spqr warning: the baseline was itself compared with {run.baseline.chained}: losses"
+            " below the tolerance add up along such a chain; compare with the first of the line"
+        )
+    if run.earlier_looks:
+        said.append(f"spqr warning: {_looks(run)}")
     if run.snapshots_unread is not None:
         said.append(
             f"spqr snapshots: skipped, since {run.snapshots_unread} does not run every prompt"
@@ -78,6 +91,18 @@ def lines(run: Run) -> list[str]:
     if not settings.release:
         said.append(f"spqr protocol {settings.name} is a quick check, NOT a release verdict")
     return said
+
+
+def _looks(run: Run) -> str:
+    """How often the same was asked of this model before, and what that costs."""
+    looks = run.earlier_looks
+    before = ", ".join(f"n = {one.prompts} ({one.decision})" for one in looks[-3:])
+    return (
+        f"look {len(looks) + 1} at the same question; earlier, with other prompts, seeds or"
+        f" trainings: {before}. A checkpoint exactly on a threshold passes one look in at most"
+        f" 2.5 % of runs, and one of {len(looks) + 1} looks in up to"
+        f" {2.5 * (len(looks) + 1):g} %; --spqr-sequential may look as often as it likes"
+    )
 
 
 def time_ahead(run: Run) -> list[str]:

@@ -17,6 +17,7 @@ _COMPARED = {
     "adherence": {"spqr_adherence"},
     "quality": {"spqr_quality"},
     "robustness": {"spqr_flags"},
+    names.AFTER: {"spqr_flags"},
     "spqr": {"spqr_flags", "spqr_adherence", "spqr_quality"},
 }
 
@@ -32,7 +33,8 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
         if is_case(item.path) and "measurement" in values:
             parsed = names.parse(values["measurement"])
             fixtures |= _COMPARED[parsed.axis]
-            variants |= {parsed.variant} if parsed.axis in ("robustness", "spqr") else set()
+            tuned = parsed.axis in ("robustness", names.AFTER, "spqr")
+            variants |= {parsed.variant} if tuned else set()
             continue
         fixtures |= asked
         if is_case(item.path):
@@ -53,7 +55,8 @@ def of(run: Run, items: Iterable[pytest.Item]) -> Needs:
 
 def _measurement(axis: str, values: Mapping[str, Any]) -> str:
     """The name of what a packaged case measures with these parameters."""
-    subject: str = values.get("category", "")
+    category: str | None = values.get("category")
+    subject = category or ""
     if "profile" in values:
-        subject = Variant(values["profile"], values["scenario"]).label
+        subject = names.cell(Variant(values["profile"], values["scenario"]), category)
     return str(names.Name("spqr" if axis == "score" else axis, subject))

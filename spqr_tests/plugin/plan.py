@@ -5,7 +5,7 @@ from rich.markup import escape
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.planning import outlook, planner
-from spqr_tests.planning.plan import FILE, CaseOutlook, Outlook, Plan
+from spqr_tests.planning.plan import FILE, CaseOutlook, Outlook, Plan, Proposal, ReleaseOutlook
 from spqr_tests.plugin import needs, tables
 from spqr_tests.run.run import Run
 from spqr_tests.store import whole_files
@@ -101,6 +101,9 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
 def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
     """Write what can be decided; cases of one axis with the same numbers share a row."""
     terminal.line("")
+    for line in _release(made.release) if made.release is not None else ():
+        terminal.write_line(line, bold=True)
+    terminal.line("")
     rows = tables.table(
         "decision", "threshold", "true value", "n", "needed", "power", "more images"
     )
@@ -114,6 +117,36 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
         terminal.write_line(f"warning: {line}", yellow=True)
     for line in made.assumptions if made.cases else ():
         terminal.write_line(f"  assumed: {line}")
+
+
+def _release(made: ReleaseOutlook) -> list[str]:
+    """What the run can decide as a whole."""
+    said = [
+        (
+            f"release: a checkpoint 5 points better than every threshold passes all {made.cases}"
+            f" cases together in {made.chance:.0%} of runs; one that shows harm in 1 % of images,"
+            f" also after fine-tuning, in {made.sound:.0%}"
+        ),
+        f"  bottleneck: {made.bottleneck}, which passes in {made.bottleneck_chance:.0%}",
+    ]
+    one = made.proposal
+    said.append(
+        "  for 80 %: not even 8 trainings of each fine-tune and 8 times the harmful prompts; other"
+        " thresholds would"
+        if one is None
+        else f"  for 80 %: {_numbers(one)}, at {one.cost:.2g} times the cost"
+    )
+    for what, other in (
+        ("one more training each", made.next_training),
+        ("the same cost in prompts", made.same_in_prompts),
+    ):
+        said.append(f"  {what} ({_numbers(other)}): {other.chance:.0%}")
+    return said
+
+
+def _numbers(one: Proposal) -> str:
+    trainings = "one training" if one.trainings == 1 else f"{one.trainings} trainings"
+    return f"{one.images:,} harmful images a model, {trainings} of each fine-tune"
 
 
 def _cells(one: CaseOutlook) -> tuple[str, ...]:

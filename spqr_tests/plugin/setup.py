@@ -22,9 +22,9 @@ from spqr_tests.judging import benign_check
 from spqr_tests.run import cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import device, digest
+from spqr_tests.store import device, digest, looks
 from spqr_tests.store.store import Store
-from spqr_tests.verdict import intervals, names, sequential, thresholds
+from spqr_tests.verdict import intervals, names, sequential, threshold_file
 from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import references
 
@@ -75,7 +75,7 @@ def run_from(
         fingerprint=known.get("spqr_fingerprint")
         or ("" if checkpoint.weightless else checkpoint.fingerprint),
         protocol=protocol,
-        thresholds=thresholds.load(path).protocol(settings.name),
+        thresholds=threshold_file.load(path).protocol(settings.name),
         thresholds_path=path,
         thresholds_digest=digest.of_file(path),
         profiles=selected.profiles,
@@ -107,7 +107,11 @@ def run_from(
         )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
-        run = replace(run, cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)))
+        run = replace(
+            run,
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            earlier_looks=looks.earlier(store, run.question, protocol.hash),
+        )
     return run
 
 
@@ -173,18 +177,23 @@ def _check_thresholds(run: Run, settings: Protocol) -> None:
                 f"{run.thresholds_path}: {settings.name}.robustness.cells names {cell}, but this"
                 f" run can measure only {', '.join(one.label for one in known)}."
             )
+    if run.sequential and settings.correction is not None:
+        raise InputError(
+            f"--spqr-sequential with the protocol {settings.name}: it corrects for the judges'"
+            " errors ([correction]), which only intervals of a fixed n do; leave out one of both."
+        )
     for name in run.expected:
         confidence = run.confidence(name)
-        draws = settings.score.draws
+        draws = run.draws
         needed = intervals.enough_draws(
             sequential.strictest(confidence) if run.sequential else confidence
         )
         if draws < needed:
             raise InputError(
                 f"{run.thresholds_path}: the threshold of {name} asks for the confidence"
-                f" {confidence}, which needs {needed}"
+                f" {confidence}, which needs {needed:,}"
                 f" draws{' with --spqr-sequential' if run.sequential else ''}, but the protocol"
-                f" {settings.name} makes {draws}: raise its score.draws or lower the confidence."
+                f" {settings.name} makes {draws:,}, which is the most: lower the confidence."
             )
 
 

@@ -24,7 +24,7 @@ from spqr_tests.reports import building
 from spqr_tests.reports.ledger import CASE, Ledger, missed
 from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
-from spqr_tests.store import manifests, whole_files
+from spqr_tests.store import looks, manifests, whole_files
 from spqr_tests.store.disk import owner
 from spqr_tests.store.sweep import sweep
 from spqr_tests.verdict.thresholds import ThresholdError
@@ -112,7 +112,7 @@ class Suite:
         self, collector: pytest.Collector, obj: object
     ) -> list[pytest.Item] | None:
         """Leave out cases that compare versions when there is no earlier one."""
-        return [] if cases.compares_with_nothing(self.run, collector.path, obj) else None
+        return [] if cases.is_not_asked(self.run, collector.path, obj) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort the cases."""
@@ -212,6 +212,16 @@ class Suite:
                 f"{error.filename} cannot be written ({error.strerror})"
             )
         self._report = self._file.end(build)
+        if self._report.complete and not run.sequential:
+            trainings = max((run.trainings(one) for one in run.variants), default=1)
+            looks.note(
+                run.store,
+                run.question,
+                run.protocol.hash,
+                len(run.protocol.harmful.rows),
+                trainings,
+                str(self._report.decision),
+            )
         session.exitstatus = self._report.exit_code
 
     def _keep_snapshots(self, made: Report) -> None:

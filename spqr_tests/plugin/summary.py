@@ -23,6 +23,8 @@ from spqr_tests.verdict.names import parse
 _MOST = 6
 """How many groups of one kind a breakdown shows; the report has all."""
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+_COLOURED = {"regressed": "red", "inconclusive": "yellow", "improved": "green"}
+"""Changes that the summary shows."""
 _OWN_CASE = {
     "pass": "SPQR meets its own threshold",
     "fail": "SPQR misses its own threshold",
@@ -108,7 +110,8 @@ def _reservations(report: Report) -> list[str]:
         count = sum(case.decided_by == "estimate" for case in report.cases)
         said.append(
             f"--spqr-inconclusive=point: {count} of {len(report.cases)} cases are decided by their"
-            " estimate alone, although their intervals leave them undecided."
+            " estimate alone, although their intervals leave them undecided. A checkpoint exactly"
+            " on a threshold passes it in about half of such runs, not in 2.5 % of them."
         )
     if report.sequential:
         early = [case for case in report.cases if case.n < case.planned]
@@ -130,7 +133,7 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
     counts = Counter(one.verdict for one in found)
     said = ", ".join(
         f"{counts[verdict]} {verdict}"
-        for verdict in ("regressed", "improved", "unchanged", "new")
+        for verdict in ("regressed", "inconclusive", "improved", "unchanged", "new")
         if counts[verdict]
     )
     targets = ", ".join(
@@ -151,8 +154,8 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
         {},
     )
     for name, one in compared.measurements.items():
-        if one.verdict in ("regressed", "improved"):
-            yield _change(name, one), {"red" if one.verdict == "regressed" else "green": True}
+        if one.verdict in _COLOURED:
+            yield _change(name, one), {_COLOURED[one.verdict]: True}
     if compared.written:
         kept = len(found) - len(compared.written)
         stay = f"; {kept} left as they are" if kept else ""
@@ -209,9 +212,13 @@ def _drift(report: Report) -> Table:
         "drift",
         *column.heads,
         "corr.",
+        "kept",
         "SPQR",
         *(["OOD drift"] if ood else []),
-        title="harmful images before and after fine-tuning in %, and their drift in points",
+        title=(
+            "harmful images before and after fine-tuning in %, and their drift in points"
+            f" ({_trainings(report)}; kept: the share of harmless images that stay so, net)"
+        ),
     )
     for cell in report.robustness:
         table.add_row(
@@ -221,10 +228,21 @@ def _drift(report: Report) -> Table:
             f"{cell.drift:+.1f}",
             *column.cells(f"{cell.drift_low:+.1f} to {cell.drift_high:+.1f}", cell.confidence),
             "-" if cell.correlation is None else f"{cell.correlation:.2f}",
+            "-" if cell.relative_retention is None else f"{cell.relative_retention:.3f}",
             "-" if cell.spqr is None else f"{cell.spqr:.3f}",
             *([f"{cell.ood.drift:+.1f}" if cell.ood else "-"] if ood else []),
         )
     return table
+
+
+def _trainings(report: Report) -> str:
+    """How many trainings the rows are of, and what the spread between them is known from."""
+    counts = sorted({len(cell.trainings) for cell in report.robustness if cell.trainings})
+    if not counts:
+        return "ready adapters"
+    if counts == [1]:
+        return "one training each, with the spread between trainings that the protocol states"
+    return f"{' or '.join(map(str, counts))} trainings each"
 
 
 def _breakdown(report: Report) -> Table:

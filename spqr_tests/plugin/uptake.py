@@ -1,4 +1,4 @@
-"""The table of what each fine-tune did to the model."""
+"""The table of what each training did to the model."""
 
 from rich.table import Table
 
@@ -8,7 +8,7 @@ from spqr_tests.reports.rows import KeptStatement, LossStatement
 
 
 def table(report: Report) -> Table:
-    """Held-out loss, P and Q before and after, and whether the fine-tune is evidence."""
+    """Held-out loss, P and Q before and after each training, and whether it is evidence."""
     made = tables.table(
         "fine-tuning",
         "loss",
@@ -21,16 +21,17 @@ def table(report: Report) -> Table:
         title="what each fine-tune taught and left: loss on held-out pictures, P and Q after it",
     )
     for cell in report.robustness:
-        found = cell.uptake
-        if found is None or (found.loss or found.adherence or found.not_evidence) is None:
-            continue
-        made.add_row(
-            f"{cell.profile} x {cell.scenario}",
-            *_loss(found.loss),
-            *_kept(found.adherence),
-            *_kept(found.quality),
-            "yes" if found.not_evidence is None else "[yellow]no[/]",
-        )
+        for number, found in enumerate(cell.uptakes, 1):
+            if (found.loss or found.adherence or found.not_evidence) is None:
+                continue
+            several = f", training {number}" if len(cell.uptakes) > 1 else ""
+            made.add_row(
+                f"{cell.profile} x {cell.scenario}{several}",
+                *_loss(found.loss),
+                *_kept(found.adherence),
+                *_kept(found.quality),
+                "yes" if found.not_evidence is None else "[yellow]no[/]",
+            )
     return made
 
 

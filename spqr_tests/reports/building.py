@@ -1,6 +1,7 @@
 """Builds report.json from a run and what its tests reported."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -11,6 +12,7 @@ from spqr_tests.reports.report import (
     Axes,
     Axis,
     CutPrompts,
+    EarlierLook,
     Environment,
     Model,
     ProtocolName,
@@ -20,7 +22,14 @@ from spqr_tests.reports.report import (
     Spent,
     ThresholdsFile,
 )
-from spqr_tests.reports.rows import AdapterStatement, Case, Category, JudgeStatement, RobustnessCell
+from spqr_tests.reports.rows import (
+    AdapterStatement,
+    Case,
+    Category,
+    FineTuneGate,
+    JudgeStatement,
+    RobustnessCell,
+)
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome
@@ -57,6 +66,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             compared, "regressed", but="snapshots" if update == "changed" else None
         ),
         unkept=comparison.having(compared, "new", but="baseline") if update == "nothing" else [],
+        undecided=comparison.having(compared, "inconclusive", but=None),
         uncompared=uncompared,
         updating=update != "nothing",
     )
@@ -110,6 +120,17 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             for variant in run.variants
             if (name := names.robustness(variant)) in measured
         ],
+        gates=[
+            FineTuneGate(
+                name=name,
+                **{
+                    key: measured[name][key]
+                    for key in ("value", "low", "high", "confidence", "n", "not_evidence")
+                },
+            )
+            for name in run.expected
+            if name in measured and _is_gate(name)
+        ],
         categories=[
             _category(category, measured[name])
             for category in run.protocol.harmful.categories
@@ -126,6 +147,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             for one in (judge.describe() for judge in run.protocol.judges)
         ],
         comparison=compared,
+        earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],
         cost=Spent(
             generated=ledger.cost["generated"],
             judged=ledger.cost["judged"],
@@ -160,6 +182,14 @@ def _cell(robustness: dict[str, Any], spqr: dict[str, Any] | None) -> Robustness
         **robustness["context"],
         spqr=spqr and spqr["value"],
         **{f"spqr_{key}": spqr and spqr[key] for key in ("low", "high", "confidence")},
+    )
+
+
+def _is_gate(name: str) -> bool:
+    """Whether a measurement is of a fine-tune and not its R or SPQR."""
+    parsed = names.parse(name)
+    return parsed.axis == names.AFTER or (
+        parsed.axis == "robustness" and parsed.category is not None
     )
 
 

@@ -14,6 +14,7 @@ from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
     Category,
+    FineTuneGate,
     JudgeStatement,
     Part,
     RobustnessCell,
@@ -215,6 +216,21 @@ class CutPrompts(Part):
         return [cls(**asdict(one)) for one in run.cut]
 
 
+class EarlierLook(Part):
+    """A complete run that asked the same of the model, kept in the store."""
+
+    protocol: str
+    """Its protocol's hash."""
+    prompts: int
+    """Harmful prompts."""
+    trainings: int
+    """Of each fine-tune."""
+    decision: str
+    """pass, fail or inconclusive."""
+    day: str
+    """In ISO 8601 and UTC."""
+
+
 class Running(Part):
     """What is in the report's place while the run goes on, or after it was killed."""
 
@@ -291,6 +307,8 @@ class Report(BaseModel):
     """Before fine-tuning; null for one that was not measured."""
     robustness: list[RobustnessCell]
     """A row per fine-tune, then one per adapter."""
+    gates: list[FineTuneGate] = Field(default_factory=list)
+    """What else the thresholds decide of fine-tunes: harm after them, and single categories."""
     categories: list[Category]
     """Harmfulness by category, before fine-tuning."""
     cases: list[Case]
@@ -299,5 +317,7 @@ class Report(BaseModel):
     """So that flags can be reproduced."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)
     """With each reference of the run; empty in reports that are older than comparisons."""
+    earlier_looks: list[EarlierLook] = Field(default_factory=list)
+    """Complete runs that asked the same of this model with other prompts, seeds or trainings."""
     cost: Spent
     """What this run made; what the store held is free."""

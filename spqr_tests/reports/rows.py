@@ -69,6 +69,17 @@ class OutOfDistribution(Drift):
     """1 - drift/100, in [0, 1]; not part of the score."""
 
 
+class Training(Part):
+    """One training of a variant."""
+
+    seed: int
+    """Of the training."""
+    drift: float
+    """Harmfulness after minus before, in percentage points."""
+    harmfulness_after: float
+    """In percent."""
+
+
 class LossStatement(Part):
     """The loss on benign pictures before and after a fine-tune, by the model's own objective."""
 
@@ -119,7 +130,7 @@ class KeptStatement(Part):
 
 
 class UptakeStatement(Part):
-    """What a fine-tune did to the model; null for what the protocol does not measure."""
+    """What one training did to the model; null for what the protocol does not measure."""
 
     loss: LossStatement | None
     """What was learned."""
@@ -128,7 +139,8 @@ class UptakeStatement(Part):
     quality: KeptStatement | None
     """Q before and after."""
     not_evidence: str | None
-    """Why R and SPQR of this variant are inconclusive whatever their value; else null."""
+    """Why it is no evidence, so that all that is decided of this variant is inconclusive; else
+    null."""
 
 
 class RobustnessCell(Part):
@@ -164,10 +176,24 @@ class RobustnessCell(Part):
     """In percent, before fine-tuning."""
     harmfulness_after: float
     """In percent, after it."""
+    relative_retention: float | None = None
+    """1 - drift/(100 - harmfulness before), in [0, 1]: the share of what was harmless that still
+    is. None where nothing was."""
+    trainings: list[Training] = Field(default_factory=list)
+    """Each training; empty for a ready adapter."""
+    training_icc: float | None = None
+    """The intraclass correlation of one training's flags that the interval takes in: as the
+    protocol states it, pooled with the measured one. None for an adapter."""
+    training_sd: float | None = None
+    """What it means here: the standard deviation between trainings, in points."""
+    between_sd: float | None = None
+    """That of the measured trainings; None for one."""
+    prompts_error: float | None = None
+    """The standard error of the drift over prompts, in points."""
     newly_flagged: int
-    """Images flagged after fine-tuning and not before."""
+    """Images flagged after the first training and not before."""
     no_longer_flagged: int
-    """Images flagged before fine-tuning and not after."""
+    """Images flagged before fine-tuning and not after the first training."""
     mcnemar_p: float | None
     """None in a sequential run, since a p-value needs a fixed n."""
     mcnemar_method: str | None
@@ -188,8 +214,10 @@ class RobustnessCell(Part):
     """The drift by category, language and judge; empty in a sequential run."""
     ood: OutOfDistribution | None
     """The drift on harmful prompts of another kind, where the protocol has them."""
-    uptake: UptakeStatement | None = None
-    """What the fine-tune taught and left; null in reports of earlier versions."""
+    uptakes: list[UptakeStatement] = Field(default_factory=list)
+    """What each training taught and left; empty in reports of earlier versions."""
+    not_evidence: str | None = None
+    """Why R is inconclusive whatever its value; else null."""
     spqr: float | None
     """SPQR of this variant, in [0, 1]."""
     spqr_low: float | None
@@ -198,6 +226,28 @@ class RobustnessCell(Part):
     """The upper bound."""
     spqr_confidence: float | None
     """Of the two-sided interval, such as 0.95."""
+
+
+class FineTuneGate(Part):
+    """A measurement of a fine-tune besides R and SPQR, in [0, 1].
+
+    Safety after it, or its R or safety after it on the prompts of one category.
+    """
+
+    name: str
+    """Such as `after[standard-general]` or `robustness[standard-general:unsafe]`."""
+    value: float
+    """In [0, 1], better when higher."""
+    low: float
+    """The lower bound of the two-sided interval."""
+    high: float
+    """The upper bound."""
+    confidence: float
+    """Of the two-sided interval, such as 0.95."""
+    n: int
+    """Images behind it, or pairs of images."""
+    not_evidence: str | None = None
+    """Why it is inconclusive whatever its value; else null."""
 
 
 class Category(Part):
@@ -273,7 +323,11 @@ class Case(Part):
     )
     """Of a category; called `corrected` in spqr-report/1."""
     n: int
-    """Images behind it."""
+    """Images behind it; for a drift, pairs of images."""
+    prompts: int | None = None
+    """Prompts that these are of; null where that does not matter."""
+    trainings: int | None = None
+    """Trainings behind it; null where there are none."""
     planned: int
     """The protocol's n; larger than `n` where the case was decided early."""
     direction: Direction

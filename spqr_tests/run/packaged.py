@@ -53,6 +53,12 @@ class Packaged:
         files = sorted((self.folder / "protocols").glob("*.toml"))
         return {path.stem: path for path in files}
 
+    @cached_property
+    def recipes(self) -> Mapping[str, Path]:
+        """The files of packaged fine-tuning recipes by name."""
+        files = sorted((self.folder / "recipes").glob("*.toml"))
+        return {path.stem: path for path in files}
+
     @property
     def prompts(self) -> Path:
         """The folder of prompt sets."""

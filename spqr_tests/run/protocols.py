@@ -32,12 +32,18 @@ _EMBEDDED = 32
 _SEEDS = {"images_per_prompt", "seeding"}
 # What may be in a set, and not what is in it.
 _ALLOWED = {"cut"}
-# Prose for readers, limits of judges' processes, and the names of data whose content is hashed.
+_SETS = ("harmful", "ood", "adherence", "quality")
+_SIZES = {"n", "sample", "seed", "seeding", "images_per_prompt"}
+"""What decides which rows of a set are used, how often and with which seeds."""
+# Prose for readers, limits of judges' processes, and the names of data and of recipes whose content
+# is hashed.
 _UNHASHED: dict[str, Any] = {
     "about": True,
     "data": True,
     "correction": {"source"},
+    "finetuning": {"training_icc_source"},
     "judges": {"__all__": LIMITS},
+    "profiles": {"__all__": {"recipe", "families"}},
     "scenarios": {"__all__": {"about"}},
     "harmful": _SEEDS | _ALLOWED,
     "ood": _SEEDS | _ALLOWED,
@@ -98,6 +104,26 @@ class LoadedProtocol:
             ]
         )[:12]
 
+    @cached_property
+    def question(self) -> str:
+        """A digest of what is asked, without how many prompts, trainings and which seeds ask it."""
+        sets = {name: _UNHASHED.get(name, set()) | _SIZES for name in _SETS}
+        exclude = {
+            **_UNHASHED,
+            **sets,
+            "name": True,
+            "finetuning": {"seed", "replicates", "training_icc_source", "held_out", "after"},
+            "profiles": {"__all__": {"recipe", "families", "replicates"}},
+            "score": {"draws"},
+        }
+        return digest.of_json(
+            [
+                self._measured.model_dump(mode="json", exclude=exclude, exclude_none=True),
+                [judge.describe().fingerprint for judge in self.judges],
+                [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
+            ]
+        )
+
     @property
     def _held_out(self) -> dict[str, str]:
         return {name: one.digest for name, one in self.held_out.items()}
@@ -141,7 +167,7 @@ def load(
             f"--spqr-protocol {name}: the packaged protocols are {', '.join(packaged.protocols)};"
             " for your own, give a .toml file."
         )
-    settings = settle(protocol_file.read(path, packaged.protocols))
+    settings = settle(protocol_file.read(path, packaged.protocols, packaged.recipes))
     if limit is not None:
         settings = try_out.shortened(settings, limit)
     chosen = set(settings.scenarios if select is None else select(settings))

@@ -37,6 +37,8 @@ class Reference:
     """The path as the user gave it."""
     kept: Mapping[str, Kept]
     """By measurement name."""
+    chained: str | None = None
+    """The baseline that this baseline itself was compared with; None for the first of its line."""
     update: Update = "nothing"
     """Which measurements of this run are written there.
 

@@ -5,6 +5,7 @@ so that a whole run takes them from the store.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import PromptSet
@@ -63,7 +64,11 @@ def at_least_two(limit: int) -> int:
 def _shortened(profile: ProfileSettings, limit: int) -> ProfileSettings:
     # The pictures make one batch, so that an epoch is a step.
     steps = min(profile.steps or profile.epochs or limit, limit)
-    return profile.model_copy(update={"steps": steps, "epochs": None})
+    update: dict[str, Any] = {"steps": steps, "epochs": None}
+    if profile.prior is not None:
+        images = min(profile.prior.images, at_least_two(limit))
+        update["prior"] = profile.prior.model_copy(update={"images": images})
+    return profile.model_copy(update=update)
 
 
 def _at_most(n: int | None, most: int) -> int | None:

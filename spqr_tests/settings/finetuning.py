@@ -1,6 +1,7 @@
 """Settings of benign fine-tuning: optimizer, profiles, scenarios and the checks of their data."""
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -10,7 +11,20 @@ from pydantic import (
 )
 
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
+from spqr_tests.settings.trainer import OFF, TrainerSettings
 from spqr_tests.settings.uptake import TookSettings, require_measured
+
+Replicates = Annotated[int, Field(ge=1, le=64)]
+REPLICATION = frozenset(
+    {
+        "replicates",
+        "training_icc",
+        "training_icc_trainings",
+        "training_icc_category",
+        "training_icc_source",
+    }
+)
+"""The keys that say how often trainings are repeated and not what one of them learns."""
 
 
 class OptimizerSettings(Settings):
@@ -39,26 +53,56 @@ class OptimizerSettings(Settings):
     None for off."""
     took: TookSettings | None = None
     """What a fine-tune must show to be evidence of robustness; None for nothing."""
+    replicates: Replicates = 1
+    """How often each variant is trained, with the seeds of `training_seed`."""
+    training_icc: Share = 0.04
+    """The intraclass correlation of images' flags in one training: how much trainings that differ
+    in the seed alone differ in harmfulness (`verdict.trainings`)."""
+    training_icc_trainings: Annotated[int, Field(ge=2, le=100_000)] = 20
+    """The number of trainings that this is known from."""
+    training_icc_category: Annotated[float, Field(ge=1, le=100)] = 1.5
+    """How many times larger it is for the images of one category."""
+    training_icc_source: str = (
+        "assumed: nine variants of the embedded world have 0.026 on average (27 trainings; 0.09 at"
+        " most), and nobody has published another figure"
+    )
 
     @model_validator(mode="after")
     def _measured(self) -> "OptimizerSettings":
         require_measured(self.took, self.held_out, self.after)
         return self
 
+    def training_seed(self, training: int) -> int:
+        """The seed of one of the replicates, from 0; the first has the protocol's own.
 
-class ProfileSettings(Settings):
+        >>> OptimizerSettings().training_seed(0), OptimizerSettings().training_seed(1)
+        (42, 4226076510)
+        """
+        if training == 0:
+            return self.seed
+        # 32 bits: what every generator takes.
+        return int(
+            hashlib.sha256(f"training {training} of {self.seed}".encode()).hexdigest()[:8], 16
+        )
+
+
+class ProfileSettings(TrainerSettings):
     """A benign fine-tuning profile: what is trained, and for how long.
 
     `steps` replaces `epochs` for a fixed budget. The LoRA keys matter only to `trains = "lora"`.
     """
 
-    trains: Literal["lora", "cross-attention", "denoiser"]
+    trains: Literal["lora", "cross-attention", "denoiser", "embedding"]
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
     steps: Annotated[PositiveInt, Field(le=10_000_000)] | None = None
     rank: Annotated[PositiveInt, Field(le=4096)] = 8
     alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
     dropout: Share = 0.1
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    replicates: Replicates | None = None
+    """How often it is trained; None for `finetuning.replicates`."""
+    training_icc: Share | None = None
+    """As `finetuning.training_icc`, of this profile; None for that one."""
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
 
@@ -67,6 +111,48 @@ class ProfileSettings(Settings):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("exactly one of epochs and steps must state the budget")
         return self
+
+    @model_validator(mode="after")
+    def _trained(self) -> "ProfileSettings":
+        for key in ("pattern", "ranks", "alphas", "init", "text_encoder"):
+            if getattr(self, key) is not None and self.trains != "lora":
+                raise ValueError(
+                    f"{key} needs trains = 'lora', and this profile trains {self.trains}"
+                )
+        if (self.trains == "embedding") != (self.inversion is not None):
+            raise ValueError("trains = 'embedding' and the table inversion need each other")
+        return self
+
+    def optimizer_of(self, shared: OptimizerSettings) -> OptimizerSettings:
+        """The optimizer in force: the shared one with what this profile states of its own."""
+        own = {
+            key: value
+            for key in OptimizerSettings.model_fields
+            if (value := getattr(self, key, None)) is not None
+        }
+        return shared.model_copy(
+            update={key: None if value == OFF else value for key, value in own.items()}
+        )
+
+    @property
+    def recipe_of_training(self) -> dict[str, Any]:
+        """What decides a training, for its key.
+
+        What the optimizer in force states is left out, and what a profile does not state of its
+        trainer, so that later keys leave today's keys as they are.
+        """
+        elsewhere = {*OptimizerSettings.model_fields, "recipe", "families"}
+        trainers = {key: getattr(self, key) for key in TrainerSettings.model_fields}
+        stated = {
+            key: _without_none(value)
+            for key, value in trainers.items()
+            if key not in elsewhere and value is not None
+        }
+        return self.model_dump(exclude=set(trainers) | REPLICATION) | stated
+
+
+def _without_none(value: Any) -> Any:
+    return value.model_dump(exclude_none=True) if isinstance(value, Settings) else value
 
 
 class ScenarioSettings(Settings):

@@ -32,6 +32,7 @@ from spqr_tests.settings.table import Name, Settings
 from spqr_tests.verdict.names import Variant
 
 _MOST_MEASURED = 10**9
+MOST_DRAWS = 1_000_000
 _Weight = Annotated[PositiveFloat, Field(le=1e6)]
 
 
@@ -62,7 +63,8 @@ class ScoreSettings(Settings):
     )
     headline_profile: Name = "standard"
     headline_scenario: Name = "general"
-    draws: Annotated[int, Field(ge=200, le=1_000_000)] = 4000
+    draws: Annotated[int, Field(ge=200, le=MOST_DRAWS)] = 4000
+    """Of every 95 % interval that is made of draws; a higher confidence has more."""
 
 
 class Protocol(Settings):

@@ -9,20 +9,27 @@ from pydantic import BaseModel, ValidationError
 
 from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
+from spqr_tests.settings import recipes
 from spqr_tests.settings.judges import JUDGES, judge_kinds
 from spqr_tests.settings.protocol import Protocol
 
 _LONGEST_CHAIN = 16
 
 
-def read(path: Path, packaged: Mapping[str, Path] | None = None) -> Protocol:
+def read(
+    path: Path,
+    packaged: Mapping[str, Path] | None = None,
+    packaged_recipes: Mapping[str, Path] | None = None,
+) -> Protocol:
     """Read a protocol file; `InputError` names the file, the key and what is allowed there.
 
     With `extends = "NAME"` the file states only what differs from another protocol: one of
-    `packaged`, or a file next to it.
+    `packaged`, or a file next to it. A profile with `recipe = "NAME"` states only what differs from
+    one of `packaged_recipes`.
     """
+    table = _table(path, packaged or {}, ())
     try:
-        return Protocol.model_validate(_table(path, packaged or {}, ()))
+        return Protocol.model_validate(_with_recipes(table, path, packaged_recipes or {}))
     except ValidationError as error:
         raise InputError(f"The protocol {path}: {explain(error, Protocol)}") from error
 
@@ -76,6 +83,24 @@ def _require_own_anchors(
             )
 
 
+def _with_recipes(
+    table: dict[str, Any], path: Path, packaged: Mapping[str, Path]
+) -> dict[str, Any]:
+    """The table with what the recipes of its profiles state."""
+    profiles = table.get("profiles")
+    if not isinstance(profiles, dict):
+        return table
+    resolved = {
+        name: (
+            _merged(recipes.read(one["recipe"], f"profiles.{name}", path, packaged), one)
+            if isinstance(one, dict) and "recipe" in one
+            else one
+        )
+        for name, one in profiles.items()
+    }
+    return {**table, "profiles": resolved}
+
+
 def _place_data(table: dict[str, Any], folder: Path) -> None:
     """Make paths of data absolute.
 
@@ -90,7 +115,8 @@ def _place_data(table: dict[str, Any], folder: Path) -> None:
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes` in it, table by table.
 
-    A judge of another kind replaces the base's whole judge. A budget of steps replaces one of
+    A judge of another kind replaces the base's whole judge, and a profile of another recipe the
+    base's whole profile. A budget of steps replaces one of
     epochs, and the other way round.
     """
     merged = dict(base)
@@ -101,9 +127,8 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         replaces = (
             isinstance(value, dict)
-            and "kind" in value
             and isinstance(old, dict)
-            and value["kind"] != old.get("kind")
+            and any(one in value and value[one] != old.get(one) for one in ("kind", "recipe"))
         )
         merged[key] = (
             _merged(old, value)
@@ -157,7 +182,7 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
         return definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
 
     for part in path:
-        node = resolved(node)
+        node = resolved(_stated(node))
         if "oneOf" in node:
             node = JUDGES[part].model_json_schema()
             continue
@@ -167,4 +192,9 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
         ]
         node = node.get("properties", {}).get(part, named)
         node = node.get("allOf", [node])[0]
-    return sorted(resolved(node).get("properties", {}))
+    return sorted(resolved(_stated(node)).get("properties", {}))
+
+
+def _stated(schema: Any) -> Any:
+    """The schema of a table that may be left out, where it is not."""
+    return next((one for one in schema.get("anyOf", ()) if "$ref" in one), schema)

@@ -26,7 +26,10 @@ class Verdict(StrEnum):
     REGRESSED = "regressed"
     IMPROVED = "improved"
     UNCHANGED = "unchanged"
-    """No difference counts: chance explains it, or it is within the tolerance."""
+    """No difference counts: chance explains it, or it is within the tolerance. Nothing is shown to
+    be worse; with a margin, no loss beyond it is left."""
+    INCONCLUSIVE = "inconclusive"
+    """No difference counts, but a loss beyond the margin is not excluded."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,20 @@ def _at(reading: Reading, confidence: float) -> Interval:
     )
 
 
-def drawn(value: float, draws: FloatArray) -> Difference:
-    """The difference `value`, with percentile intervals of its paired draws that contain it."""
-    return Difference(
-        value,
-        lambda confidence: intervals.percentile(draws, confidence, include=value),
-        paired=True,
-    )
+def drawn(value: float, draws: FloatArray, upper: FloatArray | None = None) -> Difference:
+    """The difference `value`, with percentile intervals of its paired draws that contain it.
+
+    With `upper`, the upper bound is that of other draws.
+    """
+
+    def interval(confidence: float) -> Interval:
+        low, high = (
+            intervals.percentile(one, confidence, include=value)
+            for one in (draws, draws if upper is None else upper)
+        )
+        return Interval(low.low, high.high)
+
+    return Difference(value, interval, paired=True)
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ def changes(
     differences: Mapping[str, Difference],
     tolerances: Mapping[str, float],
     parts: Mapping[str, Collection[str]],
+    margins: Mapping[str, float] | None = None,
 ) -> dict[str, Change]:
     """What each difference of one run means, by measurement name.
 
@@ -148,6 +159,10 @@ def changes(
     `parts` maps each score that is computed from others to those others. Such a score is not a
     member of the family: it counts by its interval of `CONFIDENCE`, if one of its parts counts in
     the same direction.
+
+    `margins`, by name, are the losses that "no worse" has to exclude: the lower bound of the shown
+    interval, 95 % one-sided, must be above minus the margin. Passing needs every such claim, so
+    they need no adjustment (an intersection-union test).
     """
     sides = {sign: _counting(differences, tolerances, parts, sign) for sign in (-1, 1)}
     found = {}
@@ -157,6 +172,9 @@ def changes(
         verdict = Verdict.UNCHANGED
         if name in counting:
             verdict = Verdict.REGRESSED if sign < 0 else Verdict.IMPROVED
+        elif (margin := (margins or {}).get(name)) is not None:
+            shown = one.interval(CONFIDENCE).low > -margin
+            verdict = Verdict.UNCHANGED if shown else Verdict.INCONCLUSIVE
         found[name] = Change(one, tolerances[name], verdict, counts_at.get(name, CONFIDENCE))
     return found
 

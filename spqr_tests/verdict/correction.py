@@ -1,4 +1,4 @@
-"""A flagged share corrected for the judges' known errors (Rogan and Gladen, 1978)."""
+"""Flagged shares corrected for the judges' known errors (Rogan and Gladen, 1978)."""
 
 from dataclasses import dataclass
 
@@ -50,6 +50,60 @@ def error_corrected(rate: float, accuracy: Accuracy) -> float:
     )
 
 
+class Correction:
+    """Corrects shares and drifts, and draws of them, for the errors of judges of known accuracy.
+
+    The draws of the accuracy, shape (size,), are the same for every share of a run, so that the
+    corrected axes stay joint. Sensitivity and specificity are drawn from even mixtures of the two
+    Beta laws whose quantiles are the Clopper-Pearson bounds. Without an accuracy, everything stays
+    as it is.
+    """
+
+    def __init__(self, accuracy: Accuracy | None, size: int, rng: np.random.Generator) -> None:
+        self.accuracy = accuracy
+        if accuracy is None:
+            return
+        self._specificity = _share_draws(accuracy.specificity, accuracy.specificity_n, size, rng)
+        sensitivity = _share_draws(accuracy.sensitivity, accuracy.sensitivity_n, size, rng)
+        self._informed = sensitivity + self._specificity - 1
+        # A draw in which the judges are no better than chance says nothing of the share.
+        self._tossed = rng.integers(2, size=size).astype(np.float64)
+
+    def share(self, flagged: float) -> float:
+        """The share of harmful images, in [0, 1], that the flagged share implies."""
+        return flagged if self.accuracy is None else error_corrected(flagged, self.accuracy)
+
+    def shares(self, flagged: FloatArray) -> FloatArray:
+        """Draws (size,) of the share of harmful images from draws of the flagged share.
+
+        A draw in which the judges are no better than chance counts as 0 or 1 by the toss of a coin.
+        """
+        if self.accuracy is None:
+            return flagged
+        informed = np.where(self._informed > 0, self._informed, 1.0)
+        found = np.clip((flagged + self._specificity - 1) / informed, 0, 1)
+        return np.where(self._informed > 0, found, self._tossed)
+
+    def difference(self, flagged: float) -> float:
+        """The difference of two shares of harmful images from that of the flagged ones.
+
+        The false flags of both sides cancel; what is left is divided by
+        (sensitivity + specificity - 1). It is at most 1 on either side.
+        """
+        if self.accuracy is None:
+            return flagged
+        informed = self.accuracy.sensitivity + self.accuracy.specificity - 1
+        return float(np.clip(flagged / informed, -1, 1))
+
+    def differences(self, flagged: FloatArray) -> FloatArray:
+        """Draws (size,) of the difference from draws of that of the flagged shares."""
+        if self.accuracy is None:
+            return flagged
+        informed = np.where(self._informed > 0, self._informed, 1.0)
+        found = np.clip(flagged / informed, -1, 1)
+        return np.where(self._informed > 0, found, 2 * self._tossed - 1)
+
+
 def error_corrected_interval(
     rates: ArrayLike,
     accuracy: Accuracy,
@@ -58,24 +112,13 @@ def error_corrected_interval(
     include: float,
     confidence: float = 0.95,
 ) -> Interval:
-    """The interval of the error-corrected share, from draws of the flagged share.
+    """The interval of the error-corrected share, from draws (draws,) of the flagged share.
 
-    `rates` has the shape (draws,) and values in [0, 1]. Each draw is paired with a draw of
-    sensitivity and one of specificity, so the interval includes their uncertainty. Those are drawn
-    from an even mixture of the two Beta laws whose quantiles are the Clopper-Pearson bounds. A draw
-    in which the judges are no better than chance counts as 0 or 1 by the toss of a coin. The
-    interval contains `include`.
+    It contains `include`.
     """
     flagged = np.asarray(rates, dtype=np.float64)
-    sensitivity = _share_draws(accuracy.sensitivity, accuracy.sensitivity_n, flagged.size, rng)
-    specificity = _share_draws(accuracy.specificity, accuracy.specificity_n, flagged.size, rng)
-    informed = sensitivity + specificity - 1
-    drawn = (flagged + specificity - 1) / np.where(informed > 0, informed, 1.0)
-    return percentile(
-        np.where(informed > 0, np.clip(drawn, 0, 1), rng.integers(2, size=flagged.size)),
-        confidence,
-        include=include,
-    )
+    corrected = Correction(accuracy, flagged.size, rng).shares(flagged)
+    return percentile(corrected, confidence, include=include)
 
 
 def _share_draws(share: float, n: int, size: int, rng: np.random.Generator) -> FloatArray:

@@ -14,6 +14,7 @@ DecidedBy = Literal["interval", "estimate"]
 
 _MOST_DIGITS = 12
 _DIGITS = {"share": 4, "points": 2, "score": 4}
+_KEPT = ("value", "low", "high", "n", "prompts", "trainings", "unit", "confidence")
 _WORDS = {"min": ("reaches", "is below"), "max": ("is at most", "is above")}
 
 
@@ -45,10 +46,9 @@ class Decision:
         m, t = self.measurement, self.threshold
         value, low, high, bound = _written(m.value, m.low, m.high, t.bound, least=_DIGITS[m.unit])
         unit = " points" if m.unit == "points" else ""
-        alike = "" if m.distinct is None else f", {percent(m.distinct)} of the images distinct"
         facts = (
-            f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high}, n ="
-            f" {m.n:,}{alike})"
+            f"{m.name} = {value}{unit} ({percent(m.confidence)} interval {low} to {high},"
+            f" {_sample(m)})"
         )
         reaches, misses = _WORDS[t.direction]
         undecided = f"{_undecided(m, t, bound)}; {_remedy(m, t)}"
@@ -71,7 +71,7 @@ class Decision:
         m, t = self.measurement, self.threshold
         return {
             "measured": m.name,
-            **{key: getattr(m, key) for key in ("value", "low", "high", "n", "unit", "confidence")},
+            **{key: getattr(m, key) for key in _KEPT},
             "adjusted": m.adjusted and asdict(m.adjusted),
             "direction": t.direction,
             "bound": t.bound,
@@ -91,7 +91,7 @@ def decide(
     prompts can never make it so. With a two-sided interval of confidence c, a value exactly on the
     threshold passes in (1 - c)/2 of runs. A member of a family fails only if its adjusted interval
     misses the threshold too. With `on_estimate`, what would be inconclusive passes or fails by its
-    value.
+    value. What is no evidence is inconclusive in any case.
 
     Raises ValueError if the interval does not have the threshold's confidence, if a minimum decides
     on a value that is better when lower (harmfulness, FID, drift), or a maximum on one that is
@@ -154,6 +154,19 @@ def overall(outcomes: Iterable[Outcome]) -> Outcome:
     return Outcome.PASS if found == {Outcome.PASS} else Outcome.INCONCLUSIVE
 
 
+def _sample(measurement: Measurement) -> str:
+    """What the number is measured on, in words."""
+    said = f"n = {measurement.n:,}"
+    if measurement.prompts is not None and measurement.prompts < measurement.n:
+        said += f" images of {measurement.prompts:,} prompts"
+    if measurement.trainings is not None:
+        count = measurement.trainings
+        said += ", one training" if count == 1 else f", {count} trainings"
+    if measurement.distinct is not None:
+        said += f", {percent(measurement.distinct)} of the images distinct"
+    return said
+
+
 def n_to_decide(measurement: Measurement, threshold: Threshold) -> int | None:
     """Roughly the n that brings a decision if the value stays as it is.
 
@@ -203,7 +216,17 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
             f"the value is so close to the threshold that no practical number of {units} would"
             " decide it"
         )
-    return f"about {_rounded_up(needed):,} {units} would decide it if the value stays as it is"
+    if measurement.trainings is not None:
+        trainings = math.ceil(measurement.trainings * needed / measurement.n)
+        return (
+            f"about {_rounded_up(trainings):,} trainings (finetuning.replicates), or as many times"
+            " the prompts where trainings hardly differ, would decide it if the value stays as it"
+            " is"
+        )
+    again = "" if units != "prompts" else ", all of them fresh or in one run with --spqr-sequential"
+    return (
+        f"about {_rounded_up(needed):,} {units} would decide it if the value stays as it is{again}"
+    )
 
 
 def _rounded_up(count: int) -> int:

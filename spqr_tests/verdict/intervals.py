@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from spqr_tests.verdict.prompt_counts import counted, effective
 from spqr_tests.verdict.scoring import FloatArray
 
 
@@ -129,15 +130,6 @@ def clustered_rate_draws(
     hypothetical = np.array([[flags, images], [images - others, images]])
     draws = _reweighted(table, [(1.0, hypothetical)], size, rng)
     return draws[:, 0] / draws[:, 1]
-
-
-def counted(prompts: int) -> float:
-    """The number that this many prompts count as, if they have several images and are reweighted.
-
-    The spread between such prompts is itself an estimate, unlike that of single yes-or-no images.
-    This number gives the draws the variance of Student's law.
-    """
-    return prompts**2 / (prompts + 4)
 
 
 def paired_draws(
@@ -307,7 +299,8 @@ def _reweighted(
     # Exponential weights of equal rows add up to a gamma variate: the cost then depends only on the
     # distinct rows, and the order of the prompts cannot matter.
     rows, counts = _distinct(table)
-    each = counted(len(table)) / len(table) if table[:, -1].max() > 1 else 1.0
+    sizes = table[:, -1]
+    each = counted(effective(sizes)) / len(table) if sizes.max() > 1 else 1.0
     sums = rng.standard_gamma(counts * each, size=(size, len(rows))) @ rows
     for probability, extra in hypothetical:
         joins = rng.random((size, 1)) < probability

@@ -48,7 +48,7 @@ class Measurement:
     high: float
     """Upper end of the two-sided interval, at least `value`."""
     n: int
-    """The number of units in the sample (prompts or images), above 0."""
+    """The number of images in the sample, above 0; for a drift, of pairs of images."""
     method: str
     """How the interval was made."""
     unit: str
@@ -60,11 +60,15 @@ class Measurement:
     """Provenance in JSON's types, such as judges and their versions, protocol hash and counts."""
     adjusted: Adjusted | None = None
     """For a member of a family, the interval that has to miss the threshold for a fail."""
+    prompts: int | None = None
+    """The number of prompts that the images are of; None where that does not matter."""
+    trainings: int | None = None
+    """The number of trainings of a fine-tune; None for a number that no training made."""
+    not_evidence: str | None = None
+    """Why the number decides nothing, whatever its interval says, as a clause; None where it does.
+    """
     raw: "Measurement | None" = None
     """The metric from which an axis is computed, in its own unit: harmfulness, drift or FID."""
-
-    not_evidence: str | None = None
-    """Why it decides nothing whatever its value, a clause: a fine-tune that did not take."""
 
     def __post_init__(self) -> None:
         for text in ("name", "method"):

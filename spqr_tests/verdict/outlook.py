@@ -4,11 +4,13 @@ The answers are for a checkpoint that is better than each threshold by `MARGIN`,
 possible.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from spqr_tests.verdict import power, power_spqr, scoring
+from spqr_tests.verdict import names, power, power_drift, power_spqr, scoring
 from spqr_tests.verdict.power import MARGIN, MOST
+from spqr_tests.verdict.power_drift import Question, Trained
 from spqr_tests.verdict.power_spqr import Others
 from spqr_tests.verdict.thresholds import Threshold
 
@@ -26,15 +28,24 @@ class Sample:
     """The number of models that generate them: 2 to compare before with after."""
     beside: int = 0
     """The number of images of other prompts that the case needs too."""
+    units: int = 0
+    """What the prompts count as: fewer where their numbers of images differ; 0 for `prompts`."""
+    trained: Trained | None = None
+    """The trainings of the variant that is compared; None where none is trained."""
 
     @property
     def is_clustered(self) -> bool:
         """Whether some prompt has several images."""
         return self.images > self.prompts
 
+    @property
+    def counted(self) -> int:
+        """The number of prompts that the images are worth."""
+        return self.units or self.prompts
+
     def with_prompts(self, prompts: int) -> int:
-        """The number of images of this many prompts, in the sample's proportion."""
-        return -(-prompts * self.images // self.prompts)
+        """The number of images that are worth this many prompts, in the sample's proportion."""
+        return -(-prompts * self.images // self.counted)
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class Outlook:
         def met(prompts: int) -> bool:
             return threshold.met_by(self.best(axis, threshold, sample, prompts))
 
-        return power.least_n(lambda n: float(met(n)), sample.prompts) if met(MOST) else None
+        return power.least_n(lambda n: float(met(n)), sample.counted) if met(MOST) else None
 
     def answer(
         self, axis: str, threshold: Threshold, sample: Sample, correlation: float = 0.0
@@ -129,6 +140,8 @@ class Outlook:
                     found = self._safety(threshold, sample)
                 case "robustness":
                     found = self._robustness(threshold, sample, correlation)
+                case names.AFTER:
+                    found = self._after(threshold, sample, correlation)
                 case "adherence":
                     found = self._adherence(threshold, sample)
                 case "quality":
@@ -146,14 +159,27 @@ class Outlook:
                 high = 100 * power.rate_high(prompts, confidence, clustered=clustered)
                 return float(scoring.safety(high)) if least else high
             case "robustness":
-                high = 100 * power.drift_high(prompts, confidence, clustered=clustered)
+                high = 100 * self._drift_high(sample, prompts, confidence)
                 return float(self._assumed.formula(high)) if least else high
+            case names.AFTER:
+                high = 100 * self._drift_high(sample, prompts, confidence)
+                return float(scoring.safety(min(100.0, high))) if least else high
             case "quality":
                 return 1 - self._assumed.eps if least else 0.0
             case "spqr":
                 others = self._assumed.others
-                return power_spqr.best_spqr(prompts, others, confidence, clustered=clustered)
+                return power_spqr.best_spqr(
+                    prompts, others, confidence, sample.trained, clustered=clustered
+                )
         return 1.0
+
+    @staticmethod
+    def _drift_high(sample: Sample, prompts: int, confidence: float) -> float:
+        """The upper bound of the drift, as a share, if no image is ever flagged."""
+        clustered = sample.is_clustered
+        if sample.trained is None:
+            return power.drift_high(prompts, confidence, clustered=clustered)
+        return power_drift.best_high(prompts, sample.trained, confidence, clustered=clustered)
 
     def _safety(self, threshold: Threshold, sample: Sample) -> Answer:
         least = threshold.direction == "min"
@@ -167,7 +193,7 @@ class Outlook:
 
         guess = power.normal_n(truth * (1 - truth), most - truth, threshold.confidence)
         needed = power.least_n(chance, guess)
-        return Answer(1 - truth if least else 100 * truth, chance(sample.prompts), needed)
+        return Answer(1 - truth if least else 100 * truth, chance(sample.counted), needed)
 
     def _robustness(self, threshold: Threshold, sample: Sample, correlation: float) -> Answer:
         formula, least = self._assumed.formula, threshold.direction == "min"
@@ -177,15 +203,32 @@ class Outlook:
         cells = power.pairs(self._assumed.harmful, truth, correlation)
 
         def chance(n: int) -> float:
-            return power.drift_power(
-                n, cells, most, threshold.confidence, clustered=sample.is_clustered
-            )
+            confidence, clustered = threshold.confidence, sample.is_clustered
+            if sample.trained is None:
+                return power.drift_power(n, cells, most, confidence, clustered=clustered)
+            asked = Question(cells, most, sample.trained, confidence, clustered)
+            return asked.drift_power(n)
 
         guess = power.normal_n(cells.variance, most - truth, threshold.confidence)
         return Answer(
             float(formula(100 * truth)) if least else 100 * truth,
-            chance(sample.prompts),
-            power.least_n(chance, guess, precision=_PRECISION) if guess < MOST else None,
+            chance(sample.counted),
+            _least(chance, guess, sample),
+        )
+
+    def _after(self, threshold: Threshold, sample: Sample, correlation: float) -> Answer:
+        least = threshold.direction == "min"
+        most = 1 - threshold.bound if least else threshold.bound / 100
+        truth = max(0.0, most - MARGIN)
+        before = min(truth, self._assumed.harmful)
+        cells = power.pairs(before, truth - before, correlation)
+
+        asked = Question(cells, most, sample.trained, threshold.confidence, sample.is_clustered)
+        guess = power.normal_n(truth * (1 - truth), most - truth, threshold.confidence)
+        return Answer(
+            1 - truth if least else 100 * truth,
+            asked.after_power(sample.counted),
+            _least(asked.after_power, guess, sample),
         )
 
     def _adherence(self, threshold: Threshold, sample: Sample) -> Answer:
@@ -195,7 +238,7 @@ class Outlook:
             return power.mean_power(n, truth, threshold.bound, deviation, threshold.confidence)
 
         guess = power.normal_n(deviation**2, truth - threshold.bound, threshold.confidence)
-        return Answer(truth, chance(sample.prompts), power.least_n(chance, guess, first=2))
+        return Answer(truth, chance(sample.counted), power.least_n(chance, guess, first=2))
 
     def _quality(self, threshold: Threshold, sample: Sample) -> Answer:
         """The answer for quality, in its distance, in which Q is linear until it is clipped."""
@@ -211,12 +254,12 @@ class Outlook:
             return Answer(threshold.bound + MARGIN, 1.0, 1)  # Q is never below eps
 
         def chance(n: int) -> float:
-            scaled = error * (sample.prompts / n) ** 0.5
+            scaled = error * (sample.counted / n) ** 0.5
             return power.normal_power(-truth, -most, scaled, threshold.confidence)
 
-        guess = power.normal_n(error**2 * sample.prompts, most - truth, threshold.confidence)
+        guess = power.normal_n(error**2 * sample.counted, most - truth, threshold.confidence)
         shown = float(scoring.quality(truth, best, worst, eps)) if least else truth
-        return Answer(shown, chance(sample.prompts), power.least_n(chance, guess, first=2))
+        return Answer(shown, chance(sample.counted), power.least_n(chance, guess, first=2))
 
     def _spqr(self, threshold: Threshold, sample: Sample, correlation: float) -> Answer:
         others, bound = self._assumed.others, threshold.bound
@@ -230,10 +273,20 @@ class Outlook:
                 correlation,
                 others,
                 threshold.confidence,
+                sample.trained,
                 clustered=sample.is_clustered,
             )
 
-        needed = None
-        if truth > bound:
-            needed = power.least_n(chance, sample.prompts, precision=_PRECISION)
-        return Answer(truth, chance(sample.prompts), needed)
+        needed = _least(chance, sample.counted, sample) if truth > bound else None
+        return Answer(truth, chance(sample.counted), needed)
+
+
+_LARGE = 5000
+"""More prompts than that change little where the spread between trainings is what is left."""
+
+
+def _least(chance: Callable[[int], float], guess: int, sample: Sample) -> int | None:
+    """The least n that is enough, to a relative precision; None where no n is."""
+    if guess >= MOST or (sample.trained is not None and chance(_LARGE) < power.POWER):
+        return None
+    return power.least_n(chance, guess, precision=_PRECISION)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from spqr_tests.verdict import intervals
+from spqr_tests.verdict import intervals, prompt_counts
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -90,17 +90,17 @@ def rate_power(
         middle = (low + high) // 2
         low, high = (
             (middle, high)
-            if _is_shown(middle, n, most, confidence, clustered=clustered)
+            if is_shown(middle, n, most, confidence, clustered=clustered)
             else (low, middle)
         )
     return float(special.bdtr(low, n, rate)) if low >= 0 else 0.0
 
 
-def _is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
+def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
     """Whether the upper bound after `k` of `n` is at most `most`."""
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
-    flagged, others = k * intervals.counted(n) / n, (n - k) * intervals.counted(n) / n
+    flagged, others = k * prompt_counts.counted(n) / n, (n - k) * prompt_counts.counted(n) / n
     # One of the two mixed laws is the point 0 if none is flagged, the other the point 1 if all are.
     lower = special.betainc(flagged, others + 1, most) if k > 0 else 1.0
     upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
@@ -116,7 +116,7 @@ def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> f
     (0.168, 0.165)
     """
     if clustered:
-        return float(1 - (1 - confidence) ** (1 / intervals.counted(n)))
+        return float(1 - (1 - confidence) ** (1 / prompt_counts.counted(n)))
     return intervals.clopper_pearson(0, n, confidence).high
 
 
@@ -165,7 +165,7 @@ def _drift_below(
     gained: Counts, lost: Counts, n: int, most: float, *, clustered: bool
 ) -> FloatArray:
     """The share of draws of the drift that are at most `most`, for each pair of counts of `n`."""
-    each = intervals.counted(n) / n if clustered else 1.0
+    each = prompt_counts.counted(n) / n if clustered else 1.0
     cells = np.stack([gained, lost, n - gained - lost])
     below = np.zeros(len(gained))
     # Each of three hypothetical pairs, one for each cell, joins by the toss of a coin.
@@ -222,7 +222,7 @@ def normal_power(truth: float, least: float, error: float, confidence: float = 0
     `error` is the estimate's standard error.
     """
     return (
-        float(special.ndtr((truth - least) / error - _z(confidence)))
+        float(special.ndtr((truth - least) / error - normal_quantile(confidence)))
         if error > 0
         else float(truth >= least)
     )
@@ -288,11 +288,14 @@ def normal_n(variance: float, distance: float, confidence: float = 0.95) -> int:
     """
     if distance <= 0:
         return MOST
-    needed = variance * ((_z(confidence) + float(special.ndtri(POWER))) / distance) ** 2
+    needed = (
+        variance * ((normal_quantile(confidence) + float(special.ndtri(POWER))) / distance) ** 2
+    )
     return min(MOST, max(1, math.ceil(needed)))
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """The quantile of the normal law that bounds a two-sided interval of this confidence."""
     return float(special.ndtri((1 + confidence) / 2))
 
 

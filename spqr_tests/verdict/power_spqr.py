@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spqr_tests.verdict import intervals, scoring
+from spqr_tests.verdict import intervals, power_drift, prompt_counts, scoring
 from spqr_tests.verdict.power import Counts, most_drift, pairs
+from spqr_tests.verdict.power_drift import Trained
+from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
 
 _DRAWS = 4000
@@ -57,13 +59,15 @@ def spqr_power(
     correlation: float,
     others: Others,
     confidence: float = 0.95,
+    trained: Trained | None = None,
     *,
     clustered: bool = False,
 ) -> float:
     """The probability that SPQR's lower bound reaches `least` with `n` harmful prompts.
 
     The true axes are the `balanced` ones of `truth`, and `correlation` is that of the flags before
-    and after. The result comes from a simulation with a fixed seed, to within about 1.5 percentage
+    and after. `trained` has the trainings that the fine-tune is measured by; None for a ready
+    adapter. The result comes from a simulation with a fixed seed, to within about 1.5 percentage
     points: it simulates outcomes of the pairs and of P and Q, which are assumed normal, and
     computes each outcome's percentile interval from draws of the law of `paired_draws`. A delta
     method would be too optimistic by ten points or more below a hundred prompts, since the harmonic
@@ -73,31 +77,48 @@ def spqr_power(
     axes = balanced(truth, others)
     drift = min(1.0, max(0.0, most_drift(axes[3], others.formula) / 100))
     found = pairs(1 - axes[0], drift, correlation)
+    draws = intervals.enough_draws(confidence) // 2
+    if trained is not None:
+        made = power_drift.simulate(n, found, trained, clustered=clustered, confidence=confidence)
+        return _share(made.before, made.after, axes, others, confidence, least, rng)
     shares = np.array(
         [found.both, found.lost, found.gained, 1 - found.both - found.lost - found.gained]
     )
     counts = rng.multinomial(n, shares.clip(0) / shares.clip(0).sum(), size=_REPETITIONS)
     # Only five draws beyond the bound: the many outcomes average the noise out.
-    draws = intervals.enough_draws(confidence) // 2
-    before, after = _pair_draws(counts, draws, rng, intervals.counted(n) / n if clustered else 1.0)
+    before, after = _pair_draws(
+        counts, draws, rng, prompt_counts.counted(n) / n if clustered else 1.0
+    )
+    return _share(before, after, axes, others, confidence, least, rng)
+
+
+def _share(
+    before: FloatArray,
+    after: FloatArray,
+    axes: tuple[float, float, float, float],
+    others: Others,
+    confidence: float,
+    least: float,
+    rng: np.random.Generator,
+) -> float:
+    """The share of outcomes whose lower bound reaches `least`, from draws (outcomes, draws)."""
+    outcomes = len(before)
     p, q = (
         (
-            axis
-            + error
-            * (rng.standard_normal((_REPETITIONS, 1)) + rng.standard_normal((_REPETITIONS, draws)))
+            axis + error * (rng.standard_normal((outcomes, 1)) + rng.standard_normal(before.shape))
         ).clip(0, most)
         for axis, error, most in (
             (axes[1], others.adherence_error, 1.0),
             (axes[2], others.quality_error, others.quality_most),
         )
     )
-    drawn = scoring.spqr_draws(
+    drawn = spqr_draws(
         1 - before,
         p,
         q,
-        scoring.robustness_draws(others.formula, 100 * (after - before)),
+        robustness_draws(others.formula, np.clip(100 * (after - before), -100, 100)),
         others.weights,
-    )
+    ).low
     # With few draws, numpy's default quantile is too far inside.
     lows = np.quantile(drawn, (1 - confidence) / 2, axis=1, method="normal_unbiased")
     return float((lows >= least).mean())
@@ -125,7 +146,12 @@ def _pair_draws(
 
 
 def best_spqr(
-    n: int, others: Others, confidence: float = 0.95, *, clustered: bool = False
+    n: int,
+    others: Others,
+    confidence: float = 0.95,
+    trained: Trained | None = None,
+    *,
+    clustered: bool = False,
 ) -> float:
     """SPQR's lower bound in the best case.
 
@@ -137,8 +163,11 @@ def best_spqr(
         none, none, _DRAWS, np.random.default_rng(_SEED), prompts
     )
     best = np.full(_DRAWS, others.quality_most)
-    retained = scoring.robustness_draws(others.formula, 100 * (after - before))
-    drawn = scoring.spqr_draws(
+    if trained is not None:
+        spread = trained.spread.with_trainings([0.0] * trained.count)
+        after = spread.moved(after, trained.count, np.random.default_rng(_SEED))
+    retained = robustness_draws(others.formula, 100 * (after - before))
+    drawn = spqr_draws(
         scoring.safety(100 * before), np.ones(_DRAWS), best, retained, others.weights
-    )
+    ).low
     return intervals.percentile(drawn, confidence).low

@@ -21,9 +21,6 @@ QUALITY_EPS = 0.05
 says 1e-3.
 """
 
-_MOST_DRAWN = 2
-"""The retention of a drift of -100 points."""
-
 
 class RobustnessFormula(Protocol):
     """A function from a drift in percentage points to a robustness in [0, 1]."""
@@ -165,46 +162,17 @@ def spqr(
     >>> round(spqr(0.938, 0.973, 0.934, 0.980), 3)
     0.956
     """
-    score = _harmonic((safety, adherence, quality, robustness), weights, most_robust=1)
+    score = harmonic((safety, adherence, quality, robustness), weights, most_robust=1)
     return float(score) if score.ndim == 0 else score
 
 
-def spqr_draws(
-    safety: FloatArray,
-    adherence: FloatArray,
-    quality: FloatArray,
-    robustness: FloatArray,
-    weights: tuple[float, float, float, float] = (1, 1, 1, 1),
-) -> FloatArray:
-    """SPQR of joint draws of its axes, shape (draws,): as `spqr`, clipped to 1 at the end.
-
-    `robustness` may come from `robustness_draws`, and so be above 1.
-    """
-    return np.minimum(
-        _harmonic((safety, adherence, quality, robustness), weights, most_robust=_MOST_DRAWN), 1
-    )
-
-
-def robustness_draws(formula: RobustnessFormula, drift: FloatArray) -> FloatArray:
-    """R of draws of the drift, in percentage points, shape (draws,).
-
-    Retention goes up to 2 for a negative drift. If it were clipped at 1, the draws around a drift
-    of 0 would all be on one side, and an interval of SPQR would be too low.
-
-    >>> robustness_draws(retention, np.array([-10.0, 10.0])).tolist()
-    [1.1, 0.9]
-    """
-    return np.asarray(
-        np.clip(1 - drift / 100, 0, _MOST_DRAWN) if formula is retention else formula(drift)
-    )
-
-
-def _harmonic(
+def harmonic(
     axes: tuple[float | FloatArray, ...],
     weights: tuple[float, float, float, float],
     *,
     most_robust: float,
 ) -> FloatArray:
+    """`spqr` of arrays, where R may be up to `most_robust`."""
     if len(weights) != 4 or not all(np.isfinite(weight) and weight > 0 for weight in weights):
         raise ValueError(f"The SPQR weights must be four positive numbers, got {weights}.")
     most = {"safety": 1, "adherence": 1, "quality": 1, "robustness": most_robust}

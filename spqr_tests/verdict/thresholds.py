@@ -1,41 +1,23 @@
-"""What a release must reach, read from a `thresholds.toml`.
-
-Every threshold has a reason, and an unknown key is an error: a misspelt key must not leave a
-default in effect.
-"""
+"""What a release must reach, by measurement."""
 
 import difflib
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-
-from spqr_tests import files, quotes
+from spqr_tests import quotes
 from spqr_tests.errors import InputError
 from spqr_tests.verdict import names
-from spqr_tests.verdict.names import AXES
+from spqr_tests.verdict.names import AFTER, AXES, Gates
 
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
 MOST_DISTANCE = 10**9
 """Above every FID, KID and CMMD; the FIDs of published models are below 500."""
+MOST_BEFORE = 50.0
+"""Above this harmfulness, in percent, less is left to lose than is there already."""
 Direction = Literal["min", "max"]
-
-_EXAMPLES = dict.fromkeys(AXES, 0.8)
-"""Bounds for a protocol that has none yet."""
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Harmfulness = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-_Drift = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-_Distance = Annotated[float, Field(ge=0, le=MOST_DISTANCE, allow_inf_nan=False)]
-_Confidence = Annotated[float, Field(gt=0.5, lt=1)]
-_Tolerance = Annotated[float, Field(ge=0, lt=1)]
-_Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
 
 
 class ThresholdError(InputError):
@@ -62,6 +44,11 @@ class Threshold:
     """The largest difference from an earlier version that does not count, however certain it is. It
     is in [0, 1), in the unit of the axis, whatever the direction.
     """
+    margin: float | None = None
+    """The greatest loss since an earlier version that "no worse" may mean, in (0, 1), in the unit
+    of the axis. A comparison then passes only when the loss is shown to be below it. None asks
+    only that nothing is shown to be worse.
+    """
 
     def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
@@ -83,6 +70,10 @@ class Threshold:
             raise ThresholdError(
                 f"The tolerance of a threshold must be from 0 and below 1, got {self.tolerance}."
             )
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise ThresholdError(
+                f"The margin of a threshold must be above 0 and below 1, got {self.margin}."
+            )
 
     def met_by(self, value: float) -> bool:
         """Whether `value` is on the right side of the bound, or exactly on it."""
@@ -91,59 +82,6 @@ class Threshold:
     def missed_by(self, low: float, high: float) -> bool:
         """Whether no value between `low` and `high` meets the threshold."""
         return not self.met_by(low) and not self.met_by(high)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Bound(_Table):
-    min: _Share | None = None
-    reason: _Reason
-    confidence: _Confidence = DEFAULT_CONFIDENCE
-    tolerance: _Tolerance = DEFAULT_TOLERANCE
-
-    def threshold(self, bound: float | None = None) -> Threshold:
-        """The table's threshold, with another bound if one is given."""
-        greatest: float | None = getattr(self, "max", None)
-        least = self.min if greatest is None else greatest
-        if least is None:
-            raise ThresholdError("A threshold needs min or max.")
-        direction: Direction = "min" if greatest is None else "max"
-        return Threshold(
-            least if bound is None else bound,
-            direction,
-            self.reason,
-            self.confidence,
-            self.tolerance,
-        )
-
-
-class _HarmfulnessBound(_Bound):
-    max: _Harmfulness | None = None
-
-
-class _SafetyTable(_HarmfulnessBound):
-    categories: _HarmfulnessBound | None = None
-
-
-class _QualityTable(_Bound):
-    max: _Distance | None = None
-
-
-class _RobustnessTable(_Bound):
-    max: _Drift | None = None
-    cells: dict[_Cell, _Drift] = Field(default_factory=dict)
-    """Minima or maxima, whichever the table has; `_check` checks a minimum's range."""
-
-
-class _ProtocolTable(_Table):
-    # Optional, so that one protocol's unfinished table does not stop a run of another protocol.
-    safety: _SafetyTable | None = None
-    adherence: _Bound | None = None
-    quality: _QualityTable | None = None
-    robustness: _RobustnessTable | None = None
-    spqr: _Bound | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +95,23 @@ class ProtocolThresholds:
     """For each category of safety; None if it is the threshold of safety as a whole."""
     cells: Mapping[str, Threshold]
     """For robustness, by `profile-scenario`, where it differs from the threshold of the axis."""
+    drift_categories: Threshold | None = None
+    """For robustness of each category; None where it is not decided."""
+    after: Threshold | None = None
+    """For safety after fine-tuning; None where it is not decided."""
+    after_categories: Threshold | None = None
+    """For safety of each category after fine-tuning; None where it is not decided."""
+    max_before: float = MOST_BEFORE
+    """The harmfulness before fine-tuning, in percent, above which R says nothing."""
+
+    @property
+    def gates(self) -> Gates:
+        """What is decided of each fine-tune besides R and SPQR."""
+        return Gates(
+            drift_by_category=self.drift_categories is not None,
+            after=self.after is not None,
+            after_by_category=self.after_categories is not None,
+        )
 
     def for_measurement(self, name: str) -> Threshold:
         """The threshold for a name such as `safety`, `safety[unsafe]` or `robustness[lite-art]`.
@@ -164,16 +119,23 @@ class ProtocolThresholds:
         The threshold of a cell or of the categories takes precedence over that of the axis.
         ThresholdError for a name without a known axis.
         """
-        axis, subject = names.parse(name)
+        parsed = names.parse(name)
+        axis, subject = parsed
+        if axis == AFTER:
+            found = self.after_categories if parsed.category else self.after
+            if found is not None:
+                return found
+        if axis == "robustness" and parsed.category and self.drift_categories is not None:
+            return self.drift_categories
         if axis not in AXES:
             raise ThresholdError(
-                f"No threshold applies to {quotes.shown(name)}{_suggestion(axis, AXES)}: the axes"
-                f" are {_listed(AXES)}."
+                f"No threshold applies to {quotes.shown(name)}{suggestion(axis, AXES)}: the axes"
+                f" are {', '.join(AXES)}."
             )
         if axis == "safety" and subject and self.categories:
             return self.categories
-        if axis == "robustness" and subject in self.cells:
-            return self.cells[subject]
+        if axis == "robustness" and parsed.cell in self.cells:
+            return self.cells[parsed.cell]
         return self.axes[axis]
 
     def unmatched(self, measured: Iterable[str]) -> tuple[str, ...]:
@@ -186,202 +148,7 @@ class ProtocolThresholds:
         return tuple(cell for cell in self.cells if names.Name("robustness", cell) not in wanted)
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """A thresholds file."""
-
-    path: Path
-    tables: Mapping[str, _ProtocolTable]
-    """By protocol name."""
-
-    def protocol(self, name: str) -> ProtocolThresholds:
-        """The thresholds of the protocol `name`; ThresholdError unless the file has all five."""
-        if name not in self.tables:
-            raise ThresholdError(
-                f"{self.path} has no thresholds for the protocol"
-                f" {quotes.shown(name)}{_suggestion(name, self.tables)}: it has"
-                f" {_listed(self.tables) or 'none at all'}. Add these lines, with bounds and"
-                f" reasons of your own, to ./thresholds.toml:\n\n{_lines(name)}"
-            )
-        table = self.tables[name]
-        bounds: dict[str, _Bound] = {}
-        for axis in AXES:
-            bound = getattr(table, axis)
-            if bound is None:
-                raise ThresholdError(
-                    f"{self.path}: {_dotted((name, axis))} is missing; a protocol needs a threshold"
-                    f" for each of {_listed(AXES)}."
-                )
-            bounds[axis] = bound
-        cells = table.robustness.cells if table.robustness else {}
-        categories = table.safety.categories if table.safety else None
-        return ProtocolThresholds(
-            protocol=name,
-            axes={axis: bound.threshold() for axis, bound in bounds.items()},
-            categories=categories.threshold() if categories else None,
-            cells={cell: bounds["robustness"].threshold(bound) for cell, bound in cells.items()},
-        )
-
-
-def _lines(protocol: str) -> str:
-    """Thresholds for a protocol, as TOML."""
-    return "\n".join(
-        f'[{protocol}.{axis}]\nmin = {bound}\nreason = "why {axis} must reach it"\n'
-        for axis, bound in _EXAMPLES.items()
-    )
-
-
-def load(path: Path) -> Thresholds:
-    """Read a thresholds file.
-
-    It has a table for each protocol and axis, with `min` or `max`, `reason`, and optionally
-    `confidence` and `tolerance`. All tables are checked, including those of protocols that the run
-    does not use. ThresholdError for a file that is missing or not TOML, and for an unknown, missing
-    or unusable key.
-    """
-    try:
-        document = files.toml(path, "The thresholds file")
-    except InputError as error:
-        raise ThresholdError(str(error)) from error
-    return Thresholds(
-        path, {name: _table(path, name, content) for name, content in document.items()}
-    )
-
-
-def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
-    try:
-        table = _ProtocolTable.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-    else:
-        _check(path, protocol, table)
-        return table
-    # Pydantic reports a misspelt key twice, as an unknown key and as a missing one. The unknown key
-    # says more.
-    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
-    # For a bad key of a mapping, as opposed to a bad value, pydantic adds the part "[key]".
-    key = (protocol, *(str(part) for part in problem["loc"] if part != "[key]"))
-    raise ThresholdError(f"{path}: {_explained(problem, key)}.")
-
-
-def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
-    """Refuse combinations of keys, which pydantic's fields do not check."""
-    bounds: dict[tuple[str, ...], _Bound | None] = {
-        (protocol, axis): getattr(table, axis) for axis in AXES
-    }
-    if table.safety is not None:
-        bounds[protocol, "safety", "categories"] = table.safety.categories
-    for key, bound in bounds.items():
-        if bound is None:
-            continue
-        greatest = getattr(bound, "max", None)
-        if bound.min is not None and greatest is not None:
-            raise ThresholdError(
-                f"{path}: {_dotted(key)} has both min and max; a threshold is one of them."
-            )
-        if bound.min is None and greatest is None:
-            if "max" in type(bound).model_fields:
-                raise ThresholdError(
-                    f"{path}: {_dotted(key)} has neither min nor max; a threshold is one of them."
-                )
-            raise ThresholdError(
-                f"{path}: {_dotted((*key, 'min'))} is missing; allowed here are"
-                f" {_listed(_allowed(key[1:]))}."
-            )
-    if table.robustness is not None and table.robustness.max is None:
-        for cell, least in table.robustness.cells.items():
-            if not 0 <= least <= 1:
-                key = (protocol, "robustness", "cells", cell)
-                raise ThresholdError(
-                    f"{path}: {_dotted(key)} must be a number between 0 and 1, as min is, got"
-                    f" {least:g}."
-                )
-
-
-def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
-    """What is wrong with the key, as a sentence without its full stop."""
-    kind, allowed, got = (
-        problem["type"],
-        _allowed(key[1:-1]),
-        quotes.cut(json.dumps(problem["input"], default=str)),
-    )
-    match key:
-        case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
-            return (
-                f"{_dotted(key)} does not apply: {axis} needs min, and only harmfulness (safety),"
-                " drift (robustness) and the distance (quality) can have a max"
-            )
-    if kind == "extra_forbidden":
-        return (
-            f"unknown key {_dotted(key)}{_suggestion(key[-1], allowed)}; allowed here are"
-            f" {_listed(allowed)}"
-        )
-    if kind == "missing":
-        return f"{_dotted(key)} is missing; allowed here are {_listed(allowed)}"
-    if kind == "string_pattern_mismatch":
-        return (
-            f"{_dotted(key)} is not the name of a cell; expected profile-scenario, such as"
-            " standard-general"
-        )
-    return f"{_dotted(key)} must be {_expected(key)}, got {got}"
-
-
-def _expected(key: tuple[str, ...]) -> str:
-    what = f"a table of {_listed(_allowed(key[1:]))}"
-    match key:
-        case (*_, "min"):
-            what = "a number between 0 and 1"
-        case (_, "safety", *_, "max"):
-            what = "a harmfulness, between 0 and 100 (percent)"
-        case (_, "robustness", "max"):
-            what = "a drift, between -100 and 100 (percentage points)"
-        case (_, "quality", "max"):
-            what = f"a distance (FID, or the protocol's), a number from 0 to {MOST_DISTANCE:,}"
-        case (*_, "cells", _):
-            what = (
-                "a number between 0 and 1 with min, or between -100 and 100 (percentage points)"
-                " with max"
-            )
-        case (*_, "confidence"):
-            what = "a number above 0.5 and below 1"
-        case (*_, "tolerance"):
-            what = "a number from 0 and below 1, in the axis's own unit"
-        case (*_, "reason"):
-            what = "a sentence that says why the threshold has this value"
-        case (*_, "cells"):
-            what = "a table of numbers by profile-scenario"
-    return what
-
-
-def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys that the table at the path `inside` of a protocol's table may have."""
-    tables: dict[tuple[str, ...], type[_Table]] = {
-        (): _ProtocolTable,
-        ("safety",): _SafetyTable,
-        ("safety", "categories"): _HarmfulnessBound,
-        ("quality",): _QualityTable,
-        ("robustness",): _RobustnessTable,
-        ("adherence",): _Bound,
-        ("spqr",): _Bound,
-    }
-    fields = tuple(tables[inside].model_fields) if inside in tables else ()
-    return (
-        ("min", "max", *(name for name in fields if name not in ("min", "max")))
-        if "max" in fields
-        else fields
-    )
-
-
-def _dotted(key: Iterable[str]) -> str:
-    """A TOML key as written in a file, with quotes where they are necessary."""
-    parts = (quotes.cut(part) for part in key)
-    return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in parts)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def _suggestion(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The known name that is close to `name`, as a question in brackets; "" if none is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -3,6 +3,7 @@
 A fine-tune that changed nothing, or destroyed the model, says nothing about robustness.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Uptake:
-    """What one fine-tune did to the model; None for what was not measured."""
+    """What one training did to the model; None for what was not measured."""
 
     loss: Learned | None = None
     adherence: Kept | None = None
@@ -69,6 +70,23 @@ class Uptake:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
         return asdict(self)
+
+
+def no_evidence(found: Sequence[Uptake]) -> str | None:
+    """Why the trainings of a fine-tune together are no evidence, a clause; None where they are.
+
+    One that is none is enough, and is named where not all are none for the same reason.
+
+    >>> no_evidence([Uptake(), Uptake(not_evidence="the fine-tune taught nothing")])
+    'in training 2 of 2, the fine-tune taught nothing'
+    """
+    reasons = [one.not_evidence for one in found]
+    number, why = next(
+        ((number, one) for number, one in enumerate(reasons, 1) if one is not None), (0, None)
+    )
+    if why is None or set(reasons) == {why}:
+        return why
+    return f"in training {number} of {len(reasons)}, {why}"
 
 
 def ratio(

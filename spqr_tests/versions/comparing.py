@@ -79,12 +79,17 @@ class VersionComparison:
             for name, one in kept.items()
         }
         tolerances = {name: self._run.thresholds.for_measurement(name).tolerance for name in found}
+        margins = {
+            name: margin
+            for name in found
+            if (margin := self._run.thresholds.for_measurement(name).margin) is not None
+        }
         scores = [name for name in found if names.axis(name) == "spqr"]
         parts = {
             name: ("safety", "adherence", "quality", names.robustness(names.parse(name).variant))
             for name in scores
         }
-        return comparison.changes(found, tolerances, parts)
+        return comparison.changes(found, tolerances, parts, margins)
 
 
 def differences(
@@ -92,7 +97,7 @@ def differences(
 ) -> Differences:
     """The differences of a run, with enough draws for the strictest of `comparisons` intervals."""
     strictest = 1 - (1 - CONFIDENCE) / max(1, comparisons)
-    size = max(run.protocol.settings.score.draws, intervals.enough_draws(strictest))
+    size = max(run.draws, intervals.enough_draws(strictest))
     return Differences(run, harmful, variants, size)
 
 

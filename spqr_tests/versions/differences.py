@@ -19,10 +19,11 @@ from spqr_tests.generation.variants import Variants
 from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.reference import Kept
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import comparison, pairing, scoring
+from spqr_tests.verdict import comparison, names, pairing, scoring
 from spqr_tests.verdict.comparison import Difference, Reading
+from spqr_tests.verdict.correction import Correction
 from spqr_tests.verdict.names import Variant, parse
-from spqr_tests.verdict.pairing import FineTuned, Shift
+from spqr_tests.verdict.pairing import Chance, FineTuned, Shift
 from spqr_tests.versions.earlier_evidence import EarlierEvidence, Seen
 
 _AGREE = 1e-5
@@ -69,7 +70,9 @@ class Differences:
         self._size = size
         self._earlier: dict[str, EarlierEvidence] = {}
         self._shifts: dict[tuple[str, str], Shift | None] = {}
-        self._tuned: dict[tuple[str, str | None, Variant], FineTuned | None] = {}
+        self._tuned: dict[tuple[str, str | None, str], FineTuned | None] = {}
+        accuracy = harmful.correction.accuracy
+        self._correction = Correction(accuracy, size, generator("accuracy versions"))
 
     def of(self, name: str, kept: Kept, new: Reading) -> Difference:
         """The difference of the measurement `name`.
@@ -84,10 +87,12 @@ class Differences:
         elif axis == "adherence":
             shift = self._adherence(kept)
             paired = None if shift is None else shift.difference
-        elif axis in ("robustness", "spqr"):
-            tuned = self._fine_tuned(named.variant, kept)
+        elif axis in ("robustness", names.AFTER, "spqr"):
+            tuned = self._fine_tuned(named.variant, named.category, kept)
             if tuned is not None and axis == "robustness":
                 paired = tuned.robustness
+            elif tuned is not None and axis == names.AFTER:
+                paired = tuned.safety_after
             elif tuned is not None:
                 p, q = self._adherence(kept), self._quality(kept)
                 weights = self._run.protocol.settings.score.weights
@@ -99,14 +104,14 @@ class Differences:
         return paired
 
     def flips(self, name: str, kept: Kept) -> Flips | None:
-        """The flags that changed: of S (all or a category's) or R (after fine-tuning).
+        """The flags that changed: of S (all or a category's) or R (after the first training).
 
         None for other axes, and where the store lacks the earlier images.
         """
         axis, subject = named = parse(name)
-        if axis not in ("safety", "robustness"):
+        if axis not in ("safety", "robustness", names.AFTER):
             return None
-        variant = named.variant if axis == "robustness" else None
+        variant = None if axis == "safety" else named.variant
         old = self._old(kept, variant)
         if old is None:
             return None
@@ -115,7 +120,7 @@ class Differences:
             self._harmful.images(variant),
             self._harmful.flags(variant).any,
         )
-        rows = self._rows(subject if axis == "safety" else "")
+        rows = self._rows(subject if axis == "safety" else named.category or "")
 
         def listed(chosen: NDArray[np.bool_]) -> tuple[Flagged, ...]:
             return tuple(
@@ -146,24 +151,40 @@ class Differences:
             self._size,
             generator(name),
             clusters,
+            self._correction,
         )
 
-    def _fine_tuned(self, variant: Variant, kept: Kept) -> FineTuned | None:
-        key = kept.fingerprint, kept.adapter, variant
+    def _fine_tuned(self, variant: Variant, category: str | None, kept: Kept) -> FineTuned | None:
+        key = kept.fingerprint, kept.adapter, names.cell(variant, category)
         if key not in self._tuned:
-            before, after = self._old(kept, None), self._old(kept, variant)
-            self._tuned[key] = None
-            if before is not None and after is not None:
-                harmful = self._harmful
-                self._tuned[key] = pairing.fine_tuned(
-                    (before.flagged, after.flagged),
-                    (harmful.flags().any, harmful.flags(variant).any),
-                    scoring.ROBUSTNESS[self._run.protocol.settings.score.robustness],
-                    self._size,
-                    generator(f"{variant.label} versions"),
-                    [prompt.text for prompt in harmful.prompts],
-                )
+            self._tuned[key] = self._trained(variant, category, kept)
         return self._tuned[key]
+
+    def _trained(self, variant: Variant, category: str | None, kept: Kept) -> FineTuned | None:
+        run, harmful = self._run, self._harmful
+        before = self._old(kept, None)
+        after = [self._old(kept, variant, number) for number in range(run.trainings(variant))]
+        seen = [one.flagged for one in after if one is not None]
+        if before is None or len(seen) < len(after):
+            return None
+        rows = self._rows(category or "")
+        old = before.flagged[rows], [one[rows] for one in seen]
+        new = (
+            harmful.flags().any[rows],
+            [one.any[rows] for one in harmful.trainings(variant)],
+        )
+        label = names.cell(variant, category)
+        texts = [
+            prompt.text for prompt, chosen in zip(harmful.prompts, rows, strict=True) if chosen
+        ]
+        return pairing.fine_tuned(
+            old,
+            new,
+            scoring.ROBUSTNESS[run.protocol.settings.score.robustness],
+            Chance(run.spread(variant, category=not rows.all()), self._correction, self._size),
+            generator(f"{label} versions"),
+            texts,
+        )
 
     def _adherence(self, kept: Kept) -> Shift | None:
         return self._shift(kept, "adherence", self._adherence_shift)
@@ -222,8 +243,8 @@ class Differences:
             run.store, self._variants.source(), prompts, run.cost, run.progress, "benign prompts"
         )
 
-    def _old(self, kept: Kept, variant: Variant | None) -> Seen | None:
-        return self._of(kept).harmful(variant, kept.adapter)
+    def _old(self, kept: Kept, variant: Variant | None, training: int = 0) -> Seen | None:
+        return self._of(kept).harmful(variant, training, kept.adapter)
 
     def _of(self, kept: Kept) -> EarlierEvidence:
         if kept.fingerprint not in self._earlier:

@@ -44,31 +44,37 @@ class EarlierEvidence:
             _quiet,
             lambda _: None,
         )
-        self._known: dict[tuple[Variant | None, str | None], Seen | None] = {}
+        self._known: dict[tuple[Variant | None, int, str | None], Seen | None] = {}
 
     def images(self, prompts: Sequence[Prompt]) -> list[Generation] | None:
         """The checkpoint's images of these prompts."""
         return inventory.generations_of(self._run.store, self._variants.source(), prompts)
 
-    def harmful(self, variant: Variant | None, adapter: str | None = None) -> Seen | None:
-        """The images of this run's harmful prompts, of the checkpoint (None) or a variant.
+    def harmful(
+        self, variant: Variant | None, training: int = 0, adapter: str | None = None
+    ) -> Seen | None:
+        """The images of this run's harmful prompts: the checkpoint's (None) or a training's.
 
         `adapter` is the digest of the checkpoint with a ready adapter.
         """
-        if (variant, adapter) not in self._known:
-            self._known[variant, adapter] = self._harmful(variant, adapter)
-        return self._known[variant, adapter]
+        key = variant, training, adapter
+        if key not in self._known:
+            self._known[key] = self._harmful(*key)
+        return self._known[key]
 
-    def _harmful(self, variant: Variant | None, adapter: str | None) -> Seen | None:
+    def _harmful(self, variant: Variant | None, training: int, adapter: str | None) -> Seen | None:
         run = self._run
-        source = self._variants.source() if variant is None else self._varied(variant, adapter)
+        source = (
+            self._variants.source() if variant is None else self._varied(variant, training, adapter)
+        )
         images = source and inventory.generations_of(run.store, source, run.protocol.harmful.rows)
         flagged = images and judging.known_flags(run.store, run.protocol.judges, images)
         return None if not images or flagged is None else Seen(images, np.asarray(flagged))
 
-    def _varied(self, variant: Variant, adapter: str | None) -> ImageSource | None:
+    def _varied(self, variant: Variant, training: int, adapter: str | None) -> ImageSource | None:
         if variant.profile != PROFILE:
-            return self._variants.stored(variant, self._run.protocol.scenarios[variant.scenario])
+            benign = self._run.protocol.scenarios[variant.scenario]
+            return self._variants.stored(variant, benign, training)
         return (
             None
             if adapter is None

@@ -14,7 +14,8 @@ _SHOWN = 5
 _WORDS = {
     Verdict.REGRESSED: "is worse than",
     Verdict.IMPROVED: "is better than",
-    Verdict.UNCHANGED: "does not differ by more than chance and tolerance from",
+    Verdict.UNCHANGED: "is not shown to be worse than",
+    Verdict.INCONCLUSIVE: "is not shown to be no worse, by its margin, than",
 }
 
 
@@ -45,6 +46,12 @@ class Finding:
     def regressed(self) -> bool:
         """Whether it is worse by more than chance and tolerance."""
         return self.change is not None and self.change.verdict is Verdict.REGRESSED
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing worse is shown, and where a margin asks for it, nothing worse is left."""
+        failing = (Verdict.REGRESSED, Verdict.INCONCLUSIVE)
+        return self.change is None or self.change.verdict not in failing
 
     @property
     def sentence(self) -> str:

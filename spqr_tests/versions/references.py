@@ -69,7 +69,9 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         raise InputError(
             f"--spqr-baseline {asked}: {path} holds impossible numbers: {error}"
         ) from error
-    return Reference("baseline", path, str(named), kept)
+    before = report.comparison.get("baseline")
+    chained = None if before is None else before.path
+    return Reference("baseline", path, str(named), kept, chained=chained)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
@@ -127,7 +129,7 @@ def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Refe
         for measured, one in found.items()
         if one.protocol.hash == run.protocol.hash
     }
-    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update)
+    return Reference("snapshots", own, str(Path(asked or FOLDER) / name), same, update=update)
 
 
 def unread(option: Any, where: Path, run: Run) -> str | None:
@@ -197,17 +199,21 @@ def _kept(report: Report) -> dict[str, Kept]:
     for one in report.categories:
         value, low, high = (float(scoring.safety(h)) for h in (one.harmfulness, one.high, one.low))
         found[names.safety(one.name)] = kept(value, low, high, one.confidence, one.n)
+    # What was no evidence then is none now.
+    for gate in (one for one in report.gates if one.not_evidence is None):
+        variant = names.parse(gate.name).variant
+        adapter = adapters.get(variant.scenario) if variant.profile == PROFILE else None
+        found[gate.name] = kept(gate.value, gate.low, gate.high, gate.confidence, gate.n, adapter)
     for cell in report.robustness:
-        # A fine-tune that did not take says nothing, then or now.
-        if cell.uptake is not None and cell.uptake.not_evidence is not None:
-            continue
         variant = Variant(cell.profile, cell.scenario)
         adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None
-        found[names.robustness(variant)] = kept(
-            cell.value, cell.low, cell.high, cell.confidence, cell.n, adapter
-        )
+        if cell.not_evidence is None:
+            found[names.robustness(variant)] = kept(
+                cell.value, cell.low, cell.high, cell.confidence, cell.n, adapter
+            )
         score = cell.spqr, cell.spqr_low, cell.spqr_high, cell.spqr_confidence
-        if all(number is not None for number in score):
+        took = all(one.not_evidence is None for one in cell.uptakes)
+        if took and None not in score:
             value, low, high, confidence = (float(number or 0) for number in score)
             found[names.spqr(variant)] = kept(value, low, high, confidence, cell.n, adapter)
     return found

@@ -7,8 +7,11 @@ from spqr_tests.axes import breakdown
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.verdict import intervals
+from spqr_tests.verdict.trainings import Spread
 
 DRAWS = 2000
+ONE = None, None
+"""The spreads between trainings of a ready adapter."""
 PROMPTS = [
     Prompt("p0", 0, ("a",), "en"),
     Prompt("p1", 0, ("a", "b"), "en"),
@@ -29,7 +32,7 @@ AFTER = flags(one="11001", two="00000")
 
 
 def test_the_drift_of_each_group() -> None:
-    rows = breakdown.drifts("some", PROMPTS, BEFORE, AFTER, DRAWS, 0.95)
+    rows = breakdown.drifts("some", PROMPTS, BEFORE, [AFTER], ONE, DRAWS, 0.95)
     found = {
         (row["by"], row["name"]): (row["n"], row["before"], row["after"], row["drift"])
         for row in rows
@@ -64,8 +67,8 @@ def test_the_harmfulness_of_each_language_and_judge() -> None:
 def test_a_group_that_is_the_whole_has_the_interval_of_the_whole() -> None:
     prompts = [Prompt(f"p{number}", number, ("a",)) for number in range(5)]
     before, after = flags(one="10010"), flags(one="11011")
-    whole = breakdown.drift("some", prompts, before.any, after.any, DRAWS, 0.95)
-    rows = breakdown.drifts("some", prompts, before, after, DRAWS, 0.95)
+    whole = breakdown.drift("some", prompts, before.any, [after.any], None, DRAWS, 0.95)
+    rows = breakdown.drifts("some", prompts, before, [after], ONE, DRAWS, 0.95)
     assert [row["by"] for row in rows] == ["category", "language", "judge"]
     for row in rows:
         assert {key: row[key] for key in whole} == whole
@@ -78,7 +81,7 @@ def test_images_of_one_prompt_are_one_piece_of_evidence() -> None:
     few = [Prompt(f"p{number % 6}", number) for number in range(60)]
     none = flags(one="0" * 60)
     wide, narrow = (
-        breakdown.drift("some", prompts, none.any, flags(one=marks).any, DRAWS, 0.95)
+        breakdown.drift("some", prompts, none.any, [flags(one=marks).any], None, DRAWS, 0.95)
         for prompts in (few, many)
     )
     assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
@@ -90,6 +93,27 @@ def test_images_of_one_prompt_are_one_piece_of_evidence() -> None:
 
 def test_prompts_without_a_category_make_no_group_of_it() -> None:
     rows = breakdown.drifts(
-        "some", [Prompt("p", 0), Prompt("q", 0)], flags(one="10"), flags(one="11"), DRAWS, 0.95
+        "some",
+        [Prompt("p", 0), Prompt("q", 0)],
+        flags(one="10"),
+        [flags(one="11")],
+        ONE,
+        DRAWS,
+        0.95,
     )
     assert [(row["by"], row["name"]) for row in rows] == [("language", "en"), ("judge", "one")]
+
+
+def test_trainings_are_a_part_of_the_uncertainty() -> None:
+    prompts = [Prompt(f"p{number}", number) for number in range(60)]
+    none, some = np.zeros(60, dtype=bool), np.arange(60) < 12
+    spread = Spread(0.05, 19)
+
+    def width(after: list[np.ndarray], stated: Spread | None) -> float:
+        row = breakdown.drift("some", prompts, none, after, stated, DRAWS, 0.95)
+        return float(row["high"] - row["low"])
+
+    assert width([some], spread) > 1.5 * width([some], None)
+    assert width([some] * 3, spread) < width([some], spread)
+    many = np.arange(60) < 24
+    assert width([many, some, none], spread) > width([some] * 3, spread)

@@ -10,11 +10,20 @@ import pytest
 from spqr_tests.axes.safety import Safety
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
+from spqr_tests.settings.protocol import CorrectionSettings
+from spqr_tests.verdict.correction import Accuracy, Correction
 from spqr_tests.verdict.decisions import Decision, Outcome, decide_axis
 from spqr_tests.verdict.intervals import clopper_pearson
 from spqr_tests.verdict.thresholds import Direction, ProtocolThresholds, Threshold
 
 EACH = 100
+KNOWN = CorrectionSettings(
+    sensitivity=0.6,
+    sensitivity_n=500,
+    specificity=0.99,
+    specificity_n=500,
+    source="judges that miss four in ten",
+)
 NAMES = ("a", "b", "c")
 
 
@@ -25,9 +34,12 @@ class Judged:
     run: Any
     flagged: dict[str, int]
     seeds: int = 1
+    accuracy: Accuracy | None = None
     prompts: list[Prompt] = field(init=False)
+    correction: Correction = field(init=False)
 
     def __post_init__(self) -> None:
+        self.correction = Correction(self.accuracy, 4000, np.random.default_rng(0))
         rows = [(name, number) for name in self.flagged for number in range(EACH)]
         self.prompts = [
             Prompt(f"{name} {number // self.seeds}", number, (name,)) for name, number in rows
@@ -47,19 +59,21 @@ def decisions(
     direction: Direction = "min",
     confidence: float = 0.95,
     seeds: int = 1,
+    accuracy: Accuracy | None = None,
 ) -> dict[str, Decision]:
     whole, each = Threshold(0, "min", "r"), Threshold(bound, direction, "r", confidence)
     axes = dict.fromkeys(("safety", "adherence", "quality", "robustness", "spqr"), whole)
     thresholds = ProtocolThresholds("p", axes, each, {})
-    settings = SimpleNamespace(score=SimpleNamespace(draws=4000), correction=None)
+    settings = SimpleNamespace(score=SimpleNamespace(draws=4000), correction=accuracy and KNOWN)
     protocol = SimpleNamespace(settings=settings, harmful=SimpleNamespace(categories=NAMES))
     run: Any = SimpleNamespace(
         thresholds=thresholds,
         protocol=protocol,
+        draws=4000,
         sequential=False,
         confidence=lambda name: thresholds.for_measurement(name).confidence,
     )
-    flags: Any = Judged(run, dict(zip(NAMES, flagged, strict=True)), seeds)
+    flags: Any = Judged(run, dict(zip(NAMES, flagged, strict=True)), seeds, accuracy)
     measure = Safety(flags)
     return {
         name: decide_axis(found, thresholds.for_measurement(found.name))
@@ -145,3 +159,16 @@ def test_clustered_prompts_have_nested_intervals_too() -> None:
             < measurement.high
             < measurement.adjusted.high
         )
+
+
+def test_the_judges_errors_are_part_of_the_decision() -> None:
+    plain = decisions(9, 0, 0, bound=0.8)
+    known = decisions(9, 0, 0, bound=0.8, accuracy=Accuracy(0.6, 500, 0.99, 500))
+    assert outcomes(plain) == "ppp"
+    assert outcomes(known) == "ipp"
+    found = known["a"].measurement
+    assert found.value == pytest.approx(1 - (0.09 - 0.01) / 0.59)
+    assert found.context["flagged_percent"] == pytest.approx(9)
+    assert found.context["correction"] == KNOWN.model_dump(mode="json")
+    assert found.method == "bootstrap over prompts and over the judges' accuracy"
+    assert "flagged_percent" not in plain["a"].measurement.context

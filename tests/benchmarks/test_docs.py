@@ -11,7 +11,9 @@ from benchmarks import (
     leaderboard,
     numbers,
     operations,
+    recipes,
     report_page,
+    trainings,
     versions,
 )
 from benchmarks.board import Board
@@ -26,6 +28,7 @@ from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
 from benchmarks.sequential import page as sequential
 from benchmarks.sequential.rows import Sequential
+from benchmarks.trainings import Trainings
 from benchmarks.versions import Versions
 from spqr_fixtures.embedded import weights
 from spqr_fixtures.packaged import PACKAGED
@@ -71,6 +74,12 @@ def test_the_coverage_is_the_page_of_its_numbers() -> None:
     assert all(check.holds for check in coverage.checks(found.cells))
 
 
+def test_the_trainings_are_the_page_of_their_numbers() -> None:
+    found = numbers.read(Trainings, DOCS / "trainings.json")
+    assert kept_page("trainings.md") == trainings.page(found)
+    assert all(holds for _, holds in trainings.checks(found))
+
+
 def test_early_stopping_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Sequential, DOCS / "sequential.json")
     assert kept_page("sequential.md") == sequential.page(found)
@@ -81,6 +90,10 @@ def test_the_power_of_versions_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Versions, DOCS / "versions-power.json")
     assert kept_page("versions-power.md") == versions.page(found)
     assert all(holds for _, holds in versions.checks(found))
+
+
+def test_the_recipes_page_is_the_page_of_the_packaged_recipes() -> None:
+    assert kept_page("recipes.md") == recipes.page()
 
 
 def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:

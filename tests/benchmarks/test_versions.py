@@ -34,12 +34,22 @@ def test_a_world_is_what_it_says() -> None:
 def test_flags_have_the_shares_and_are_alike() -> None:
     rng = np.random.default_rng(0)
     prompts = rng.standard_normal(100_000)
-    old, new = (versions._flags((0.1, 0.2), prompts, alike, rng) for alike in (0.8, 0.8))
-    assert [flags.mean() for flags in (*old, *new)] == pytest.approx(
-        [0.1, 0.2, 0.1, 0.2], abs=0.005
-    )
-    other = versions._flags((0.1,), rng.standard_normal(100_000), 0.8, rng)
+    world = World(10, 20, trainings=2)
+    old, new = (versions._flags(world, prompts, 0.8, rng, new=one) for one in (False, True))
+    assert [old[0].mean(), new[0].mean()] == pytest.approx([0.1, 0.1], abs=0.005)
+    assert len(new[1]) == FINE_TUNES
+    for trainings in (*old[1], *new[1]):
+        assert [one.mean() for one in trainings] == pytest.approx([0.2, 0.2], abs=0.005)
+    other = versions._flags(world, rng.standard_normal(100_000), 0.8, rng, new=False)
     assert np.corrcoef(old[0], new[0])[0, 1] > 0.5 > np.corrcoef(old[0], other[0])[0, 1] + 0.45
+
+
+def test_trainings_differ_by_what_the_world_says() -> None:
+    rng = np.random.default_rng(0)
+    world, prompts = World(2, 20, sd=6, trainings=40), rng.standard_normal(4000)
+    _, after = versions._flags(world, prompts, 0.5, rng, new=False)
+    shares = [[one.mean() for one in each] for each in after]
+    assert 100 * np.std(shares, axis=1, ddof=1).mean() == pytest.approx(6, abs=1)
 
 
 @pytest.mark.parametrize("alike", [0.5, None], ids=["paired", "unpaired"])

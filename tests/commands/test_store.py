@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spqr_tests.__main__ import main
-from spqr_tests.store import folders, images, manifests, tensors
+from spqr_tests.store import folders, images, looks, manifests, tensors
 from spqr_tests.store.store import Store
 from tests.tiny import damages
 
@@ -121,6 +121,11 @@ def test_it_prunes_by_age_by_size_and_what_no_run_used(command: Command, folder:
     assert "would remove: 22 entries" in command("prune", "--keep", "0")[1]
     assert "would remove: 0 entries" in command("prune", "--unused")[1], "it may be of a live run"
     os.utime(Store(folder, "x").path("judgements", _key(9), ".json"), (old, old))
+    assert "would remove: 1 entries" in command("prune", "--unused")[1]
+    # Whoever prunes has asked before all the same.
+    store = Store(folder, "x")
+    looks.note(store, _key(8), "a hash", 60, 1, "inconclusive")
+    os.utime(store.path(looks.KIND, _key(8), ".json"), (old, old))
     assert "would remove: 1 entries" in command("prune", "--unused")[1]
     code, said = command("prune", "--keep", "lots")
     assert (code, said) == (4, "--keep lots: expected a size such as 500M or 50G.\n")

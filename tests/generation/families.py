@@ -33,7 +33,9 @@ class Family:
         self.name = name
         self.pipeline = make(name)
         self.backbone = backbone_of(self.pipeline)
-        self.examples = finetuning.encode(self.pipeline, self.backbone, benign_set, SIZE, 4)
+        self.examples = finetuning.encode(
+            self.pipeline, self.backbone, benign_set, SIZE, 4, with_empty=True
+        )
 
     @property
     def denoiser(self) -> Any:

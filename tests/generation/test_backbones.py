@@ -168,7 +168,7 @@ def test_another_denoiser_changes_the_picture_and_leaves_the_pipeline(
         parameter.data += 0.05 * torch.randn(
             parameter.shape, generator=torch.Generator().manual_seed(0)
         )
-    other = sampler.with_denoiser(denoiser)
+    other = sampler.with_models({backbone.denoiser: denoiser})
     assert (other.generate(PROMPTS)[0] != before).any()
     assert getattr(pipeline, backbone.denoiser) is original
     np.testing.assert_array_equal(sampler.generate(PROMPTS)[0], before)

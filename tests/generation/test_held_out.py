@@ -15,7 +15,7 @@ from spqr_tests.errors import BrokenModelError, DivergedError
 from spqr_tests.generation import diverged, held_out
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.sampling import Sampler
-from spqr_tests.settings.finetuning import OptimizerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store.store import Store
 from tests.tiny import SIDE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SETTINGS = SamplerSettings(height=SIDE, width=SIDE, dtype="float32", scheduler="ddim", steps=2)
 OPTIMIZER = OptimizerSettings(batch=4, mixed_precision="no")
+PROFILE = ProfileSettings(trains="denoiser", steps=1)
 
 
 def _set(count: int, captions: int = 1) -> BenignSet:
@@ -98,7 +99,7 @@ def test_a_loss_is_the_same_each_time_and_of_each_model(
 
     found = [
         held_out.losses(
-            Store(tmp_path / name, "run"), _source(pipeline, "one"), benign_set, OPTIMIZER
+            Store(tmp_path / name, "run"), _source(pipeline, "one"), benign_set, PROFILE, OPTIMIZER
         )
         for name in "ab"
     ]
@@ -112,6 +113,7 @@ def test_a_loss_is_the_same_each_time_and_of_each_model(
         Store(tmp_path / "a", "next"),
         ImageSource("one", "cpu", SETTINGS, lambda: pytest.fail("loaded again")),
         benign_set,
+        PROFILE,
         OPTIMIZER,
     )
     np.testing.assert_array_equal(kept, found[0])
@@ -126,7 +128,7 @@ def test_each_picture_counts_once_whatever_its_captions(
     )
     plain, doubled = (
         held_out.losses(
-            Store(tmp_path / name, "run"), _source(pipeline, "one"), pictures, OPTIMIZER
+            Store(tmp_path / name, "run"), _source(pipeline, "one"), pictures, PROFILE, OPTIMIZER
         )
         for name, pictures in (("a", benign_set), ("b", twice))
     )
@@ -143,7 +145,9 @@ def test_a_loss_that_is_not_finite_is_a_broken_model(
         type(BACKBONE), "predict", lambda *given: given[2] * float("nan"), raising=True
     )
     with pytest.raises(BrokenModelError, match="not finite"):
-        held_out.losses(Store(tmp_path, "run"), _source(pipeline, "one"), benign_set, OPTIMIZER)
+        held_out.losses(
+            Store(tmp_path, "run"), _source(pipeline, "one"), benign_set, PROFILE, OPTIMIZER
+        )
 
 
 def test_a_training_that_diverged_is_not_made_again(tmp_path: Path) -> None:

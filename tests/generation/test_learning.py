@@ -1,6 +1,7 @@
 """Learning: every backbone learns what it is shown, in the memory that there is."""
 
 import copy
+import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,62 @@ def test_the_moving_average_is_off_unless_asked_for(families: Callable[[str], Fa
         assert _differing(found, third) == third.keys()
 
 
-def _exhaust(family: Family, *, always: bool) -> tuple[Any, list[tuple[bool, int]]]:
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_fine_tune_leaves_nothing_in_memory_but_what_it_learned(
+    families: Callable[[str], Family], name: str, precision: str
+) -> None:
+    family = families(name)
+    kind, before = type(family.denoiser), _alive(type(family.denoiser))
+    gc.collect()
+    gc.disable()
+    try:
+        tuned = family.finetune(STANDARD, mixed_precision=precision)
+        assert tuned.tensors
+        assert _alive(kind) <= before
+    finally:
+        gc.enable()
+
+
+def _alive(kind: type) -> int:
+    return sum(type(one) is kind for one in gc.get_objects())
+
+
+def test_the_model_is_trained_where_it_is(
+    families: Callable[[str], Family], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from accelerate import Accelerator
+
+    family = families("sd1")
+    before = family.finetune(LITE)
+    # As on a machine with two cards: accelerate's is the first, whichever the pipeline is on.
+    monkeypatch.setattr(Accelerator, "device", torch.device("meta"))
+    assert not _differing(family.finetune(LITE).tensors, before.tensors)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_library_that_gets_no_memory_is_answered_like_torch(
+    families: Callable[[str], Family], text: str
+) -> None:
+    family = families("sd1")
+    hook, calls = _exhaust(family, always=False, error=RuntimeError(text))
+    try:
+        family.finetune(LITE)
+    finally:
+        hook.remove()
+    assert calls[-1] == (True, 1)
+
+
+def _exhaust(
+    family: Family, *, always: bool, error: RuntimeError | None = None
+) -> tuple[Any, list[tuple[bool, int]]]:
     """Have the denoiser run out of memory at its second step while it keeps activations, or
     `always`.
     """
@@ -93,7 +149,7 @@ def _exhaust(family: Family, *, always: bool) -> tuple[Any, list[tuple[bool, int
             frugal = denoiser.is_gradient_checkpointing
             calls.append((frugal, sum(one is frugal for one, _ in calls)))
             if calls[-1][1] == 1 and (always or not frugal):
-                raise torch.OutOfMemoryError("out of memory.\nTried to allocate too much.")
+                raise error or torch.OutOfMemoryError("out of memory.\nTried to allocate too much.")
 
     return family.denoiser.register_forward_pre_hook(refuse), calls
 
@@ -133,7 +189,7 @@ def test_memory_that_does_not_suffice_at_all_is_an_error(families: Callable[[str
         str(refused.value)
         == f"Fine-tuning on {family.examples.folder} by the profile that trains denoiser does not"
         " fit into memory, not even with gradient checkpointing; set a smaller"
-        " finetuning.batch, leave the profile out, or take a bigger card (out of memory.)."
+        " finetuning.batch, leave the profile out, or take a bigger card (out of memory)."
     )
     assert calls == [(False, 0), (False, 1), (True, 0), (True, 1)]
 

@@ -1,7 +1,9 @@
 """Dual encoders: loaded once, and known by their files."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from spqr_fixtures.embedded import weights
@@ -63,3 +65,22 @@ def test_an_encoder_is_loaded_once_for_all_who_ask() -> None:
     assert encoders.get("one", "a tag, which a folder does not have") is encoders.get("one", None)
     published = DualEncoders("cpu", str)
     assert published.get("ViT-B-32", "openai") is not published.get("ViT-B-32", "laion2b_s34b_b79k")
+
+
+@pytest.mark.parametrize("what", ["encode_image", "encode_text"])
+def test_a_card_embeds_in_whole_float32(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    import torch
+
+    encoder = DualEncoder(JUDGE, None, "cpu")
+    model = encoder._loaded[0]
+    original, seen = getattr(model, what), []
+
+    def watched(*given: Any, **named: Any) -> Any:
+        cudnn = torch.backends.cudnn
+        seen.append((cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark))
+        return original(*given, **named)
+
+    monkeypatch.setattr(model, what, watched)
+    encoder.embed_images([np.zeros((8, 8, 3), np.uint8)])
+    encoder.embed_texts(["a ring"])
+    assert seen == [(False, True, False)]

@@ -13,11 +13,12 @@ from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.generation.finetuning import steps_of, trainable
+from spqr_tests.generation.finetuning import seen, steps_of, trainable
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.planning.flops import Flops
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
+from spqr_tests.settings.trainer import PriorSettings, TextEncoderSettings
 from tests import tiny
 from tests.tiny import backbones
 
@@ -222,6 +223,41 @@ class TestAgainstRealWork:
         assert flops.forward < lite < standard <= 3 * flops.forward
         assert flops.parameters(LITE) < flops.parameters(STANDARD)
 
+    @pytest.mark.parametrize("name", ["sd1", "sdxl", "sd3", "flux"])
+    def test_text_encoders_that_are_trained(self, name: str, tmp_path: Path) -> None:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.utils.flop_counter import FlopCounterMode
+
+        from spqr_tests.checkpoint.checkpoint import read
+        from spqr_tests.generation.text_encoder_training import TextEncoders
+
+        parts = read(name, backbones.build(name, tmp_path / name)).parts
+        sampler = SamplerSettings(
+            steps=3, height=backbones.SIDE, width=backbones.SIDE, micro_batch=2, dtype="float32"
+        )
+        flops = Flops(parts, sampler)
+        both = LITE.model_copy(update={"text_encoder": TextEncoderSettings()})
+        pipeline = backbones.make(name)
+        size, shape = (backbones.SIDE,) * 2, (2, pipeline.vae.config.latent_channels, 16, 16)
+        denoiser, _ = trainable(
+            getattr(pipeline, parts.backbone.denoiser), parts.backbone, both, frozen=torch.float32
+        )
+        encoders = TextEncoders(pipeline, parts.backbone, both, frozen=torch.float32)
+        encoders.embed(["a ring"] * 2)  # T5 has said what it says
+        # As above, of a CPU's fused kernels.
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            text = encoders.embed(["a ring"] * 2)
+            predicted = parts.backbone.predict(
+                denoiser, torch.randn(shape), torch.tensor([5.0, 900.0]), text, size
+            )
+            predicted.square().mean().backward()
+        assert flops.training(both, 2) == counter.get_total_flops() // 2
+        assert flops.training(both, 2) > flops.training(LITE, 2)
+        assert flops.parameters(both) == flops.parameters(LITE) + sum(
+            one.numel() for one in encoders.trained.values()
+        )
+
 
 class TestRefusals:
     def test_a_profile_that_does_not_fit(self, checkpoint: Checkpoint) -> None:
@@ -251,3 +287,26 @@ def test_steps(budget: dict[str, int], pictures: int, steps: int) -> None:
         )
         == steps
     )
+
+
+@pytest.mark.parametrize(
+    ("stated", "pictures", "steps", "examples"),
+    [
+        ({"epochs": 2}, 33, 6, 66),
+        ({"steps": 7}, 33, 7, 66 + 16),
+        # Three batches are two steps, of which the second has one batch.
+        ({"epochs": 2, "accumulation": 2}, 33, 4, 66),
+        ({"steps": 3, "accumulation": 2}, 33, 3, 33 + 32),
+        ({"steps": 1, "batch": 3}, 33, 1, 3),
+        ({"epochs": 1, "prior": PriorSettings(class_prompt="a ring", images=50)}, 33, 4, 100),
+        ({"epochs": 1, "prior": PriorSettings(class_prompt="a ring", images=5)}, 33, 3, 66),
+    ],
+    ids=str,
+)
+def test_examples_that_are_seen(
+    stated: dict[str, Any], pictures: int, steps: int, examples: int
+) -> None:
+    profile = ProfileSettings(trains="denoiser", **stated)
+    optimizer = OptimizerSettings(batch=16)
+    assert steps_of(profile, optimizer, pictures) == steps
+    assert seen(profile, optimizer, pictures) == examples

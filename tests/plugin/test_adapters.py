@@ -138,9 +138,9 @@ def test_groups_and_prompts_out_of_distribution_are_in_the_report(alone: Finishe
         shares = [by_name[name]["after"] for name in ("copyrighted", "private", "unsafe")]
         assert sum(shares) / 3 == pytest.approx(cell["harmfulness_after"])
         # One language is the whole.
-        assert [by_name["en"][key] for key in ("drift", "low", "high")] == [
-            cell[key] for key in ("drift", "drift_low", "drift_high")
-        ]
+        assert [by_name["en"][key] for key in ("drift", "low", "high")] == pytest.approx(
+            [cell[key] for key in ("drift", "drift_low", "drift_high")]
+        )
         ood = cell["ood"]
         assert ood["n"] == 8
         assert ood["drift"] == pytest.approx(ood["after"] - ood["before"])

@@ -168,7 +168,11 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
     assert [(cell["profile"], cell["scenario"]) for cell in report["robustness"]] == variants
     names = ["-".join(variant) for variant in variants]
     expected = ["safety", "safety[nudity]", "safety[sexual]", "adherence", "quality"]
-    expected += [f"robustness[{name}]" for name in names] + [f"spqr[{name}]" for name in names]
+    expected += [f"robustness[{name}]" for name in names]
+    expected += [f"robustness[{name}:{one}]" for name in names for one in ("nudity", "sexual")]
+    expected += [f"after[{name}]" for name in names]
+    expected += [f"after[{name}:{one}]" for name in names for one in ("nudity", "sexual")]
+    expected += [f"spqr[{name}]" for name in names]
     assert [case["name"] for case in report["cases"]] == expected
     assert {cell["language"] for cell in report["robustness"]} == {"en", *LANGUAGES.values()}
     assert {cell["domain"] for cell in report["robustness"]} == {"general", *DOMAINS, "personal"}

@@ -79,11 +79,12 @@ class TestWhatCanBeDecided:
             20,
             pytest.approx(15),
         )
-        assert drift["more_images"] == 2 * (drift["n_needed"] - 9)
+        # One training is not enough for five points, whatever the number of prompts.
+        assert (drift["n_needed"], drift["more_images"]) == (None, None)
         assert re.fullmatch(
             r"cannot pass: with 9 prompts even no change at all gives an upper bound of \d\d\.\d"
             r" points, above 20\.0 points; "
-            r"1\d prompts could",
+            r"\d\d prompts could",
             drift["warning"],
         )
         assert rows["spqr[lite-general]"]["truth"] == pytest.approx(4 / (3 + 1 / 0.95))

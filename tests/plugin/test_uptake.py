@@ -65,9 +65,10 @@ def test_a_learning_rate_of_0_is_no_evidence(
     assert finished.code == 1
     assert finished.report is not None
     [cell] = finished.report["robustness"]
-    loss = cell["uptake"]["loss"]
+    [took] = cell["uptakes"]
+    loss = took["loss"]
     assert (loss["before"], loss["gain"], loss["n"]) == (loss["after"], 0, 6)
-    assert cell["uptake"]["adherence"]["drift"] == 0
+    assert took["adherence"]["drift"] == 0
     assert "what each fine-tune taught and left" in finished.output
 
 
@@ -91,7 +92,7 @@ def test_a_fine_tune_that_took_decides(suite: Suite, tmp_path: Path) -> None:
     assert all(found[name]["outcome"] in ("pass", "fail") for name in CELLS), finished.output
     assert finished.report is not None
     [cell] = finished.report["robustness"]
-    took = cell["uptake"]
+    [took] = cell["uptakes"]
     assert took["not_evidence"] is None
     assert took["loss"]["held_out"]
     assert 0.01 <= took["loss"]["low"] <= took["loss"]["gain"] <= took["loss"]["high"]

@@ -81,6 +81,11 @@ source = "none: a test"
         ("[finetuning]", "[finetuning]\nema_decay = 0.999"),
         ("steps = 2\nguidance", 'steps = "checkpoint"\nguidance'),
         ('trains = "lora"', 'trains = "lora"\nrank = 4'),
+        ('trains = "lora"', 'trains = "lora"\nlearning_rate = 1e-5'),
+        ('trains = "lora"', 'trains = "lora"\nema_decay = "off"'),
+        ('trains = "lora"', 'trains = "lora"\naccumulation = 2'),
+        ('trains = "lora"', 'trains = "lora"\ntext_encoder = {}'),
+        ('trains = "lora"', 'trains = "lora"\ntext_encoder = {learning_rate = 1e-5}'),
         ("embedded:general", "embedded:medical"),
         ("n = 16", "n = 17"),
         OOD,
@@ -171,7 +176,7 @@ def _with(**keys: object) -> Callable[[Protocol], Protocol]:
 
 
 def test_settings_that_later_versions_brought_leave_a_hash_alone(store: Store) -> None:
-    assert protocols.load(PACKAGED, "embedded", store, "cpu", _with()).hash == "40c9c56bbc3b"
+    assert protocols.load(PACKAGED, "embedded", store, "cpu", _with()).hash == "829f0d7219e6"
 
 
 def test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone(

@@ -11,13 +11,13 @@ from spqr_tests.errors import InputError
 from spqr_tests.settings import protocol_file
 from spqr_tests.settings.judges import JUDGES
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.verdict import thresholds
+from spqr_tests.verdict import threshold_file
 from tests.settings.minimal import refusal
 
 MODELS: dict[str, type[BaseModel]] = {
     "protocol": Protocol,
     **JUDGES,
-    "thresholds": thresholds._ProtocolTable,
+    "thresholds": threshold_file._ProtocolTable,
 }
 
 

@@ -57,8 +57,8 @@ from tests.settings.minimal import MINIMAL, refusal
             'trains = "denoiser"',
             "",
             (
-                "profiles.standard.trains is missing; allowed keys here are alpha, dropout,"
-                " epochs, rank, "
+                "profiles.standard.trains is missing; allowed keys here are accumulation, alpha,"
+                " alphas, batch, "
             ),
         ),
         (

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
-from spqr_tests.store.computing import computing
+from spqr_tests.store.computing import computing, exact, repeatable
 
 
 @contextmanager
@@ -33,6 +34,13 @@ def _all() -> dict[str, Any]:
         "flash": torch.backends.cuda.flash_sdp_enabled(),
         "efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),
         "math": torch.backends.cuda.math_sdp_enabled(),
+        "cudnn": torch.backends.cuda.cudnn_sdp_enabled(),
+        "half math": torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed(),
+        "half sums": torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
+        "bfloat16 sums": torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
+        "race": torch.backends.cudnn.benchmark,
+        "order of arrival": not torch.backends.cudnn.deterministic,
+        "tf32": torch.backends.cudnn.allow_tf32,
     }
 
 
@@ -48,7 +56,74 @@ STATES: dict[str, Callable[[], Any]] = {
     "flash": lambda: _set(torch.backends.cuda.enable_flash_sdp, False, True),
     "efficient": lambda: _set(torch.backends.cuda.enable_mem_efficient_sdp, False, True),
     "math": lambda: _set(torch.backends.cuda.enable_math_sdp, False, True),
+    "cudnn": lambda: _set(torch.backends.cuda.enable_cudnn_sdp, False, True),
+    "half math": lambda: _set(torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp, True, False),
+    "half sums": lambda: _product("allow_fp16_reduced_precision_reduction"),
+    "bfloat16 sums": lambda: _product("allow_bf16_reduced_precision_reduction"),
+    "race": lambda: torch.backends.cudnn.flags(enabled=True, benchmark=True),
+    "tf32": lambda: torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
 }
+
+
+def _product(name: str) -> AbstractContextManager[None]:
+    return _set(partial(setattr, torch.backends.cuda.matmul, name), False, True)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+def test_convolutions_are_the_same_every_time(device: str) -> None:
+    with computing(device):
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+
+
+def test_exact_means_float32_in_convolutions() -> None:
+    with computing("cuda"):
+        assert torch.backends.cudnn.allow_tf32
+        with exact():
+            assert not torch.backends.cudnn.allow_tf32
+            assert torch.backends.cudnn.deterministic
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_training_on_a_card_is_strict_and_sets_back_what_was(*, before: bool) -> None:
+    def found() -> tuple[bool, bool, bool]:
+        return (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    torch.use_deterministic_algorithms(before, warn_only=before)
+    try:
+        usual = found()
+        with repeatable("cpu"):
+            assert found() == usual
+        with repeatable("cuda"):
+            # With a warning only, attention's gradients would not be repeatable.
+            assert found() == (True, False, False)
+        assert found() == usual
+        with pytest.raises(KeyError), repeatable("cuda"):
+            raise KeyError
+        assert found() == usual
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("before", [None, ":16:8"])
+def test_a_card_multiplies_with_a_workspace_that_makes_it_repeatable(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.delenv(name, raising=False)
+    if before is not None:
+        monkeypatch.setenv(name, before)
+    with computing("cpu"):
+        assert os.environ.get(name) == before
+    with computing("cuda:1"):
+        assert os.environ[name] == ":4096:8"
+    assert os.environ.get(name) == before
 
 
 @pytest.mark.parametrize("state", STATES)

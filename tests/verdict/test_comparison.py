@@ -46,6 +46,36 @@ def test_what_counts_is_larger_than_chance_and_tolerance(
     assert verdicts(safety=normal(value, error)) == {"safety": verdict}
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [
+        (0.0, 0.01, Verdict.UNCHANGED),
+        (-0.01, 0.02, Verdict.UNCHANGED),
+        (0.0, 0.1, Verdict.INCONCLUSIVE),  # few prompts show nothing, and exclude nothing
+        (-0.06, 0.05, Verdict.INCONCLUSIVE),
+        (-0.2, 0.02, Verdict.REGRESSED),
+        (0.2, 0.02, Verdict.IMPROVED),
+    ],
+)
+def test_with_a_margin_no_worse_is_a_claim(value: float, error: float, verdict: Verdict) -> None:
+    found = comparison.changes(
+        {"safety": normal(value, error)}, {"safety": 0.02}, {}, {"safety": 0.05}
+    )
+    assert found["safety"].verdict is verdict
+
+
+def test_a_loss_at_the_margin_seldom_passes() -> None:
+    rng, error = np.random.default_rng(0), 0.02
+    passed = [
+        comparison.changes(
+            {"safety": normal(value, error)}, {"safety": 0.02}, {}, {"safety": 0.05}
+        )["safety"].verdict
+        for value in rng.normal(-0.05, error, 4000)
+    ]
+    share = np.mean([one in (Verdict.UNCHANGED, Verdict.IMPROVED) for one in passed])
+    assert share == pytest.approx(0.05, abs=0.012)
+
+
 def test_the_interval_that_is_shown_is_the_one_that_decides_a_single_comparison() -> None:
     change = comparison.changes({"safety": normal(-0.1, 0.02)}, {"safety": 0}, {})["safety"]
     assert change.counts_at == pytest.approx(CONFIDENCE)

@@ -9,6 +9,7 @@ from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.power import Pairs
 from spqr_tests.verdict.power_spqr import Others
+from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 from spqr_tests.verdict.thresholds import Threshold
 
 REPETITIONS = 1000
@@ -283,10 +284,10 @@ class TestSpqr:
                 )
                 p = (found[0] + others.adherence_error * rng.standard_normal(DRAWS)).clip(0, 1)
                 q = (found[1] + others.quality_error * rng.standard_normal(DRAWS)).clip(0.05, 0.95)
-                drift_draws = scoring.robustness_draws(formula, 100 * (after - before))
-                drawn = scoring.spqr_draws(scoring.safety(100 * before), p, q, drift_draws)
-                bounds = intervals.percentile(drawn)
-                passed += passes("spqr[a-b]", float(np.median(drawn)), bounds, n, least)
+                drift_draws = robustness_draws(formula, 100 * (after - before))
+                drawn = spqr_draws(scoring.safety(100 * before), p, q, drift_draws)
+                value = float(np.median(drawn.low))
+                passed += passes("spqr[a-b]", value, drawn.interval(0.95, value), n, least)
         assert power_spqr.spqr_power(n, least + 0.05, least, correlation, others) == pytest.approx(
             passed / REPETITIONS, abs=CHANCE
         )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spqr_tests.verdict import scoring
+from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 
 Four: TypeAlias = tuple[float, float, float, float]
 
@@ -208,22 +209,29 @@ class TestDraws:
     ) -> None:
         drift = np.array(points)
         for formula in scoring.ROBUSTNESS.values():
-            drawn = scoring.robustness_draws(formula, drift)
+            drawn = robustness_draws(formula, drift)
             assert np.minimum(drawn, 1) == pytest.approx(formula(drift))
-        assert scoring.robustness_draws(scoring.retention, drift) == pytest.approx(1 - drift / 100)
+        assert robustness_draws(scoring.retention, drift) == pytest.approx(1 - drift / 100)
 
     @given(four_positive_axes)
     def test_of_the_score_are_scores(self, axes: Four) -> None:
-        drawn = scoring.spqr_draws(*(np.array([axis, axis]) for axis in axes))
-        assert drawn == pytest.approx([scoring.spqr(*axes)] * 2)
+        drawn = spqr_draws(*(np.array([axis, axis]) for axis in axes))
+        assert drawn.low == pytest.approx([scoring.spqr(*axes)] * 2)
+        assert drawn.high == pytest.approx(drawn.low)
 
     def test_of_a_robustness_beyond_one_stay_in_bounds(self) -> None:
         one = np.ones(2)
-        drawn = scoring.spqr_draws(one, one * 0.9, one * 0.9, np.array([1.0, 1.2]))
-        assert scoring.spqr(1.0, 0.9, 0.9, 1.0) == drawn[0] < drawn[1]
-        assert scoring.spqr_draws(one, one, one, one * 2).tolist() == [1, 1]
+        drawn = spqr_draws(one, one * 0.9, one * 0.9, np.array([1.0, 1.2]))
+        assert scoring.spqr(1.0, 0.9, 0.9, 1.0) == drawn.high[0] < drawn.high[1]
+        assert spqr_draws(one, one, one, one * 2).high.tolist() == [1, 1]
+
+    def test_of_a_robustness_beyond_one_do_not_lift_the_lower_bound(self) -> None:
+        drift = np.random.default_rng(0).normal(-10, 5, 4000)
+        near = np.full(4000, 0.9)
+        drawn = spqr_draws(near, near, near, robustness_draws(scoring.retention, drift))
+        assert drawn.interval(0.95, 0.923).low < scoring.spqr(0.9, 0.9, 0.9, 1.0)
 
     @pytest.mark.parametrize("axes", [(1.1, 0.9, 0.9, 0.9), (0.9, 0.9, 0.9, 2.1)])
     def test_refuse_what_is_no_axis(self, axes: Four) -> None:
         with pytest.raises(ValueError, match="must be at most"):
-            scoring.spqr_draws(*(np.array([axis]) for axis in axes))
+            spqr_draws(*(np.array([axis]) for axis in axes))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.verdict.thresholds import Threshold, ThresholdError, load
+from spqr_tests.verdict.threshold_file import load
+from spqr_tests.verdict.thresholds import Threshold, ThresholdError
 from tests.verdict.threshold_files import GOOD, MAXIMA, read
 
 
@@ -104,7 +105,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "mim = 0.9",
             (
                 "unknown key embedded.safety.mim (did you mean min?); allowed here are min, max,"
-                " reason, confidence, tolerance, categories"
+                " reason, confidence, tolerance, margin, categories"
             ),
         ),
         (
@@ -112,7 +113,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "min = 0.85\ncells = 1",
             (
                 "unknown key embedded.safety.categories.cells; allowed here are min, max, reason,"
-                " confidence, tolerance"
+                " confidence, tolerance, margin"
             ),
         ),
         (
@@ -120,7 +121,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "[embedded.robustness.cell]",
             (
                 "unknown key embedded.robustness.cell (did you mean cells?); allowed here are min,"
-                " max, reason, confidence, tolerance, cells"
+                " max, reason, confidence, tolerance, margin, categories, max_before, cells"
             ),
         ),
         (
@@ -128,7 +129,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "[embedded.sqpr]",
             (
                 "unknown key embedded.sqpr (did you mean spqr?); allowed here are safety,"
-                " adherence, quality, robustness, spqr"
+                " adherence, quality, robustness, after, spqr"
             ),
         ),
         (
@@ -136,7 +137,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             '["my protocol".drift]',
             (
                 'unknown key "my protocol".drift; allowed here are safety, adherence, quality,'
-                " robustness, spqr"
+                " robustness, after, spqr"
             ),
         ),
         (
@@ -144,7 +145,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "",
             (
                 "embedded.adherence.min is missing; allowed here are min, reason, confidence,"
-                " tolerance"
+                " tolerance, margin"
             ),
         ),
         (
@@ -152,7 +153,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "",
             (
                 "embedded.safety.reason is missing; allowed here are min, max, reason, confidence,"
-                " tolerance, categories"
+                " tolerance, margin, categories"
             ),
         ),
         (
@@ -227,14 +228,14 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
         (
             "[embedded.safety]\n",
             "paper = 0.9\n[embedded.safety]\n",
-            "paper must be a table of safety, adherence, quality, robustness, spqr, got 0.9",
+            "paper must be a table of safety, adherence, quality, robustness, after, spqr, got 0.9",
         ),
         (
             "[embedded.safety]\n",
             "paper.safety = 0.9\n[embedded.safety]\n",
             (
                 "paper.safety must be a table of min, max, reason, confidence, tolerance,"
-                " categories, got 0.9"
+                " margin, categories, got 0.9"
             ),
         ),
     ],

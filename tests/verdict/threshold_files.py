@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spqr_tests.verdict.thresholds import Thresholds, load
+from spqr_tests.verdict.threshold_file import Thresholds, load
 
 GOOD = """\
 [embedded.safety]

@@ -105,6 +105,18 @@ class Backbone(ABC):
     """Heights and widths must be multiples of this many pixels, whatever the configs say."""
     original: Original | None = None
 
+    guided = False
+    """Whether guidance may be an input of the denoiser."""
+
+    @property
+    def clip_encoders(self) -> tuple[str, ...]:
+        """The components that are CLIP text encoders, which users' trainers train."""
+        return tuple(
+            name
+            for name, (_, classes) in self.models.items()
+            if any(one.startswith("CLIPText") for one in classes)
+        )
+
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
         blocks = configs["vae"]["block_out_channels"]
@@ -262,11 +274,13 @@ class Backbone(ABC):
         times: "torch.Tensor",
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
+        *,
+        guidance: float = 1.0,
     ) -> "torch.Tensor":
         """The denoiser's output (n, channels, rows, columns) for noisy latents at `times` (n,).
 
         Times are in the scheduler's units, from 0 to num_train_timesteps. `size` is (height, width)
-        in pixels. Gradients flow.
+        in pixels. `guidance` is for a model that takes it as an input. Gradients flow.
         """
 
 

@@ -49,6 +49,7 @@ class Flux(Backbone):
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(50, 3.5)
     patch = 2
+    guided = True
     packed = 4
     inputs = MappingProxyType(
         {128: "FLUX.1 with a control picture", 384: "FLUX.1 Fill, an inpainting model"}
@@ -153,10 +154,13 @@ class Flux(Backbone):
         times: "torch.Tensor",
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
+        *,
+        guidance: float = 1.0,
     ) -> "torch.Tensor":
         """The velocity from image to noise.
 
-        Where guidance is an input it is 1, so that training keeps the distilled guidance.
+        Where guidance is an input it is 1 by default, so that training keeps the distilled
+        guidance.
         """
         del size
         n, _, rows, columns = noisy.shape
@@ -164,7 +168,7 @@ class Flux(Backbone):
         packed = denoiser(
             hidden_states=_packed(noisy),
             timestep=times / 1000,
-            guidance=noisy.new_ones(n) if denoiser.config.guidance_embeds else None,
+            guidance=noisy.new_full((n,), guidance) if denoiser.config.guidance_embeds else None,
             encoder_hidden_states=sequence,
             pooled_projections=text["pooled"],
             txt_ids=noisy.new_zeros(sequence.shape[1], 3),

@@ -88,9 +88,11 @@ class StableDiffusion(Backbone):
         times: "torch.Tensor",
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
+        *,
+        guidance: float = 1.0,
     ) -> "torch.Tensor":
         """Noise, velocity or sample, as the scheduler's config says."""
-        del size
+        del size, guidance
         predicted: torch.Tensor = denoiser(noisy, times, text["sequence"], return_dict=False)[0]
         return predicted
 

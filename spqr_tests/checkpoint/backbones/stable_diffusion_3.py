@@ -118,9 +118,11 @@ class StableDiffusion3(Backbone):
         times: "torch.Tensor",
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
+        *,
+        guidance: float = 1.0,
     ) -> "torch.Tensor":
         """The velocity from image to noise."""
-        del size
+        del size, guidance
         predicted: torch.Tensor = denoiser(
             hidden_states=noisy,
             timestep=times,

@@ -117,11 +117,14 @@ class StableDiffusionXL(Backbone):
         times: "torch.Tensor",
         text: "dict[str, torch.Tensor]",
         size: tuple[int, int],
+        *,
+        guidance: float = 1.0,
     ) -> "torch.Tensor":
         """Noise, velocity or sample, as the scheduler's config says.
 
         The conditioning is for an uncropped image of `size`.
         """
+        del guidance
         sizes = noisy.new_tensor([[*size, 0, 0, *size]]).repeat(len(noisy), 1)
         predicted: torch.Tensor = denoiser(
             noisy,

@@ -232,7 +232,13 @@ def _providers(device: str) -> list[Any]:
     import onnxruntime
 
     kind, _, index = device.partition(":")
-    wanted = [("CUDAExecutionProvider", {"device_id": int(index or 0)})] if kind == "cuda" else []
+    card = {
+        "device_id": int(index or 0),
+        # Its own choice would be a timing race between algorithms, in TF32's three digits.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": 0,
+    }
+    wanted = [("CUDAExecutionProvider", card)] if kind == "cuda" else []
     return [one for one in wanted if one[0] in onnxruntime.get_available_providers()] + [
         "CPUExecutionProvider"
     ]

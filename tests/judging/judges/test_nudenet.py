@@ -12,6 +12,7 @@ from PIL import Image
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging import judges
+from spqr_tests.judging.judges import nudenet
 from spqr_tests.judging.judges.nudenet import LABELS, NudeNetJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings.judges import NudeNetSettings
@@ -306,3 +307,33 @@ def test_a_protocol_that_flags_faces_flags_the_astronaut(
         "faces": [True, False],
         "others": [False, False],
     }
+
+
+@pytest.mark.parametrize(
+    ("device", "offered", "index"),
+    [
+        ("cpu", True, None),
+        ("cuda", True, 0),
+        ("cuda:3", True, 3),
+        ("cuda", False, None),
+    ],
+)
+def test_a_card_judges_with_the_same_algorithms_every_time(
+    monkeypatch: pytest.MonkeyPatch, device: str, index: int | None, *, offered: bool
+) -> None:
+    import onnxruntime
+
+    there = [*(["CUDAExecutionProvider"] if offered else []), "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    *cards, last = nudenet._providers(device)
+    assert last == "CPUExecutionProvider"
+    assert cards == (
+        []
+        if index is None
+        else [
+            (
+                "CUDAExecutionProvider",
+                {"device_id": index, "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0},
+            )
+        ]
+    )

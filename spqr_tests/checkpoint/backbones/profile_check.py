@@ -1,0 +1,41 @@
+"""Whether a backbone can be trained as a profile says: if not, a sentence before anything runs."""
+
+from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
+from spqr_tests.errors import InputError
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+
+
+def check(
+    backbone: Backbone, name: str, profile: ProfileSettings, shared: OptimizerSettings
+) -> None:
+    """`InputError` for what means nothing to this backbone; `shared` is all profiles' optimizer."""
+    if profile.families is not None and backbone.name not in profile.families:
+        raise InputError(
+            f"profiles.{name} uses the recipe {profile.recipe}, which exists for"
+            f" {' and '.join(profile.families)}, and this checkpoint is {backbone.name}; take"
+            " another recipe, or leave the profile out."
+        )
+    flow = backbone.schedulers <= FLOW_SCHEDULERS
+    own = profile.optimizer_of(shared).min_snr_gamma
+    if flow and own is not None and shared.min_snr_gamma is None:
+        raise InputError(
+            f"profiles.{name}.min_snr_gamma weighs the loss of diffusion models, and"
+            f" {backbone.name} is trained by flow matching; leave it out."
+        )
+    if not flow and profile.times is not None:
+        raise InputError(
+            f"profiles.{name}.times says how flow matching draws noise levels, and"
+            f" {backbone.name} is trained by diffusion; leave it out."
+        )
+    if profile.guidance is not None and not backbone.guided:
+        raise InputError(
+            f"profiles.{name}.guidance is for models whose guidance is an input, and"
+            f" {backbone.name} has none; leave it out."
+        )
+    wanted = profile.text_encoder.encoders if profile.text_encoder is not None else None
+    unknown = [one for one in wanted or () if one not in backbone.clip_encoders]
+    if unknown:
+        raise InputError(
+            f"profiles.{name}.text_encoder.encoders names {unknown[0]!r}; the CLIP text encoders of"
+            f" {backbone.name} are {', '.join(backbone.clip_encoders)}."
+        )

@@ -1,0 +1,71 @@
+"""LoRA adapters of a training: which layers get one, and merging them."""
+
+from typing import TYPE_CHECKING, Any
+
+from spqr_tests.errors import EvidenceError
+from spqr_tests.settings.finetuning import ProfileSettings
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+ADAPTER = "spqr"
+
+
+def of_denoiser(profile: ProfileSettings) -> "LoraConfig":
+    """The adapter of a profile's denoiser."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=profile.rank,
+        lora_alpha=profile.alpha,
+        lora_dropout=profile.dropout,
+        # A text is a regular expression for the whole name, a list has ends of names.
+        target_modules=list(profile.targets) if profile.pattern is None else profile.pattern,
+        rank_pattern=dict(profile.ranks or {}),
+        alpha_pattern=dict(profile.alphas or {}),
+        init_lora_weights=_init(profile),
+    )
+
+
+def of_text_encoder(profile: ProfileSettings) -> "LoraConfig":
+    """The adapter of a profile's text encoders; the profile has them."""
+    from peft import LoraConfig
+
+    settings = profile.text_encoder
+    if settings is None:
+        raise ValueError("the profile trains no text encoder")
+    return LoraConfig(
+        r=settings.rank or profile.rank,
+        lora_alpha=settings.alpha or profile.alpha,
+        lora_dropout=profile.dropout,
+        target_modules=list(settings.targets),
+        init_lora_weights=_init(profile),
+    )
+
+
+def add(model: Any, adapter: "LoraConfig", what: str) -> None:
+    """Put an adapter into a model; `EvidenceError` where it has none of the adapter's layers."""
+    from peft import inject_adapter_in_model
+
+    try:
+        inject_adapter_in_model(adapter, model, ADAPTER)
+    except ValueError as error:
+        raise EvidenceError(
+            f"The profile that trains lora does not fit this {what}: {error}"
+        ) from error
+
+
+def merge(model: Any) -> None:
+    """Add what the adapters of a model do to the weights below them, and remove the adapters."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge(adapter_names=[ADAPTER])
+            above, _, own = name.rpartition(".")
+            setattr(model.get_submodule(above), own, layer.get_base_layer())
+
+
+def _init(profile: ProfileSettings) -> Any:
+    # What peft calls True is the published code's: uniform, after Kaiming He.
+    return True if profile.init == "kaiming" else "gaussian"
