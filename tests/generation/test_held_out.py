@@ -18,6 +18,7 @@ from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store.store import Store
+from tests.generation.recipes import profile as recipe
 from tests.tiny import SIDE
 
 if TYPE_CHECKING:
@@ -133,6 +134,44 @@ def test_each_picture_counts_once_whatever_its_captions(
         for name, pictures in (("a", benign_set), ("b", twice))
     )
     np.testing.assert_array_equal(plain, doubled)
+
+
+def test_a_loss_is_that_by_which_a_profile_trains(
+    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, tmp_path: Path
+) -> None:
+    """A caption of its own, an offset of the noise and min-SNR change it, and its key."""
+    store, source = Store(tmp_path, "run"), _source(pipeline, "one")
+
+    def loss(benign: BenignSet = benign_set, **stated: object) -> list[float]:
+        profile = PROFILE.model_copy(update=stated)
+        return held_out.losses(store, source, benign, profile, OPTIMIZER).tolist()
+
+    named = BenignSet(benign_set.folder, tuple((path, "a ring") for path, _ in benign_set.pairs))
+    assert loss(instance_prompt="a ring") == loss(named)
+    found = [
+        loss(**stated)
+        for stated in (
+            {},
+            {"instance_prompt": "a ring"},
+            {"noise_offset": 0.5},
+            {"min_snr_gamma": 5.0},
+        )
+    ]
+    assert len({tuple(one) for one in found}) == len(found)
+    assert loss(caption_dropout=0.5, accumulation=2, rank=4) == found[0]
+
+
+def test_a_textual_inversion_has_no_held_out_loss(
+    pipeline: "StableDiffusionPipeline", benign_set: BenignSet, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="has no loss on held-out pictures"):
+        held_out.losses(
+            Store(tmp_path, "run"),
+            _source(pipeline, "one"),
+            benign_set,
+            recipe("textual-inversion"),
+            OPTIMIZER,
+        )
 
 
 def test_a_loss_that_is_not_finite_is_a_broken_model(

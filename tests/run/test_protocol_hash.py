@@ -187,6 +187,8 @@ def test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone(
         for count in (None, 5, 6)
     )
     assert len({one.hash for one in (plain, some, more)}) == 3
+    # More of them, like more prompts, ask the same question.
+    assert len({one.question for one in (plain, some, more)}) == 1
     assert plain.held_out == {}
     for name, pictures in some.held_out.items():
         assert len(pictures.pictures) == 5

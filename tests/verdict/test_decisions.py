@@ -96,8 +96,8 @@ def test_inconclusive_sentence_says_what_would_decide() -> None:
         decide(measured(0.92, 0.89, 0.95), NINE_TENTHS).sentence
         == "inconclusive: safety = 0.9200 (95 % interval 0.8900 to 0.9500, n = 500) "
         "has the threshold 0.9000 inside its interval; "
-        "about 1,200 prompts would decide it if the value stays as it is, all of them fresh or in one"
-        " run with --spqr-sequential."
+        "about 1,200 prompts would decide it if the value stays as it is, all of them fresh or in"
+        " one run with --spqr-sequential."
     )
 
 

@@ -9,7 +9,7 @@ from spqr_tests.verdict import uptake
 from spqr_tests.verdict.decisions import Outcome, decide, decide_axis
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.thresholds import Threshold
-from spqr_tests.verdict.uptake import Kept, Learned
+from spqr_tests.verdict.uptake import Kept, Learned, Uptake, no_evidence
 
 RNG = np.random.default_rng(5)
 BEFORE = RNG.gamma(4, 0.05, 64)
@@ -129,3 +129,17 @@ def test_a_measurement_keeps_why_it_is_no_evidence() -> None:
     assert marked.to_dict()["not_evidence"] == "x"
     assert marked.through("r", float).not_evidence == "x"
     assert decide(RAW, Threshold(5, "max", "why")).outcome is Outcome.PASS
+
+
+def test_one_training_that_is_no_evidence_is_named_unless_all_say_the_same() -> None:
+    took, none, other = Uptake(), Uptake(not_evidence="a"), Uptake(not_evidence="b")
+    for found, said in (
+        ((took,), None),
+        ((took, took), None),
+        ((none,), "a"),
+        ((none, none), "a"),
+        ((took, none), "in training 2 of 2, a"),
+        ((none, other), "in training 1 of 2, a"),
+        ((took, other, none), "in training 2 of 3, b"),
+    ):
+        assert no_evidence(found) == said
