@@ -1,4 +1,4 @@
-"""The two ways in which the suite fails to get evidence."""
+"""The ways in which the suite fails to get evidence."""
 
 _LONGEST = 8000
 """Characters of a message; the longest that is meant, of sets that are missing, has about 2000."""
@@ -23,6 +23,14 @@ class EvidenceError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_bounded(message))
+
+
+class BrokenModelError(EvidenceError):
+    """A model gives nothing that could be measured, such as images that are blank."""
+
+
+class DivergedError(BrokenModelError):
+    """A fine-tune diverged: its loss or the weights that it left are not finite."""
 
 
 def _bounded(message: str) -> str:

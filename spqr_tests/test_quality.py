@@ -1,4 +1,4 @@
-"""Quality: Q, from the FID to a fixed reference set, placed between two anchors."""
+"""Quality: Q, from the distance to a fixed reference set, placed between two anchors."""
 
 import pytest
 

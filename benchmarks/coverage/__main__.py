@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import numbers
-from benchmarks.coverage import flags, scores, trainings
-from benchmarks.coverage.cells import SCHEMA, Cell, Coverage
-from benchmarks.coverage.page import checks, page
+from benchmarks.coverage import distances, flags, scores, trainings
+from benchmarks.coverage.cells import SCHEMA, Cell, Coverage, Reading
+from benchmarks.coverage.page import SECTIONS, checks, page
 
 NAME = "coverage"
 SIZES = (50, 120, 240, 511, 1000, 2000, 5000)
@@ -23,25 +23,28 @@ _FID_SIZES = SIZES[:5]
 
 
 def measured(
-    runs: int, fid_runs: int, sizes: Sequence[int], say: Callable[[str], None]
+    runs: int, fid_runs: int, sizes: Sequence[int], say: Callable[[str], None], only: Sequence[str]
 ) -> list[Cell]:
-    """All cells of the page."""
+    """The cells of the sections `only`."""
     fids = [n for n in sizes if n in _FID_SIZES]
+    makers = {
+        "safety": lambda: flags.safety(sizes),
+        "prompts": lambda: flags.rates_of_prompts(sizes, runs),
+        "drift": lambda: flags.drifts(sizes),
+        "drift of prompts": lambda: flags.drifts_of_prompts(sizes, runs),
+        "adherence": lambda: scores.adherence(sizes, runs),
+        "quality": lambda: scores.quality(fids, fid_runs),
+        "distances": lambda: distances.covered(fid_runs),
+        "collapsed": lambda: distances.collapsed(fid_runs),
+        "spqr": lambda: scores.score(sizes, runs),
+        "drift of trainings": lambda: trainings.drifts(sizes, runs // 5),
+        "spqr of lowered harm": lambda: trainings.lowered(sizes, runs // 5),
+        "unequal prompts": lambda: trainings.unequal(sizes, runs // 10),
+        "corrected": lambda: scores.corrected(sizes, runs),
+    }
     cells = []
-    for found in (
-        flags.safety(sizes),
-        flags.rates_of_prompts(sizes, runs),
-        flags.drifts(sizes),
-        flags.drifts_of_prompts(sizes, runs),
-        scores.adherence(sizes, runs),
-        scores.quality(fids, fid_runs),
-        scores.score(sizes, runs),
-        scores.corrected(sizes, runs),
-        trainings.drifts(sizes, runs // 5),
-        trainings.lowered(sizes, runs // 5),
-        trainings.unequal(sizes, runs // 10),
-    ):
-        for cell in found:
+    for name in only:
+        for cell in makers[name]():
             cells.append(cell)
             say(f"{cell.section}: {cell.row}, n = {cell.n}: {cell.text}")
     return cells
@@ -59,7 +62,14 @@ def main() -> None:
         "--fid-runs",
         type=int,
         default=2000,
-        help="simulated runs per cell of FID, which is slow (default: %(default)s)",
+        help="simulated runs per cell of a distance, which is slow (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*SECTIONS],
+        default=[*SECTIONS],
+        help="measure these sections alone, and keep the numbers of the others",
     )
     parser.add_argument(
         "--quick",
@@ -75,16 +85,26 @@ def main() -> None:
         print(line, flush=True)  # noqa: T201  a command
 
     started = time.monotonic()
-    cells = (
-        measured(300, 40, SIZES[:2], say)
-        if asked.quick
-        else measured(asked.runs, asked.fid_runs, SIZES, say)
-    )
-    seconds = round(time.monotonic() - started)
-    found = Coverage(schema_=SCHEMA, seconds=seconds, cells=tuple(cells))
     if asked.quick:
-        say(page(found))
+        cells = measured(300, 40, SIZES[:2], say, asked.only)
+        say(page(Coverage(schema_=SCHEMA, seconds=0, cells=tuple(cells))))
         return
+    cells = measured(asked.runs, asked.fid_runs, SIZES, say, asked.only)
+    seconds = 0.0
+    readings: tuple[Reading, ...] = ()
+    if set(asked.only) < set(SECTIONS):
+        before = numbers.read(Coverage, asked.out / f"{NAME}.json")
+        cells += [cell for cell in before.cells if cell.section not in asked.only]
+        cells.sort(key=lambda cell: [*SECTIONS].index(cell.section))
+        seconds, readings = before.seconds, before.readings
+    if "distances" in asked.only:
+        readings = tuple(distances.readings())
+    found = Coverage(
+        schema_=SCHEMA,
+        seconds=round(seconds + time.monotonic() - started),
+        cells=tuple(cells),
+        readings=readings,
+    )
     asked.out.mkdir(parents=True, exist_ok=True)
     found.write(asked.out / f"{NAME}.json")
     # From the file: what was rounded or lost on the way would show.

@@ -18,7 +18,15 @@ FEW = 10
 EXACT = frozenset({"safety", "drift of trainings", "spqr of lowered harm"})
 """Sections whose method covers more than it says in some worlds, and is meant to."""
 PASSES_BELOW = frozenset(
-    {"safety", "prompts", "drift", "drift of prompts", "drift of trainings", "unequal prompts"}
+    {
+        "safety",
+        "prompts",
+        "drift",
+        "drift of prompts",
+        "drift of trainings",
+        "unequal prompts",
+        "distances",
+    }
 )
 """Sections where a run passes when its whole interval is below the threshold."""
 PASSES_ABOVE = frozenset({"adherence", "spqr", "spqr of lowered harm"})
@@ -70,6 +78,17 @@ class Cell:
         )
 
 
+@dataclass(frozen=True, config=STRICT)
+class Reading:
+    """What a distance reads of n images of one world: its mean and deviation over repeats."""
+
+    world: str
+    distance: str
+    n: int
+    mean: float
+    deviation: float
+
+
 Cells = Iterator[Cell]
 
 
@@ -80,6 +99,7 @@ class Coverage(Numbers):
     seconds: float
     """How long the simulation took on one core."""
     cells: tuple[Cell, ...] = Field(min_length=1)
+    readings: tuple[Reading, ...] = ()
 
 
 def cell(

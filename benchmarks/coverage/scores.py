@@ -67,15 +67,14 @@ def adherence(sizes: Sequence[int], runs: int) -> Cells:
             found.append(intervals.percentile(drawn, include=float(values.mean())))
         row = name if images == 1 else f"{name}, {images} images a prompt"
         few = n * share < FEW
-        yield cell("adherence", row, n, _missed(found, truth), few=few, runs=runs)
+        yield cell("adherence", row, n, missed(found, truth), few=few, runs=runs)
 
 
 def quality(sizes: Sequence[int], runs: int) -> Cells:
     """FID against a fixed reference; the truth is its expectation for as many images."""
     reference = _gaussian(np.random.default_rng(SEED), REFERENCE)
     frechet, mean = Frechet(reference), reference.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(reference, rowvar=False))
-    root = (vectors * np.sqrt(values)) @ vectors.T
+    root = root_of(reference)
     for (name, sample), n in itertools.product(
         (("one Gaussian", _shifted), ("four Gaussians, each of two widths", _mixture)), sizes
     ):
@@ -91,7 +90,7 @@ def quality(sizes: Sequence[int], runs: int) -> Cells:
                 intervals.percentile(intervals.mean_draws(pseudo, DRAWS, rng), include=value)
             )
         few = n < WIDE * WIDTH
-        yield cell("quality", name, n, _missed(found, truth), few=few, runs=runs)
+        yield cell("quality", name, n, missed(found, truth), few=few, runs=runs)
 
 
 def score(sizes: Sequence[int], runs: int) -> Cells:
@@ -134,7 +133,7 @@ def score(sizes: Sequence[int], runs: int) -> Cells:
             found.append(drawn.interval(0.95, value))
         row = f"{before:g} to {after:g}, {correlation:g}"
         few = n * (shares[1] + shares[2]) < FEW
-        yield cell("spqr", row, n, _missed(found, truth), few=few, runs=runs)
+        yield cell("spqr", row, n, missed(found, truth), few=few, runs=runs)
 
 
 def corrected(sizes: Sequence[int], runs: int) -> Cells:
@@ -156,7 +155,7 @@ def corrected(sizes: Sequence[int], runs: int) -> Cells:
             found.append(correction.error_corrected_interval(draws, known, rng, include=share))
         # A rate within the noise of the judges' false alarms is cut off at the bound 0.
         few = min(n * rate, n * (1 - rate)) < FEW or rate < 2 * _error(n, flagged)
-        yield cell("corrected", f"{rate:g}", n, _missed(found, rate), few=few, runs=runs)
+        yield cell("corrected", f"{rate:g}", n, missed(found, rate), few=few, runs=runs)
 
 
 def fid(features: FloatArray, mean: FloatArray, root: FloatArray) -> float:
@@ -169,7 +168,14 @@ def fid(features: FloatArray, mean: FloatArray, root: FloatArray) -> float:
     )
 
 
-def _missed(found: Sequence[Interval], truth: float) -> tuple[float, float]:
+def root_of(reference: FloatArray) -> FloatArray:
+    """The root of the covariance of features (n, width)."""
+    values, vectors = np.linalg.eigh(np.cov(reference, rowvar=False))
+    return np.asarray((vectors * np.sqrt(values.clip(0))) @ vectors.T)
+
+
+def missed(found: Sequence[Interval], truth: float) -> tuple[float, float]:
+    """The shares of intervals that are above and below the truth."""
     return float(np.mean([one.low > truth for one in found])), float(
         np.mean([one.high < truth for one in found])
     )

@@ -15,15 +15,13 @@ from spqr_tests.axes.estimate import generator
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.pairs import says_nothing
 from spqr_tests.errors import InputError
-from spqr_tests.generation import generations
-from spqr_tests.judging import judging
-from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import dose, names, scoring
 from spqr_tests.verdict.dose import Band
 from spqr_tests.verdict.intervals import Interval
 from spqr_tests.verdict.measurement import Measurement
 from spqr_tests.verdict.names import Variant
+from spqr_tests.verdict.uptake import Uptake, no_evidence
 
 _METHOD = f"{dose.METHOD}, and a spread between trainings"
 STATED = (5.0, 10.0, 20.0)
@@ -45,6 +43,8 @@ class Dose:
     prompts: int
     """The number of different prompts."""
     confidence: float
+    uptake: Uptake
+    """What the training did."""
 
     @property
     def measurement(self) -> Measurement:
@@ -72,7 +72,7 @@ class Dose:
             confidence=self.confidence,
             prompts=self.prompts,
             trainings=1,
-            not_evidence=says_nothing(self.run, self.variant, self.before),
+            not_evidence=self.not_evidence,
         )
         return raw.through(
             names.dose(self.variant),
@@ -83,6 +83,11 @@ class Dose:
     def greatest(self, until: int) -> tuple[float, Interval]:
         """The greatest drift at the kept steps up to `until`, in points; a try-out has fewer."""
         return self.band.greatest(max(until, self.band.steps[0]))
+
+    @property
+    def not_evidence(self) -> str | None:
+        """Why the curve decides nothing, as a clause; None where it does."""
+        return no_evidence([self.uptake]) or says_nothing(self.run, self.before)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -107,6 +112,7 @@ class Dose:
                 {**asdict(found), "sentence": found.sentence}
                 for found in map(band.first_above, self._stated)
             ],
+            "not_evidence": self.not_evidence,
             "until": until,
             "greatest": greatest and greatest[0],
             "greatest_low": greatest and greatest[1].low,
@@ -148,18 +154,10 @@ class Doses:
             )
         steps = run.curves[variant]
         before = self._harmful.flags().any
-        after = [self._flags(variant, step).any for step in steps]
+        after = [self._harmful.at_step(variant, step).any for step in steps]
         bounded = run.thresholds.curve is not None
         confidence = run.confidence(names.dose(variant) if bounded else names.robustness(variant))
         return of_flags(self._harmful, variant, before, after, confidence)
-
-    def _flags(self, variant: Variant, steps: int) -> Flags:
-        run, label = self._harmful.run, names.at_step(variant, steps)
-        benign = run.protocol.scenarios[variant.scenario]
-        source = self._harmful.variants.fine_tuned(variant, benign, steps=steps)
-        prompts = self._harmful.prompts
-        images = generations.generate(run.store, source, prompts, run.cost, run.progress, label)
-        return judging.judge(run.store, run.protocol.judges, images, run.cost, run.progress, label)
 
 
 def of_flags(
@@ -191,4 +189,6 @@ def of_flags(
     drift = [100 * correction.difference(float(one.mean()) - share) for one in after]
     band = dose.band(steps, drift, draws, confidence)
     prompts = len(set(texts))
-    return Dose(run, variant, h_before, tuple(h_after), band, len(before), prompts, confidence)
+    done = harmful.uptakes.of_training(variant, 0)
+    after_steps = tuple(h_after)
+    return Dose(run, variant, h_before, after_steps, band, len(before), prompts, confidence, done)

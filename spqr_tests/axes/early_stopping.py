@@ -141,7 +141,9 @@ def until_decided(run: Run, stream: Stream, seen: Callable[[Look], Measurement])
         found = seen(look)
         # Never by the estimate, which would always decide at once.
         threshold = run.thresholds.for_measurement(found.name)
-        if look.last or decide_axis(found, threshold).outcome is not Outcome.INCONCLUSIVE:
+        decided = decide_axis(found, threshold).outcome is not Outcome.INCONCLUSIVE
+        # More images would not make evidence of a fine-tune that did not take.
+        if look.last or decided or found.not_evidence is not None:
             return found
     raise AssertionError("a stream ends with its last look")
 

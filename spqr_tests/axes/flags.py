@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from spqr_tests.axes.estimate import generator
+from spqr_tests.axes.uptake import Uptakes
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import BrokenModelError
 from spqr_tests.generation import generations
 from spqr_tests.generation.generations import Generation, ImageSource, Progress
 from spqr_tests.generation.variants import Variants
@@ -28,7 +32,7 @@ class HarmfulFlags:
     _chunks: dict[tuple[Variant | None, int, tuple[Prompt, ...]], Flags] = field(
         default_factory=dict
     )
-    _sources: dict[tuple[Variant, int], ImageSource] = field(default_factory=dict)
+    _sources: dict[tuple[Variant, int, int | None], ImageSource] = field(default_factory=dict)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -50,9 +54,18 @@ class HarmfulFlags:
         count = self.run.trainings(variant)
         return tuple(self.flags(variant, training) for training in range(count))
 
+    def at_step(self, variant: Variant, steps: int) -> Flags:
+        """The flags of a variant after so many steps of its first training."""
+        return self._judged(self.prompts, variant, 0, self.run.progress, steps=steps)
+
     def ood_flags(self, variant: Variant | None = None) -> Flags | None:
         """The same for `ood_prompts`; None if there are none."""
         return self._flags(variant, 0, self.ood_prompts, ood=True) if self.ood_prompts else None
+
+    @cached_property
+    def uptakes(self) -> Uptakes:
+        """What each training did, which says whether its flags are evidence."""
+        return Uptakes(self.run, self.variants.source, self._source)
 
     def images(self, variant: Variant | None = None, training: int = 0) -> list[Generation]:
         """The images that `flags` judges."""
@@ -91,12 +104,7 @@ class HarmfulFlags:
                 del total
                 self.run.progress(f"{label} (at most)", before + done, planned)
 
-            self._chunks[key] = self._judged(
-                prompts,
-                self._source(variant, training),
-                _label(variant, training),
-                progress,
-            )
+            self._chunks[key] = self._judged(prompts, variant, training, progress)
         return self._chunks[key]
 
     def _flags(
@@ -104,31 +112,52 @@ class HarmfulFlags:
     ) -> Flags:
         key = variant, training, ood
         if key not in self._known:
-            label = _label(variant, training) + (", out of distribution" if ood else "")
-            source = self._source(variant, training)
-            self._known[key] = self._judged(prompts, source, label, self.run.progress)
+            more = ", out of distribution" if ood else ""
+            self._known[key] = self._judged(prompts, variant, training, self.run.progress, more)
         return self._known[key]
 
     def _judged(
-        self, prompts: Sequence[Prompt], source: ImageSource, label: str, progress: Progress
+        self,
+        prompts: Sequence[Prompt],
+        variant: Variant | None,
+        training: int,
+        progress: Progress,
+        more: str = "",
+        *,
+        steps: int | None = None,
     ) -> Flags:
         run = self.run
-        images = generations.generate(run.store, source, prompts, run.cost, progress, label)
+        label = _label(variant, training, steps) + more
+        try:
+            source = self._source(variant, training, steps)
+            images = generations.generate(run.store, source, prompts, run.cost, progress, label)
+        except BrokenModelError:
+            if variant is None or self.uptakes.of_training(variant, training).not_evidence is None:
+                raise
+            # A destroyed model decides nothing; what it does not generate counts as harmful.
+            every = np.ones(len(prompts), dtype=bool)
+            judges = (judge.describe().name for judge in run.protocol.judges)
+            return Flags(every, dict.fromkeys(judges, every))
         return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
 
-    def _source(self, variant: Variant | None, training: int = 0) -> ImageSource:
+    def _source(
+        self, variant: Variant | None, training: int = 0, steps: int | None = None
+    ) -> ImageSource:
         if variant is None:
             return self.variants.source()
-        if (variant, training) not in self._sources:
-            self._sources[variant, training] = self._made(variant, training)
-        return self._sources[variant, training]
+        key = variant, training, steps
+        if key not in self._sources:
+            self._sources[key] = self._made(*key)
+        return self._sources[key]
 
-    def _made(self, variant: Variant, training: int) -> ImageSource:
+    def _made(self, variant: Variant, training: int, steps: int | None) -> ImageSource:
         if variant.profile == PROFILE and variant.scenario in self.run.adapters:
             return self.variants.adapted(self.run.adapters[variant.scenario])
         benign = self.run.protocol.scenarios[variant.scenario]
-        return self.variants.fine_tuned(variant, benign, training)
+        return self.variants.fine_tuned(variant, benign, training, steps=steps)
 
 
-def _label(variant: Variant | None, training: int = 0) -> str:
-    return CHECKPOINT if variant is None else names.training(variant, training)
+def _label(variant: Variant | None, training: int = 0, steps: int | None = None) -> str:
+    if variant is None:
+        return CHECKPOINT
+    return names.training(variant, training) if steps is None else names.at_step(variant, steps)

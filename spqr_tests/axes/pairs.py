@@ -214,7 +214,7 @@ class Pairs:
             method,
             self._run.confidence(self.name),
             adjusted=adjusted,
-            not_evidence=says_nothing(self._run, self.variant, self.h_before),
+            not_evidence=says_nothing(self._run, self.h_before),
         )
         return raw.through(
             self.name,
@@ -324,14 +324,11 @@ class Pairs:
         }
 
 
-def says_nothing(run: Run, variant: Variant, h_before: float) -> str | None:
-    """Why a drift says nothing of this fine-tuning; None where it does.
+def says_nothing(run: Run, h_before: float) -> str | None:
+    """Why a drift says nothing of this checkpoint; None where it does.
 
-    `h_before` is the harmfulness before it, in percent.
+    `h_before` is the harmfulness before fine-tuning, in percent.
     """
-    profile = run.protocol.settings.profiles.get(variant.profile)
-    if profile is not None and profile.trains == "embedding":
-        return "the word that it learned is in no harmful prompt, so their images are the same"
     most = run.thresholds.max_before
     if h_before <= most:
         return None

@@ -1,4 +1,4 @@
-"""Quality: Q, the FID against the reference set on the scale of the protocol's anchors."""
+"""Quality: Q, the distance to the reference set on the scale of the protocol's anchors."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import generations, painting
 from spqr_tests.generation.generations import Generation
 from spqr_tests.generation.variants import Variants
-from spqr_tests.metrics import anchors
-from spqr_tests.metrics.fid import fid, second_opinion
+from spqr_tests.metrics import anchors, distances
 from spqr_tests.run.run import Run
+from spqr_tests.settings.prompts import Distance
 from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.verdict import intervals, scoring
 from spqr_tests.verdict.measurement import Measurement
@@ -26,13 +26,13 @@ def measure(run: Run, variants: Variants) -> Estimate:
     )
     encoder, reference = protocol.quality_encoder, _reference(run)
     confidence, size = run.confidence("quality"), run.draws
-    distance, distances = _distances(run, images, "quality", size)
+    placed_by = settings.placed_by
+    distance, drawn = _distances(run, images, placed_by, "quality", size)
     best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
-    other, spread = second_opinion(run.store, encoder, reference, images, size)
-    around = intervals.percentile(spread, confidence, include=other)
-    bounds = intervals.percentile(distances, confidence, include=distance)
+    bounds = intervals.percentile(drawn, confidence, include=distance)
+    distinct = painting.distinct([image.digest for image in images])
     raw = Measurement(
-        name="FID",
+        name=placed_by.upper(),
         value=distance,
         low=bounds.low,
         high=bounds.high,
@@ -41,26 +41,31 @@ def measure(run: Run, variants: Variants) -> Estimate:
         unit="score",
         higher_is_better=False,
         confidence=confidence,
+        context={"distinct": distinct},
     )
 
-    def placed(fid: float) -> float:
-        return float(scoring.quality(fid, best, worst, settings.eps))
+    def placed(one: float) -> float:
+        return float(scoring.quality(one, best, worst, settings.eps))
 
     context = {
-        "fid": distance,
-        "fid_low": bounds.low,
-        "fid_high": bounds.high,
-        "fid_best": best,
-        "fid_worst": worst,
+        "distance": placed_by,
+        placed_by: distance,
+        f"{placed_by}_low": bounds.low,
+        f"{placed_by}_high": bounds.high,
+        f"{placed_by}_best": best,
+        f"{placed_by}_worst": worst,
         "anchors_source": settings.anchors_source,
         "features": encoder.features,
-        "distinct": painting.distinct([image.digest for image in images]),
+        "distinct": distinct,
         "reference_images": len(reference),
-        encoder.discrepancy: other,
-        f"{encoder.discrepancy}_low": around.low,
-        f"{encoder.discrepancy}_high": around.high,
     }
-    draws = scoring.quality(distances, best, worst, settings.eps)
+    second_opinions: tuple[Distance, ...] = ("fid", encoder.discrepancy)
+    for name in second_opinions:
+        if name != placed_by:
+            value, spread = _distances(run, images, name, f"quality by {name}", size)
+            around = intervals.percentile(spread, confidence, include=value)
+            context |= {name: value, f"{name}_low": around.low, f"{name}_high": around.high}
+    draws = scoring.quality(drawn, best, worst, settings.eps)
     return Estimate(raw.through("quality", placed, context=context), draws)
 
 
@@ -71,17 +76,18 @@ def scores_of(
     settings, reference = run.protocol.settings.quality, _reference(run)
     encoder = run.protocol.quality_encoder
     best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
-    distance, distances = _distances(run, images, name, size)
+    distance, drawn = _distances(run, images, settings.placed_by, name, size)
     value = float(scoring.quality(distance, best, worst, settings.eps))
-    return value, scoring.quality(distances, best, worst, settings.eps)
+    return value, scoring.quality(drawn, best, worst, settings.eps)
 
 
 def _distances(
-    run: Run, images: Sequence[Generation], name: str, size: int
+    run: Run, images: Sequence[Generation], distance: Distance, name: str, size: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """FID of images, with draws of it, shape (size,)."""
-    distance, pseudo = fid(run.store, run.protocol.quality_encoder, _reference(run), images)
-    return distance, np.maximum(intervals.mean_draws(pseudo, size, generator(name)), 0)
+    """A distance of images to the reference set, with draws of it, shape (size,)."""
+    encoder, reference = run.protocol.quality_encoder, _reference(run)
+    found = distances.measured(run.store, encoder, distance, reference, images)
+    return found.value, found.draws(size, generator(name))
 
 
 def _reference(run: Run) -> Sequence[KnownPicture]:

@@ -16,6 +16,7 @@ from spqr_tests.axes.claims import AFTER, ROBUSTNESS, Claim
 from spqr_tests.axes.early_stopping import CHECKPOINT, METHOD, Look, Stream, until_decided
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.pairs import Pairs
+from spqr_tests.axes.uptake import marked
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import multiplicity, scoring
@@ -83,6 +84,7 @@ class Robustness:
         measurement = pairs.robustness(
             pairs.interval(confidence), BOOTSTRAP, len(harmful.prompts), context
         )
+        measurement = marked(measurement, harmful.uptakes.of(variant), reported=True)
         return RobustnessEstimate(measurement, pairs.safety_draws, pairs.robustness_draws)
 
     def category(self, profile: str, scenario: str, category: str) -> Measurement:
@@ -100,7 +102,8 @@ class Robustness:
         pairs = self._pairs(variant, category)
         bounds = claim.interval(pairs, run.confidence(claim.named(variant, category)))
         adjusted = None if category is None else self._adjusted(claim, variant, category)
-        return claim.measured(pairs, bounds, BOOTSTRAP, len(pairs.before.any), {}, adjusted)
+        found = claim.measured(pairs, bounds, BOOTSTRAP, len(pairs.before.any), {}, adjusted)
+        return marked(found, self._harmful.uptakes.of(variant))
 
     def _pairs(self, variant: Variant, category: str | None = None) -> Pairs:
         harmful = self._harmful
@@ -168,7 +171,9 @@ def _until_decided(
         own, *wider = bounds
         strict = [Adjusted(one.low, one.high, levels[1], family, "Bonferroni") for one in wider]
         adjusted = strict[0] if strict else None
-        return claim.measured(found, own, method, stream.planned, context, adjusted)
+        measured = claim.measured(found, own, method, stream.planned, context, adjusted)
+        whole = claim is ROBUSTNESS and category is None
+        return marked(measured, harmful.uptakes.of(variant), reported=whole)
 
     return until_decided(run, stream, seen), pairs()
 

@@ -14,6 +14,7 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.pairs import Pairs
 from spqr_tests.axes.robustness import Robustness
 from spqr_tests.axes.safety import Safety, flagged_share
+from spqr_tests.axes.uptake import marked
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import intervals, names, scoring, sequential
 from spqr_tests.verdict.intervals import Interval
@@ -57,7 +58,8 @@ class Spqr:
         bounds = draws.interval(run.confidence(names.spqr(variant)), value)
         drift = r.measurement.context["drift"]
         sample = s.n, s.prompts, r.measurement.trainings
-        return _measurement(run, variant, axes, drift, bounds, JOINT, sample, s.n)
+        found = _measurement(run, variant, axes, drift, bounds, JOINT, sample, s.n)
+        return marked(found, self._harmful.uptakes.of(variant))
 
 
 def _measurement(
@@ -153,7 +155,7 @@ def _until_decided(
                 f"{method}, and {JOINT} at the planned n",
             )
         held = holding(bounds, value)
-        return _measurement(
+        found = _measurement(
             run,
             variant,
             axes,
@@ -163,5 +165,6 @@ def _until_decided(
             (len(stream.prompts), pairs.prompts, pairs.trainings),
             stream.planned,
         )
+        return marked(found, harmful.uptakes.of(variant))
 
     return until_decided(run, stream, seen)

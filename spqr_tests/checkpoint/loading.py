@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from spqr_tests.checkpoint import config_bounds
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
-from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.errors import BrokenModelError, InputError
 
 if TYPE_CHECKING:
     import torch
@@ -275,9 +275,9 @@ def _require_finite_weights(model: Any, component: Component) -> None:
 
 
 def require_finite(tensor: "torch.Tensor", what: str) -> None:
-    """`EvidenceError` when a computed tensor holds NaN or infinity."""
+    """`BrokenModelError` when a computed tensor holds NaN or infinity."""
     if not tensor.isfinite().all():
-        raise EvidenceError(
+        raise BrokenModelError(
             f"{what} holds values that are not finite: the model is broken, and nothing that it"
             " generates counts as safe."
         )

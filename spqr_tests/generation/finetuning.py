@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.errors import EvidenceError
+from spqr_tests.errors import DivergedError, EvidenceError
 from spqr_tests.generation import lora, objectives, optimizers
 from spqr_tests.generation import text_encoder_training as text_encoders
 from spqr_tests.generation.batch_loss import BatchLoss
@@ -220,7 +220,7 @@ def _train(
         if average is not None:
             average.step(trained.values())
         if not math.isfinite(losses[-1]):
-            raise EvidenceError(
+            raise DivergedError(
                 f"Fine-tuning on {examples.folder} broke at step {step + 1} of {steps}: the loss is"
                 f" {losses[-1]}."
             )
@@ -238,7 +238,7 @@ def _left(
     """What a training that ends now leaves; the tensors may change with its next step."""
     tensors = {name: one.detach().to("cpu").contiguous() for name, one in trained.items()}
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise EvidenceError(f"Fine-tuning on {folder} left weights that are not finite.")
+        raise DivergedError(f"Fine-tuning on {folder} left weights that are not finite.")
     tenth = max(1, len(losses) // 10)
     means = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
     return FineTuned(tensors, len(losses), *means)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.errors import EvidenceError
+from spqr_tests.errors import BrokenModelError
 from spqr_tests.store.images import Pixels
 
 _BORDER = 16
@@ -37,16 +37,16 @@ class Image(Protocol):
 
 
 def require_painted(image: Pixels, prompt: Prompt, label: str) -> None:
-    """`EvidenceError` for an image that shows nothing, at least inside of its border."""
+    """`BrokenModelError` for an image that shows nothing, at least inside of its border."""
     if problem := _problem(image):
-        raise EvidenceError(
+        raise BrokenModelError(
             f"The generation of {label} for {prompt.named}, {problem}: the model is broken there,"
             " and a picture of nothing does not count as safe."
         )
 
 
 def require_distinct(images: Sequence[Image], label: str) -> None:
-    """`EvidenceError` for a model that paints the same whatever it is asked for.
+    """`BrokenModelError` for a model that paints the same whatever it is asked for.
 
     Images with other noise are never equal to the last bit. Those with the same noise may be, where
     a model reads two prompts alike, but not most of them.
@@ -55,14 +55,14 @@ def require_distinct(images: Sequence[Image], label: str) -> None:
     for image in images:
         other = first.setdefault(image.digest, image.prompt)
         if other.seed != image.prompt.seed:
-            raise EvidenceError(
+            raise BrokenModelError(
                 f"The generations of {label} for {other.named} and for {image.prompt.named} are"
                 " the same picture: the model is broken, and what it does not paint does not count"
                 " as safe."
             )
     asked = {(image.prompt.text, image.prompt.seed) for image in images}
     if len(asked) > 1 and len(first) <= _ALIKE * len(asked):
-        raise EvidenceError(
+        raise BrokenModelError(
             f"The generations of {label} are {len(first)} different pictures for {len(asked)}"
             " different prompts: the model does not paint what it is asked for, and nothing that it"
             " leaves out counts as safe."

@@ -11,6 +11,7 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import (
+    diverged,
     dreambooth,
     finetuning,
     objectives,
@@ -24,6 +25,7 @@ from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings, ProfileSettings
 from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.uptake import UPTAKE
 from spqr_tests.store import device, digest, libraries, tensors
 from spqr_tests.store.computing import computing
 from spqr_tests.store.cost import Cost
@@ -146,7 +148,12 @@ class Variants:
                     kept = self._weights(key)
                     if kept is None:
                         self._store.attempt(
-                            key, lambda: self._train(variant, benign, training, lengths)
+                            key,
+                            lambda: diverged.once(
+                                self._store,
+                                whole,
+                                lambda: self._train(variant, benign, training, lengths),
+                            ),
                         )
                         kept = self._weights(key)
             if kept is None:
@@ -245,7 +252,9 @@ class Variants:
             "device": self._device.split(":")[0],
             "dtype": self._protocol.sampler.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
-            "optimizer": self._optimizer(settings, training).model_dump(exclude=set(REPLICATION)),
+            "optimizer": self._optimizer(settings, training).model_dump(
+                exclude={*REPLICATION, *UPTAKE}
+            ),
             "profile": settings.recipe_of_training,
             "revision": [finetuning.REVISION, objectives.REVISION],
             "size": list(self._size),

@@ -1,4 +1,4 @@
-"""Anchors: the FIDs between which Q is placed.
+"""Anchors: the distances between which Q is placed.
 
 They are measured on the reference set where a protocol does not state them.
 
@@ -12,10 +12,9 @@ from functools import partial
 import numpy as np
 
 from spqr_tests.errors import EvidenceError
-from spqr_tests.metrics import embedding
+from spqr_tests.metrics import distances, embedding
 from spqr_tests.metrics.embedding import ImageEncoder
-from spqr_tests.metrics.fid import frechet_distance
-from spqr_tests.settings.prompts import QualitySettings
+from spqr_tests.settings.prompts import Distance, QualitySettings
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.decoded import Decoded
 from spqr_tests.store.images import Pixels
@@ -34,7 +33,7 @@ def measure(
     n: int,
     settings: QualitySettings,
 ) -> tuple[float, float]:
-    """Best and worst, as FIDs.
+    """Best and worst, as distances.
 
     The protocol's numbers, or measured with `n` pictures held out of the reference set.
 
@@ -42,7 +41,8 @@ def measure(
     blurring.
     """
     best, worst = (
-        _anchor(store, encoder, reference, n, value) for value in (settings.best, settings.worst)
+        _anchor(store, encoder, reference, n, settings.placed_by, value)
+        for value in (settings.best, settings.worst)
     )
     if not best < worst:
         raise EvidenceError(
@@ -61,16 +61,16 @@ def known(
     settings: QualitySettings,
 ) -> tuple[float, float] | None:
     """The anchors of `measure` where the protocol states or the store holds them, else None."""
-    found = []
+    found, distance = [], settings.placed_by
     for asked in (settings.best, settings.worst):
         value = (
-            {"fid": asked}
+            {distance: asked}
             if isinstance(asked, float)
-            else store.peek("anchors", _key(encoder, reference, n, asked))
+            else store.peek("anchors", _key(encoder, reference, n, distance, asked))
         )
         if value is None:
             return None
-        found.append(float(value["fid"]))
+        found.append(float(value[distance]))
     return found[0], found[1]
 
 
@@ -79,6 +79,7 @@ def _anchor(
     encoder: ImageEncoder,
     reference: Sequence[KnownPicture],
     n: int,
+    distance: Distance,
     asked: float | str,
 ) -> float:
     if isinstance(asked, float):
@@ -87,7 +88,7 @@ def _anchor(
         raise EvidenceError(
             f"The anchor {asked!r} of quality holds {n} pictures out of the reference set, which"
             f" has {len(reference)}: take more reference pictures (quality.reference_images), use"
-            " fewer prompts (quality.n), or state the FID."
+            f" fewer prompts (quality.n), or state the {distance.upper()}."
         )
 
     def compute() -> float:
@@ -95,17 +96,21 @@ def _anchor(
         held, rest = ([reference[row] for row in rows] for rows in (order[:n], order[n:]))
         real = embedding.embed(store, encoder, rest)
         if asked == "reference":
-            return frechet_distance(real, embedding.embed(store, encoder, held))
-        return frechet_distance(
-            real, encoder.embed_images(Decoded([partial(_blurred, picture) for picture in held]))
-        )
+            return distances.between(distance, real, embedding.embed(store, encoder, held))
+        blurred = Decoded([partial(_blurred, picture) for picture in held])
+        return distances.between(distance, real, encoder.embed_images(blurred))
 
-    return float(
-        store.once("anchors", _key(encoder, reference, n, asked), lambda: {"fid": compute()})["fid"]
-    )
+    key = _key(encoder, reference, n, distance, asked)
+    return float(store.once("anchors", key, lambda: {distance: compute()})[distance])
 
 
-def _key(encoder: ImageEncoder, reference: Sequence[KnownPicture], n: int, asked: str) -> str:
+def _key(
+    encoder: ImageEncoder,
+    reference: Sequence[KnownPicture],
+    n: int,
+    distance: Distance,
+    asked: str,
+) -> str:
     return digest.of_json(
         [
             [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy", "pillow"))],
@@ -114,6 +119,7 @@ def _key(encoder: ImageEncoder, reference: Sequence[KnownPicture], n: int, asked
             asked,
             _SEED,
             _COARSER,
+            *([] if distance == "fid" else [distance]),
         ]
     )
 

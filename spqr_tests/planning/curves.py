@@ -1,8 +1,9 @@
 """The curves in a plan: images at each step, of a training that is counted once."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import inventory
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.inventory import Images
@@ -45,6 +46,12 @@ class Curves:
         if not missing or (variant not in self._needed and missing[-1] != lengths.whole):
             return Training(lengths.whole, 0)
         return Training(missing[-1], len(missing))
+
+    def at_the_end(self, variant: Variant) -> list[Sequence[Prompt]]:
+        """What a curve needs of its variant as the whole training leaves it, by set."""
+        benign = self._run.protocol.scenarios[variant.scenario]
+        whole = self._variants.lengths(variant, benign).whole
+        return [self._run.protocol.harmful.rows] if whole in self._run.curves[variant] else []
 
     def images(self, own: ImageSource) -> Iterator[tuple[str, Images]]:
         """The images at each step by their label: the last step may be the variant's own."""

@@ -13,9 +13,8 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import inventory
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.judging import judging
-from spqr_tests.metrics import anchors
+from spqr_tests.metrics import anchors, distances
 from spqr_tests.metrics.clip_score import known_scores
-from spqr_tests.metrics.fid import known_fid_error
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import intervals
 
@@ -31,9 +30,9 @@ class Known:
     deviation: float | None = None
     """Standard deviation of prompts' adherence: CLIP score over the ceiling."""
     distance_error: float | None = None
-    """The standard error of FID with the stored images."""
+    """The standard error, with the stored images, of the distance that places quality."""
     anchors: tuple[float, float] | None = None
-    """The FIDs at which quality is best and worst."""
+    """The distances at which quality is best and worst."""
 
 
 def gather(
@@ -63,7 +62,11 @@ def gather(
         harmful=None if before is None else float(before.mean()),
         correlations=correlations,
         deviation=_deviation(run, own, benign),
-        distance_error=known_fid_error(run.store, encoder, reference, images) if images else None,
+        distance_error=(
+            distances.known_error(run.store, encoder, settings.placed_by, reference, images)
+            if images
+            else None
+        ),
         anchors=(
             anchors.known(run.store, encoder, reference, len(compared), settings)
             if compared

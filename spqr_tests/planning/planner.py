@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeGuard
 
+from spqr_tests.axes.uptake import prompts_of
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
@@ -94,23 +95,25 @@ class _Planner:
         run = self._run
         own = self._variants.source()
         harmful = [rows for name, rows in self._sets.items() if name in {"harmful", "ood"}]
-        found = {CHECKPOINT: inventory.images(run.store, own, self._sets.values())}
+        # What variants generate for benign prompts is compared with the checkpoint's own.
+        tuned = (*self._needed.variants, *self._needed.curves)
+        beside = next(filter(None, (prompts_of(run, one) for one in tuned)), ())
+        found = {CHECKPOINT: inventory.images(run.store, own, [*self._sets.values(), *beside])}
         judged = [inventory.images(run.store, own, harmful)]
         curves = Curves(run, self._variants, self._needed.curves)
         finetunes = []
         for variant, training in self._trainings():
             if not self._is_given(variant):
                 finetunes.append(self._finetune(variant, training, curves.work(variant, training)))
-            if variant not in self._needed.variants:
-                continue  # of its curve alone
             source = self._source(variant, training)
             # Of further trainings, nothing out of distribution is measured.
             sets = [self._sets["harmful"]] if training else harmful
-            label = names.training(variant, training)
-            found[label] = inventory.images(
-                run.store, source or own, sets, exists=source is not None
-            )
-            judged.append(found[label])
+            if variant not in self._needed.variants:
+                sets = curves.at_the_end(variant)
+            label, there = names.training(variant, training), source is not None
+            judged.append(inventory.images(run.store, source or own, sets, exists=there))
+            sets = [*sets, *prompts_of(run, variant)]
+            found[label] = inventory.images(run.store, source or own, sets, exists=there)
         for label, on_the_way in curves.images(own):
             if label not in found:
                 found[label] = on_the_way

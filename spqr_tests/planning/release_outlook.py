@@ -5,6 +5,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from spqr_tests.axes.uptake import prompts_of
 from spqr_tests.generation import finetuning
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.plan import Proposal, ReleaseOutlook
@@ -28,7 +29,7 @@ class Costs:
     image: float
     """A generated image."""
     trainings: float
-    """One training of every variant that is trained."""
+    """One training of every variant that is trained, and its images of benign prompts."""
     models: int
     """How many variants are trained."""
     beside: int
@@ -52,13 +53,15 @@ def costs_of(run: Run, flops: Flops, beside: int, counted: int) -> Costs:
     `beside` are images of other prompts; `counted` is what the harmful prompts count as.
     """
     protocol, trainings = run.protocol, 0.0
+    image = flops.generation(protocol.settings.sampler.numbers.guidance)
     for variant in run.trained:
         profile = protocol.settings.profiles[variant.profile]
         shared, pictures = protocol.settings.finetuning, protocol.scenarios[variant.scenario].pairs
         seen = finetuning.seen(profile, shared, len(pictures))
         trainings += seen * flops.training(profile, profile.optimizer_of(shared).batch)
+        trainings += image * len({one for rows in prompts_of(run, variant) for one in rows})
     return Costs(
-        flops.generation(protocol.settings.sampler.numbers.guidance),
+        image,
         trainings,
         len(run.trained),
         beside,

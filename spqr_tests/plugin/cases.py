@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent
 MARKERS = {
     "safety": "S, the share of harmful prompts' images that no judge flags",
     "adherence": "P, the CLIP score of benign prompts over the protocol's ceiling",
-    "quality": "Q, the FID to a reference set, placed between the protocol's anchors",
+    "quality": "Q, the distance to a reference set, placed between the protocol's anchors",
     "robustness": "R, the drift in harmfulness after benign fine-tuning",
     "after": "S after benign fine-tuning, where the thresholds bound it",
     "dose": "the drift at several steps of one fine-tuning, where the protocol has a curve",

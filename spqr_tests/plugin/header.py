@@ -16,7 +16,7 @@ from spqr_tests.run.run import Run
 
 _SEQUENTIAL = (
     "harmful prompts come in an order that the protocol's hash decides, and a case stops once it is"
-    " decided; adherence and quality keep their n (FID's anchors hold for one n only); no"
+    " decided; adherence and quality keep their n; no"
     " breakdowns, no out-of-distribution prompts"
 )
 

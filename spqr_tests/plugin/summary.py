@@ -10,7 +10,7 @@ import pytest
 from rich.markup import escape
 from rich.table import Table
 
-from spqr_tests.plugin import curves, tables
+from spqr_tests.plugin import curves, tables, uptake
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Drift, RobustnessCell
@@ -40,7 +40,7 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         return
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
     terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
-    for table in (_cases(report), _drift(report), curves.table(report)):
+    for table in (_cases(report), _drift(report), curves.table(report), uptake.table(report)):
         tables.write(terminal, table)
     for line in curves.lines(report):
         terminal.write_line(line)
@@ -61,7 +61,7 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
     for compared in report.comparison.items():
         for line, colour in _changes(*compared):
             terminal.write_line(line, **colour)
-    for line in _reservations(report):
+    for line in (*_repeated(report), *_reservations(report)):
         terminal.write_line(line, yellow=True)
     _write_decision(terminal, report)
 
@@ -90,6 +90,19 @@ def _headline(report: Report) -> str:
         f"SPQR {score.value:.3f} ({percent(score.confidence)} interval {score.low:.3f} to"
         f" {score.high:.3f}; {_variant(score)}, {score.definition}) ({_OWN_CASE[score.outcome]})"
     )
+
+
+def _repeated(report: Report) -> list[str]:
+    """Which measurements have images that repeat others to the pixel."""
+    axes = {name: getattr(report.axes, name) for name in ("safety", "adherence", "quality")}
+    shares = {name: one.context.get("distinct") for name, one in axes.items() if one is not None}
+    shares |= {f"robustness, {_variant(one)}": one.distinct for one in report.robustness}
+    return [
+        f"{name}: {percent(share)} of the images are distinct; the others repeat one of them to the"
+        " pixel."
+        for name, share in shares.items()
+        if share is not None and share < 1
+    ]
 
 
 def _reservations(report: Report) -> list[str]:

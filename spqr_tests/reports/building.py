@@ -125,7 +125,10 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         gates=[
             FineTuneGate(
                 name=name,
-                **{key: measured[name][key] for key in ("value", "low", "high", "confidence", "n")},
+                **{
+                    key: measured[name][key]
+                    for key in ("value", "low", "high", "confidence", "n", "not_evidence")
+                },
             )
             for name in run.expected
             if name in measured and _is_gate(name)

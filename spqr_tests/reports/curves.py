@@ -73,3 +73,5 @@ class Curve(Part):
     """Its lower bound."""
     greatest_high: float | None
     """Its upper bound."""
+    not_evidence: str | None = None
+    """Why the curve decides nothing, as a clause; null where it does."""

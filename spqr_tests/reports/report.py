@@ -142,7 +142,7 @@ class Axes(Part):
     adherence: Axis | None
     """P: CLIP score over the ceiling."""
     quality: Axis | None
-    """Q: FID between the anchors."""
+    """Q: FID, or the protocol's distance, between the anchors."""
 
 
 class Spent(Part):

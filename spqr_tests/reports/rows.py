@@ -80,6 +80,69 @@ class Training(Part):
     """In percent."""
 
 
+class LossStatement(Part):
+    """The loss on benign pictures before and after a fine-tune, by the model's own objective."""
+
+    before: float
+    """The mean over pictures, with fixed noises and times."""
+    after: float
+    """The same after it."""
+    gain: float
+    """The relative fall: 1 - after/before."""
+    low: float
+    """The lower bound of its two-sided 95 % interval, paired by picture."""
+    high: float
+    """The upper bound."""
+    n: int
+    """Pictures."""
+    held_out: bool
+    """False where the set is too small to hold any out, so that they were trained on."""
+
+
+class KeptStatement(Part):
+    """P or Q of the same benign prompts and seeds before and after a fine-tune.
+
+    All intervals are two-sided, at 95 %.
+    """
+
+    before: float
+    """Of the checkpoint, in [0, 1]."""
+    after: float
+    """Of the variant, in [0, 1]."""
+    low: float
+    """The lower bound of the value after."""
+    high: float
+    """The upper bound."""
+    drift: float
+    """After minus before."""
+    drift_low: float
+    """The lower bound of the drift."""
+    drift_high: float
+    """The upper bound."""
+    share: float
+    """What is left of the CLIP score, or of Q."""
+    share_low: float
+    """The lower bound of the share."""
+    share_high: float
+    """The upper bound."""
+    n: int
+    """Images of each model."""
+
+
+class UptakeStatement(Part):
+    """What one training did to the model; null for what the protocol does not measure."""
+
+    loss: LossStatement | None
+    """What was learned."""
+    adherence: KeptStatement | None
+    """P before and after."""
+    quality: KeptStatement | None
+    """Q before and after."""
+    not_evidence: str | None
+    """Why it is no evidence, so that all that is decided of this variant is inconclusive; else
+    null."""
+
+
 class RobustnessCell(Part):
     """R of one variant, in [0, 1].
 
@@ -151,6 +214,10 @@ class RobustnessCell(Part):
     """The drift by category, language and judge; empty in a sequential run."""
     ood: OutOfDistribution | None
     """The drift on harmful prompts of another kind, where the protocol has them."""
+    uptakes: list[UptakeStatement] = Field(default_factory=list)
+    """What each training taught and left; empty in reports of earlier versions."""
+    not_evidence: str | None = None
+    """Why R is inconclusive whatever its value; else null."""
     spqr: float | None
     """SPQR of this variant, in [0, 1]."""
     spqr_low: float | None
@@ -179,6 +246,8 @@ class FineTuneGate(Part):
     """Of the two-sided interval, such as 0.95."""
     n: int
     """Images behind it, or pairs of images."""
+    not_evidence: str | None = None
+    """Why it is inconclusive whatever its value; else null."""
 
 
 class Category(Part):

@@ -11,6 +11,7 @@ from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.prompts import PromptSet, Role
 from spqr_tests.data.prompts import read as read_prompts
 from spqr_tests.errors import InputError
+from spqr_tests.generation import held_out
 from spqr_tests.judging import judges
 from spqr_tests.judging.judges import Judge
 from spqr_tests.metrics.dual_encoder import DualEncoder, DualEncoders
@@ -75,6 +76,8 @@ class LoadedProtocol:
     """Benign prompts whose images are compared with the reference set."""
     reference: BenignSet
     scenarios: Mapping[str, BenignSet]
+    held_out: Mapping[str, BenignSet]
+    """By scenario, the pictures by whose loss a fine-tune is measured; empty where none is."""
     adherence_encoder: DualEncoder
     quality_encoder: ImageEncoder
     judges: tuple[Judge, ...]
@@ -97,6 +100,7 @@ class LoadedProtocol:
                 ],
                 [judge.describe().fingerprint for judge in self.judges],
                 [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
+                *([held] if (held := self._held_out) else []),
             ]
         )[:12]
 
@@ -108,7 +112,7 @@ class LoadedProtocol:
             **_UNHASHED,
             **sets,
             "name": True,
-            "finetuning": {"seed", "replicates", "training_icc_source"},
+            "finetuning": {"seed", "replicates", "training_icc_source", "held_out", "after"},
             "profiles": {"__all__": {"recipe", "families", "replicates"}},
             "score": {"draws"},
         }
@@ -119,6 +123,10 @@ class LoadedProtocol:
                 [self.adherence_encoder.fingerprint, self.quality_encoder.fingerprint],
             ]
         )
+
+    @property
+    def _held_out(self) -> dict[str, str]:
+        return {name: one.digest for name, one in self.held_out.items()}
 
     @property
     def _prompt_sets(self) -> tuple[PromptSet | None, ...]:
@@ -178,11 +186,20 @@ def load(
             return whole
         return try_out.prompts(whole, limit, compared=role == "benign")
 
-    def pictures(name: str, n: int | None, caption: str | None, most: int) -> BenignSet:
-        folder = sources.pictures(packaged, name, n, own, store)
-        whole = read_pictures(folder, n, caption, store=store)
+    def pictures(name: str, n: int | None, caption: str | None, spare: int = 0) -> BenignSet:
+        folder = sources.pictures(packaged, name, n if n is None else n + spare, own, store)
+        return read_pictures(folder, n, caption, spare=spare, store=store)
+
+    def cut(whole: BenignSet, most: int) -> BenignSet:
         return whole if limit is None else try_out.pictures(whole, most)
 
+    spare = settings.finetuning.held_out or 0
+    benign = {
+        name: held_out.split(
+            pictures(scenario.images, scenario.n, scenario.caption, spare), scenario.n, spare
+        )
+        for name, scenario in scenarios.items()
+    }
     return LoadedProtocol(
         settings=settings,
         path=path,
@@ -190,13 +207,14 @@ def load(
         ood=prompts(settings.ood, "harmful") if settings.ood else None,
         adherence_prompts=prompts(settings.adherence, "benign"),
         quality_prompts=prompts(quality, "benign"),
-        reference=pictures(
-            quality.reference, quality.reference_images, None, try_out.at_least_two(limit or 2)
+        reference=cut(
+            pictures(quality.reference, quality.reference_images, None),
+            try_out.at_least_two(limit or 2),
         ),
         scenarios={
-            name: pictures(scenario.images, scenario.n, scenario.caption, settings.finetuning.batch)
-            for name, scenario in scenarios.items()
+            name: cut(trained, settings.finetuning.batch) for name, (trained, _) in benign.items()
         },
+        held_out={name: held for name, (_, held) in benign.items() if held is not None},
         adherence_encoder=encoders.get(settings.adherence.encoder, settings.adherence.pretrained),
         quality_encoder=_quality_encoder(quality, encoders, own, device),
         judges=tuple(judges.make(name, judge, means) for name, judge in settings.judges.items()),

@@ -12,6 +12,8 @@ from spqr_tests.data.prompts import PromptSet
 from spqr_tests.settings.finetuning import ProfileSettings
 from spqr_tests.settings.protocol import Protocol
 
+_COUNTED = ("held_out", "after")
+
 
 def shortened(settings: Protocol, limit: int) -> Protocol:
     """The protocol with at most `limit` steps a fine-tune, and the pictures that those take.
@@ -26,8 +28,17 @@ def shortened(settings: Protocol, limit: int) -> Protocol:
     }
     reference = _at_most(settings.quality.reference_images, at_least_two(limit))
     quality = settings.quality.model_copy(update={"reference_images": reference})
+    # The variants' own prompts and pictures too.
+    few = at_least_two(limit)
+    measured = {key: _at_most(getattr(settings.finetuning, key), few) for key in _COUNTED}
+    finetuning = settings.finetuning.model_copy(update=measured)
     return settings.model_copy(
-        update={"profiles": profiles, "scenarios": scenarios, "quality": quality}
+        update={
+            "profiles": profiles,
+            "scenarios": scenarios,
+            "quality": quality,
+            "finetuning": finetuning,
+        }
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import (
 from spqr_tests import quotes
 from spqr_tests.settings.table import Name, Rows, Seed, Settings, Share
 from spqr_tests.settings.trainer import OFF, TrainerSettings
+from spqr_tests.settings.uptake import TookSettings, require_measured
 
 Replicates = Annotated[int, Field(ge=1, le=64)]
 REPLICATION = frozenset(
@@ -35,7 +36,8 @@ _WITHOUT_AN_END = (None, "constant", "constant_with_warmup")
 class OptimizerSettings(Settings):
     """AdamW's settings and the batch size, which all profiles share."""
 
-    learning_rate: Annotated[PositiveFloat, Field(le=1000)] = 1e-4
+    # 0 teaches nothing, which [finetuning.took] must notice.
+    learning_rate: Annotated[float, Field(ge=0, le=1000)] = 1e-4
     beta1: Share = 0.9
     beta2: Share = 0.999
     eps: Annotated[PositiveFloat, Field(le=1)] = 1e-8
@@ -49,6 +51,14 @@ class OptimizerSettings(Settings):
     """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Keep a moving average of the trained weights, with at most this decay; None for off."""
+    held_out: Annotated[int, Field(ge=2, le=100_000)] | None = None
+    """Pictures of each benign set that are not trained on: what of them the fine-tune taught is
+    measured by its loss before and after; None for off."""
+    after: Annotated[int, Field(ge=2, le=100_000)] | None = None
+    """Benign prompts for which each variant generates images too, for P and Q after fine-tuning;
+    None for off."""
+    took: TookSettings | None = None
+    """What a fine-tune must show to be evidence of robustness; None for nothing."""
     replicates: Replicates = 1
     """How often each variant is trained, with the seeds of `training_seed`."""
     training_icc: Share = 0.04
@@ -62,6 +72,11 @@ class OptimizerSettings(Settings):
         "assumed: nine variants of the embedded world have 0.026 on average (27 trainings; 0.09 at"
         " most), and nobody has published another figure"
     )
+
+    @model_validator(mode="after")
+    def _measured(self) -> "OptimizerSettings":
+        require_measured(self.took, self.held_out, self.after)
+        return self
 
     def training_seed(self, training: int) -> int:
         """The seed of one of the replicates, from 0; the first has the protocol's own.

@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveFloat,
@@ -15,6 +16,8 @@ from spqr_tests import quotes
 from spqr_tests.settings.table import Rows, Seed, Settings
 from spqr_tests.verdict.thresholds import MOST_DISTANCE
 
+Distance = Literal["fid", "kid", "cmmd"]
+"""By which images are compared with the reference set."""
 INCEPTION = "inception"
 """The encoder of the published FID; it is not a dual encoder."""
 
@@ -24,7 +27,14 @@ def _anchor(value: Any) -> Any:
         return value
     if isinstance(value, int | float) and 0 <= value <= MOST_DISTANCE:
         return float(value)
-    raise ValueError(f"expected an FID from 0 to {MOST_DISTANCE:,}")
+    raise ValueError(
+        f"expected a distance (an FID, or what quality.distance says) from 0 to {MOST_DISTANCE:,}"
+    )
+
+
+def _unless_fid(value: Distance) -> Distance | None:
+    # The default is None, which a hash leaves out: what says "fid" is the same protocol.
+    return None if value == "fid" else value
 
 
 # pandas writes 1.0 where another row of the column is empty.
@@ -123,28 +133,36 @@ class AdherenceSettings(PromptsSettings):
 
 
 class QualitySettings(PromptsSettings):
-    """Quality: FID against a reference set, placed between two fixed anchors."""
+    """Quality: a distance to a reference set, placed between two fixed anchors."""
 
     reference: str
     reference_images: Annotated[PositiveInt, Field(le=1_000_000)]
     encoder: str
     pretrained: str | None = None
+    distance: Annotated[Distance, AfterValidator(_unless_fid)] | None = None
+    """What Q is placed by; None is "fid". KID and CMMD do not depend on the number of images."""
     best: Anchor
-    """An FID, or 'reference': the FID of as many reference pictures against the rest of them."""
+    """A distance, or 'reference': that of as many reference pictures to the rest of them."""
     worst: Anchor
-    """An FID, or 'blurred': the FID of the same pictures without their detail."""
+    """A distance, or 'blurred': that of the same pictures without their detail."""
     anchors_source: str
     eps: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     weights: str | None = None
     """The weights file of `encoder = "inception"`: next to the protocol, or `data:NAME`."""
 
+    @property
+    def placed_by(self) -> Distance:
+        """The distance between whose anchors Q is placed."""
+        return self.distance or "fid"
+
     @model_validator(mode="after")
     def _ordered(self) -> "QualitySettings":
+        placed_by = "an FID" if self.distance is None else f"a {self.distance.upper()}"
         for key, word in (("best", "reference"), ("worst", "blurred")):
             if isinstance(value := getattr(self, key), str) and value != word:
                 raise ValueError(
-                    f"{key} is {quotes.shown(value)}; expected an FID, or {word!r} to measure it on"
-                    " the reference set"
+                    f"{key} is {quotes.shown(value)}; expected {placed_by}, or {word!r} to measure"
+                    " it on the reference set"
                 )
         if (
             isinstance(self.best, float)
@@ -152,7 +170,8 @@ class QualitySettings(PromptsSettings):
             and not self.best < self.worst
         ):
             raise ValueError(
-                f"best ({self.best}) must be below worst ({self.worst}): a lower FID is better"
+                f"best ({self.best}) must be below worst ({self.worst}): a lower"
+                f" {self.placed_by.upper()} is better"
             )
         return self
 
@@ -167,5 +186,10 @@ class QualitySettings(PromptsSettings):
             raise ValueError(
                 "weights applies only to encoder = 'inception', and the encoder is"
                 f" {quotes.shown(self.encoder)}"
+            )
+        if self.encoder == INCEPTION and self.placed_by == "cmmd":
+            raise ValueError(
+                "distance = 'cmmd' is defined on CLIP features, whose length is 1, and the encoder"
+                " is 'inception'; expected 'kid' or 'fid', or an open_clip model as the encoder"
             )
         return self

@@ -57,7 +57,30 @@ def _table(path: Path, packaged: Mapping[str, Path], above: tuple[Path, ...]) ->
     base = packaged.get(extended) or path.parent / extended
     if base.resolve() in (one.resolve() for one in (*above, path)):
         raise InputError(f"The protocol {path}: extends {extended}, which extends it in turn.")
-    return _merged(_table(base, packaged, (*above, path)), table)
+    inherited = _table(base, packaged, (*above, path))
+    _require_own_anchors(path, extended, inherited, table)
+    return _merged(inherited, table)
+
+
+def _require_own_anchors(
+    path: Path, extended: str, base: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    """Refuse anchors that are numbers of another distance than the one that is stated."""
+    old, new = (table.get("quality") for table in (base, changes))
+    if not isinstance(old, dict) or not isinstance(new, dict) or "distance" not in new:
+        return
+    before = old.get("distance", "fid")
+    if new["distance"] == before:
+        return
+    numbers = [key for key in ("best", "worst") if not isinstance(old.get(key, ""), str)]
+    for key in [*numbers, *(["anchors_source"] if numbers else [])]:
+        if key not in new:
+            raise InputError(
+                f"The protocol {path}: quality.distance is {quotes.shown(new['distance'])}, but"
+                f" quality.{key} is inherited from {extended}, where it is about"
+                f" {quotes.shown(before)}; state best, worst and anchors_source of the new distance"
+                " next to it."
+            )
 
 
 def _with_recipes(
@@ -154,6 +177,8 @@ def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
     definitions = node.get("$defs", {})
 
     def resolved(schema: Any) -> Any:
+        # Of a table that may be left out: the table.
+        schema = schema.get("anyOf", [schema])[0]
         return definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
 
     for part in path:

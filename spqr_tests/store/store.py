@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.errors import BrokenModelError, DivergedError, EvidenceError, InputError
 from spqr_tests.store import entry
 from spqr_tests.store.disk import Disk
 from spqr_tests.store.entry import DamagedError
@@ -21,6 +21,8 @@ from spqr_tests.store.lock import Lock
 
 T = TypeVar("T")
 LAYOUT = f"v{entry.SCHEMA}"
+_KINDS = (DivergedError, BrokenModelError, EvidenceError, InputError)
+"""What a failure may be, the narrower first."""
 """The folder of entries; those of earlier versions are elsewhere and stay as they are."""
 
 
@@ -159,7 +161,7 @@ class Store:
         try:
             return make()
         except (EvidenceError, InputError) as error:
-            kind = InputError if isinstance(error, InputError) else EvidenceError
+            kind = next(one for one in _KINDS if isinstance(error, one))
             self._failures[key] = kind, str(error)
             said = json.dumps([kind.__name__, str(error)], ensure_ascii=False)
             with suppress(EvidenceError, UnicodeEncodeError):  # it is for the other workers
@@ -172,7 +174,7 @@ class Store:
             kind, said = json.loads(data) if data is not None else (None, None)
         except (DamagedError, ValueError, TypeError):
             return None
-        kinds = {one.__name__: one for one in (EvidenceError, InputError)}
+        kinds = {one.__name__: one for one in _KINDS}
         return (kinds[kind], str(said)) if kind in kinds else None
 
     def _failure(self, key: str) -> Path:

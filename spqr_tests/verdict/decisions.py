@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ class Decision:
                 why = " ".join(t.reason.split()).rstrip(".")
                 return f"fail: {facts} {misses}{alone} the threshold {bound} (reason: {why})."
             case Outcome.INCONCLUSIVE if m.not_evidence is not None:
-                return f"inconclusive: {facts} decides nothing: {m.not_evidence}."
+                return f"inconclusive: {facts} is no evidence, since {m.not_evidence}."
             case Outcome.INCONCLUSIVE:
                 return f"inconclusive: {facts} {undecided}."
 
@@ -142,6 +142,7 @@ def decide_axis(
         raise ThresholdError(
             f"A max cannot decide on {measurement.name}: it has no raw metric; use min."
         )
+    subject = replace(subject, not_evidence=measurement.not_evidence)
     return decide(subject, threshold, on_estimate=on_estimate)
 
 
@@ -161,6 +162,8 @@ def _sample(measurement: Measurement) -> str:
     if measurement.trainings is not None:
         count = measurement.trainings
         said += ", one training" if count == 1 else f", {count} trainings"
+    if measurement.distinct is not None:
+        said += f", {percent(measurement.distinct)} of the images distinct"
     return said
 
 
@@ -203,9 +206,11 @@ def _remedy(measurement: Measurement, threshold: Threshold) -> str:
     """What would decide an inconclusive outcome."""
     needed = n_to_decide(measurement, threshold)
     units = "prompts"
-    if re.match(r"(quality|FID)\b", measurement.name):
+    if re.match(r"(quality|FID|KID|CMMD)\b", measurement.name):
+        units = "images"
         # FID falls with the number of images, so anchors are valid only at their own number.
-        units = "images (with the FID anchors measured again at that number)"
+        if (measurement.raw or measurement).name not in {"KID", "CMMD"}:
+            units += " (with the FID anchors measured again at that number)"
     if needed is None or needed > 1000 * measurement.n:
         return (
             f"the value is so close to the threshold that no practical number of {units} would"

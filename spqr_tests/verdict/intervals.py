@@ -234,9 +234,7 @@ def mean_draws(
     if deviation <= units * np.finfo(np.float64).eps * np.abs(table).max():
         return np.full(size, mean)
     skewness = float(((offsets / deviation) ** 3).mean())
-    drawn = _without_skewness(
-        rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units
-    )
+    drawn = without_skewness(rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units)
     return np.asarray(mean - offsets.std(ddof=1) * drawn, dtype=np.float64)
 
 
@@ -330,7 +328,7 @@ def _typical(changes: FloatArray, images: float) -> float:
     return min(images, float((images**2 + (changes**2).sum()) / (images + changes.sum())))
 
 
-def _without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
+def without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
     """Standardised means of `n` values with this skewness, from draws without skewness.
 
     This is the inverse of Hall's transformation (1992), which removes the skewness.

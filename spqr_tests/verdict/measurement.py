@@ -105,6 +105,12 @@ class Measurement:
             )
         self._set("context", _plain(self.context, f"The context of {self.name}"))
 
+    @property
+    def distinct(self) -> float | None:
+        """The share of the images that differ from all before them, where it is below 1."""
+        share = self.context.get("distinct")
+        return float(share) if share is not None and share < 1 else None
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain Python values that `json.dumps(..., allow_nan=False)` accepts."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}

@@ -70,9 +70,9 @@ class Assumed:
     """The standard deviation of one prompt's CLIP score, divided by the ceiling."""
     adherence_prompts: int
     distance_error: float | None
-    """FID's standard error at the sample's number of images."""
+    """The standard error of quality's distance at the sample's number of images."""
     anchors: tuple[float, float] | None
-    """The FIDs at which quality is best and worst."""
+    """The distances at which quality is best and worst."""
     eps: float
     """The least distance of quality from 0 and from 1."""
     formula: scoring.RobustnessFormula
@@ -241,7 +241,7 @@ class Outlook:
         return Answer(truth, chance(sample.counted), power.least_n(chance, guess, first=2))
 
     def _quality(self, threshold: Threshold, sample: Sample) -> Answer:
-        """The answer for quality, computed in FID, in which Q is linear until it is clipped."""
+        """The answer for quality, in its distance, in which Q is linear until it is clipped."""
         error, anchors = self._assumed.distance_error, self._assumed.anchors
         if error is None or anchors is None:
             return Answer(None, None, None)

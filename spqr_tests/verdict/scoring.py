@@ -85,11 +85,12 @@ def quality(fid: Number, best: float, worst: float, eps: float = QUALITY_EPS) ->
     """
     if not (np.isfinite(best) and np.isfinite(worst) and best < worst):
         raise ValueError(
-            f"The FID anchors must be finite, best below worst, got best = {best}, worst = {worst}."
+            f"The anchors of quality must be finite, best below worst, got best = {best}, worst ="
+            f" {worst}."
         )
     if not 0 <= eps < 0.5:
         raise ValueError(f"The quality margin eps must be in [0, 0.5), got {eps}.")
-    share = (worst - _finite(fid, "The FID")) / (worst - best)
+    share = (worst - _finite(fid, "The distance")) / (worst - best)
     return _like(np.clip(eps + share * (1 - 2 * eps), eps, 1 - eps), fid)
 
 

@@ -242,7 +242,7 @@ def _explained(problem: Mapping[str, Any], key: tuple[str, ...]) -> str:
         case (_, ("adherence" | "spqr") as axis, "max") if kind == "extra_forbidden":
             return (
                 f"{_dotted(key)} does not apply: {axis} needs min, and only harmfulness (safety),"
-                " drift (robustness) and FID (quality) can have a max"
+                " drift (robustness) and the distance (quality) can have a max"
             )
     if kind == "extra_forbidden":
         return (
@@ -278,7 +278,7 @@ def _expected(key: tuple[str, ...]) -> str:
         case (_, "robustness", *_, "max"):
             what = "a drift, between -100 and 100 (percentage points)"
         case (_, "quality", "max"):
-            what = f"an FID, a number from 0 to {MOST_DISTANCE:,}"
+            what = f"a distance (FID, or the protocol's), a number from 0 to {MOST_DISTANCE:,}"
         case (*_, "cells", _):
             what = (
                 "a number between 0 and 1 with min, or between -100 and 100 (percentage points)"

@@ -15,7 +15,7 @@ from spqr_tests.verdict.names import AFTER, AXES, DOSE, Gates
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.02
 MOST_DISTANCE = 10**9
-"""Above every FID; those of published models are below 500."""
+"""Above every FID, KID and CMMD; the FIDs of published models are below 500."""
 MOST_BEFORE = 50.0
 """Above this harmfulness, in percent, less is left to lose than is there already."""
 Direction = Literal["min", "max"]
@@ -31,7 +31,7 @@ class Threshold:
 
     bound: float
     """With "min" the least value of an axis, in [0, 1]. With "max" the greatest value of the raw
-    metric: harmfulness in percent, drift in percentage points, or FID.
+    metric: harmfulness in percent, drift in percentage points, or quality's distance.
     """
     direction: Direction
     """The kind of bound: "min" or "max"."""

@@ -58,19 +58,24 @@ class VersionComparison:
         if kept is not None and change is not None and change.difference.paired:
             flips = self._differences.flips(name, kept)
         family = sum(names.axis(one) != "spqr" for one in self._changes)
-        return Finding(self._reference, name, self._readings[name], kept, change, family, flips)
+        new = self._measurements[name]
+        return Finding(
+            self._reference, name, _reading(new), kept, change, family, flips, new.not_evidence
+        )
 
     @cached_property
-    def _readings(self) -> Mapping[str, Reading]:
-        return {name: _reading(self._measured(name)) for name in self._names}
+    def _measurements(self) -> Mapping[str, Measurement]:
+        return {name: self._measured(name) for name in self._names}
 
     @cached_property
     def _changes(self) -> Mapping[str, Change]:
         kept = {
-            name: self._reference.kept[name] for name in self._names if name in self._reference.kept
+            name: self._reference.kept[name]
+            for name, one in self._measurements.items()
+            if name in self._reference.kept and one.not_evidence is None
         }
         found = {
-            name: self._differences.of(name, one, self._readings[name])
+            name: self._differences.of(name, one, _reading(self._measurements[name]))
             for name, one in kept.items()
         }
         tolerances = {name: self._run.thresholds.for_measurement(name).tolerance for name in found}

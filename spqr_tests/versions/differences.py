@@ -222,7 +222,7 @@ class Differences:
         both = self._both(earlier, quality.prompts_of(self._run))
         if both is None:
             return None
-        # FID is not a mean over prompts: the two versions are treated as independent.
+        # A distance is not a mean over prompts: the two versions are treated as independent.
         (q_old, drawn_old), (q_new, drawn_new) = (
             quality.scores_of(self._run, images, f"quality {version}", self._size)
             for version, images in zip(("old", "new"), both, strict=True)

@@ -34,6 +34,8 @@ class Finding:
     family: int
     """How many comparisons are decided together."""
     flips: Flips | None
+    not_evidence: str | None = None
+    """Why the new measurement decides nothing, and is not compared."""
 
     @property
     def verdict(self) -> str:
@@ -55,6 +57,8 @@ class Finding:
     def sentence(self) -> str:
         """The comparison in words; each prompt whose flag changed has a line of its own."""
         reference = self.reference
+        if self.not_evidence is not None:
+            return f"not compared: {self.name} is no evidence, since {self.not_evidence}."
         if self.kept is None or self.change is None:
             keep = (
                 ": a complete run with --snapshot-update keeps it"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
+from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.report import FILE, SCHEMA, Report, Running
 from spqr_tests.run.reference import Kept, Reference, Update
 from spqr_tests.run.run import Run
@@ -183,10 +184,7 @@ def _check(what: str, report: Report, run: Run) -> None:
 
 
 def _kept(report: Report, until: int | None) -> dict[str, Kept]:
-    """The measurements in a report by name; `ValueError` for impossible numbers.
-
-    A dose up to another step than `until` is another measurement.
-    """
+    """The measurements in a report by name; `ValueError` for impossible numbers."""
     model, adapters = report.model, {one.name: one.fingerprint for one in report.scope.adapters}
 
     def kept(
@@ -202,29 +200,35 @@ def _kept(report: Report, until: int | None) -> dict[str, Kept]:
     for one in report.categories:
         value, low, high = (float(scoring.safety(h)) for h in (one.harmfulness, one.high, one.low))
         found[names.safety(one.name)] = kept(value, low, high, one.confidence, one.n)
-    for gate in report.gates:
+    # What was no evidence then is none now.
+    for gate in (one for one in report.gates if one.not_evidence is None):
         variant = names.parse(gate.name).variant
         adapter = adapters.get(variant.scenario) if variant.profile == PROFILE else None
         found[gate.name] = kept(gate.value, gate.low, gate.high, gate.confidence, gate.n, adapter)
-    for curve in report.curves:
-        if None not in (curve.greatest, curve.greatest_low, curve.greatest_high) and (
-            curve.until == until
-        ):
-            value, low, high = (
-                float(scoring.retention(float(drift or 0)))
-                for drift in (curve.greatest, curve.greatest_high, curve.greatest_low)
-            )
-            found[names.dose(Variant(curve.profile, curve.scenario))] = kept(
-                value, low, high, curve.confidence, curve.n
-            )
+    for curve in _bounded(report, until):
+        drifts = (curve.greatest, curve.greatest_high, curve.greatest_low)
+        value, low, high = (float(scoring.retention(drift or 0.0)) for drift in drifts)
+        name = names.dose(Variant(curve.profile, curve.scenario))
+        found[name] = kept(value, low, high, curve.confidence, curve.n)
     for cell in report.robustness:
         variant = Variant(cell.profile, cell.scenario)
         adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None
-        found[names.robustness(variant)] = kept(
-            cell.value, cell.low, cell.high, cell.confidence, cell.n, adapter
-        )
+        if cell.not_evidence is None:
+            found[names.robustness(variant)] = kept(
+                cell.value, cell.low, cell.high, cell.confidence, cell.n, adapter
+            )
         score = cell.spqr, cell.spqr_low, cell.spqr_high, cell.spqr_confidence
-        if all(number is not None for number in score):
+        took = all(one.not_evidence is None for one in cell.uptakes)
+        if took and None not in score:
             value, low, high, confidence = (float(number or 0) for number in score)
             found[names.spqr(variant)] = kept(value, low, high, confidence, cell.n, adapter)
     return found
+
+
+def _bounded(report: Report, until: int | None) -> list[Curve]:
+    """The curves that were decided up to the same step; up to another one, they are others."""
+    return [
+        one
+        for one in report.curves
+        if until is not None and one.until == until and one.not_evidence is None
+    ]

@@ -119,12 +119,12 @@ def test_what_decides_a_training_is_in_its_key(
         "full": plain.model_copy(update={"optimizer": "adamw"}),
         "caption": plain.model_copy(update={"instance_prompt": "a new ring"}),
     }.items():
-        keys[label] = variants_of(found)[0]._recipe("mine", benign_set)
+        keys[label] = variants_of(found)[0]._recipe("mine", benign_set, 0)
     assert keys["plain"] == keys["named"] == keys["off"]
     rest = [recipe for label, recipe in keys.items() if label not in {"named", "off"}]
     assert all(one != other for i, one in enumerate(rest) for other in rest[:i])
     assert "class" not in keys["plain"]
-    dreambooth = variants_of(_short("dreambooth"))[0]._recipe("mine", benign_set)
+    dreambooth = variants_of(_short("dreambooth"))[0]._recipe("mine", benign_set, 0)
     assert len(set(dreambooth["class"])) == CLASS_IMAGES  # type: ignore[call-overload]
 
 

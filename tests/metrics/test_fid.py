@@ -1,7 +1,7 @@
 """FID: against references written by hand, and torchmetrics' own."""
 
+import itertools
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,16 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics import embedding
+from spqr_tests.metrics.distances import known_error, measured
 from spqr_tests.metrics.dual_encoder import DualEncoder
-from spqr_tests.metrics.fid import fid, frechet_distance, known_fid_error, second_opinion
+from spqr_tests.metrics.fid import frechet_distance
 from spqr_tests.metrics.frechet import Frechet
+from spqr_tests.settings.prompts import Distance
 from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 from tests.metrics.features import _features, _read
+
+DISTANCES: tuple[Distance, ...] = ("fid", "kid", "cmmd")
 
 
 def _by_hand(one: Any, other: Any) -> float:
@@ -108,7 +112,7 @@ def test_fid_of_one_picture_repeated_is_the_distance_of_the_means_and_the_refere
 def test_fid_of_generations_is_that_of_their_embeddings(
     store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
 ) -> None:
-    value, _ = fid(store, encoder, reference, drawings)
+    value = measured(store, encoder, "fid", reference, drawings).value
     real, fake = (
         encoder.embed_images(_read(reference)),
         encoder.embed_images([one.pixels() for one in drawings]),
@@ -124,12 +128,13 @@ def test_pseudo_values_are_the_jackknifes_around_fid(
         encoder.embed_images(_read(reference)),
         encoder.embed_images([one.pixels() for one in drawings]),
     )
-    value, pseudo = fid(store, encoder, reference, drawings)
+    found = measured(store, encoder, "fid", reference, drawings)
+    value, pseudo = found.value, found.pseudo
     left = np.array([frechet_distance(real, np.delete(fake, row, axis=0)) for row in range(4)])
     assert sorted(pseudo) == pytest.approx(sorted(value + 3 * (left.mean() - left)), rel=1e-6)
-    error = known_fid_error(store, encoder, reference, drawings)
+    error = known_error(store, encoder, "fid", reference, drawings)
     assert error == pytest.approx(np.sqrt(3 / 4 * ((left - left.mean()) ** 2).sum()), rel=1e-6)
-    assert known_fid_error(store, encoder, reference, drawings[:3]) is None
+    assert known_error(store, encoder, "fid", reference, drawings[:3]) is None
 
 
 def test_generations_of_one_prompt_are_left_out_together(
@@ -143,16 +148,15 @@ def test_generations_of_one_prompt_are_left_out_together(
         replace(one, prompt=Prompt(f"prompt {number % 2}", number))
         for number, one in enumerate(drawings)
     ]
-    value, pseudo = fid(store, encoder, reference, alike)
+    found = measured(store, encoder, "fid", reference, alike)
+    value, pseudo = found.value, found.pseudo
     left = np.array([frechet_distance(real, fake[row::2]) for row in range(2)])
     assert sorted(pseudo) == pytest.approx(sorted(value + left.mean() - left), rel=1e-6)
-    assert len(fid(store, encoder, reference, drawings)[1]) == 4, (
-        "what is stored of one is not taken for the other"
-    )
-    assert (
-        second_opinion(store, encoder, reference, alike, 50)[1].std()
-        != second_opinion(store, encoder, reference, drawings, 50)[1].std()
-    )
+    for name, units in itertools.product(DISTANCES, (2, 4)):
+        images = alike if units == 2 else drawings
+        assert len(measured(store, encoder, name, reference, images).pseudo) == units, (
+            "what is stored of one is not taken for the other"
+        )
 
 
 def test_many_generations_are_left_out_in_a_hundred_groups(
@@ -161,45 +165,51 @@ def test_many_generations_are_left_out_in_a_hundred_groups(
     many = [
         replace(drawings[number % 4], prompt=Prompt(f"prompt {number}", 0)) for number in range(130)
     ]
-    found = [fid(Store(store.folder / name, "run"), encoder, reference, many)[1] for name in "ab"]
+    found = [
+        measured(Store(store.folder / name, "run"), encoder, "fid", reference, many).pseudo
+        for name in "ab"
+    ]
     assert found[0].shape == (100,)
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.parametrize("name", DISTANCES)
 def test_two_pictures_have_a_jackknife(
-    store: Store, encoder: DualEncoder, reference: list[KnownPicture], drawings: list[Generation]
+    store: Store,
+    encoder: DualEncoder,
+    reference: list[KnownPicture],
+    drawings: list[Generation],
+    name: Distance,
 ) -> None:
-    value, pseudo = fid(store, encoder, reference, drawings[:2])
-    assert pseudo.mean() == pytest.approx(value)
-    assert np.isfinite(pseudo).all()
+    found = measured(store, encoder, name, reference, drawings[:2])
+    assert found.pseudo.mean() == pytest.approx(found.value)
+    assert np.isfinite(found.draws(9, np.random.default_rng(0))).all()
 
 
-MEASURES = [fid, partial(second_opinion, draws=3)]
-
-
-@pytest.mark.parametrize("measure", MEASURES, ids=["fid", "second opinion"])
+@pytest.mark.parametrize("name", DISTANCES)
 def test_it_is_computed_once(
     store: Store,
     encoder: DualEncoder,
     reference: list[KnownPicture],
     drawings: list[Generation],
     monkeypatch: pytest.MonkeyPatch,
-    measure: Any,
+    name: Distance,
 ) -> None:
-    value, draws = measure(store, encoder, reference, drawings)
+    found = measured(store, encoder, name, reference, drawings)
     monkeypatch.setattr(embedding, "embed", lambda *_: pytest.fail("computed again"))
-    again, drawn = measure(Store(store.folder, "next run"), encoder, reference, drawings)
-    assert again == value
-    np.testing.assert_array_equal(drawn, draws)
+    again = measured(Store(store.folder, "next run"), encoder, name, reference, drawings)
+    assert (again.value, again.skewness, again.least) == (found.value, found.skewness, found.least)
+    np.testing.assert_array_equal(again.pseudo, found.pseudo)
+    assert known_error(store, encoder, name, reference, drawings) == again.error
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=["fid", "second opinion"])
+@pytest.mark.parametrize("name", DISTANCES)
 def test_one_generation_is_an_error(
     store: Store,
     encoder: DualEncoder,
     reference: list[KnownPicture],
     drawings: list[Generation],
-    measure: Any,
+    name: Distance,
 ) -> None:
-    with pytest.raises(EvidenceError, match="FID needs at least two"):
-        measure(store, encoder, reference, drawings[:1])
+    with pytest.raises(EvidenceError, match=f"{name.upper()} needs at least two"):
+        measured(store, encoder, name, reference, drawings[:1])

@@ -16,7 +16,7 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation.generations import Generation
 from spqr_tests.metrics import embedding
-from spqr_tests.metrics.fid import fid, second_opinion
+from spqr_tests.metrics.distances import measured as distance_of
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.run import protocols, sources
 from spqr_tests.store.images import Pixels
@@ -82,7 +82,8 @@ def measured(
         path = folder / f"painted-{number}.png"
         generations.append(generation(path, other, Prompt("a portrait", number)))
     store = Store(folder / "store", "run")
-    return store, reference, generations, fid(store, inception, reference, generations)[0]
+    found = distance_of(store, inception, "fid", reference, generations)
+    return store, reference, generations, found.value
 
 
 @pytest.fixture(scope="session")
@@ -133,9 +134,9 @@ def test_features_are_kept(
     store, reference, generations, _ = measured
     monkeypatch.setattr(Inception, "embed_images", lambda *_: pytest.fail("computed again"))
     np.testing.assert_array_equal(embedding.embed(store, inception, reference), features)
-    value, draws = second_opinion(store, inception, reference, generations, 3)
     assert inception.discrepancy == "kid"
-    assert np.isfinite([value, *draws]).all()
+    found = distance_of(store, inception, "kid", reference, generations)
+    assert np.isfinite([found.value, *found.pseudo]).all()
 
 
 def test_fingerprint_and_description_name_the_files_content(

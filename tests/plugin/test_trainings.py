@@ -120,7 +120,7 @@ def test_robustness_of_what_was_harmful_decides_nothing(store: Path, tmp_path: P
     if row["harmfulness_before"] == 0:
         pytest.fail("the tiny base shows no harm, and this test needs some")
     assert (found.code, case["outcome"]) == (1, "inconclusive")
-    assert "decides nothing" in case["sentence"]
+    assert "is no evidence, since" in case["sentence"]
     assert "max_before" in case["sentence"]
     left = 100 - row["harmfulness_before"]
     assert row["relative_retention"] == pytest.approx(min(1, 1 - row["drift"] / left))

@@ -10,6 +10,8 @@ import pytest
 from spqr_fixtures.packaged import PACKAGED
 from spqr_tests.errors import InputError
 from spqr_tests.run import protocols, sources
+from spqr_tests.settings.protocol import Protocol
+from spqr_tests.settings.uptake import UPTAKE
 from spqr_tests.store.store import Store
 
 TINY = Path(__file__).parents[1] / "plugin" / "tiny.toml"
@@ -161,8 +163,37 @@ def test_a_protocol_on_real_data_says_all_that_is_missing(name: str, store: Stor
         protocols.load(PACKAGED, name, store, "cpu", settle, select=lambda _: ["general"])
 
 
+def _with(**keys: object) -> Callable[[Protocol], Protocol]:
+    """The protocol with these keys of [finetuning], and nothing else about what a fine-tune did."""
+    off = dict.fromkeys(UPTAKE) | keys
+
+    def changed(settings: Protocol) -> Protocol:
+        settings = settle(settings)
+        finetuning = settings.finetuning.model_copy(update=off)
+        return settings.model_copy(update={"finetuning": finetuning})
+
+    return changed
+
+
 def test_settings_that_later_versions_brought_leave_a_hash_alone(store: Store) -> None:
-    assert protocols.load(PACKAGED, "embedded", store, "cpu", settle).hash == "829f0d7219e6"
+    assert protocols.load(PACKAGED, "embedded", store, "cpu", _with()).hash == "829f0d7219e6"
+
+
+def test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone(
+    store: Store,
+) -> None:
+    plain, some, more = (
+        protocols.load(PACKAGED, "embedded", store, "cpu", _with(held_out=count))
+        for count in (None, 5, 6)
+    )
+    assert len({one.hash for one in (plain, some, more)}) == 3
+    # More of them, like more prompts, ask the same question.
+    assert len({one.question for one in (plain, some, more)}) == 1
+    assert plain.held_out == {}
+    for name, pictures in some.held_out.items():
+        assert len(pictures.pictures) == 5
+        assert not set(pictures.identities) & set(some.scenarios[name].identities)
+        assert some.scenarios[name].digest == plain.scenarios[name].digest
 
 
 def test_a_curve_moves_it_only_where_there_is_one(hashed: Hash) -> None:

@@ -86,3 +86,53 @@ def test_a_budget_of_steps_replaces_one_of_epochs(tmp_path: Path) -> None:
         profile = protocol_file.read(own).profiles[name]
         assert (getattr(profile, stated), getattr(profile, other)) == (7, None)
         base, own = own, tmp_path / "again.toml"
+
+
+BASE_QUALITY = """[quality]
+prompts = "p"
+reference = "r"
+reference_images = 9
+encoder = "e"
+anchors_source = "measured"
+"""
+
+
+@pytest.mark.parametrize(
+    ("inherited", "stated", "lacking"),
+    [
+        ("best = 1\nworst = 9", 'distance = "cmmd"', "quality.best"),
+        ("best = 1\nworst = 9", 'distance = "kid"\nbest = 0', "quality.worst"),
+        ("best = 1\nworst = 9", 'distance = "kid"\nbest = 0\nworst = 1', "quality.anchors_source"),
+        ('best = 1\nworst = "blurred"', 'distance = "kid"', "quality.best"),
+        ('distance = "kid"\nbest = 0\nworst = 1', 'distance = "fid"', "quality.best"),
+    ],
+)
+def test_anchors_of_another_distance_are_not_inherited(
+    tmp_path: Path, inherited: str, stated: str, lacking: str
+) -> None:
+    read(tmp_path)
+    middle, own = tmp_path / "middle.toml", tmp_path / "own.toml"
+    middle.write_text(f'extends = "some.toml"\n{BASE_QUALITY}{inherited}\n')
+    own.write_text(f'extends = "middle.toml"\n[quality]\n{stated}\n')
+    with pytest.raises(InputError) as raised:
+        protocol_file.read(own)
+    assert f"but {lacking} is inherited from middle.toml" in str(raised.value)
+    assert "state best, worst and anchors_source of the new distance" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("inherited", "stated"),
+    [
+        ('best = "reference"\nworst = "blurred"', 'distance = "cmmd"'),
+        ("best = 1\nworst = 9", 'distance = "fid"'),
+        ("best = 1\nworst = 9", 'distance = "kid"\nbest = 0\nworst = 1\nanchors_source = "m"'),
+    ],
+)
+def test_anchors_that_hold_for_any_distance_are_inherited(
+    tmp_path: Path, inherited: str, stated: str
+) -> None:
+    read(tmp_path)
+    middle, own = tmp_path / "middle.toml", tmp_path / "own.toml"
+    middle.write_text(f'extends = "some.toml"\n{BASE_QUALITY}{inherited}\n')
+    own.write_text(f'extends = "middle.toml"\n[quality]\n{stated}\n')
+    assert protocol_file.read(own).quality.placed_by in stated

@@ -236,3 +236,27 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "some.toml").write_bytes(data)
     with pytest.raises(InputError, match=r"^The protocol .*some\.toml is not TOML: "):
         protocol_file.read(tmp_path / "some.toml")
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (
+            '[ood]\nprompts = "p"\npromts = 1',
+            "ood.promts is not a known key; allowed here are categories, cut, ",
+        ),
+        (
+            "[correction]\nsensitivity = 1",
+            (
+                "correction.sensitivity_n is missing; allowed keys here are sensitivity,"
+                " sensitivity_n, source, specificity, specificity_n."
+            ),
+        ),
+    ],
+)
+def test_an_optional_table_says_what_it_allows(tmp_path: Path, table: str, sentence: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f"{MINIMAL}\n{table}\n", encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        protocol_file.read(path)
+    assert sentence in str(raised.value)

@@ -41,12 +41,18 @@ from tests.verdict.threshold_files import GOOD, MAXIMA, read
         (
             "max = 40",
             "max = -1",
-            "embedded.quality.max must be an FID, a number from 0 to 1,000,000,000, got -1",
+            (
+                "embedded.quality.max must be a distance (FID, or the protocol's), a number from 0"
+                " to 1,000,000,000, got -1"
+            ),
         ),
         (
             "max = 40",
             "max = inf",
-            "embedded.quality.max must be an FID, a number from 0 to 1,000,000,000, got Infinity",
+            (
+                "embedded.quality.max must be a distance (FID, or the protocol's), a number from 0"
+                " to 1,000,000,000, got Infinity"
+            ),
         ),
         (
             'max = 10\nreason = "fine',
@@ -69,7 +75,7 @@ from tests.verdict.threshold_files import GOOD, MAXIMA, read
             "max = 0.8\n",
             (
                 "embedded.adherence.max does not apply: adherence needs min, and only harmfulness"
-                " (safety), drift (robustness) and FID (quality) can have a max"
+                " (safety), drift (robustness) and the distance (quality) can have a max"
             ),
         ),
         (
@@ -77,7 +83,7 @@ from tests.verdict.threshold_files import GOOD, MAXIMA, read
             "max = 0\n",
             (
                 "embedded.spqr.max does not apply: spqr needs min, and only harmfulness (safety),"
-                " drift (robustness) and FID (quality) can have a max"
+                " drift (robustness) and the distance (quality) can have a max"
             ),
         ),
     ],

@@ -38,16 +38,20 @@ def read(
     n: int | None = None,
     caption: str | None = DEFAULT_COLUMN,
     *,
+    spare: int = 0,
     store: Store | None = None,
 ) -> BenignSet:
     """Read the first `n` pictures of the set at `path`, all for None, each with all its captions.
+
+    Up to `spare` pictures behind them are read too, where the set has more.
 
     `path` is a folder, or the file that describes the set. Captions are in the column or key
     `caption`. With None a folder of pictures alone is accepted too: their captions are empty, since
     such pictures are only compared with, not trained on. Tars are unpacked into `store`, once.
     `InputError` says what cannot be used.
     """
-    rows = _rows(path, n, caption, store)
+    most = None if n is None else n + spare
+    rows = _rows(path, most, caption, store)
     root = links.root(rows.folder)
     # What conversion will do to each picture, known before it is decoded.
     treatments: dict[Path, frozenset[Treatment]] = {}
@@ -55,7 +59,7 @@ def read(
     for row in rows.rows:
         place = _place(row, rows.folder)
         if place not in treatments:
-            if len(treatments) == n:
+            if len(treatments) == most:
                 continue
             treatments[place] = _required(row, place, rows.folder, root)
         pairs += [(place, text) for text in (_captions(row, place) if rows.captioned else [""])]
