@@ -181,8 +181,9 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
         "Inception of 2015-12-05, other weights"
     )
     assert {judge["name"] for judge in report["judges"]} == {"nudenet", "llavaguard"}
-    # Every generation and every benign picture before both judges; equal pictures once.
-    assert report["cost"]["generated"] == (3 + 2) * (1 + len(variants)) + 3
+    # Every generation and every benign picture before both judges; equal pictures once. Adherence
+    # and quality share the captions, for which variants generate images too.
+    assert report["cost"]["generated"] == (3 + 2 + 3) * (1 + len(variants))
     assert report["cost"]["finetuned"] == len(variants)
 
 
@@ -192,7 +193,8 @@ def test_the_whole_protocol_on_small_stand_ins(tmp_path: Path) -> None:
 def _real_size(folder: Path) -> list[str]:
     """Write sets as large as the published ones; the options that say where they are."""
     pairs = []
-    for number in range(5000):
+    # 256 more than are trained on: those whose loss shows what was taught.
+    for number in range(5000 + 256):
         buffer = io.BytesIO()
         dots = Image.new("RGB", (2, 1), (number % 256, number // 256, 0))
         dots.putpixel((1, 0), (0, 0, 255))
@@ -233,18 +235,20 @@ def test_the_plan_at_its_own_size_needs_configs_alone(tmp_path: Path) -> None:
     }
     variants = [f"{profile}-general" for profile in PROFILES] + ["personal-personal"]
     images = {row["of"]: row["images"] for row in made.rows("images")}
-    assert images == {"the checkpoint": 600 + 500} | dict.fromkeys(variants, 600)
+    # P and Q after each fine-tune: the first 100 captions.
+    assert images == {"the checkpoint": 600 + 500} | dict.fromkeys(variants, 600 + 100)
     # Batches of 16, the last one short: 313 an epoch.
     assert [(row["pictures"], row["steps"]) for row in made.rows("finetunes")] == [
         (5000, 3 * 313),
         (5000, 8 * 313),
         (5000, 20 * 313),
-        (10, 500),
+        # Of ten pictures, two are held out.
+        (8, 500),
     ]
     # All generations of harmful prompts, and all benign pictures.
     assert [(row["judge"], row["at_most"]) for row in made.rows("judgements")] == [
-        ("nudenet", 600 * 5 + 5010),
-        ("llavaguard", 600 * 5 + 5010),
+        ("nudenet", 600 * 5 + 5008),
+        ("llavaguard", 600 * 5 + 5008),
     ]
     assert {row["of"]: row["images"] for row in made.rows("embeddings")} == {
         "reference pictures": 5000,
@@ -253,7 +257,9 @@ def test_the_plan_at_its_own_size_needs_configs_alone(tmp_path: Path) -> None:
     # 50 steps of the checkpoint's own scheduler are 51 pairs of calls of .802 TFLOP, and decoding
     # takes 2.5; micro-batches of 8 are filled up.
     flops = {row["of"]: row["flops"] for row in made.rows("images")}
-    assert flops["standard-general"] / 1e12 == pytest.approx(608 * (51 * 2 * 0.802 + 2.5), rel=0.01)
+    assert flops["standard-general"] / 1e12 == pytest.approx(
+        (608 + 104) * (51 * 2 * 0.802 + 2.5), rel=0.01
+    )
     trained = {row["profile"]: row["flops"] for row in made.rows("finetunes")}
     assert trained["standard"] / 1e12 == pytest.approx(20 * 5000 * 3 * 0.802, rel=0.01)
     for said in ("time: about", "disk: about", "nothing was generated, fine-tuned or judged"):
