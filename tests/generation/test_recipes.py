@@ -13,7 +13,8 @@ from spqr_tests.generation import finetuning, objectives, text_encoder_training
 from spqr_tests.generation.finetuning import FineTuned
 from spqr_tests.generation.training_state import Keeper
 from spqr_tests.settings import recipes
-from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.finetuning import REPLICATION, OptimizerSettings, ProfileSettings
+from spqr_tests.settings.uptake import UPTAKE
 from spqr_tests.store.store import Store
 from tests.generation.families import SIZE, Family, _differing
 from tests.generation.recipes import STATED, profile
@@ -162,7 +163,7 @@ def test_each_number_of_a_recipe_has_a_source(name: str) -> None:
 
     assert set(keys(found.profile)) == set(found.sources)
     assert all(found.sources.values())
-    shared = {*OptimizerSettings.model_fields} - {"seed"}
+    shared = {*OptimizerSettings.model_fields} - {"seed", *REPLICATION, *UPTAKE}
     assert shared <= found.profile.keys(), "nothing is left to the protocol's [finetuning]"
 
 
