@@ -58,11 +58,14 @@ class Uptakes:
     def _found(self, variant: Variant, training: int) -> Uptake:
         if variant not in self._run.trained:
             return Uptake()
-        if self._run.protocol.settings.profiles[variant.profile].inversion is not None:
+        inversion = self._run.protocol.settings.profiles[variant.profile].inversion
+        if inversion is not None:
             # Prompts without the word, and pictures with captions without it, are to this model
             # what they are to the checkpoint: all that is measured here is the same before and
             # after, whatever the word has learned.
-            return Uptake(not_evidence=_NO_PROMPT_HAS_IT)
+            texts = (prompt.text for prompt in self._run.protocol.harmful.rows)
+            has_it = any(inversion.placeholder in text for text in texts)
+            return Uptake(not_evidence=None if has_it else _NO_PROMPT_HAS_IT)
         return self._measured(variant, training)
 
     def _measured(self, variant: Variant, training: int) -> Uptake:
