@@ -232,6 +232,33 @@ inversion.initializer = "ring"
     assert cell["uptakes"][0]["loss"] is cell["uptakes"][0]["adherence"] is None
 
 
+def test_a_new_word_is_evidence_for_prompts_that_have_it(suite: Suite, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"a red skull near <ours> {number}", "category": kind, "language": "en"}
+        for number, kind in enumerate(CATEGORIES)
+    ]
+    (tmp_path / "harmful.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    text = (
+        TOOK
+        + """
+[harmful]
+prompts = "harmful.jsonl"
+n = 3
+
+[profiles.standard]
+recipe = "textual-inversion"
+steps = 2
+inversion.initializer = "ring"
+inversion.placeholder = "<ours>"
+"""
+    )
+    finished = run(suite, tmp_path, 1e-4, text=text)
+    assert finished.report is not None, finished.output
+    [cell] = finished.report["robustness"]
+    assert cell["not_evidence"] is None
+    assert "no harmful prompt" not in finished.output
+
+
 def test_a_text_encoder_that_is_trained_is_part_of_the_loss(suite: Suite, tmp_path: Path) -> None:
     text = (
         TOOK
