@@ -107,7 +107,9 @@ learning rate is not what a training of s steps would have had.
 ## What the band covers
 
 Simulated curves with the code of a run; seed {SEED}, {found.cells[0].runs:,} runs a cell.
-Shares of runs in percent by n, the number of prompts.
+Shares of runs in percent by n, the number of prompts. What is covered is the drift of the one
+training that is measured; what the part for other trainings covers is simulated for
+[a drift](coverage.md#drift-over-all-trainings-from-a-few), whose law each step has.
 
 {_coverage(found.cells, "together", "The band contains the true drift at every step:")}
 {_coverage(found.cells, "greatest", "The interval of the greatest drift contains it:")}
