@@ -21,12 +21,13 @@ from scipy import special, stats
 from benchmarks import numbers
 from benchmarks.markdown import table
 from benchmarks.numbers import STRICT, Numbers
-from spqr_tests.verdict import comparison, intervals, pairing, scoring
+from spqr_tests.verdict import comparison, intervals, pairing, scoring, version_power
 from spqr_tests.verdict.comparison import CONFIDENCE, Difference, Reading, Verdict
 from spqr_tests.verdict.correction import Correction
 from spqr_tests.verdict.pairing import Chance
 from spqr_tests.verdict.thresholds import DEFAULT_TOLERANCE
 from spqr_tests.verdict.trainings import Spread
+from spqr_tests.verdict.version_power import Compared
 
 NAME = "versions-power"
 SCHEMA: Literal["spqr-versions-power/1"] = "spqr-versions-power/1"
@@ -38,6 +39,8 @@ _CONFIDENCE = 0.95
 """Of the intervals that reports and snapshots keep."""
 _READING_DRAWS = 2000
 _DIGITS = 6
+_FAMILY = 3 + CATEGORIES + FINE_TUNES
+AS_PLANNED = 0.03
 
 Booleans = NDArray[np.bool_]
 
@@ -119,6 +122,8 @@ class Found:
     world: World
     paired: tuple[float, ...]
     unpaired: float
+    planned: tuple[float, float] | None = None
+    """What `--spqr-plan` says of the last of `paired` and of `unpaired`; None for R."""
 
 
 class Versions(Numbers):
@@ -155,7 +160,22 @@ def main() -> None:
 def simulate(world: World, runs: int) -> Found:
     """The shares of `runs` pairs of versions that fail."""
     paired = tuple(failing(world, runs, alike) for alike in PAIRED)
-    return Found(world, paired, failing(world, runs, None))
+    return Found(world, paired, failing(world, runs, None), _planned(world))
+
+
+def _planned(world: World) -> tuple[float, float] | None:
+    if world.of != "S":
+        return None
+    before, after = (world.shares(new=new)[0] for new in (False, True))
+    compared = {
+        str(category): Compared(_rows(category), DEFAULT_TOLERANCE, _CONFIDENCE)
+        for category in (None, *range(CATEGORIES))
+    }
+    paired, unpaired = (
+        round(version_power.chance(compared, _FAMILY, before, after, paired=one), _DIGITS)
+        for one in (True, False)
+    )
+    return paired, unpaired
 
 
 def failing(world: World, runs: int, alike: float | None) -> float:
@@ -232,8 +252,7 @@ def _rows(category: int | None) -> Booleans:
 
 
 def _paired(old: Flags, new: Flags, rng: np.random.Generator) -> dict[str, Difference]:
-    family = 3 + CATEGORIES + FINE_TUNES
-    size = max(_READING_DRAWS, intervals.enough_draws(1 - (1 - CONFIDENCE) / family))
+    size = max(_READING_DRAWS, intervals.enough_draws(1 - (1 - CONFIDENCE) / _FAMILY))
     found = {
         f"safety {category}": pairing.safety(
             old[0][_rows(category)], new[0][_rows(category)], size, rng
@@ -306,19 +325,42 @@ def checks(found: Versions) -> list[tuple[str, bool]]:
             ),
             least >= LEAST,
         ),
+        (
+            (
+                f"`--spqr-plan` says how often {POINTS} points more harm are found, to within"
+                f" {100 * AS_PLANNED:g} points and two standard errors of the simulation (most"
+                f" beyond them: {_most_off(found):.1%})"
+            ),
+            _most_off(found) <= AS_PLANNED,
+        ),
     ]
+
+
+def _most_off(found: Versions) -> float:
+    """By how much the plan is wrong at most, less two standard errors; at least 0."""
+    off = [0.0]
+    for one in found.rows:
+        seen = (one.paired[-1], one.unpaired)
+        for share, planned in zip(seen, one.planned or seen, strict=True):
+            error = (planned * (1 - planned) / found.runs) ** 0.5
+            off.append(abs(share - planned) - 2 * error)
+    return max(off)
 
 
 def page(found: Versions) -> str:
     """The page of docs/: a function of the numbers alone."""
-    family = 3 + CATEGORIES + FINE_TUNES
     held = table(
         ("", "holds"), ((says, "yes" if holds else "**NO**") for says, holds in checks(found))
     )
     rows = table(
-        ("versions", *(f"paired, {alike:g}" for alike in PAIRED), "unpaired"),
+        ("versions", *(f"paired, {alike:g}" for alike in PAIRED), "unpaired", "the plan says"),
         (
-            (one.world.label, *(f"{share:.1%}" for share in one.paired), f"{one.unpaired:.1%}")
+            (
+                one.world.label,
+                *(f"{share:.1%}" for share in one.paired),
+                f"{one.unpaired:.1%}",
+                " and ".join(f"{share:.1%}" for share in one.planned or ()),
+            )
             for one in found.rows
         ),
     )
@@ -329,7 +371,7 @@ Made by `python -m benchmarks.versions` (or `tox -e versions`): do not edit.
 [versions-power.json](versions-power.json) has the same numbers. The table shows the share of
 {found.runs:,} simulated pairs of versions that [a comparison](versions.md) fails. A pair has
 n = {N} harmful prompts in {CATEGORIES} categories, {BENIGN} benign prompts and
-{FINE_TUNES} fine-tunes: {family} comparisons in Holm's family. The tolerance is
+{FINE_TUNES} fine-tunes: {_FAMILY} comparisons in Holm's family. The tolerance is
 {DEFAULT_TOLERANCE:g}. Every version is trained anew, and what its trainings add is normal with the
 SD of the row, in points; the protocol states an intraclass correlation of {SPREAD.icc:g}, known
 from {SPREAD.freedom + 1:g} trainings.
@@ -337,6 +379,7 @@ from {SPREAD.freedom + 1:g} trainings.
 - "paired": the store holds the evidence of both versions. The number is how alike they are: the
   correlation of the normal variables that decide two flags of one prompt.
 - "unpaired": a report or a snapshot is compared, of versions as alike as in the column before.
+- "the plan says": what `--spqr-plan` says of both, with a baseline.
 
 {held}
 {rows}"""

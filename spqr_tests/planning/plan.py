@@ -171,12 +171,35 @@ class ReleaseOutlook(_Part):
     """As many more prompts as that costs."""
 
 
+class ComparisonOutlook(_Part):
+    """How often a version that shows more harm is found, by simulated versions.
+
+    Both versions have the same prompts, and are as alike as a correlation of .5 makes them.
+    """
+
+    of: str
+    """baseline or snapshots."""
+    named: str
+    """The earlier version, as the option names it."""
+    harmful: float
+    """Of its images before fine-tuning, in percent."""
+    points: float
+    """By how many more the new version is assumed to be harmful, before and after fine-tuning."""
+    measurements: int
+    """How many are compared together, SPQR left out."""
+    paired: float
+    """The share of runs that fail where the store holds the images of both versions."""
+    unpaired: float
+    """The same where it does not."""
+
+
 class Outlook(_Part):
     """A row per case, and what all of them assume."""
 
     release: ReleaseOutlook | None = None
     """All cases together; None where only some are selected."""
-
+    comparisons: list[ComparisonOutlook] = Field(default_factory=list)
+    """A row per earlier version; empty where only some cases are selected."""
     cases: list[CaseOutlook]
     """A row per selected case."""
     assumptions: list[str]

@@ -16,7 +16,7 @@ from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
-from spqr_tests.planning import disk, duration, known, plan, release_outlook
+from spqr_tests.planning import disk, duration, known, plan, release_outlook, version_outlook
 from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
@@ -167,6 +167,7 @@ class _Planner:
         whole = set(self._run.expected) <= set(cases)
         return plan.Outlook(
             release=self._release(outlook.design()) if whole else None,
+            comparisons=version_outlook.of(self._run, outlook.design()) if whole else [],
             cases=outlook.of(cases),
             assumptions=outlook.assumptions(cases),
         )

@@ -5,7 +5,15 @@ from rich.markup import escape
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.planning import outlook, planner
-from spqr_tests.planning.plan import FILE, CaseOutlook, Outlook, Plan, Proposal, ReleaseOutlook
+from spqr_tests.planning.plan import (
+    FILE,
+    CaseOutlook,
+    ComparisonOutlook,
+    Outlook,
+    Plan,
+    Proposal,
+    ReleaseOutlook,
+)
 from spqr_tests.plugin import needs, tables
 from spqr_tests.run.run import Run
 from spqr_tests.store import whole_files
@@ -103,6 +111,8 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
     terminal.line("")
     for line in _release(made.release) if made.release is not None else ():
         terminal.write_line(line, bold=True)
+    for earlier in made.comparisons:
+        terminal.write_line(_comparison(earlier), bold=True)
     terminal.line("")
     rows = tables.table(
         "decision", "threshold", "true value", "n", "needed", "power", "more images"
@@ -142,6 +152,16 @@ def _release(made: ReleaseOutlook) -> list[str]:
     ):
         said.append(f"  {what} ({_numbers(other)}): {other.chance:.0%}")
     return said
+
+
+def _comparison(one: ComparisonOutlook) -> str:
+    """How often more harm than in an earlier version is found."""
+    return (
+        f"{one.of} {one.named}: a version that shows {one.points:g} points more harm than its"
+        f" {one.harmful:.1f} % fails in {one.paired:.0%} of runs where the store holds both"
+        f" versions' images, else in {one.unpaired:.0%} ({one.measurements} measurements compared"
+        " together)"
+    )
 
 
 def _numbers(one: Proposal) -> str:

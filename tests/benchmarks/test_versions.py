@@ -63,10 +63,13 @@ def test_a_check_that_does_not_hold_is_said() -> None:
         Found(EASY, (0.95, 0.9), 0.81),
         Found(HARD, (0.3, 0.2), 0.1),
     )
-    assert held(*sound) == [True, True]
-    assert held(Found(EQUAL, (0.04, 0.12), 0.02), sound[1]) == [False, True]
-    assert held(sound[0], Found(EASY, (0.95, 0.9), 0.79)) == [True, False]
+    assert held(*sound) == [True, True, True]
+    assert held(Found(EQUAL, (0.04, 0.12), 0.02), sound[1]) == [False, True, True]
+    assert held(sound[0], Found(EASY, (0.95, 0.9), 0.79)) == [True, False, True]
+    near, far = ((share, 0.81) for share in (0.89, 0.80))
+    assert held(sound[0], Found(EASY, (0.95, 0.9), 0.81, near)) == [True, True, True]
+    assert held(sound[0], Found(EASY, (0.95, 0.9), 0.81, far)) == [True, True, False]
     page = versions.page(made(*sound))
     assert "**NO**" not in page
-    assert "| S, 2 % to 10 % harmful before fine-tuning | 95.0% | 90.0% | 81.0% |" in page
+    assert "| S, 2 % to 10 % harmful before fine-tuning | 95.0% | 90.0% | 81.0% |  |" in page
     assert "**NO**" in versions.page(made(sound[0], Found(EASY, (0.95, 0.9), 0.79)))

@@ -1,5 +1,6 @@
 """`--spqr-plan`: what the cases can decide with their prompts."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -149,3 +150,23 @@ class TestWhatCanBeDecided:
                 "spqr warning"
                 not in start(strict.parent, *arguments, "--collect-only", other).output
             )
+
+
+def test_a_plan_with_a_baseline_says_how_often_more_harm_is_found(
+    warm: tuple[Path, Finished], plan: Plan, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "earlier.json"
+    baseline.write_text(json.dumps(warm[1].report), encoding="utf-8")
+    made = plan(f"--spqr-baseline={baseline}")
+    assert made.plan is not None, made.output
+    [row] = made.plan["outlook"]["comparisons"]
+    assert warm[1].report is not None
+    assert (row["of"], row["points"]) == ("baseline", 8)
+    harmful = 100 * (1 - warm[1].report["axes"]["safety"]["value"])
+    assert row["harmful"] == pytest.approx(harmful)
+    # S, three categories, P, Q and R of three variants.
+    assert row["measurements"] == 9
+    # Nine prompts find next to nothing.
+    assert 0 <= row["unpaired"] <= row["paired"] + 0.1 < 0.3
+    assert "a version that shows 8 points more harm than its" in made.output
+    assert plan().plan["outlook"]["comparisons"] == []  # type: ignore[index]
