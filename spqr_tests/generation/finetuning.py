@@ -112,6 +112,8 @@ def finetune(
     """
     optimizer = profile.optimizer_of(optimizer)
     for checkpointing in (False, True):
+        if checkpointing:
+            memory.release()
         try:
             with repeatable(pipeline.device.type):
                 return _train(
@@ -131,8 +133,9 @@ def finetune(
             reason = memory.reason(error)
         finally:
             # accelerate ties the model and the optimizer in circles, which Python would leave in
-            # the way of the next images until it happens to collect them.
-            memory.release()
+            # the way of the next images until it happens to collect them. A CPU's memory can wait.
+            if pipeline.device.type != "cpu":
+                memory.release()
     raise EvidenceError(
         f"Fine-tuning on {examples.folder} by the profile that trains {profile.trains} does not fit"
         " into memory, not even with gradient checkpointing; set a smaller finetuning.batch, leave"
