@@ -269,9 +269,11 @@ def _as_it_is(settings: Protocol) -> Protocol:
 
 
 HOLDING = """\
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import numpy as np
+# A job in the background ignores it, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.judging.judges.registering import make
 judge = make(Path(sys.argv[1]))
 print("made", flush=True)
