@@ -50,7 +50,8 @@ def start(
     *arguments: str | Path, cwd: Path, report: Path | None = None, **environment: str
 ) -> Finished:
     """Run pytest in `cwd` with these arguments."""
-    command = [sys.executable, "-m", "pytest", *map(str, arguments)]
+    # A user has no hypothesis, and its import is a tenth of a small run.
+    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *map(str, arguments)]
     if report is not None:
         command += ["--spqr-report", str(report)]
     # A run must not inherit what the outer pytest run set.
