@@ -23,6 +23,11 @@ class Frechet:
         self._trace = float((centred**2).sum())
         self._root = _compact(centred)
 
+    def distance(self, candidate: NDArray[np.floating]) -> float:
+        """The distance of the candidate's rows (n, width); it agrees as those below do."""
+        every = np.ones((1, len(candidate)), dtype=bool)
+        return float(self._of(candidate, every)[0])
+
     def without(self, candidate: NDArray[np.floating], groups: NDArray[np.intp]) -> Matrix:
         """The distances (groups,) of the candidate's rows (n, width), leaving out one group each.
 
@@ -30,14 +35,18 @@ class Frechet:
         distances agree with torchmetrics to about six digits; a row that is left alone has no
         variance.
         """
+        return self._of(candidate, groups != np.arange(int(groups.max()) + 1)[:, None])
+
+    def _of(self, candidate: NDArray[np.floating], parts: NDArray[np.bool_]) -> Matrix:
+        """The distances (parts,) of parts of the candidate's rows, shape (parts, n)."""
         rows = candidate.astype(np.float64)
         centre = rows.mean(axis=0)
         centred = rows - centre
         lengths = (centred**2).sum(axis=1)
         shared = _compact(self._root @ centred.T)
-        values = np.empty(int(groups.max()) + 1)
-        for group in range(len(values)):
-            kept = np.flatnonzero(groups != group)
+        values = np.empty(len(parts))
+        for place, part in enumerate(parts):
+            kept = np.flatnonzero(part)
             n = len(kept)
             freedom = max(n - 1, 1)
             shift = centred[kept].mean(axis=0)
@@ -45,7 +54,7 @@ class Frechet:
             crossed = shared[:, kept]
             crossed = (crossed - crossed.mean(axis=1, keepdims=True)) / np.sqrt(freedom)
             offset = centre + shift - self._mean
-            values[group] = offset @ offset + self._trace + trace - 2 * _nuclear(crossed)
+            values[place] = offset @ offset + self._trace + trace - 2 * _nuclear(crossed)
         return np.maximum(values, 0)
 
 
