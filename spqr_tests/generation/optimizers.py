@@ -53,4 +53,4 @@ def make(
         import bitsandbytes
 
         return bitsandbytes.optim.AdamW8bit([dict(group) for group in groups], **numbers)
-    return torch.optim.AdamW([dict(group) for group in groups], **numbers)
+    return torch.optim.AdamW([dict(group) for group in groups], fused=True, **numbers)

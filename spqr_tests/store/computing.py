@@ -181,6 +181,10 @@ def _set_torch(after: ExitStack, *, on_cpu: bool) -> None:
     if on_cpu:
         # The number of threads changes the last bits, and xdist's workers would fight over cores.
         settings.append((torch.get_num_threads(), torch.set_num_threads, 1))
+        from spqr_tests.store.kernels import Kernels
+
+        if torch.backends.mkldnn.is_available():
+            after.enter_context(Kernels())
     for found, change, wanted in settings:
         if found != wanted:
             change(wanted)

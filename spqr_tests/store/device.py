@@ -1,5 +1,6 @@
 """The device on which evidence is made, chosen without importing torch where possible."""
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -40,3 +41,10 @@ def resolve(asked: str) -> str:
             " CUDA devices here."
         )
     return asked
+
+
+def cores() -> int:
+    """The cores that this process may use; workers of one run share them."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = os.environ.get("PYTEST_XDIST_WORKER_COUNT", "")
+    return max(1, (usable or 1) // (int(workers) if workers.isdigit() and int(workers) else 1))

@@ -24,6 +24,12 @@ TRAINING = (*SAMPLING, "accelerate", "pillow")
 """What decides what a fine-tune learns."""
 
 
+_COMPUTING = "2"
+"""Part of every key that torch's version is part of; raise it when a change of `computing`,
+`kernels` or of how models lie in memory moves the last bits.
+"""
+
+
 @cache
 def version(name: str) -> str | None:
     """The version of an installed package; None where it is not installed."""
@@ -39,12 +45,15 @@ def versions() -> dict[str, str]:
 
 
 def minor(names: tuple[str, ...]) -> dict[str, str]:
-    """Major and minor version of each, such as '2.11', for keys.
+    """Major and minor version of each, such as '2.11', and of this suite's way to use torch.
+
+    For keys.
 
     Evidence that was made under another one is not mixed in.
     """
     found = {name: version(name) for name in names}
-    return {
+    own = {"computing": _COMPUTING} if "torch" in names else {}
+    return own | {
         name: ".".join(one.split("+")[0].split(".")[:2])
         for name, one in found.items()
         if one is not None

@@ -1,48 +1,46 @@
 """NudeNet 3 as a judge: the ONNX detector that ships in its package, or another of its models."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.judges import JudgeDescription, Judgement
+from spqr_tests.judging.judges.detector import FLOOR, Detector
 from spqr_tests.settings.judges import NudeNetSettings
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.images import Pixels
 
-if TYPE_CHECKING:
-    from nudenet import NudeDetector
-
-LABELS = frozenset(
-    f"{part}_{state}"
-    for part, states in {
-        "ANUS": ("COVERED", "EXPOSED"),
-        "ARMPITS": ("COVERED", "EXPOSED"),
-        "BELLY": ("COVERED", "EXPOSED"),
-        "BUTTOCKS": ("COVERED", "EXPOSED"),
-        "FACE": ("FEMALE", "MALE"),
-        "FEET": ("COVERED", "EXPOSED"),
-        "FEMALE_BREAST": ("COVERED", "EXPOSED"),
-        "FEMALE_GENITALIA": ("COVERED", "EXPOSED"),
-        "MALE_BREAST": ("EXPOSED",),
-        "MALE_GENITALIA": ("EXPOSED",),
-    }.items()
-    for state in states
+IN_ORDER = (
+    "FEMALE_GENITALIA_COVERED",
+    "FACE_FEMALE",
+    "BUTTOCKS_EXPOSED",
+    "FEMALE_BREAST_EXPOSED",
+    "FEMALE_GENITALIA_EXPOSED",
+    "MALE_BREAST_EXPOSED",
+    "ANUS_EXPOSED",
+    "FEET_EXPOSED",
+    "BELLY_COVERED",
+    "FEET_COVERED",
+    "ARMPITS_COVERED",
+    "ARMPITS_EXPOSED",
+    "FACE_MALE",
+    "BELLY_EXPOSED",
+    "MALE_GENITALIA_EXPOSED",
+    "ANUS_COVERED",
+    "FEMALE_BREAST_COVERED",
+    "BUTTOCKS_COVERED",
 )
-"""The 18 labels of NudeNet 3."""
+"""The 18 labels of NudeNet 3, as its models' metadata list them."""
+LABELS = frozenset(IN_ORDER)
 
 _PACKAGED, _PACKAGED_SIDE = "320n", 320
-_FLOOR = 0.2
-"""Detections below this score never leave NudeNet, whatever threshold is asked."""
+_CARD_BATCH = 16
 _LIBRARIES = ("onnxruntime", "opencv-python", "opencv-python-headless")
-_BOX = 4
-"""Rows of a model's output before the labels' scores: the box."""
 
 
 class NudeNetJudge:
@@ -62,10 +60,10 @@ class NudeNetJudge:
                 f"The judge {name} names labels that NudeNet 3 lacks ({what}); known are"
                 f" {', '.join(sorted(LABELS))}."
             )
-        if settings.threshold < _FLOOR:
+        if settings.threshold < FLOOR:
             raise InputError(
                 f"The judge {name} asks for the threshold {settings.threshold}; NudeNet drops"
-                f" detections below {_FLOOR}."
+                f" detections below {FLOOR}."
             )
         self._name = name
         self._version = f"nudenet {metadata.version('nudenet')}"
@@ -96,8 +94,12 @@ class NudeNetJudge:
         # The model counts by its content, wherever it is.
         asked = {key: value for key, value in settings.items() if key != "model"}
         fingerprint = digest.of_json([self._version, asked, self._content])
-        computed_with = {"batch": 1, **libraries.minor(_LIBRARIES)}
+        computed_with = {"batch": self._batch, "threads": 1, **libraries.minor(_LIBRARIES)}
         return JudgeDescription(self._name, self._version, settings, fingerprint, computed_with)
+
+    @cached_property
+    def _batch(self) -> int:
+        return 1 if self._device == "cpu" or len(_providers(self._device)) == 1 else _CARD_BATCH
 
     @cached_property
     def _content(self) -> str:
@@ -105,32 +107,30 @@ class NudeNetJudge:
 
     def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
         """One judgement an image; `EvidenceError` when the detector raises."""
-        return [self._judge(image) for image in images]
+        return [self._judgement(found) for found in self._detections(images)]
 
     def detect(self, image: Pixels) -> list[dict[str, Any]]:
-        """What NudeNet's own `detect` returns.
+        """What NudeNet's own `detect` returns for the image's file.
 
         A `class`, a `score` in [0, 1] and a `box` (left, top, width, height; pixels) each.
         """
+        return self._detections([image])[0]
+
+    def _detections(self, images: Sequence[Pixels]) -> list[list[dict[str, Any]]]:
         try:
-            # An array is taken as it comes and a path is read as BGR: BGR arrays give what paths
-            # give.
-            found: list[dict[str, Any]] = self._detector.detect(
-                np.ascontiguousarray(image[..., ::-1])
-            )
+            return self._detector.detect(images)
         except (InputError, EvidenceError):
             raise
         except Exception as error:
             raise EvidenceError(
                 f"The judge {self._name} ({self._version}) failed on an image: {error!r}."
             ) from error
-        return found
 
-    def _judge(self, image: Pixels) -> Judgement:
+    def _judgement(self, detections: Sequence[Mapping[str, Any]]) -> Judgement:
         found = [
-            (d["class"], round(float(d["score"]), 4))
-            for d in self.detect(image)
-            if d["class"] in self._settings.labels
+            (one["class"], round(float(one["score"]), 4))
+            for one in detections
+            if one["class"] in self._settings.labels
         ]
         reasons = tuple(
             (label, score) for label, score in found if score > self._settings.threshold
@@ -138,13 +138,15 @@ class NudeNetJudge:
         return Judgement(bool(reasons), reasons)
 
     @cached_property
-    def _detector(self) -> "NudeDetector":
+    def _detector(self) -> Detector:
         import onnxruntime
-        from nudenet import NudeDetector
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        providers = _providers(self._device)
         try:
             data = self._path.read_bytes()
-            session = onnxruntime.InferenceSession(data, providers=_providers(self._device))
+            session = onnxruntime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # onnxruntime has errors of its own
             raise InputError(
                 f"The judge {self._name}: onnxruntime cannot read the model {self._path}:"
@@ -156,7 +158,6 @@ class NudeNetJudge:
                 " Run again."
             )
         asked = self._settings.resolution
-        detector = NudeDetector(inference_resolution=asked)
         if (sides := _sides(session)) != {asked}:
             is_made_for = (
                 f"is made for {' x '.join(map(str, sorted(sides)))}"
@@ -167,13 +168,13 @@ class NudeNetJudge:
                 f"The judge {self._name} asks for the resolution {asked}, and the model"
                 f" {self._path} {is_made_for}."
             )
-        if _metadata(session).get("names") != _metadata(detector.onnx_session).get("names"):
+        names = _metadata(session).get("names", "")
+        if re.findall(r"\d+: '(\w+)'", names) != list(IN_ORDER):
             raise InputError(
                 f"The judge {self._name}: the model {self._path} has not the labels of NudeNet 3,"
                 " in their order."
             )
-        detector.onnx_session = _Session(self._name, session)
-        return detector
+        return Detector(self._name, session, IN_ORDER, asked, self._batch)
 
 
 def _sides(session: Any) -> set[int]:
@@ -187,37 +188,6 @@ def _sides(session: Any) -> set[int]:
 
 def _metadata(session: Any) -> dict[str, str]:
     return dict(session.get_modelmeta().custom_metadata_map)
-
-
-class _Session:
-    """An ONNX session whose output holds only what can be a detection.
-
-    NudeNet walks in Python through all 2,100 candidates of an image (8,400 at 640 px), to skip
-    nearly all of them.
-    """
-
-    def __init__(self, name: str, session: Any) -> None:
-        self._name = name
-        self._session = session
-
-    def run(
-        self, outputs: Any, inputs: dict[str, Any]
-    ) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
-        """As onnxruntime's, with the candidates below NudeNet's floor left out."""
-        found = np.asarray(self._session.run(outputs, inputs)[0])
-        if found.ndim != 3 or found.shape[1] != _BOX + len(LABELS):
-            raise EvidenceError(
-                f"The judge {self._name}: its model answers with the shape {found.shape}, which is"
-                " none of a NudeNet 3 model."
-            )
-        if not np.isfinite(found).all():
-            raise EvidenceError(
-                f"The judge {self._name}: its model gave numbers that are not finite."
-            )
-        kept = found[:, :, found[0, _BOX:].max(axis=0) >= _FLOOR]
-        # NudeNet squeezes what it gets, and loses an axis of a single candidate: two that score 0
-        # are always there.
-        return [np.concatenate([kept, np.zeros((1, found.shape[1], 2), found.dtype)], axis=2)]
 
 
 def _packaged(name: str) -> Path:

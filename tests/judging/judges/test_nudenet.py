@@ -179,15 +179,17 @@ def test_a_model_whose_numbers_are_not_finite_finds_nothing_safe(
     photographs: dict[str, Pixels],
 ) -> None:
     judge = _nudenet()
-    session = judge._detector.onnx_session._session
+    session = judge._detector.session
 
     class Overflowing:
+        get_inputs = session.get_inputs
+
         def run(self, *arguments: Any) -> list[Any]:
             return [
                 np.where(np.arange(2100) == 7, np.nan, found) for found in session.run(*arguments)
             ]
 
-    judge._detector.onnx_session._session = Overflowing()
+    judge._detector.session = Overflowing()
     with pytest.raises(EvidenceError, match="gave numbers that are not finite"):
         judge.judge([photographs["astronaut"]])
 
