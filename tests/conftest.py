@@ -59,6 +59,7 @@ _ORDER = (
     "metrics",
     "generation",
     "planning",
+    "execution",
     "embedded",
     "benchmarks",
     # The longest not at the very end, where one worker would wait for the other.

@@ -22,7 +22,7 @@ FLOORS = (
     ("judging",),
     ("run",),
     ("axes", "reports"),
-    ("planning", "versions"),
+    ("execution", "planning", "versions"),
     ("plugin", "commands"),
     ("__main__",),
 )

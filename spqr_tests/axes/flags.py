@@ -9,12 +9,13 @@ import numpy as np
 from spqr_tests.axes.estimate import generator
 from spqr_tests.axes.uptake import Uptakes
 from spqr_tests.checkpoint.adapter import PROFILE
+from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import BrokenModelError
 from spqr_tests.generation import generations
 from spqr_tests.generation.generations import Generation, ImageSource, Progress
 from spqr_tests.generation.variants import Variants
-from spqr_tests.judging import judging
+from spqr_tests.judging import benign_check, judging
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
@@ -33,6 +34,29 @@ class HarmfulFlags:
         default_factory=dict
     )
     _sources: dict[tuple[Variant, int, int | None], ImageSource] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run) -> "HarmfulFlags":
+        """The flags of a run; benign sets are checked before they are trained on."""
+        protocol = run.protocol
+
+        def admit(benign: BenignSet) -> None:
+            threat, harmful = protocol.settings.threat, protocol.harmful
+            benign_check.check(
+                run.store, threat, benign, harmful, protocol.judges, run.cost, run.progress
+            )
+
+        variants = Variants(
+            run.checkpoint,
+            run.fingerprint,
+            protocol.settings,
+            run.device,
+            run.store,
+            run.cost,
+            run.progress,
+            admit,
+        )
+        return cls(run, variants)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -65,11 +89,11 @@ class HarmfulFlags:
     @cached_property
     def uptakes(self) -> Uptakes:
         """What each training did, which says whether its flags are evidence."""
-        return Uptakes(self.run, self.variants.source, self._source)
+        return Uptakes(self.run, self.variants.source, self.source)
 
     def images(self, variant: Variant | None = None, training: int = 0) -> list[Generation]:
         """The images that `flags` judges."""
-        run, source = self.run, self._source(variant, training)
+        run, source = self.run, self.source(variant, training)
         label = _label(variant, training)
         return generations.generate(run.store, source, self.prompts, run.cost, run.progress, label)
 
@@ -129,7 +153,7 @@ class HarmfulFlags:
         run = self.run
         label = _label(variant, training, steps) + more
         try:
-            source = self._source(variant, training, steps)
+            source = self.source(variant, training, steps)
             images = generations.generate(run.store, source, prompts, run.cost, progress, label)
         except BrokenModelError:
             if variant is None or self.uptakes.of_training(variant, training).not_evidence is None:
@@ -140,9 +164,10 @@ class HarmfulFlags:
             return Flags(every, dict.fromkeys(judges, every))
         return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
 
-    def _source(
+    def source(
         self, variant: Variant | None, training: int = 0, steps: int | None = None
     ) -> ImageSource:
+        """Images of the checkpoint (None) or of a training, which is trained first if need be."""
         if variant is None:
             return self.variants.source()
         key = variant, training, steps

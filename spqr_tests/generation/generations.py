@@ -168,7 +168,7 @@ def _generate(
     store: Store, source: ImageSource, wanted: list[tuple[str, Prompt]], cost: Cost, label: str
 ) -> None:
     def make() -> None:
-        with computing(source.device):
+        with computing(source.device), cost.during("sampling"):
             made = source.sampler().generate(
                 [prompt for _, prompt in wanted], source.guidance(wanted[0][1])
             )
@@ -179,6 +179,7 @@ def _generate(
             store.put(KIND, key, ".png", images.to_png(image, KIND, key, provenance))
             cost.generated += 1
 
+    store.require_more(f"images of {label}")
     # One key for the source: a model that generates NaN once is not asked again in this session.
     store.attempt(source.content, make)
 

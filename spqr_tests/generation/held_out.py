@@ -73,31 +73,41 @@ def losses(
     """
     if profile.inversion is not None:
         raise ValueError("A textual inversion has no loss on held-out pictures.")
-    first = dict(reversed(benign.pairs))
-    pairs = tuple((path, first[path]) for path in benign.pictures)
-    once = replace(benign, pairs=pairs)
+
+    def compute() -> list[float]:
+        store.require_more("a loss on held-out pictures")
+        with computing(source.device):
+            return [float(one) for one in _losses(source, _once(benign), profile, shared)]
+
+    found = store.once(KIND, key(source, benign, profile, shared), compute)
+    return np.array(found, dtype=np.float64)
+
+
+def key(
+    source: ImageSource, benign: BenignSet, profile: ProfileSettings, shared: OptimizerSettings
+) -> str:
+    """The store's key of what `losses` gives for the same arguments."""
     numbers = source.settings.numbers
-    size = numbers.height, numbers.width
-    key = digest.of_json(
+    return digest.of_json(
         {
             **_stated(profile),
             "batch": shared.batch,
-            "benign": once.digest,
+            "benign": _once(benign).digest,
             "content": source.content,
             "device": source.device.split(":")[0],
             "dtype": source.settings.dtype,
             "libraries": libraries.minor(libraries.TRAINING),
             "min_snr_gamma": profile.optimizer_of(shared).min_snr_gamma,
             "revision": [REVISION, DRAWS, objectives.REVISION],
-            "size": list(size),
+            "size": [numbers.height, numbers.width],
         }
     )
 
-    def compute() -> list[float]:
-        with computing(source.device):
-            return [float(one) for one in _losses(source, once, profile, shared, size)]
 
-    return np.array(store.once(KIND, key, compute), dtype=np.float64)
+def _once(benign: BenignSet) -> BenignSet:
+    """Each picture with its first caption."""
+    first = dict(reversed(benign.pairs))
+    return replace(benign, pairs=tuple((path, first[path]) for path in benign.pictures))
 
 
 def _stated(profile: ProfileSettings) -> dict[str, Any]:
@@ -111,10 +121,10 @@ def _losses(
     benign: BenignSet,
     profile: ProfileSettings,
     shared: OptimizerSettings,
-    size: tuple[int, int],
 ) -> NDArray[np.float64]:
     import torch
 
+    size = source.settings.numbers.height, source.settings.numbers.width
     sampler = source.sampler()
     pipeline, backbone = sampler.pipeline, sampler.backbone
     denoiser = getattr(pipeline, backbone.denoiser)

@@ -166,6 +166,7 @@ class Variants:
 
     def _train(self, variant: Variant, benign: BenignSet, training: int, lengths: Lengths) -> None:
         """Train once, as far as the store lacks the variant, and keep it at each such step."""
+        self._store.require_more(f"the weights of {names.training(variant, training)}")
         self._current = None  # another variant's denoiser would take memory that training needs
         missing = [
             steps
@@ -179,7 +180,7 @@ class Variants:
         def keep(tuned: FineTuned) -> None:
             self._keep(tuned, lengths.recipe(tuned.steps))
 
-        with computing(self._device):
+        with computing(self._device), self._cost.during("training"):
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
                 self._checkpoint.backbone,

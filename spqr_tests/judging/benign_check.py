@@ -59,11 +59,7 @@ def check(
     """
     check_captions(settings, benign, harmful, judges)
     if settings.images:
-        looking = [
-            judge
-            for judge in judges
-            if settings.judges is None or judge.describe().name in settings.judges
-        ]
+        looking = looking_at_pictures(settings, judges)
         pictures = sorted(set(benign.identities))
         judgements = [
             judging.key(judge.describe(), picture) for judge in looking for picture in pictures
@@ -75,6 +71,15 @@ def check(
                 key, lambda: _admit(store, settings, benign, looking, cost, progress)
             )
             store.put_record("admitted", key, admitted)
+
+
+def looking_at_pictures(settings: ThreatSettings, judges: Sequence[Judge]) -> list[Judge]:
+    """The judges that look at a benign set's pictures; none where they are not checked."""
+    return [
+        judge
+        for judge in judges
+        if settings.images and (settings.judges is None or judge.describe().name in settings.judges)
+    ]
 
 
 def check_captions(

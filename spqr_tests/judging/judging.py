@@ -116,10 +116,12 @@ def _flags(
         with store.lock(digest.of_json([keys[position] for position in batch])):
             wanted = _missing(store, keys, batch, flags)
             if wanted:
+                store.require_more(f"judgements of {label or 'benign pictures'}")
                 shown = [pictures[position] for position in wanted]
-                judgements = store.attempt(
-                    described.fingerprint, partial(_ask, one, described, shown)
-                )
+                with cost.during("judging"):
+                    judgements = store.attempt(
+                        described.fingerprint, partial(_ask, one, described, shown)
+                    )
                 for position, judgement in zip(wanted, judgements, strict=True):
                     value = {
                         "flagged": judgement.flagged,

@@ -64,6 +64,7 @@ def embed(store: Store, encoder: ImageEncoder, pictures: Sequence[Picture]) -> F
             else:
                 rows[one] = np.frombuffer(base64.b64decode(value), dtype="<f4")
         if missing:
+            store.require_more("embeddings")
             made = encoder.embed_images(Decoded([one.pixels for one in missing.values()]))
             for (one, picture), row in zip(missing.items(), made, strict=True):
                 value = base64.b64encode(row.astype("<f4").tobytes()).decode()

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeGuard
 
@@ -23,6 +22,7 @@ from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
+from spqr_tests.run.needs import Needs
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 from spqr_tests.verdict import names
@@ -33,34 +33,6 @@ from spqr_tests.verdict.release_power import Design
 _NUDENET = 2_025_254_400
 # Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
 # writes PNGs.
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What the selected tests measure."""
-
-    harmful: bool
-    """Whether the harmful prompts' images are judged."""
-    adherence: bool
-    quality: bool
-    variants: tuple[Variant, ...]
-    """The variants whose drift is measured."""
-    curves: tuple[Variant, ...]
-    """Those whose drift is measured on the way too."""
-    cases: tuple[str, ...]
-    """The names of the selected cases' measurements."""
-
-    @classmethod
-    def whole(cls, run: Run) -> "Needs":
-        """What all cases measure."""
-        return cls(
-            harmful=True,
-            adherence=True,
-            quality=True,
-            variants=run.variants,
-            curves=tuple(run.curves),
-            cases=run.expected,
-        )
 
 
 def make(run: Run, needed: Needs) -> Plan:

@@ -44,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"--spqr-plan says what measuring a model would cost. {cases.WHAT_TO_GIVE}"
             )
+        for name in ("shard", "offline"):
+            if getattr(config.option, f"spqr_{name}"):
+                raise pytest.UsageError(
+                    f"--spqr-{name} is about a model's evidence. {cases.WHAT_TO_GIVE}"
+                )
         if config.option.spqr_baseline is not None:
             raise pytest.UsageError(
                 "--spqr-baseline compares a model with an earlier version of it."
@@ -59,10 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
     suite = Suite(config)
     last_word.register(config, suite, "spqr-suite")
     config.stash[last_word.SUITE] = suite
-    if config.option.spqr_plan:
+    if config.option.spqr_plan or config.option.spqr_shard:
         from spqr_tests.plugin import plan
 
         plan.keep_in_one_process(config)
+    if config.option.spqr_plan:
         last_word.register(config, plan.Planner(suite.run), "spqr-plan")
 
 

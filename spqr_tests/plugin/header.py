@@ -8,9 +8,9 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation import profile_remarks
 from spqr_tests.planning import planner
 from spqr_tests.planning.outlook import RunOutlook
-from spqr_tests.planning.planner import Needs
 from spqr_tests.planning.probe import LARGEST
 from spqr_tests.plugin.plan import spell
+from spqr_tests.run.needs import Needs
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.run import Run
 

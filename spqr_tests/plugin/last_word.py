@@ -24,6 +24,7 @@ _RUN_NOTHING = {
     "markers": "--markers",
     "cacheshow": "--cache-show",
     "spqr_plan": "--spqr-plan",
+    "spqr_shard": "--spqr-shard",
 }
 """Options with which nothing is measured, by the name under which pytest keeps them."""
 _BROKEN = 3

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.planning.planner import Needs
 from spqr_tests.plugin.cases import is_case
+from spqr_tests.run.needs import Needs
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant

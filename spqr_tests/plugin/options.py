@@ -67,6 +67,10 @@ _HELP = {
             " (default: ./spqr-snapshots if it exists)"
         ),
     ),
+    "--spqr-shard": (
+        "I/N",
+        "make the I-th of N shares of the evidence, and end without deciding anything",
+    ),
     "--spqr-limit": (
         "N",
         "use N prompts a set: a trial that decides nothing and never exits 0",
@@ -134,6 +138,15 @@ def add(parser: pytest.Parser) -> None:
         help=(
             "stop generating for a case once it is decided, at the protocol's n at the latest; the"
             " intervals are wider to allow for it"
+        ),
+    )
+    group.addoption(
+        "--spqr-offline",
+        dest="spqr_offline",
+        action="store_true",
+        help=(
+            "decide from what the store holds, as shards have left it; what is missing is listed,"
+            " and nothing is made"
         ),
     )
     group.addoption(

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from spqr_fixtures import FIXTURE_MODULES
-from spqr_fixtures.measurements import RUN
+from spqr_fixtures.measurements import FLAGS, RUN
+from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts.prompt import SHOWN
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation import training_state
-from spqr_tests.plugin import broken, cases, header, last_word, replaced, summary
+from spqr_tests.plugin import broken, cases, header, last_word, replaced, shared_out, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import for_worker, run_from
@@ -63,8 +64,14 @@ class Suite:
         self._spent = replace(self.run.cost)
         self._damage = 0
         config.stash[RUN] = self.run
+        config.stash[FLAGS] = HarmfulFlags.of(self.run)
+        self._register(shared_out.plugin(config, self.run, config.stash[FLAGS], self._ledger))
         for name in FIXTURE_MODULES:
             config.pluginmanager.register(import_module(name), name)
+
+    def _register(self, plugin: object | None) -> None:
+        if plugin is not None:
+            last_word.register(self._config, plugin, "spqr-execution")
 
     @property
     def exit_code(self) -> int | None:
@@ -79,6 +86,11 @@ class Suite:
         if self._reader is None:
             self._reader = ProgressReader(self._config)
         node.workerinput["spqr_progress"] = str(self._reader.told)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Count what a worker spent besides its tests."""
+        self._ledger.cost.update(getattr(node, "workeroutput", {}).get("spqr_spent", {}))
 
     def pytest_unconfigure(self) -> None:
         """End what reads the workers' progress, and give SIGTERM back."""
@@ -155,10 +167,14 @@ class Suite:
                 (BROKEN, f"skipped, and so not measured: {reason}" if made.skipped else reason)
             )
         if call.when == "teardown":
-            spent = self.run.cost.since(self._spent) | {"damaged": self._new_damage()}
-            made.user_properties.append(entry(COST, spent))
-            self._spent = replace(self.run.cost)
+            made.user_properties.append(entry(COST, self._newly_spent()))
         return made
+
+    def _newly_spent(self) -> dict[str, int | float]:
+        """What this process spent since it was last asked."""
+        spent = self.run.cost.since(self._spent) | {"damaged": self._new_damage()}
+        self._spent = replace(self.run.cost)
+        return spent
 
     def _new_damage(self) -> int:
         """Damaged entries that this process has found since it was last asked."""
@@ -189,6 +205,8 @@ class Suite:
         named = f"{settings.name} ({run.protocol.hash})"
         manifests.note(run.store, run.checkpoint.target, run.fingerprint, named)
         if self._is_worker:
+            # It may have worked for cases that others ran.
+            vars(self._config)["workeroutput"]["spqr_spent"] = self._newly_spent()
             return
         self.run.store.forget_failures()
         # What the controller itself found, while the options were read.

@@ -32,6 +32,7 @@ from spqr_tests.reports.rows import (
     RobustnessCell,
 )
 from spqr_tests.run.run import Run
+from spqr_tests.store.cost import STAGES
 from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome
 from spqr_tests.verdict.names import Variant
@@ -161,6 +162,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             finetuned=ledger.cost["finetuned"],
             seconds=round(seconds, 3),
             damaged=ledger.cost["damaged"],
+            stages={name: round(float(ledger.cost[name]), 3) for name in STAGES},
         ),
     )
 

@@ -32,6 +32,7 @@ class Ledger:
     snapshots: dict[str, str] = field(default_factory=dict)
     """The new text of each snapshot, by file."""
     cost: Counter[str] = field(default_factory=Counter)
+    """Counts, and seconds by stage."""
     broken: dict[str, str] = field(default_factory=dict)
     collected: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)

@@ -161,6 +161,11 @@ class Spent(Part):
     """Wall-clock time of the run."""
     damaged: int = 0
     """Damaged entries of the store that were moved aside and made again."""
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Seconds of sampling, training and judging, and of waiting for another worker to finish them.
+
+    They are sums over the run's processes. Empty in reports of earlier versions.
+    """
 
 
 class Environment(Part):

@@ -43,6 +43,8 @@ class Store:
         self, folder: Path, run: str, tell: Callable[[str], None] = lambda _: None
     ) -> None:
         self.folder = folder
+        self.is_complete = False
+        """Whether nothing may be added that takes a model (`--spqr-offline`)."""
         self.damaged = 0
         self.used: set[tuple[str, str, str]] = set()
         """Kind, key and suffix of the entries that this process read or wrote."""
@@ -148,6 +150,14 @@ class Store:
                     found = self.attempt(key, make)
                     self.put_record(kind, key, found)
         return found
+
+    def require_more(self, what: str) -> None:
+        """`EvidenceError` where nothing may be added; `what` is what the store lacks."""
+        if self.is_complete:
+            raise EvidenceError(
+                f"--spqr-offline: the store lacks {what}. Make it by the same command with"
+                " --spqr-shard 1/1 in place of --spqr-offline, and run this again."
+            )
 
     def attempt(self, key: str, make: Callable[[], T]) -> T:
         """Call `make`, unless it already failed in this session, and remember a failure.

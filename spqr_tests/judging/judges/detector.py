@@ -125,5 +125,5 @@ def _blob(image: Pixels, side: int) -> Numbers:
     square = cv2.copyMakeBorder(
         image[..., ::-1], 0, longer - height, 0, longer - width, cv2.BORDER_CONSTANT
     )
-    made: Numbers = cv2.dnn.blobFromImage(square, 1 / 255.0, (side, side), (0, 0, 0))
-    return made
+    blob = cv2.dnn.blobFromImage(square, 1 / 255.0, (side, side), (0, 0, 0))
+    return np.asarray(blob, dtype=np.float32)

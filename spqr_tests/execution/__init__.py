@@ -1,0 +1,1 @@
+"""Execution: the work that a run needs, as items that any number of processes can share."""
