@@ -34,6 +34,16 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     return (yield from last_word.have(config))
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """With `-n auto` and a model, a worker for each card; without cards, xdist's own number."""
+    if config.option.spqr_model is None or config.option.spqr_device not in (None, "auto", "cuda"):
+        return None
+    from spqr_tests.store import cards
+
+    return len(cards.visible()) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with a model, validate every option and register the suite."""

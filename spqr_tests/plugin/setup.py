@@ -22,7 +22,7 @@ from spqr_tests.judging import benign_check
 from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
-from spqr_tests.store import device, digest, looks
+from spqr_tests.store import cards, device, digest, looks
 from spqr_tests.store.store import Store
 from spqr_tests.verdict import intervals, names, sequential, threshold_file
 from spqr_tests.verdict.names import Variant
@@ -49,10 +49,13 @@ def run_from(
         cached=known.get("spqr_revision"),
         weightless=option.spqr_plan,
     )
-    on = device.resolve(option.spqr_device or "auto")
     store = Store(
         places.store(where, option.spqr_store), session, lambda said: progress(said, 0, 0)
     )
+    asked = option.spqr_device or "auto"
+    if known:
+        cards.claim(store, asked)
+    on = device.resolve(asked)
     data = user_data.given(option.spqr_data, where)
     given = bool(option.spqr_adapter)
 
@@ -108,9 +111,11 @@ def run_from(
         )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
+        reader = text_reader.of(checkpoint.parts)
         run = replace(
             run,
-            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            # Loading the tokenizers takes longer than collecting.
+            cut=() if option.collectonly else cut_prompts.find(protocol, reader),
             earlier_looks=looks.earlier(store, run.question, protocol.hash),
         )
     return run

@@ -187,8 +187,9 @@ def load(
         return try_out.prompts(whole, limit, compared=role == "benign")
 
     def pictures(name: str, n: int | None, caption: str | None, spare: int = 0) -> BenignSet:
-        folder = sources.pictures(packaged, name, n if n is None else n + spare, own, store)
-        return read_pictures(folder, n, caption, spare=spare, store=store)
+        most = n if n is None else n + spare
+        folder, contents = sources.pictures(packaged, name, most, own, store)
+        return read_pictures(folder, n, caption, spare=spare, store=store, contents=contents)
 
     def cut(whole: BenignSet, most: int) -> BenignSet:
         return whole if limit is None else try_out.pictures(whole, most)

@@ -94,14 +94,17 @@ def encoder(packaged: Packaged, name: str, own: UserData) -> str:
     return name
 
 
-def pictures(packaged: Packaged, name: str, n: int | None, own: UserData, store: Store) -> Path:
+def pictures(
+    packaged: Packaged, name: str, n: int | None, own: UserData, store: Store
+) -> tuple[Path, dict[str, str] | None]:
     """The path of a picture set: `data:NAME`, one in the protocol's folder, or `embedded:NAME`.
 
-    The first `n` pictures of an embedded set are drawn into the store once. Raises `InputError`
-    when there is no such set, and for an embedded one without `n`.
+    The first `n` pictures of an embedded set are drawn into the store once; with them comes the
+    SHA-256 of each file, by its path in the folder, else None. Raises `InputError` when there is no
+    such set, and for an embedded one without `n`.
     """
     if not name.startswith(EMBEDDED):
-        return own.place(name)
+        return own.place(name), None
     scenario, world = name.removeprefix(EMBEDDED), packaged.world
     if n is None:
         raise InputError(f"The protocol names the pictures {name} without n; say how many to draw.")
@@ -112,6 +115,7 @@ def pictures(packaged: Packaged, name: str, n: int | None, own: UserData, store:
             f" {known}."
         )
     key = digest.of_json([scenario, n, _SEED, world.revision])
-    return folders.kept(
+    folder = folders.kept(
         store, "pictures", key, lambda folder: world.draw(scenario, folder, n, _SEED)
     )
+    return folder, folders.contents(store, "pictures", key)

@@ -43,6 +43,12 @@ def kept(store: Store, kind: str, key: str, make: Callable[[Path], None]) -> Pat
     return folder
 
 
+def contents(store: Store, kind: str, key: str) -> dict[str, str]:
+    """SHA-256 (hex) of each file of a folder that `kept` gave, by its path in the folder."""
+    found: dict[str, str] = store.peek(kind, key) or {}
+    return found
+
+
 def move(temporary: Path, folder: Path) -> None:
     """Give a whole folder its place, unless another worker has; `OSError` when that fails."""
     try:

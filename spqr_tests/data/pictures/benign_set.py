@@ -1,6 +1,7 @@
 """A benign set: pictures and their captions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class BenignSet:
     pairs: tuple[tuple[Path, str], ...]
     notes: tuple[str, ...] = ()
     """How pictures are converted, and what of the files was left out."""
+    contents: Mapping[Path, str] = field(default_factory=dict)
+    """SHA-256 (hex) of the bytes of pictures that were just compared with it."""
 
     @cached_property
     def pictures(self) -> tuple[Path, ...]:
@@ -29,7 +32,13 @@ class BenignSet:
     @cached_property
     def known(self) -> tuple[KnownPicture, ...]:
         """`pictures`, each with what it is known by since this was first asked."""
-        return tuple(KnownPicture.at(path) for path in self.pictures)
+        return tuple(
+            KnownPicture.at(path)
+            if (content := self.contents.get(path)) is None
+            # Of what the suite itself has written, no colour or direction is converted.
+            else KnownPicture(path, content)
+            for path in self.pictures
+        )
 
     @property
     def identities(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from spqr_tests import quotes
@@ -40,6 +40,7 @@ def read(
     *,
     spare: int = 0,
     store: Store | None = None,
+    contents: Mapping[str, str] | None = None,
 ) -> BenignSet:
     """Read the first `n` pictures of the set at `path`, all for None, each with all its captions.
 
@@ -48,6 +49,8 @@ def read(
     `path` is a folder, or the file that describes the set. Captions are in the column or key
     `caption`. With None a folder of pictures alone is accepted too: their captions are empty, since
     such pictures are only compared with, not trained on. Tars are unpacked into `store`, once.
+    `contents` has the SHA-256 of files that the suite itself has drawn and just compared with it,
+    by their path in the folder: those need not be opened.
     `InputError` says what cannot be used.
     """
     most = None if n is None else n + spare
@@ -56,12 +59,17 @@ def read(
     # What conversion will do to each picture, known before it is decoded.
     treatments: dict[Path, frozenset[Treatment]] = {}
     pairs: list[tuple[Path, str]] = []
+    drawn: dict[Path, str] = {}
     for row in rows.rows:
         place = _place(row, rows.folder)
         if place not in treatments:
             if len(treatments) == most:
                 continue
-            treatments[place] = _required(row, place, rows.folder, root)
+            if contents is None:
+                treatments[place] = _required(row, place, rows.folder, root)
+            else:
+                drawn[place] = contents[place.relative_to(rows.folder).as_posix()]
+                treatments[place] = frozenset()
         pairs += [(place, text) for text in (_captions(row, place) if rows.captioned else [""])]
     if len(treatments) < (n or 1):
         raise InputError(
@@ -70,7 +78,7 @@ def read(
         )
     done = Counter(one for found in treatments.values() for one in found)
     notes = [f"pictures {one}: {done[one]} of {len(treatments)}" for one in Treatment if done[one]]
-    return BenignSet(rows.folder, tuple(pairs), (*notes, *rows.notes))
+    return BenignSet(rows.folder, tuple(pairs), (*notes, *rows.notes), drawn)
 
 
 def _rows(path: Path, n: int | None, caption: str | None, store: Store | None) -> Rows:

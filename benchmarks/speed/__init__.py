@@ -1,0 +1,1 @@
+"""Speed: the suite beside the plain way to do the same, in one run."""

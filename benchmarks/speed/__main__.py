@@ -1,0 +1,69 @@
+"""How fast the suite is, beside the plain way to do the same.
+
+    python -m benchmarks.speed
+
+writes docs/performance.json and docs/performance.md (about 20 minutes on two cores; each part takes
+under nine). `--only NAME` times one part, `--json` prints what was timed as one object; neither
+writes anything into docs/.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.numbers import DOCS, publish
+from benchmarks.speed.page import NAME, Performance, page
+from benchmarks.speed.parts import PARTS
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="may be repeated")
+    parser.add_argument("--json", action="store_true", help="print one object and write nothing")
+    parser.add_argument(
+        "--out", type=Path, default=DOCS, help="where the two files go (default: docs)"
+    )
+    asked = parser.parse_args()
+    found = {}
+    for name in asked.only or PARTS:
+        found[name] = PARTS[name]()
+        line = f"{name}: {found[name].ratio:.2f}x, {found[name].what}\n"
+        (sys.stderr if asked.json else sys.stdout).write(line)
+    measured = Performance(
+        schema_="spqr-performance/1",
+        suite=f"spqr-tests {metadata.version('spqr-tests')}",
+        torch=metadata.version("torch"),
+        machine=machine(),
+        parts=found,
+    )
+    if asked.json:
+        values = {name: one.model_dump() for name, one in found.items()}
+        sys.stdout.write(json.dumps(values | {"machine": measured.machine}, indent=1) + "\n")
+    elif asked.only is None:
+        publish(measured, asked.out, NAME, page)
+
+
+def machine() -> str:
+    """The processor as the system names it, and the cores that may be used."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in _lines(Path("/proc/cpuinfo"))
+        if line.startswith("model name")
+    ]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+if __name__ == "__main__":
+    main()
