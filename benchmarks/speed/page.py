@@ -40,10 +40,11 @@ def page(found: Performance) -> str:
     return f"""\
 # How fast it is
 
-Made by `python -m benchmarks.speed` (or `tox -e speed`): do not edit. [performance.json](performance.json)
-has the same numbers. {found.suite} with torch {found.torch} on {found.machine}; ratios above 1 say
-that ours is faster. Both ways were timed in turns in one run, and the shortest time of each counts;
-on a shared machine a ratio moves by a tenth or two from run to run.
+Made by `python -m benchmarks.speed` (or `tox -e speed`): do not edit.
+[performance.json](performance.json) has the same numbers. {found.suite} with torch {found.torch} on
+{found.machine}; ratios above 1 say that ours is faster. Both ways were timed in turns in one run,
+and the shortest time of each counts. On a shared machine a ratio moves by a tenth or two from run
+to run.
 
 {rows}
 What makes the difference on a CPU:

@@ -48,7 +48,7 @@ def carry_out(
     that begin together: they begin with different models. `EvidenceError` and `InputError` of an
     item are noted, and what waits for it is left out; any other error is raised.
     """
-    order = _order(items, place, of)
+    order = order_of(items, place, of)
     open_, finished, loaded = dict.fromkeys(items), set[str](), ""
     found = Done()
     while open_:
@@ -87,7 +87,7 @@ def carry_out(
     return found
 
 
-def _order(items: Items, place: int, of: int) -> Callable[[Item, str], tuple[float, ...]]:
+def order_of(items: Items, place: int = 0, of: int = 1) -> Callable[[Item, str], tuple[float, ...]]:
     """A sort key: what everything waits for, then the model at hand, then the longest chain.
 
     Models are tried in an order of the process' own, so that processes share one only at the end.

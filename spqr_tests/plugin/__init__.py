@@ -74,7 +74,11 @@ def pytest_configure(config: pytest.Config) -> None:
     suite = Suite(config)
     last_word.register(config, suite, "spqr-suite")
     config.stash[last_word.SUITE] = suite
-    if config.option.spqr_plan or config.option.spqr_shard:
+    if (
+        config.option.spqr_plan
+        or config.option.spqr_shard
+        or config.option.spqr_executor != "local"
+    ):
         from spqr_tests.plugin import plan
 
         plan.keep_in_one_process(config)

@@ -141,6 +141,16 @@ def add(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--spqr-executor",
+        dest="spqr_executor",
+        choices=("local", "ray"),
+        default="local",
+        help=(
+            "who makes the evidence: this machine's processes (local, the default), or the Ray"
+            " cluster at $RAY_ADDRESS (ray), with a store that all nodes see"
+        ),
+    )
+    group.addoption(
         "--spqr-offline",
         dest="spqr_offline",
         action="store_true",

@@ -5,7 +5,7 @@ Everything that the user gave is validated here, before anything is collected.
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,30 @@ from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import references
 
 
-def run_from(
-    config: pytest.Config, session: str, progress: Progress, known: Mapping[str, Any]
-) -> Run:
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked: the options by the names under which pytest keeps them."""
+
+    option: Any
+    where: Path
+    """The folder in which the run was started."""
+    syrupy: bool
+    """Whether its plugin is there, which updates snapshots."""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> "Asked":
+        """From a session's config."""
+        hasplugin = config.pluginmanager.hasplugin
+        return cls(config.option, config.invocation_params.dir, hasplugin("syrupy"))
+
+
+def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str, Any]) -> Run:
     """The run that the options ask for.
 
     `known` is what `for_worker` sent from the controller's run to a worker, else {}. Raises
     `InputError` or `ThresholdError`, with a sentence for the user, when the options cannot be met.
     """
-    option: Any = config.option
-    where = config.invocation_params.dir
+    option, where = asked.option, asked.where
     checkpoint = sources.checkpoint(
         PACKAGED,
         option.spqr_model,
@@ -52,10 +66,10 @@ def run_from(
     store = Store(
         places.store(where, option.spqr_store), session, lambda said: progress(said, 0, 0)
     )
-    asked = option.spqr_device or "auto"
+    device_asked = option.spqr_device or "auto"
     if known:
-        cards.claim(store, asked)
-    on = device.resolve(asked)
+        cards.claim(store, device_asked)
+    on = device.resolve(device_asked)
     data = user_data.given(option.spqr_data, where)
     given = bool(option.spqr_adapter)
 
@@ -99,9 +113,7 @@ def run_from(
     run = replace(
         run,
         baseline=references.baseline(option, where, run),
-        snapshots=references.found_snapshots(
-            option, where, run, syrupy=config.pluginmanager.hasplugin("syrupy")
-        ),
+        snapshots=references.found_snapshots(option, where, run, syrupy=asked.syrupy),
         snapshots_unread=references.unread(option, where, run),
     )
     if known.get("spqr_protocol", protocol.hash) != protocol.hash:

@@ -9,13 +9,15 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.errors import InputError
 from spqr_tests.execution import sharing, work
 from spqr_tests.execution.shards import Shard
-from spqr_tests.plugin import needs
+from spqr_tests.plugin import needs, ray_executor
 from spqr_tests.plugin.shard import Offline, Sharder
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.run.run import Run
 
 
-def plugin(config: pytest.Config, run: Run, flags: HarmfulFlags, ledger: Ledger) -> object | None:
+def plugin(
+    config: pytest.Config, session: str, run: Run, flags: HarmfulFlags, ledger: Ledger
+) -> object | None:
     """What does a session's work before its cases, or in their place; None where they do it."""
     option: Any = config.option
     worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
@@ -41,6 +43,9 @@ def plugin(config: pytest.Config, run: Run, flags: HarmfulFlags, ledger: Ledger)
     if offline:
         run.store.is_complete = True
         return None if worker else Offline(run, flags, ledger)
+    if option.spqr_executor == "ray":
+        ray_executor.require()
+        return ray_executor.RayExecutor(config, session, run, flags)
     return SharedOut(run, flags, worker) if worker else None
 
 

@@ -20,7 +20,7 @@ from spqr_tests.generation import training_state
 from spqr_tests.plugin import broken, cases, header, last_word, replaced, shared_out, summary
 from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
-from spqr_tests.plugin.setup import for_worker, run_from
+from spqr_tests.plugin.setup import Asked, for_worker, run_from
 from spqr_tests.reports import building
 from spqr_tests.reports.ledger import CASE, Ledger, missed
 from spqr_tests.reports.report import Report
@@ -46,7 +46,9 @@ class Suite:
         told = Path(worker["spqr_progress"]) if worker else None
         self._reader: ProgressReader | None = None
         try:
-            self.run = run_from(config, session, ProgressLines(config, told), worker or {})
+            self.run = run_from(
+                Asked.of(config), session, ProgressLines(config, told), worker or {}
+            )
         except (EvidenceError, InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
@@ -65,7 +67,9 @@ class Suite:
         self._damage = 0
         config.stash[RUN] = self.run
         config.stash[FLAGS] = HarmfulFlags.of(self.run)
-        self._register(shared_out.plugin(config, self.run, config.stash[FLAGS], self._ledger))
+        self._register(
+            shared_out.plugin(config, session, self.run, config.stash[FLAGS], self._ledger)
+        )
         for name in FIXTURE_MODULES:
             config.pluginmanager.register(import_module(name), name)
 

@@ -45,7 +45,7 @@ def test_processes_begin_with_different_models(store: Store) -> None:
     items = chains(store, 4, 1, lambda: None)
     for number in range(4):
         items[f"train {number}"].make()
-    orders = [sharing._order(items, place, 4) for place in range(4)]
+    orders = [sharing.order_of(items, place, 4) for place in range(4)]
     generate = [name for name in items if name.startswith("generate")]
     first = [min(generate, key=lambda name, o=order: o(items[name], "")) for order in orders]
     assert len(set(first)) == 4
