@@ -40,6 +40,8 @@ class Work:
     """FLOPs of images."""
     train: float
     """FLOPs of fine-tunes."""
+    longest: float
+    """FLOPs of the longest of them, which one worker does."""
     steps: Mapping[str, int]
     """Training steps by profile."""
     encode: float
@@ -66,11 +68,21 @@ class Duration:
     share: float
     """The share of it that generating reaches."""
     assumption: str
+    longest: float = 0.0
+    """Seconds of the longest training."""
 
     @property
     def seconds(self) -> float:
         """All stages."""
         return sum(self.stages.values())
+
+    def by(self, workers: int) -> float:
+        """Seconds by so many workers, each with a core or a card of its own.
+
+        They share all but the start; no number of them is faster than the longest training.
+        """
+        start = self.stages["start"]
+        return start + max((self.seconds - start) / workers, self.longest)
 
 
 def estimate(run: Run, flops: Flops, work: Work) -> Duration:
@@ -108,7 +120,8 @@ def estimate(run: Run, flops: Flops, work: Work) -> Duration:
         "store": records * _RECORD
         + work.images * (_IMAGE + _PIXEL * numbers.height * numbers.width),
     }
-    return Duration(stages, (*silent, *unknown), rate, share, because)
+    longest = train * work.longest / work.train if work.train else 0.0
+    return Duration(stages, (*silent, *unknown), rate, share, because, longest)
 
 
 def _probe(run: Run, flops: Flops) -> Probe | None:
@@ -174,12 +187,9 @@ def _loads_fast(encoder: ImageEncoder) -> bool:
 
 
 def _fid(width: int, images: int) -> float:
-    """Seconds of the jackknife's eigenvalue problems, one a group, and of FID's own.
-
-    FID takes the eigenvalues of a matrix that is not symmetric, for about ten times as long.
-    """
+    """Seconds of the jackknife's eigenvalue problems, one a group, and of FID's own."""
     side = min(width, images)
-    return (min(images, GROUPS) * side**3 + 10 * width**3) * _eigen_seconds() / _EIGEN**3
+    return (min(images, GROUPS) + 1) * side**3 * _eigen_seconds() / _EIGEN**3
 
 
 @cache

@@ -223,10 +223,14 @@ class Flops(_Part):
 
 
 class Time(_Part):
-    """An estimate for one process."""
+    """An estimate, for one process and for as many as this machine has cores or cards."""
 
     seconds: float
     """In one process."""
+    workers: int = 1
+    """As many as this machine has cores, or cards (`-n`)."""
+    workers_seconds: float | None = None
+    """By so many workers: they share all but the start and the longest training."""
     stages: dict[str, float]
     """Seconds of starting, generating, training, judging, embedding, FID and the store."""
     device: str

@@ -25,6 +25,7 @@ from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
 from spqr_tests.run.needs import Needs
 from spqr_tests.run.run import Run
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
+from spqr_tests.store import cards, device
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import CHECKPOINT, Variant
 from spqr_tests.verdict.release_power import Design
@@ -327,6 +328,7 @@ class _Planner:
         work = Work(
             generate=sum(one.flops for one in images),
             train=sum(one.flops for one in finetunes) - self._encoding_flops,
+            longest=max((one.flops for one in finetunes), default=0),
             steps=+steps,
             encode=self._encoding_flops,
             judge={one.judge: one.at_most for one in judgements},
@@ -337,8 +339,12 @@ class _Planner:
         if not (work.generate or work.train or any(work.judge.values())):
             return None
         found = duration.estimate(self._run, self._flops, work)
+        on_cpu = self._run.device == "cpu"
+        workers = device.cores() if on_cpu else max(1, len(cards.visible()))
         return plan.Time(
             seconds=found.seconds,
+            workers=workers,
+            workers_seconds=found.by(workers),
             stages={name: round(one, 2) for name, one in found.stages.items()},
             device=self._run.device,
             rate=found.rate,

@@ -196,6 +196,11 @@ def _totals(made: Plan) -> list[str]:
     else:
         without = f", plus {' and '.join(time.not_counted)}" if time.not_counted else ""
         said.append(f"time: about {spell(time.seconds)} on {time.device} in one process{without}")
+        if time.workers > 1 and time.workers_seconds is not None:
+            said[-1] += (
+                f", about {spell(time.workers_seconds)} by {time.workers} workers"
+                f" (-n {time.workers})"
+            )
         stages = ", ".join(f"{name} {spell(one)}" for name, one in time.stages.items() if one)
         said.append(f"  of it: {stages}")
         said.append(
