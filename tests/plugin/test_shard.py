@@ -108,3 +108,31 @@ def test_an_earlier_report_stays_while_shards_work(
     assert (tmp_path / "report" / "report.json").read_text() == before
     assert json.loads(before)["decision"] == "pass"
     del warm
+
+
+def test_a_worker_that_is_killed_while_it_works_never_leaves_a_green_run(
+    suite: Suite,
+    warm: tuple[Path, Finished],
+    empty: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "killer.py").write_text(
+        "import os, signal\n"
+        "from spqr_tests.generation.sampling import Sampler\n"
+        "generate = Sampler.generate\n"
+        "def once(self, *arguments):\n"
+        "    if os.environ.get('PYTEST_XDIST_WORKER') == 'gw0':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return generate(self, *arguments)\n"
+        "Sampler.generate = once\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = suite("-n2", "-p", "killer", store=empty)
+    assert found.code == 3, found.output
+    assert found.report is not None
+    assert found.report["decision"] != "pass"
+    # What it left was done by the others: the next run finds all of it.
+    again = suite("--spqr-offline", store=empty)
+    assert again.code == 0, again.output
+    assert again.numbers() == warm[1].numbers()
