@@ -97,8 +97,11 @@ def encode(
             mean, std = backbone.encode(pipeline, pixels.to(pipeline.device))
             means.append(mean.cpu())
             stds.append(std.cpu())
-    # clone: autograd refuses tensors that inference mode made.
-    mean, std = torch.cat(means).clone(), torch.cat(stds).clone()
+    # clone: autograd refuses tensors that inference mode made. They lie in memory as they do once
+    # they were stored.
+    mean, std = (
+        torch.cat(one).clone(memory_format=torch.contiguous_format) for one in (means, stds)
+    )
     return examples(
         pipeline,
         backbone,

@@ -13,6 +13,7 @@ from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import (
     diverged,
     dreambooth,
+    encoding,
     finetuning,
     objectives,
     optimizers,
@@ -184,7 +185,7 @@ class Variants:
             tuned = finetuning.finetune(
                 self._sampler().pipeline,
                 self._checkpoint.backbone,
-                self._examples(benign, self._size, profile),
+                self._examples(benign, profile),
                 profile,
                 self._optimizer(profile, training),
                 self._size,
@@ -271,17 +272,21 @@ class Variants:
         pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
         return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
-    def _examples(
-        self, benign: BenignSet, size: tuple[int, int], profile: ProfileSettings
-    ) -> Examples:
-        pipeline, backbone = self._sampler().pipeline, self._checkpoint.backbone
+    def _examples(self, benign: BenignSet, profile: ProfileSettings) -> Examples:
         batch = self._protocol.finetuning.batch
         # One set is kept at a time: it is what the next profile is trained on.
         wanted = (benign.digest, profile.instance_prompt)
         if self._encoded is None or self._encoded[0] != wanted:
             self._encoded = None
-            examples = finetuning.encode(
-                pipeline, backbone, benign, size, batch, with_empty=True, caption=wanted[1]
+            examples = encoding.encoded(
+                self._store,
+                self._fingerprint,
+                self._device,
+                self._protocol.sampler,
+                benign,
+                batch,
+                wanted[1],
+                lambda: (self._sampler().pipeline, self._checkpoint.backbone),
             )
             self._encoded = (wanted, examples)
         if profile.prior is None:
@@ -294,6 +299,7 @@ class Variants:
             self._progress,
             "the class of a DreamBooth training",
         )
+        pipeline, backbone = self._sampler().pipeline, self._checkpoint.backbone
         prior = dreambooth.encode(pipeline, backbone, images, benign.folder, batch)
         return replace(self._encoded[1], prior=prior)
 
