@@ -45,8 +45,8 @@ def carry_out(
     """Do what is missing, until all is done or has failed, here or in another process.
 
     `scope` tells the run's locks from another's. This process is number `place` (from 0) `of` all
-    that begin together: they begin with different models. `EvidenceError` and `InputError` of an
-    item are noted, and what waits for it is left out; any other error is raised.
+    that begin together: they begin with different models. An item that raises is noted as failed, and
+    what waits for it is left out.
     """
     order = order_of(items, place, of)
     open_, finished, loaded = dict.fromkeys(items), set[str](), ""
@@ -72,8 +72,9 @@ def carry_out(
                     found.made.append(name)
                     loaded = item.model or loaded
                 finished.add(name)
-            except (EvidenceError, InputError) as error:
-                found.failed[name] = str(error)
+            # Whatever it is, the case that needs the item meets it again and says so.
+            except Exception as error:  # noqa: BLE001
+                found.failed[name] = why(error)
             finally:
                 found.working += clock() - began
                 lock.release()
@@ -85,6 +86,12 @@ def carry_out(
             time.sleep(_POLL)
             found.waiting += _POLL
     return found
+
+
+def why(error: Exception) -> str:
+    """Why an item failed: the sentence of an error that has one for users, else the error."""
+    ours = isinstance(error, EvidenceError | InputError)
+    return str(error) if ours else f"{error!r}"
 
 
 def order_of(items: Items, place: int = 0, of: int = 1) -> Callable[[Item, str], tuple[float, ...]]:

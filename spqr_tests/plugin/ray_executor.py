@@ -16,7 +16,7 @@ import pytest
 
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.execution import dispatch, work
+from spqr_tests.execution import dispatch, sharing, work
 from spqr_tests.execution.item import Items
 from spqr_tests.plugin import needs
 from spqr_tests.plugin.setup import Asked, for_worker, run_from
@@ -139,8 +139,8 @@ def _do(told: _Session, name: str) -> tuple[str | None, dict[str, int | float]]:
         try:
             if not items[name].done():
                 items[name].make()
-        except (EvidenceError, InputError) as error:
-            failed = str(error)
+        except Exception as error:  # noqa: BLE001  the case that needs it meets it again
+            failed = sharing.why(error)
         return failed, run.cost.since(before)
     except (EvidenceError, InputError) as error:
         return f"the node cannot make the run: {error}", {}

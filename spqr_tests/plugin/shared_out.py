@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spqr_tests.axes.flags import HarmfulFlags
-from spqr_tests.errors import InputError
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.execution import sharing, work
 from spqr_tests.execution.shards import Shard
 from spqr_tests.plugin import needs, ray_executor
@@ -73,7 +73,10 @@ class SharedOut:
 
     def _work(self, session: pytest.Session) -> None:
         run = self._run
-        items = work.of(self._flags, needs.of(run, session.items))
+        try:
+            items = work.of(self._flags, needs.of(run, session.items))
+        except (EvidenceError, InputError):
+            return  # the cases meet it again, and say what is wrong
         scope = f"{run.fingerprint} {run.protocol.hash}"
         done = sharing.carry_out(
             items, run.store, scope, run.progress, place=self._place, of=self._of
