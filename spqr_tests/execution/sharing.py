@@ -45,8 +45,8 @@ def carry_out(
     """Do what is missing, until all is done or has failed, here or in another process.
 
     `scope` tells the run's locks from another's. This process is number `place` (from 0) `of` all
-    that begin together: they begin with different models. An item that raises is noted as failed, and
-    what waits for it is left out.
+    that begin together: they begin with different models. An item that raises is noted as failed,
+    and what waits for it is left out.
     """
     order = order_of(items, place, of)
     open_, finished, loaded = dict.fromkeys(items), set[str](), ""
