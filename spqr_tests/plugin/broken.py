@@ -38,10 +38,13 @@ def shorten(reports: Iterable[pytest.TestReport]) -> None:
 
     To be called once other viewers of the reports, such as JUnit XML, have read them.
     """
-    first: dict[str, str] = {}
+    same: dict[str, list[pytest.TestReport]] = {}
     for report in reports:
         if isinstance(report.longrepr, str) and report.longrepr:
-            # What follows the sentence, where it arose, is known to the first test alone.
-            said = report.longrepr.splitlines()[0]
-            if (test := first.setdefault(said, report.nodeid)) != report.nodeid:
-                report.longrepr = f"as in {test}"
+            same.setdefault(report.longrepr.splitlines()[0], []).append(report)
+    for first, *others in same.values():
+        # Where it arose, which follows the sentence, is known to one test alone, and with several
+        # workers that test may not be the first to report.
+        first.longrepr = max((str(one.longrepr) for one in (first, *others)), key=len)
+        for report in others:
+            report.longrepr = f"as in {first.nodeid}"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.running import Finished
 
-STARTS = pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=" ".join)
+STARTS = pytest.mark.parametrize("how", [("-n0",), ("-n2",)], ids=" ".join)
 SNAPSHOTS = Path("spqr-snapshots") / "tiny"
 
 

@@ -104,8 +104,11 @@ def test_the_checkout_needs_what_is_installed_with_the_suite_alone(
     assert "test_the_four_axes_hold_together[standard-general]" in finished.output
 
 
-@pytest.mark.parametrize("where", ["checkout", "unrelated", "project", "models"])
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
+@pytest.mark.parametrize(
+    ("where", "workers"),
+    [("checkout", ()), ("unrelated", ()), ("project", ()), ("models", ()), ("project", ("-n2",))],
+    ids=["checkout", "unrelated", "project", "models", "project-n2"],
+)
 def test_the_space_form_works_from_anywhere(
     where: str,
     workers: tuple[str, ...],
@@ -201,8 +204,11 @@ def test_a_project_may_own_the_model_option(tmp_path: Path, given: str) -> None:
     assert "test_safety.py" in finished.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
-@pytest.mark.parametrize("means", ["ini", "environment"])
+@pytest.mark.parametrize(
+    ("means", "workers"),
+    [("ini", ()), ("environment", ()), ("environment", ("-n2",))],
+    ids=["ini", "environment", "environment-n2"],
+)
 def test_paths_in_addopts_are_not_what_is_measured(
     warm: tuple[Path, Finished], tmp_path: Path, means: str, workers: tuple[str, ...]
 ) -> None:
