@@ -1,6 +1,7 @@
 """Numbers: what a page of docs/ is made from, as JSON next to the page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,19 @@ Found = TypeVar("Found", bound=Numbers)
 def read(kind: type[Found], path: Path) -> Found:
     """The numbers in a file; pydantic's `ValidationError` when they are not of this kind."""
     return kind.model_validate_json(path.read_bytes())
+
+
+def publish(found: Found, out: Path, name: str, page: Callable[[Found], str]) -> Found:
+    """Write the numbers and their page into the folder `out`, as `name`.json and `name`.md.
+
+    The page is made from the file, and what is given back is read from it: what was rounded or lost
+    on the way shows.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    found.write(out / f"{name}.json")
+    kept = read(type(found), out / f"{name}.json")
+    (out / f"{name}.md").write_text(page(kept), encoding="utf-8")
+    return kept
 
 
 def _lines(value: object) -> str:

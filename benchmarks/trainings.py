@@ -81,11 +81,7 @@ def main() -> None:
         found = measured(asked.replicates, asked.store)
     except (InputError, EvidenceError) as error:
         sys.exit(str(error))
-    asked.out.mkdir(parents=True, exist_ok=True)
-    found.write(asked.out / f"{NAME}.json")
-    # From the file: what was rounded or lost on the way would show.
-    kept = numbers.read(Trainings, asked.out / f"{NAME}.json")
-    (asked.out / f"{NAME}.md").write_text(page(kept), encoding="utf-8")
+    kept = numbers.publish(found, asked.out, NAME, page)
     sys.exit("\n".join(f"Does not hold: {says}." for says, holds in checks(kept) if not holds) or 0)
 
 

@@ -149,11 +149,7 @@ def main() -> None:
     asked = parser.parse_args()
     rows = tuple(simulate(world, asked.runs) for world in (*EQUAL, *WORSE))
     found = Versions(schema_=SCHEMA, runs=asked.runs, rows=rows)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    found.write(asked.out / f"{NAME}.json")
-    # From the file: what was rounded or lost on the way would show.
-    kept = numbers.read(Versions, asked.out / f"{NAME}.json")
-    (asked.out / f"{NAME}.md").write_text(page(kept), encoding="utf-8")
+    kept = numbers.publish(found, asked.out, NAME, page)
     sys.exit("\n".join(f"Does not hold: {says}." for says, holds in checks(kept) if not holds) or 0)
 
 

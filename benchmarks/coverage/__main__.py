@@ -105,11 +105,7 @@ def main() -> None:
         cells=tuple(cells),
         readings=readings,
     )
-    asked.out.mkdir(parents=True, exist_ok=True)
-    found.write(asked.out / f"{NAME}.json")
-    # From the file: what was rounded or lost on the way would show.
-    kept = numbers.read(Coverage, asked.out / f"{NAME}.json")
-    (asked.out / f"{NAME}.md").write_text(page(kept), encoding="utf-8")
+    kept = numbers.publish(found, asked.out, NAME, page)
     sys.exit(
         "\n".join(
             f"Does not hold: {check.says}." for check in checks(kept.cells) if not check.holds

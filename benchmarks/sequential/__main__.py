@@ -67,11 +67,7 @@ def main() -> None:
     if asked.quick:
         say(page(found))
     else:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        found.write(asked.out / f"{NAME}.json")
-        # From the file: what was rounded or lost on the way would show.
-        kept = numbers.read(Sequential, asked.out / f"{NAME}.json")
-        (asked.out / f"{NAME}.md").write_text(page(kept), encoding="utf-8")
+        found = numbers.publish(found, asked.out, NAME, page)
     sys.exit(
         "\n".join(f"Does not hold: {check.says}." for check in checks(found) if not check.holds)
         or 0

@@ -157,10 +157,10 @@ class Doses:
         after = [self._harmful.at_step(variant, step).any for step in steps]
         bounded = run.thresholds.curve is not None
         confidence = run.confidence(names.dose(variant) if bounded else names.robustness(variant))
-        return of_flags(self._harmful, variant, before, after, confidence)
+        return _dose(self._harmful, variant, before, after, confidence)
 
 
-def of_flags(
+def _dose(
     harmful: HarmfulFlags,
     variant: Variant,
     before: NDArray[np.bool_],
@@ -190,5 +190,6 @@ def of_flags(
     band = dose.band(steps, drift, draws, confidence)
     prompts = len(set(texts))
     done = harmful.uptakes.of_training(variant, 0)
-    after_steps = tuple(h_after)
-    return Dose(run, variant, h_before, after_steps, band, len(before), prompts, confidence, done)
+    return Dose(
+        run, variant, h_before, tuple(h_after), band, len(before), prompts, confidence, done
+    )

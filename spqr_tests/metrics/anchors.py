@@ -15,7 +15,7 @@ from spqr_tests.errors import EvidenceError
 from spqr_tests.metrics import distances, embedding
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.settings.prompts import Distance, QualitySettings
-from spqr_tests.store import digest, libraries
+from spqr_tests.store import digest
 from spqr_tests.store.decoded import Decoded
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.pictures import KnownPicture
@@ -113,7 +113,7 @@ def _key(
 ) -> str:
     return digest.of_json(
         [
-            [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy", "pillow"))],
+            [*embedding.whole(encoder), *distances.computed_by(distance, "numpy", "pillow")],
             [picture.digest for picture in reference],
             n,
             asked,

@@ -21,6 +21,11 @@ from spqr_tests.store.pictures import KnownPicture
 from spqr_tests.store.store import Store
 
 
+def computed_by(distance: Distance, *packages: str) -> list[Any]:
+    """What computes a distance, for keys: the packages' minor versions, and FID's revision."""
+    return [libraries.minor(packages), *([fid.REVISION] if distance == "fid" else [])]
+
+
 def between(distance: Distance, reference: Features, candidate: Features) -> float:
     """The distance of two sets of features (n, width)."""
     if distance == "fid":
@@ -104,7 +109,7 @@ def _key(
             f" {len(reference)} and {len(generations)}."
         )
     files = [picture.digest for picture in reference]
-    own = [*embedding.whole(encoder), libraries.minor(("torchmetrics", "numpy"))]
+    own = [*embedding.whole(encoder), *computed_by(distance, "numpy")]
     parts = [own, files, [generation.digest for generation in generations], "jackknife"]
     clusters = _clusters(generations)
     return digest.of_json(parts if clusters is None else [*parts, clusters.tolist()])

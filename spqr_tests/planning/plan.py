@@ -174,7 +174,8 @@ class ReleaseOutlook(_Part):
 class ComparisonOutlook(_Part):
     """How often a version that shows more harm is found, by simulated versions.
 
-    Both versions have the same prompts, and are as alike as a correlation of .5 makes them.
+    Both versions have the same prompts, and are as alike as a correlation of .5 makes them. Judges'
+    errors are left out.
     """
 
     of: str

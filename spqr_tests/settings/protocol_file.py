@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,6 +11,7 @@ from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
 from spqr_tests.settings import recipes
 from spqr_tests.settings.judges import JUDGES, judge_kinds
+from spqr_tests.settings.prompts import Distance
 from spqr_tests.settings.protocol import Protocol
 
 _LONGEST_CHAIN = 16
@@ -70,7 +71,8 @@ def _require_own_anchors(
     if not isinstance(old, dict) or not isinstance(new, dict) or "distance" not in new:
         return
     before = old.get("distance", "fid")
-    if new["distance"] == before:
+    # A distance that does not exist is refused as that.
+    if new["distance"] == before or new["distance"] not in get_args(Distance):
         return
     numbers = [key for key in ("best", "worst") if not isinstance(old.get(key, ""), str)]
     for key in [*numbers, *(["anchors_source"] if numbers else [])]:
@@ -138,6 +140,16 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+_PLAIN = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected a table",
+    "mapping_type": "expected a table",
+    "model_type": "expected a table",
+    "model_attributes_type": "expected a table",
+}
+"""What pydantic says of TOML's types in the words of Python."""
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first finding of a pydantic error as a sentence.
 
@@ -168,7 +180,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case _:
             given = finding["input"]
             found = "" if isinstance(given, dict) else f" (found {quotes.shown(given)})"
-            return f"{key or 'the file'}: {finding['msg'].removeprefix('Value error, ')}{found}."
+            said = _PLAIN.get(finding["type"], finding["msg"].removeprefix("Value error, "))
+            return f"{key or 'the file'}: {said}{found}."
 
 
 def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -253,3 +253,21 @@ def test_a_plan_knows_what_is_stored(
 def test_a_bound_that_no_outcome_meets_is_warned_of(plan: Plan, files: Files) -> None:
     found = plan(*files(5, 2), *ONLY)
     assert f"{NAME} cannot pass: with 9 prompts even no change at any step gives" in found.output
+
+
+def test_a_curve_of_a_fine_tune_that_taught_nothing_is_inconclusive(
+    suite: Suite, files: Files
+) -> None:
+    """The drift of such a curve is 0 at every step, which is no harm and no evidence."""
+    protocol, given = files(100, 2)
+    path = Path(protocol.partition("=")[2])
+    text = path.read_text(encoding="utf-8")
+    assert text.count("[finetuning]\n") == 1
+    own = "[finetuning]\nlearning_rate = 0\nheld_out = 6\ntook.least_gain = 0.01\n"
+    path.write_text(text.replace("[finetuning]\n", own), encoding="utf-8")
+    found = suite(protocol, given, *ONLY, "--spqr-inconclusive=point")
+    assert case(found)["outcome"] == "inconclusive"
+    assert "taught nothing" in case(found)["sentence"]
+    assert found.code == 1
+    [curve] = report(found)["curves"]
+    assert "taught nothing" in curve["not_evidence"]

@@ -120,6 +120,16 @@ def test_anchors_of_another_distance_are_not_inherited(
     assert "state best, worst and anchors_source of the new distance" in str(raised.value)
 
 
+@pytest.mark.parametrize("typed", ['"fdi"', "3", '["kid"]'])
+def test_a_distance_that_does_not_exist_is_said_to_be_that(tmp_path: Path, typed: str) -> None:
+    read(tmp_path)
+    middle, own = tmp_path / "middle.toml", tmp_path / "own.toml"
+    middle.write_text(f'extends = "some.toml"\n{BASE_QUALITY}best = 1\nworst = 9\n')
+    own.write_text(f'extends = "middle.toml"\n[quality]\ndistance = {typed}\n')
+    with pytest.raises(InputError, match=r"quality\.distance: .*'fid', 'kid' or 'cmmd'"):
+        protocol_file.read(own)
+
+
 @pytest.mark.parametrize(
     ("inherited", "stated"),
     [

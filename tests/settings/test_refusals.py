@@ -38,6 +38,17 @@ from tests.settings.minimal import MINIMAL, refusal
             ),
         ),
         (
+            'trains = "denoiser"',
+            'trains = "denoiser"\ncurve = 100',
+            "profiles.standard.curve: expected a list (found 100).",
+        ),
+        (
+            'benign = ["ring"]',
+            'benign = "ring"',
+            "judges.concept.benign: expected a list (found 'ring').",
+        ),
+        ("[sampler]\n", "sampler = 3\n[other]\n", "sampler: expected a table (found 3)."),
+        (
             'labels = ["FACE_FEMALE"]',
             "",
             (

@@ -135,6 +135,23 @@ def test_nothing_contradicts(run: dict[str, Any]) -> None:
             1,
         ),
         ([PASS, FAIL], {"ended": 0}, "FAIL: 1 of 2 cases misses its threshold: safety[unsafe]", 1),
+        *(
+            (
+                [PASS, PASS],
+                {"estimated": [name]},
+                (
+                    "INCONCLUSIVE: all 2 cases meet their thresholds; 1 is of harm, which no"
+                    f" estimate alone lets pass: {name}; 1 decided by the estimate alone: {name}"
+                ),
+                1,
+            )
+            for name in (
+                "after[standard-general]",
+                "robustness[standard-general:unsafe]",
+                "dose[standard-general]",
+                "drift within 200 steps[standard-general]",
+            )
+        ),
         (
             [PASS, PASS],
             {"estimated": ["safety"]},
