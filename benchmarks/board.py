@@ -28,6 +28,9 @@ class Cell(_Part):
     spqr: Estimate
     before: float
     after: float
+    """The mean over its trainings."""
+    trainings: tuple[float, ...] = ()
+    """After each training, in percent; they differ in the seed alone."""
 
     @property
     def name(self) -> str:
@@ -69,11 +72,16 @@ class Row(_Part):
 
 
 class Series(_Part):
-    """Every control under one protocol hash."""
+    """Every control under one protocol hash.
+
+    The headline's fine-tune may be trained more often than the others, by another protocol.
+    """
 
     seed: int | None
     """None for the seeds that are published with the prompts."""
     protocol: str
+    headline_protocol: str | None = None
+    """The hash of the headline's; None where it is the same."""
     n: dict[str, int]
     """Images that each of safety, adherence and quality is measured on."""
     rows: tuple[Row, ...]
@@ -125,40 +133,54 @@ def read(path: Path) -> Board:
     return Board.model_validate_json(path.read_bytes())
 
 
-def series(seed: int | None, reports: Mapping[str, Report]) -> Series:
+def series(
+    seed: int | None,
+    reports: Mapping[str, Report],
+    headline: Mapping[str, Report] | None = None,
+) -> Series:
     """The reports of complete runs by variant, as one series.
 
-    `ValueError` when they have several protocols, because such numbers cannot be compared.
+    `headline` has reports whose fine-tunes go in the place of the same ones. `ValueError` when the
+    reports of one kind have several protocols, because such numbers cannot be compared.
     """
+    found_hash = _hash(reports)
+    again = {} if headline is None else {name: one.robustness for name, one in headline.items()}
+    axes = next(iter(reports.values())).axes
+    found = {
+        name: _present(getattr(axes, name), name).n for name in ("safety", "adherence", "quality")
+    }
+    rows = tuple(_row(name, report, again.get(name, ())) for name, report in reports.items())
+    return Series(
+        seed=seed,
+        protocol=found_hash,
+        headline_protocol=None if headline is None else _hash(headline),
+        n=found,
+        rows=rows,
+    )
+
+
+def _hash(reports: Mapping[str, Report]) -> str:
     hashes = {report.protocol.hash for report in reports.values()}
     if len(hashes) != 1:
         raise ValueError(
             f"The reports have {len(hashes)} protocols ({', '.join(sorted(hashes))}); expected one."
         )
-    axes = next(iter(reports.values())).axes
-    found = {
-        name: _present(getattr(axes, name), name).n for name in ("safety", "adherence", "quality")
-    }
-    rows = tuple(_row(variant, report) for variant, report in reports.items())
-    return Series(seed=seed, protocol=hashes.pop(), n=found, rows=rows)
+    return hashes.pop()
 
 
-def board(headline: str, reports: Sequence[tuple[int | None, Mapping[str, Report]]]) -> Board:
-    """The board of several series, the published seeds first.
-
-    Each series is given as its seed and its reports by variant.
-    """
-    one = next(iter(reports[0][1].values()))
+def board(headline: str, found: Sequence[Series], one: Report) -> Board:
+    """The board of several series, the published seeds first; `one` is any of their reports."""
     return Board(
         schema_=SCHEMA,
         suite=one.suite,
         protocol=one.protocol.name,
         headline=headline,
-        series=tuple(series(seed, found) for seed, found in reports),
+        series=tuple(found),
     )
 
 
-def _row(variant: str, report: Report) -> Row:
+def _row(variant: str, report: Report, headline: Sequence[RobustnessCell]) -> Row:
+    again = {(one.profile, one.scenario): one for one in headline}
     axes = {
         name: _estimate(_present(getattr(report.axes, name), name))
         for name in ("safety", "adherence", "quality")
@@ -166,7 +188,9 @@ def _row(variant: str, report: Report) -> Row:
     return Row(
         variant=variant,
         fingerprint=report.model.fingerprint,
-        cells=tuple(map(_cell, report.robustness)),
+        cells=tuple(
+            _cell(again.get((one.profile, one.scenario), one)) for one in report.robustness
+        ),
         **axes,
     )
 
@@ -179,6 +203,7 @@ def _cell(cell: RobustnessCell) -> Cell:
         spqr=_bounded(cell.spqr, cell.spqr_low, cell.spqr_high, cell.spqr_confidence),
         before=cell.harmfulness_before,
         after=cell.harmfulness_after,
+        trainings=tuple(one.harmfulness_after for one in cell.trainings),
     )
 
 

@@ -223,10 +223,16 @@ class _Stored:
         """
         return self._looked_at(self._variants.source(), scale)
 
-    def after(self, headline: str, scale: Judge) -> tuple[Booleans, NDArray[np.float64]]:
-        """The same for the fine-tune PROFILE-SCENARIO; `InputError` where the store lacks it."""
+    def after(
+        self, headline: str, training: int, scale: Judge
+    ) -> tuple[Booleans, NDArray[np.float64]]:
+        """The same for one training of the fine-tune PROFILE-SCENARIO, from 0.
+
+        `InputError` where the store lacks it.
+        """
         variant = Variant.of(headline)
-        source = self._variants.stored(variant, self.protocol.scenarios[variant.scenario])
+        benign = self.protocol.scenarios[variant.scenario]
+        source = self._variants.stored(variant, benign, training)
         if source is None:
             raise self._missing()
         return self._looked_at(source, scale)
@@ -267,10 +273,11 @@ def _quiet(label: str, done: int, total: int) -> None:
 
 
 def _curve(row: Row, headline: str, stored: _Stored, scale: Judge) -> Curve:
-    (other_before, before), (other_after, after) = (
-        stored.before(scale),
-        stored.after(headline, scale),
-    )
+    other_before, before = stored.before(scale)
+    trainings = range(len(row.cell(headline).trainings))
+    looks = [stored.after(headline, training, scale) for training in trainings]
+    # All trainings have the same number of images.
+    other_after, after = (np.concatenate(one) for one in zip(*looks, strict=True))
     score = stored.protocol.settings.score
 
     def harmfulness(others: Booleans, weights: NDArray[np.float64], at: float) -> float:
@@ -326,7 +333,7 @@ Made by `python -m benchmarks.judge_threshold` (or `tox -e judge-threshold`): do
 [the leaderboard](leaderboard.md) are judged again with other thresholds of the judge
 `{found.judge}`, whose own is {found.threshold}. The other judges, P and Q do not change.
 Protocol `{found.protocol}`, hash {found.hash}; n = {found.n} harmful prompts;
-fine-tune {profile} x {scenario}.
+fine-tune {profile} x {scenario}, all its trainings together.
 
 ## SPQR by threshold
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import platformdirs
 
 from benchmarks import seeds, suite
-from benchmarks.board import Board, Series, board, read
+from benchmarks.board import Board, Row, Series, board, read, series
 from benchmarks.controls import KNOWN_BAD, checks
 from benchmarks.markdown import table
 from benchmarks.numbers import DOCS
@@ -28,6 +28,7 @@ NAME = "leaderboard"
 STORE = platformdirs.user_cache_path("spqr-tests") / "store"
 _PROTOCOL = "embedded"
 _SEEDS = (1, 2)
+_TRAININGS = 3
 
 
 def main() -> None:
@@ -50,6 +51,12 @@ def main() -> None:
         help="in addition to the published seeds (default: 1 2)",
     )
     parser.add_argument(
+        "--trainings",
+        type=int,
+        default=_TRAININGS,
+        help="of the headline's fine-tune; the others have one (default: %(default)s)",
+    )
+    parser.add_argument(
         "--protocol", default=_PROTOCOL, help="a packaged protocol (default: %(default)s)"
     )
     parser.add_argument(
@@ -63,7 +70,14 @@ def main() -> None:
     )
     asked = parser.parse_args()
     try:
-        found = measured(asked.protocol, asked.variants, asked.seeds, asked.store, asked.workers)
+        found = measured(
+            asked.protocol,
+            asked.variants,
+            asked.seeds,
+            asked.store,
+            workers=asked.workers,
+            trainings=asked.trainings,
+        )
     except (InputError, EvidenceError) as error:
         sys.exit(str(error))
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -77,11 +91,18 @@ def main() -> None:
 
 
 def measured(
-    protocol: str, variants: Sequence[str], others: Sequence[int], store: Path, workers: int
+    protocol: str,
+    variants: Sequence[str],
+    others: Sequence[int],
+    store: Path,
+    *,
+    workers: int,
+    trainings: int,
 ) -> Board:
-    """Run the suite on the variants under `protocol`, then the headline alone under other seeds.
+    """Run the suite on the variants under `protocol`, with one training of each fine-tune.
 
-    The files of the runs are kept in the store's folder `leaderboard`.
+    Then the headline's alone, with so many `trainings`, and the same under other seeds. The files
+    of the runs are kept in the store's folder `leaderboard`.
     """
     if unknown := sorted(set(variants) - set(weights.names())):
         raise InputError(
@@ -90,14 +111,15 @@ def measured(
     folder = store / NAME
     first = _each(variants, protocol, store, folder / "published", workers)
     score = _headline(first)
-    reports: list[tuple[int | None, dict[str, Report]]] = [(None, first)]
-    for seed in others:
-        reseeded = str(seeds.write_protocol(protocol, seed, folder).absolute())
-        headline = (f"--spqr-profiles={score.profile}", f"--spqr-scenarios={score.scenario}")
-        reports.append(
-            (seed, _each(variants, reseeded, store, folder / f"seed-{seed}", workers, *headline))
-        )
-    return board(f"{score.profile}-{score.scenario}", reports)
+    headline = (f"--spqr-profiles={score.profile}", f"--spqr-scenarios={score.scenario}")
+
+    def trained(seed: int | None) -> dict[str, Report]:
+        path = seeds.write_protocol(protocol, seed, trainings, folder)
+        target = folder / ("trainings" if seed is None else path.stem)
+        return _each(variants, str(path.absolute()), store, target, workers, *headline)
+
+    found = [series(None, first, trained(None)), *(series(seed, trained(seed)) for seed in others)]
+    return board(f"{score.profile}-{score.scenario}", found, next(iter(first.values())))
 
 
 def _headline(reports: Mapping[str, Report]) -> Score:
@@ -138,7 +160,10 @@ Made by `python -m benchmarks.leaderboard` (or `tox -e leaderboard`): do not edi
 variant of the embedded world ([how each was made](../fixtures/embedded/README.md)) under the
 protocol `{found.protocol}`, hash {published.protocol}, with {published.n["safety"]} harmful and
 {published.n["adherence"]} benign prompts and {len(cells)} fine-tunes each.
-Intervals are two-sided at 95 %. SPQR is for the fine-tune {profile} x {scenario}.
+Intervals are two-sided at 95 %. SPQR is for the fine-tune {profile} x {scenario}, which
+was trained {len(rows[0].cell(found.headline).trainings)} times (protocol hash
+{published.headline_protocol or published.protocol}); the other fine-tunes were trained once, and
+the intervals of R and SPQR take in [how much trainings differ](decisions.md#trainings-are-chance).
 
 ## Before fine-tuning, and SPQR
 
@@ -189,12 +214,51 @@ bad because of the way it was made.
 Before, and after each fine-tune.
 
 {harmful}
+{_trainings(found)}
 ## What it shows
 
-A variant loses on an axis when its whole interval is below the intervals of all sound variants:
-those that are aligned and not known to be bad on that axis.
+A variant loses on an axis when it is below each sound variant by more than chance: sound are those
+that are aligned and not known to be bad on that axis. The interval of a difference is computed from
+the intervals of both, as if they were independent (square-and-add, Zou and Donner 2008).
 
 {held}{_seeds(found)}"""
+
+
+def _trainings(found: Board) -> str:
+    """The part of the page on trainings of the headline that differ in the seed alone."""
+    rows = found.published.ranked(found.headline)
+
+    def of(row: Row, one: Series) -> tuple[float, ...]:
+        return one.row(row.variant).cell(found.headline).trainings
+
+    listed = table(
+        ("variant", *(f"seed {one.label}" for one in found.series), "SD between, points"),
+        (
+            (
+                f"`{row.variant}`",
+                *(", ".join(f"{one:.1f}" for one in of(row, each)) for each in found.series),
+                _between([of(row, each) for each in found.series]),
+            )
+            for row in rows
+        ),
+    )
+    return f"""\
+## Trainings of {found.headline}
+
+Harmful images, in percent, after each training. Those of one seed differ in the fine-tune's own
+seed alone and have the same prompts and latents. SD is the standard deviation between trainings,
+pooled over the seeds; it holds the chance of the prompts too, which makes it a little too large.
+
+{listed}"""
+
+
+def _between(groups: Sequence[Sequence[float]]) -> str:
+    """The standard deviation within groups, pooled; empty where each has one."""
+    freedom = sum(len(one) - 1 for one in groups)
+    if freedom < 1:
+        return ""
+    squares = sum(sum((value - sum(one) / len(one)) ** 2 for value in one) for one in groups)
+    return f"{(squares / freedom) ** 0.5:.1f}"
 
 
 def _seeds(found: Board) -> str:
@@ -202,14 +266,14 @@ def _seeds(found: Board) -> str:
     if len(found.series) == 1:
         return ""
     order = [row.variant for row in found.published.ranked(found.headline)]
-    ranks = [_ranks(found, one) for one in found.series]
+    ranks = [seeds.ranks(one, found.headline) for one in found.series]
     scores = table(
         ("variant", *(f"seed {one.label}" for one in found.series)),
         (
             (
                 f"`{variant}`",
                 *(
-                    f"{one.row(variant).axis('SPQR', found.headline)}, rank {rank[variant]}"
+                    f"{one.row(variant).axis('SPQR', found.headline)}, {_places(rank[variant])}"
                     for one, rank in zip(found.series, ranks, strict=True)
                 ),
             )
@@ -242,19 +306,20 @@ def _seeds(found: Board) -> str:
     text = f"""
 ## Other seeds
 
-The same prompts, with other seeds for all images and for fine-tuning. SPQR:
+The same prompts, with other seeds for all images and for fine-tuning. SPQR, and the places that a
+variant may have: two that are not told apart by more than chance are not ranked.
 
 {scores}
-A difference between two seeds is "inside" when its own interval contains 0. That interval is
-computed from the intervals of both, as if they were independent (square-and-add, Zou and Donner
-2008). Of all {len(changes)} differences, {100 * seeds.share_inside(changes):.0f} % are inside.
+A difference between two seeds is "inside" when its own interval contains 0.
+Of all {len(changes)} differences, {100 * seeds.share_inside(changes):.0f} % are inside.
 
 {differences}"""
     return f"{text}\nNot inside:\n\n{outside}" if outside else text
 
 
-def _ranks(found: Board, one: Series) -> dict[str, int]:
-    return {row.variant: place for place, row in enumerate(one.ranked(found.headline), start=1)}
+def _places(rank: tuple[int, int]) -> str:
+    first, last = rank
+    return f"place {first}" if first == last else f"places {first} to {last}"
 
 
 def _largest(some: Sequence[seeds.Change]) -> str:

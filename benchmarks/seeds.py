@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from scipy import stats
-
 from benchmarks.board import Board, Series
 from benchmarks.estimate import Estimate, difference
 
 AXES = ("S", "P", "Q", "R", "SPQR")
-_PROTOCOL = """\
+_TRAININGS = """\
 extends = "{base}"
 
+[finetuning]
+replicates = {trainings}
+"""
+_PROTOCOL = """\
 [harmful]
 seeding = "protocol"
 seed = {seed}
@@ -26,27 +28,21 @@ seed = {seed}
 seeding = "protocol"
 seed = {seed}
 
-[finetuning]
-seed = {seed}
 """
 
 
-def write_protocol(base: str, seed: int, folder: Path) -> Path:
-    """A protocol file: the packaged protocol `base` with `seed` for all images and fine-tunes."""
+def write_protocol(base: str, seed: int | None, trainings: int, folder: Path) -> Path:
+    """A protocol file: the packaged protocol `base` with so many trainings of each fine-tune.
+
+    `seed` is for all images and fine-tunes; None leaves those of `base`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"seed-{seed}.toml"
-    path.write_text(_PROTOCOL.format(base=base, seed=seed), encoding="utf-8")
+    text = _TRAININGS.format(base=base, trainings=trainings)
+    if seed is not None:
+        text += f"seed = {seed}\n\n{_PROTOCOL.format(seed=seed)}"
+    path = folder / ("published.toml" if seed is None else f"seed-{seed}.toml")
+    path.write_text(text, encoding="utf-8")
     return path
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How alike two series rank the controls by the SPQR of the headline."""
-
-    one: Series
-    other: Series
-    tau: float
-    """Kendall's tau-b, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,31 @@ class Change:
         return self.estimate.holds(0)
 
 
-def agreements(board: Board) -> list[Agreement]:
-    """The agreement of every pair of series."""
-    return [
-        Agreement(one, other, _tau(board, one, other))
-        for one, other in combinations(board.series, 2)
-    ]
+def apart(one: Series, headline: str) -> frozenset[tuple[str, str]]:
+    """The pairs of controls, the better one first, whose SPQR differs by more than chance.
+
+    The interval of such a difference does not contain 0. The two are measured on the same prompts
+    and taken as if they were independent, which errs to the careful side.
+    """
+    return frozenset(
+        (better.variant, worse.variant)
+        for better in one.rows
+        for worse in one.rows
+        if difference(better.axis("SPQR", headline), worse.axis("SPQR", headline)).low > 0
+    )
+
+
+def ranks(one: Series, headline: str) -> dict[str, tuple[int, int]]:
+    """The first and the last place that each control may have, from 1: ties are not broken."""
+    pairs = apart(one, headline)
+    names, count = [row.variant for row in one.rows], len(one.rows)
+    return {
+        name: (
+            1 + sum((other, name) in pairs for other in names),
+            count - sum((name, other) in pairs for other in names),
+        )
+        for name in names
+    }
 
 
 def changes(board: Board) -> list[Change]:
@@ -97,12 +112,3 @@ def share_inside(found: Iterable[Change]) -> float:
     """The share of the differences whose interval contains 0, in [0, 1]."""
     inside = [one.inside for one in found]
     return sum(inside) / len(inside)
-
-
-def _tau(board: Board, one: Series, other: Series) -> float:
-    variants = [row.variant for row in one.rows]
-    first, second = (
-        [each.row(name).axis("SPQR", board.headline).value for name in variants]
-        for each in (one, other)
-    )
-    return float(stats.kendalltau(first, second).statistic)

@@ -21,9 +21,8 @@ from tests.running import PROTOCOL, Finished
 @pytest.fixture
 def tiny(warm: tuple[Path, Finished]) -> Board:
     report = Report.model_validate(warm[1].report)
-    return board.board("standard-general", [(None, {"uce": report})]).model_copy(
-        update={"protocol": str(PROTOCOL)}
-    )
+    found = board.board("standard-general", [board.series(None, {"uce": report})], report)
+    return found.model_copy(update={"protocol": str(PROTOCOL)})
 
 
 def curve(variant: str, **scores: float) -> Curve:

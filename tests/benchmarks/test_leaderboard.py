@@ -41,6 +41,26 @@ def test_a_row_holds_what_its_report_holds(report: Report) -> None:
         )
 
 
+def test_the_headline_may_have_more_trainings(report: Report) -> None:
+    *_, cell = report.robustness
+    seen = cell.trainings[0]
+    more = [seen.model_copy(update={"harmfulness_after": after}) for after in (10.0, 20.0, 30.0)]
+    other = report.model_copy(
+        update={
+            "robustness": [cell.model_copy(update={"trainings": more, "value": 0.5, "low": 0.1})],
+            "protocol": report.protocol.model_copy(update={"hash": "1" * 12}),
+        }
+    )
+    found = board.series(None, {"uce": report}, {"uce": other})
+    assert (found.protocol, found.headline_protocol) == (report.protocol.hash, "1" * 12)
+    lite, _, standard = found.row("uce").cells
+    assert lite.trainings == (report.robustness[0].harmfulness_after,)
+    assert (standard.trainings, standard.robustness.value) == ((10.0, 20.0, 30.0), 0.5)
+    page = leaderboard.page(board.board("standard-general", [found], report))
+    assert "| `uce` | 10.0, 20.0, 30.0 | 10.0 |" in page
+    assert "was trained 3 times" in " ".join(page.split())
+
+
 def test_reports_of_two_protocols_do_not_mix(report: Report) -> None:
     other = report.model_copy(
         update={"protocol": report.protocol.model_copy(update={"hash": "0" * 12})}
@@ -56,7 +76,8 @@ def test_a_report_that_lacks_an_axis_makes_no_row(report: Report) -> None:
 
 
 def test_a_board_is_read_as_it_was_written(report: Report, tmp_path: Path) -> None:
-    made = board.board("standard-general", [(None, {"uce": report}), (1, {"uce": report})])
+    found = [board.series(seed, {"uce": report}) for seed in (None, 1)]
+    made = board.board("standard-general", found, report)
     made.write(tmp_path / "board.json")
     assert board.read(tmp_path / "board.json") == made
 
@@ -73,7 +94,7 @@ def test_the_page_ranks_by_spqr_and_says_what_does_not_hold(sound: Board) -> Non
     assert "| `esd-u` | 0.950 (0.940 to 0.960) |" in page
     assert "standard-general, 0.800 | R |" in page
     assert "**NO**" not in page
-    assert "0.960 (0.950 to 0.970), rank 1 |" in page
+    assert "0.960 (0.950 to 0.970), place 1 |" in page
     assert "Of all 60 differences, 100 % are inside." in page
 
 

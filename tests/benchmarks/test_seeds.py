@@ -13,11 +13,11 @@ from tests.benchmarks.conftest import HEADLINE, made, row
 def test_the_protocol_of_a_seed_differs_in_seeds_alone(tmp_path: Path) -> None:
     plain = protocol_file.read(PACKAGED.protocols["embedded"])
     other = protocol_file.read(
-        seeds.write_protocol("embedded", 3, tmp_path / "new"), PACKAGED.protocols
+        seeds.write_protocol("embedded", 3, 2, tmp_path / "new"), PACKAGED.protocols
     )
     for settings in (other.harmful, other.adherence, other.quality):
         assert (settings.seeding, settings.seed) == ("protocol", 3)
-    assert other.finetuning.seed == 3
+    assert (other.finetuning.seed, other.finetuning.replicates) == (3, 2)
     back = {"seeding": "row", "seed": plain.harmful.seed}
     parts = {
         part: getattr(other, part).model_copy(update=back)
@@ -26,18 +26,28 @@ def test_the_protocol_of_a_seed_differs_in_seeds_alone(tmp_path: Path) -> None:
     assert other.model_copy(update={**parts, "finetuning": plain.finetuning}) == plain
 
 
-def test_tau_falls_with_every_pair_that_changes_places() -> None:
-    order = ("base", "esd-u", "uce")
-    first = {name: row(name, score) for name, score in zip(order, (0.1, 0.5, 0.9), strict=True)}
-    swapped = {name: row(name, score) for name, score in zip(order, (0.1, 0.9, 0.5), strict=True)}
-    turned = {name: row(name, score) for name, score in zip(order, (0.9, 0.5, 0.1), strict=True)}
-    found = seeds.agreements(made(first, swapped, turned))
-    assert [(one.one.label, one.other.label) for one in found] == [
-        ("published", "1"),
-        ("published", "2"),
-        ("1", "2"),
-    ]
-    assert [one.tau for one in found] == pytest.approx([1 / 3, -1, -1 / 3])
+def test_more_trainings_alone_leave_the_seeds(tmp_path: Path) -> None:
+    plain = protocol_file.read(PACKAGED.protocols["embedded"])
+    other = protocol_file.read(
+        seeds.write_protocol("embedded", None, 3, tmp_path), PACKAGED.protocols
+    )
+    same = other.finetuning.model_copy(update={"replicates": 1})
+    assert other.finetuning.replicates == 3
+    assert other.model_copy(update={"finetuning": same}) == plain
+
+
+def test_what_is_not_told_apart_is_not_ranked() -> None:
+    scores = {"base": 0.10, "esd-u": 0.80, "esd-x": 0.90, "rece": 0.91, "uce": 0.92}
+    [one] = made({name: row(name, score) for name, score in scores.items()}).series
+    assert seeds.ranks(one, HEADLINE) == {
+        "uce": (1, 2),
+        "rece": (1, 3),
+        "esd-x": (2, 3),
+        "esd-u": (4, 4),
+        "base": (5, 5),
+    }
+    assert ("uce", "esd-x") in seeds.apart(one, HEADLINE)
+    assert ("uce", "rece") not in seeds.apart(one, HEADLINE)
 
 
 def test_a_change_is_inside_when_its_interval_holds_none() -> None:
