@@ -3,8 +3,8 @@
     python -m benchmarks.speed
 
 writes docs/performance.json and docs/performance.md (about 20 minutes on two cores; each part takes
-under nine). `--only NAME` times one part, `--json` prints what was timed as one object; neither
-writes anything into docs/.
+under nine). `--only NAME` times one part and leaves the others as they were timed before; `--json`
+prints what was timed as one object, and writes nothing.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.numbers import DOCS, publish
+from benchmarks.numbers import DOCS, publish, read
 from benchmarks.speed.page import NAME, Performance, page
 from benchmarks.speed.parts import PARTS
 
@@ -46,8 +46,21 @@ def main() -> None:
     if asked.json:
         values = {name: one.model_dump() for name, one in found.items()}
         sys.stdout.write(json.dumps(values | {"machine": measured.machine}, indent=1) + "\n")
-    elif asked.only is None:
-        publish(measured, asked.out, NAME, page)
+    else:
+        publish(_with_earlier(measured, asked.out / f"{NAME}.json"), asked.out, NAME, page)
+
+
+def _with_earlier(measured: Performance, path: Path) -> Performance:
+    """With the parts that were timed before, on the same machine with the same versions."""
+    if not path.is_file():
+        return measured
+    earlier = read(Performance, path)
+    if earlier.model_copy(update={"parts": measured.parts}) != measured:
+        return measured
+    parts = earlier.parts | measured.parts
+    return measured.model_copy(
+        update={"parts": {name: parts[name] for name in PARTS if name in parts}}
+    )
 
 
 def machine() -> str:

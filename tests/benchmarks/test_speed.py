@@ -61,3 +61,21 @@ def test_the_page_is_that_of_its_numbers(tmp_path: Path) -> None:
     publish(found, tmp_path, NAME, page)
     for suffix in (".json", ".md"):
         assert (tmp_path / f"{NAME}{suffix}").read_text() == (DOCS / f"{NAME}{suffix}").read_text()
+
+
+def test_a_part_that_is_timed_again_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.speed import __main__ as command
+
+    times = iter([2.0, 3.0, 4.0])
+    monkeypatch.setattr(
+        command,
+        "PARTS",
+        {name: lambda: Ratio.of(1.0, next(times), "seconds", 1, "a") for name in ("fid", "warm")},
+    )
+    for arguments in ([], ["--only", "warm"]):
+        monkeypatch.setattr("sys.argv", ["speed", f"--out={tmp_path}", *arguments])
+        command.main()
+    found = read(Performance, tmp_path / f"{NAME}.json")
+    assert {name: one.ratio for name, one in found.parts.items()} == {"fid": 2.0, "warm": 4.0}
