@@ -122,9 +122,10 @@ def _blob(image: Pixels, side: int) -> Numbers:
 
     height, width = image.shape[:2]
     longer = max(height, width)
+    square: Any = image
     if height != width:
-        image = cv2.copyMakeBorder(
+        square = cv2.copyMakeBorder(
             image, 0, longer - height, 0, longer - width, cv2.BORDER_CONSTANT
         )
-    blob = cv2.dnn.blobFromImage(image, 1 / 255.0, (side, side), (0, 0, 0), swapRB=True)
+    blob = cv2.dnn.blobFromImage(square, 1 / 255.0, (side, side), (0, 0, 0), swapRB=True)
     return np.asarray(blob, dtype=np.float32)
