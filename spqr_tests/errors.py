@@ -1,5 +1,7 @@
 """The ways in which the suite fails to get evidence."""
 
+import traceback
+
 _LONGEST = 8000
 """Characters of a message; the longest that is meant, of sets that are missing, has about 2000."""
 
@@ -31,6 +33,23 @@ class BrokenModelError(EvidenceError):
 
 class DivergedError(BrokenModelError):
     """A fine-tune diverged: its loss or the weights that it left are not finite."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where the cause of an error arose, as 'FILE:LINE, FUNCTION'; '' where there is no other.
+
+    An error that comes from another process, or that is remembered, says it in its `place`.
+    """
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if place := str(getattr(cause, "place", "")):
+        return place
+    frames = traceback.extract_tb(cause.__traceback__)
+    if cause is error or not frames:
+        return ""
+    last = frames[-1]
+    return f"{last.filename}:{last.lineno}, {last.name}"
 
 
 def _bounded(message: str) -> str:

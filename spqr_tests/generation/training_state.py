@@ -134,6 +134,14 @@ class Training:
             return []
         return self._set_back(state, batches)
 
+    def _as(self, name: str, tensor: "torch.Tensor") -> "torch.Tensor":
+        """A copy that lies in memory as its parameter does, as a fused optimizer requires."""
+        import torch
+
+        if tensor.shape != self._trained[name].shape:
+            return tensor.clone()
+        return torch.empty_like(self._trained[name], dtype=tensor.dtype).copy_(tensor)
+
     def _set_back(self, state: State, batches: Batches) -> list[float]:
         import torch
 
@@ -145,7 +153,7 @@ class Training:
                 # AdamW counts its steps on the CPU.
                 place = "cpu" if what == "step" else self._device
                 counted = what == "step" and not tensor.is_floating_point()
-                moments[name][what] = int(tensor) if counted else tensor.clone().to(place)
+                moments[name][what] = int(tensor) if counted else self._as(name, tensor.to(place))
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(found[f"parameter/{name}"])

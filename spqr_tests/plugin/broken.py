@@ -1,11 +1,10 @@
 """Broken tests: what the terminal shows of them."""
 
-import traceback
 from collections.abc import Iterable
 
 import pytest
 
-from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.errors import EvidenceError, InputError, place_of
 
 
 def no_evidence(info: pytest.ExceptionInfo[BaseException]) -> bool:
@@ -21,16 +20,8 @@ def reason(info: pytest.ExceptionInfo[BaseException]) -> str:
 
 def sentence(error: BaseException) -> str:
     """What a user needs of an error without evidence: its sentence, and where its cause arose."""
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if place := getattr(cause, "place", ""):  # in another process
-        return f"{error}\n(raised in {place})"
-    frames = traceback.extract_tb(cause.__traceback__)
-    if cause is error or not frames:
-        return str(error)
-    last = frames[-1]
-    return f"{error}\n(raised in {last.filename}:{last.lineno}, {last.name})"
+    place = place_of(error)
+    return f"{error}\n(raised in {place})" if place else str(error)
 
 
 def shorten(reports: Iterable[pytest.TestReport]) -> None:

@@ -123,11 +123,9 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         )
     if not known:  # for a worker, the controller has checked them
         _check_captions(run)
-        reader = text_reader.of(checkpoint.parts)
         run = replace(
             run,
-            # Loading the tokenizers takes longer than collecting.
-            cut=() if option.collectonly else cut_prompts.find(protocol, reader),
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
             earlier_looks=looks.earlier(store, run.question, protocol.hash),
         )
     return run

@@ -10,10 +10,17 @@ that holds everything is only read.
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spqr_tests.errors import BrokenModelError, DivergedError, EvidenceError, InputError
+from spqr_tests.errors import (
+    BrokenModelError,
+    DivergedError,
+    EvidenceError,
+    InputError,
+    place_of,
+)
 from spqr_tests.store import entry
 from spqr_tests.store.disk import Disk
 from spqr_tests.store.entry import DamagedError
@@ -28,6 +35,31 @@ _KINDS = (DivergedError, BrokenModelError, EvidenceError, InputError)
 
 LOCKS, FAILURES = "locks", "failures"
 """Folders next to it."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error that is remembered: its kind, what it said, and where its cause arose."""
+
+    kind: type[EvidenceError | InputError]
+    said: str
+    place: str
+
+    def error(self) -> Exception:
+        """The error anew."""
+        made = self.kind(self.said)
+        vars(made)["place"] = self.place
+        return made
+
+    def to_json(self) -> str:
+        """For other workers."""
+        return json.dumps([self.kind.__name__, self.said, self.place], ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "_Failure":
+        """From `to_json`; `ValueError`, `TypeError` or `KeyError` for anything else."""
+        kind, said, place = json.loads(data)
+        return cls({one.__name__: one for one in _KINDS}[kind], str(said), str(place))
 
 
 class Store:
@@ -51,7 +83,7 @@ class Store:
         self.disk = Disk(folder)
         self._run = run
         self._tell = tell
-        self._failures: dict[str, tuple[type[Exception], str]] = {}
+        self._failures: dict[str, _Failure] = {}
 
     @property
     def entries(self) -> Path:
@@ -166,26 +198,22 @@ class Store:
         """
         failed = self._failures.get(key) or self._failed_elsewhere(key)
         if failed is not None:
-            kind, said = failed
-            raise kind(said)
+            raise failed.error()
         try:
             return make()
         except (EvidenceError, InputError) as error:
             kind = next(one for one in _KINDS if isinstance(error, one))
-            self._failures[key] = kind, str(error)
-            said = json.dumps([kind.__name__, str(error)], ensure_ascii=False)
+            failed = self._failures[key] = _Failure(kind, str(error), place_of(error))
             with suppress(EvidenceError, UnicodeEncodeError):  # it is for the other workers
-                self.disk.write(self._failure(key), said.encode())
+                self.disk.write(self._failure(key), failed.to_json().encode())
             raise
 
-    def _failed_elsewhere(self, key: str) -> tuple[type[Exception], str] | None:
+    def _failed_elsewhere(self, key: str) -> "_Failure | None":
         try:
             data = self.disk.read(self._failure(key))
-            kind, said = json.loads(data) if data is not None else (None, None)
-        except (DamagedError, ValueError, TypeError):
+            return None if data is None else _Failure.from_json(data)
+        except (DamagedError, ValueError, TypeError, KeyError):
             return None
-        kinds = {one.__name__: one for one in _KINDS}
-        return (kinds[kind], str(said)) if kind in kinds else None
 
     def _failure(self, key: str) -> Path:
         return self.folder / FAILURES / f"{self._run}-{key[:16]}.json"
