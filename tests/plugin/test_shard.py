@@ -136,3 +136,12 @@ def test_a_worker_that_is_killed_while_it_works_never_leaves_a_green_run(
     again = suite("--spqr-offline", store=empty)
     assert again.code == 0, again.output
     assert again.numbers() == warm[1].numbers()
+
+
+def test_ray_that_is_not_installed_is_asked_for(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spqr_tests.plugin.ray_executor.find_spec", lambda _: None)
+    found = suite("--spqr-executor=ray")
+    assert found.code == 4
+    assert "pip install 'spqr-tests[ray]'" in found.output
