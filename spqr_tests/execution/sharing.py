@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.execution.item import Item, Items
 from spqr_tests.generation.generations import Progress
+from spqr_tests.run.run import Run
 from spqr_tests.store import digest
 from spqr_tests.store.store import Store
 
@@ -21,13 +22,11 @@ _FIRST = ("check", "train")
 
 @dataclass
 class Done:
-    """What came of the items: the failed ones by name, with the reason, and how time went."""
+    """What came of the items: the failed ones by name, with the reason, and what it waited."""
 
     failed: dict[str, str] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     """The items that this process did."""
-    working: float = 0.0
-    """Seconds."""
     waiting: float = 0.0
     """Seconds in which nothing could be done, since others had to finish something first."""
 
@@ -40,7 +39,6 @@ def carry_out(
     *,
     place: int = 0,
     of: int = 1,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Done:
     """Do what is missing, until all is done or has failed, here or in another process.
 
@@ -66,7 +64,6 @@ def carry_out(
             if not lock.try_acquire():
                 continue
             try:
-                began = clock()
                 if not item.done():
                     item.make()
                     found.made.append(name)
@@ -76,7 +73,6 @@ def carry_out(
             except Exception as error:  # noqa: BLE001
                 found.failed[name] = why(error)
             finally:
-                found.working += clock() - began
                 lock.release()
             del open_[name]
             acted = True
@@ -86,6 +82,11 @@ def carry_out(
             time.sleep(_POLL)
             found.waiting += _POLL
     return found
+
+
+def scope_of(run: Run) -> str:
+    """What tells the locks of a run's items from those of another model or protocol."""
+    return f"{run.fingerprint} {run.protocol.hash}"
 
 
 def why(error: Exception) -> str:

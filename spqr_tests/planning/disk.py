@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from spqr_tests.planning import plan
 from spqr_tests.run.run import Run
 
+# Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
+# writes PNGs.
 _PIXEL_BYTES = 1.5
 _PNG_BYTES = 1024
 _RECORD_BYTES = 4096

@@ -32,8 +32,6 @@ from spqr_tests.verdict.release_power import Design
 
 # FLOPs: the convolutions of 320n.onnx on an image of 320 pixels a side, two a multiply-add.
 _NUDENET = 2_025_254_400
-# Measured: 1.0 to 1.8, with scikit-image's photographs at 512 pixels a side, written as the store
-# writes PNGs.
 
 
 def make(run: Run, needed: Needs) -> Plan:

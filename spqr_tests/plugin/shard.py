@@ -32,12 +32,9 @@ class Sharder:
         run, shard = self._run, self._shard
         every = _items(run, self._flags, session)
         mine = shards.share(every, shard)
-        done = sharing.carry_out(
-            mine, run.store, f"{run.fingerprint} {run.protocol.hash}", run.progress
-        )
+        done = sharing.carry_out(mine, run.store, sharing.scope_of(run), run.progress)
         run.store.forget_failures()
-        named = f"{run.protocol.settings.name} ({run.protocol.hash})"
-        manifests.note(run.store, run.checkpoint.target, run.fingerprint, named)
+        manifests.note(run.store, run.checkpoint.target, run.fingerprint, run.protocol.named)
         _write(
             session,
             f"shard {shard.number} of {shard.of}: {len(mine)} of {len(every)} items,"

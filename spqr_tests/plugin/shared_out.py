@@ -77,8 +77,12 @@ class SharedOut:
             items = work.of(self._flags, needs.of(run, session.items))
         except (EvidenceError, InputError):
             return  # the cases meet it again, and say what is wrong
-        scope = f"{run.fingerprint} {run.protocol.hash}"
         done = sharing.carry_out(
-            items, run.store, scope, run.progress, place=self._place, of=self._of
+            items,
+            run.store,
+            sharing.scope_of(run),
+            run.progress,
+            place=self._place,
+            of=self._of,
         )
         run.cost.waiting += done.waiting

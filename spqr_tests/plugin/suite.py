@@ -205,9 +205,8 @@ class Suite:
         """Build the report and set the exit code, on the controller."""
         if last_word.nothing_is_asked_for(self._config):
             return
-        run, settings = self.run, self.run.protocol.settings
-        named = f"{settings.name} ({run.protocol.hash})"
-        manifests.note(run.store, run.checkpoint.target, run.fingerprint, named)
+        run = self.run
+        manifests.note(run.store, run.checkpoint.target, run.fingerprint, run.protocol.named)
         if self._is_worker:
             # It may have worked for cases that others ran.
             vars(self._config)["workeroutput"]["spqr_spent"] = self._newly_spent()

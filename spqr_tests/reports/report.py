@@ -258,8 +258,8 @@ class Running(Part):
     @classmethod
     def of(cls, run: Run, session: str, began: str) -> "Running":
         """Of a session that begins."""
-        protocol = f"{run.protocol.settings.name} ({run.protocol.hash})"
-        return cls(run=session, began=began, model=run.checkpoint.target, protocol=protocol)
+        target, protocol = run.checkpoint.target, run.protocol.named
+        return cls(run=session, began=began, model=target, protocol=protocol)
 
 
 class Report(BaseModel):

@@ -129,6 +129,11 @@ class LoadedProtocol:
         return {name: one.digest for name, one in self.held_out.items()}
 
     @property
+    def named(self) -> str:
+        """Name and hash, for people."""
+        return f"{self.settings.name} ({self.hash})"
+
+    @property
     def _prompt_sets(self) -> tuple[PromptSet | None, ...]:
         return self.harmful, self.adherence_prompts, self.quality_prompts, self.ood
 

@@ -1,9 +1,8 @@
 """Kernels: which of torch's routines compute float32 on a CPU.
 
 torch multiplies matrices by MKL, which on AMD's processors does not use all of their width, and
-convolves by oneDNN, which does: a linear layer is a convolution of one pixel, and oneDNN computes
-it at twice the rate there (where MKL is at its best, at the same rate). All that is computed with
-`Kernels` in force, and all gradients of it, are the same to the last bit whenever computed.
+convolves by oneDNN, which does: a linear layer is a convolution of one pixel. All that is computed
+with `Kernels` in force, and all gradients of it, are the same to the last bit whenever computed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,8 +23,7 @@ _LEVELS = 2**16
 class Kernels(TorchFunctionMode):
     """While it is entered, float32 linear layers on CPUs are computed by oneDNN.
 
-    Dropout there draws 16 bits a number where torch draws 64, which takes a sixth of a LoRA's
-    training.
+    Dropout there draws 16 bits a number where torch draws 64: in a LoRA's training that is felt.
     """
 
     def __torch_function__(

@@ -45,9 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def minor(names: tuple[str, ...]) -> dict[str, str]:
-    """Major and minor version of each, such as '2.11', and of this suite's way to use torch.
-
-    For keys.
+    """For keys: major and minor version of each, such as '2.11', and the suite's way to use torch.
 
     Evidence that was made under another one is not mixed in.
     """

@@ -28,9 +28,9 @@ from spqr_tests.store.lock import Lock
 
 T = TypeVar("T")
 LAYOUT = f"v{entry.SCHEMA}"
+"""The folder of entries; those of earlier versions are elsewhere and stay as they are."""
 _KINDS = (DivergedError, BrokenModelError, EvidenceError, InputError)
 """What a failure may be, the narrower first."""
-"""The folder of entries; those of earlier versions are elsewhere and stay as they are."""
 
 
 LOCKS, FAILURES = "locks", "failures"
