@@ -125,7 +125,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         _check_captions(run)
         run = replace(
             run,
-            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts), store),
             earlier_looks=looks.earlier(store, run.question, protocol.hash),
         )
     return run
