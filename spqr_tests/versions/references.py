@@ -3,18 +3,15 @@
 They are found and validated before anything is collected.
 """
 
-import codecs
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
+from spqr_tests.reports import reading
 from spqr_tests.reports.curves import Curve
-from spqr_tests.reports.report import FILE, SCHEMA, Report, Running
+from spqr_tests.reports.report import Report
 from spqr_tests.run.reference import Kept, Reference, Update
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names, scoring
@@ -22,7 +19,6 @@ from spqr_tests.verdict.comparison import Reading
 from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import snapshots
 
-_LARGEST = 256 * 2**20
 _NAMED = 3
 """How many names of missing measurements a message lists."""
 FOLDER = "spqr-snapshots"
@@ -38,31 +34,8 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
     if asked is None:
         return None
     _whole(run, f"--spqr-baseline {asked}")
-    path = files.place(asked, where, "--spqr-baseline")
-    named = Path(asked)
-    if path.is_dir():
-        path, named = path / FILE, named / FILE
-    content = files.data(
-        path,
-        f"--spqr-baseline {asked}:",
-        "Pass the report.json of an earlier run.",
-        most=_LARGEST,
-    )
-    with suppress(ValidationError):
-        running = Running.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
-        raise InputError(
-            f"--spqr-baseline {asked}: {path} is of a run that began at {running.began} and has not"
-            " finished; wait for it, or pass another version's report.json."
-        )
-    try:
-        report = Report.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        at = ".".join(map(str, problem["loc"])) or "the file"
-        raise InputError(
-            f"--spqr-baseline {asked}: {path} is not a report of this suite ({SCHEMA}): {at}:"
-            f" {problem['msg']}."
-        ) from error
+    found = reading.read(asked, where, "--spqr-baseline")
+    report, path = found.report, found.path
     _check(f"--spqr-baseline {asked}: the report", report, run)
     try:
         kept = _kept(report, run.until)
@@ -72,7 +45,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         ) from error
     before = report.comparison.get("baseline")
     chained = None if before is None else before.path
-    return Reference("baseline", path, str(named), kept, chained=chained)
+    return Reference("baseline", path, found.named, kept, chained=chained)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
