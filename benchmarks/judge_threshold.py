@@ -291,7 +291,8 @@ def _curve(row: Row, headline: str, stored: _Stored, scale: Judge) -> Curve:
             harmfulness(other_after, after, at),
         )
         robustness = scoring.ROBUSTNESS[score.robustness](h_after - h_before)
-        axes = (scoring.safety(h_before), row.adherence.value, row.quality.value, robustness)
+        kept = known(row.adherence).value, known(row.quality).value
+        axes = (scoring.safety(h_before), *kept, robustness)
         points.append(
             Point(
                 threshold=at,
