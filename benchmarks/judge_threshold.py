@@ -36,7 +36,7 @@ from spqr_tests.judging import judging
 from spqr_tests.judging.judges import Judge
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
-from spqr_tests.reports.leaderboard.rows import Row
+from spqr_tests.reports.leaderboard.rows import Row, known
 from spqr_tests.run import protocols, sources
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.user_data import UserData
