@@ -44,7 +44,11 @@ def records() -> list[Record]:
     found = read()
     rows: list[Record] = []
     for name, (*axes, score) in found["scores"].items():
-        record: dict[str, str | float] = {"model": name, "protocol": SOURCE}
+        record: dict[str, str | float] = {
+            "model": name,
+            "protocol": SOURCE,
+            "headline": "standard-general",
+        }
         values = (*axes, score)
         record |= dict(
             zip(("safety", "adherence", "quality", "robustness", "spqr"), values, strict=True)

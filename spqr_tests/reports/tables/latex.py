@@ -29,9 +29,11 @@ _DASH = re.compile(r"(?<=-)-")
 
 def page(found: Page) -> str:
     """The tables, each a float with its title as caption; title and notes are comments."""
-    said = (found.title, r"Needs \usepackage{booktabs}.", *found.notes)
-    head = (f"% {sentence(text)}" for text in said)
-    return "\n".join([*head, *map(_table, found.tables)]) + "\n"
+    tables = [_table(one) for one in found.tables]
+    said = [found.title, r"Needs \usepackage{booktabs}.", *found.notes]
+    if not "".join(tables).isascii():
+        said.append("Names hold letters that pdfLaTeX lacks; use XeLaTeX or LuaLaTeX.")
+    return "\n".join([*(f"% {sentence(text)}" for text in said), *tables]) + "\n"
 
 
 def escaped(text: str) -> str:

@@ -7,6 +7,7 @@ from spqr_tests.reports.tables.text import sentence, short
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 _BACKTICKS = re.compile(r"`+")
+_BAR = re.compile(r"(\\*)\|")
 
 
 def page(found: Page) -> str:
@@ -37,10 +38,14 @@ def code(text: str) -> str:
         return f"`{text!a}`"
     fence = "`" * (1 + max(map(len, _BACKTICKS.findall(plain)), default=0))
     pad = " " if "`" in plain else ""
-    # A table reads the bar before the code is read, even in code.
-    return f"{fence}{pad}{plain}{pad}{fence}".replace("|", r"\|")
+    # A table looks for its bars, and for what escapes them, before it reads code.
+    return f"{fence}{pad}{_BAR.sub(_escaped_bar, plain)}{pad}{fence}"
 
 
 def escaped(text: str) -> str:
     """Text whose characters mean nothing, in one line."""
     return _SPECIAL.sub(r"\\\1", sentence(text))
+
+
+def _escaped_bar(found: re.Match[str]) -> str:
+    return rf"{2 * found[1]}\|"
