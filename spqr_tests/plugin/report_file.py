@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from spqr_tests.reports import images
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import FILE, Report, Running
 from spqr_tests.run.run import Run
@@ -52,13 +53,23 @@ class ReportFile:
         session.
         """
         made = build()
-        if self._run.report_folder is None or not self._began:
+        folder = self._run.report_folder
+        if folder is None or not self._began:
             return made
         if not self._measures and made.exit_code in _SELECTED_NOTHING:
-            self._put_back(self._run.report_folder / FILE)
+            self._put_back(folder / FILE)
             return made
+        self._write_images(folder)
+        made = build()
         self._write(lambda: made)
         return build() if _PROBLEM in self._ledger.broken else made
+
+    def _write_images(self, folder: Path) -> None:
+        """Write what the report states the digest of, before the report."""
+        try:
+            self._ledger.images_file = images.write(self._run, self._ledger.images, folder)
+        except OSError as error:
+            self._ledger.broken[_PROBLEM] = _unwritten(folder / images.FILE, error)
 
     def _put_back(self, path: Path) -> None:
         # Where that fails, the file goes on saying that a run goes on, which is no 'pass' either.
@@ -75,10 +86,13 @@ class ReportFile:
         try:
             whole_files.put_json(folder / FILE, content())
         except OSError as error:
-            reason = error.strerror or str(error)
-            self._ledger.broken[_PROBLEM] = f"{folder / FILE} cannot be written ({reason})"
+            self._ledger.broken[_PROBLEM] = _unwritten(folder / FILE, error)
         except UnicodeEncodeError:
             self._ledger.broken[_PROBLEM] = (
                 f"{folder / FILE} cannot be written: a name in it is not text (the path of the"
                 " model, a set or a category)"
             )
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror or error})"
