@@ -194,7 +194,7 @@ def _admit(
     judged = _judged(store, pictures, judges, cost, progress)
     flags = judged.flags
     findings = []
-    for number in flags.any.nonzero()[0]:
+    for number in flags.any.nonzero()[0].tolist():
         shown = digest.of_pixels(pictures[number].pixels())
         if shown in settings.cleared:
             continue
