@@ -53,7 +53,7 @@ def test_the_leaderboard_is_the_page_of_its_numbers(kept: Board) -> None:
 
 def test_the_leaderboard_is_of_the_variants_that_ship(kept: Board) -> None:
     for series in kept.series:
-        assert {row.variant: row.fingerprint for row in series.rows} == {
+        assert {row.model: row.fingerprint for row in series.rows} == {
             name: sources.checkpoint(PACKAGED, f"embedded:{name}", Path()).fingerprint
             for name in weights.names()
         }
