@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spqr_tests.commands import leaderboard, store
+from spqr_tests.commands import leaderboard, report, store
 from spqr_tests.errors import EvidenceError, InputError
 
 
@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     store.add(commands)
     leaderboard.add(commands)
+    report.add(commands)
     given, options = parser.parse_known_args(arguments)
     if options and not getattr(given, "forwards", False):
         parser.error(f"unrecognized arguments: {' '.join(options)}")

@@ -13,6 +13,8 @@ def passed_on(run: Run, found: Iterable[JudgedImages]) -> str:
 
     Prompts are left out: the controller has the same sets.
     """
+    # As `Store.named` does, which takes a tenth of a second of a run that makes nothing.
+    inside = len(run.store.folder.as_posix()) + 1
     harmful, ood = run.protocol.harmful, run.protocol.ood
     places = {False: _places(harmful.rows), True: {} if ood is None else _places(ood.rows)}
     return json.dumps(
@@ -23,7 +25,7 @@ def passed_on(run: Run, found: Iterable[JudgedImages]) -> str:
                 "training": one.training,
                 "steps": one.steps,
                 "rows": [places[one.ood][id(prompt)] for prompt in one.prompts],
-                "images": [[run.store.named(image.path), image.digest] for image in one.images],
+                "images": [[image.path.as_posix()[inside:], image.digest] for image in one.images],
                 "judges": {
                     name: [[said.flagged, said.reasons] for said in judgements]
                     for name, judgements in one.judged.by_judge.items()

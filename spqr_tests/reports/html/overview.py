@@ -8,7 +8,7 @@ from spqr_tests.reports.html.plots import Bar, Radar, Spoke
 from spqr_tests.reports.report import Report
 from spqr_tests.reports.rows import Case, Group, RobustnessCell, UptakeStatement
 from spqr_tests.verdict import names
-from spqr_tests.verdict.decisions import Outcome
+from spqr_tests.verdict.decisions import Outcome, percent
 from spqr_tests.verdict.names import Variant
 
 _DECISIVE = 3
@@ -140,7 +140,7 @@ class Overview:
             (
                 bool(report.earlier_looks),
                 (
-                    f"The same was asked of this model before, {len(report.earlier_looks)} times, with"
+                    f"{len(report.earlier_looks)} earlier runs asked the same of this model with"
                     " other prompts, seeds or trainings; who asks until it passes errs more often."
                 ),
             ),
@@ -243,6 +243,18 @@ def number(value: float, case: Case) -> str:
     """A number of a case as the terminal's summary writes it."""
     digits = 1 if case.unit == "points" or abs(case.bound) >= 10 else 3
     return f"{value:.{digits}f}"
+
+
+def spoken(case: Case) -> str:
+    """What the plot of a case shows, in words."""
+    value, low, high, bound = (
+        number(one, case) for one in (case.value, case.low, case.high, case.bound)
+    )
+    least = "at least" if case.direction == "min" else "at most"
+    return (
+        f"{case.measured}: {value}, {percent(case.confidence)} interval {low} to {high}, threshold"
+        f" {least} {bound}"
+    )
 
 
 def level(drift: float | None) -> int:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,12 +20,11 @@ from spqr_tests.reports.html.sheets import Sheets
 from spqr_tests.reports.html.thumbnails import MOST, Thumbnails
 from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.report import Report, Running
+from spqr_tests.reports.tables.text import line, short
 from spqr_tests.verdict.decisions import percent
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
-# What XML 1.0 has no character for, and what turns the direction of the text after it.
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def of_report(
@@ -67,10 +65,7 @@ def of_running(running: Running) -> str:
 
 
 def _rendered(name: str, **content: Any) -> str:
-    environment = _environment()
-    page = environment.get_template(name).render(**content)
-    # Half of a surrogate pair, in a name that came from elsewhere, has no UTF-8.
-    return page.encode("utf-8", "replace").decode()
+    return _environment().get_template(name).render(**content)
 
 
 @cache
@@ -98,15 +93,17 @@ def _environment() -> jinja2.Environment:
         "number": overview.number,
         "percent": percent,
         "listed": overview.listed,
+        "short": short,
+        "spoken": overview.spoken,
         "json": lambda value: json.dumps(value, ensure_ascii=False, indent=1),
     }
     return environment
 
 
 def _visible(value: Any) -> Any:
-    """A text without characters that no reader sees and that a page may not have."""
+    """A text with escapes for characters that no reader sees, or that turn the order of others."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)
+        return "\n".join(map(line, value.split("\n")))
     return value
 
 
