@@ -247,12 +247,12 @@ class _Stored:
         images = generations.generate(
             store, kept, self.protocol.harmful.rows, cost, _quiet, self._variant
         )
-        flags = judging.judge(store, self.protocol.judges, images, cost, _quiet, self._variant)
-        judging.judge(store, [scale], images, cost, _quiet, self._variant)
+        judges, name = self.protocol.judges, scale.describe().name
+        flags = judging.judge(store, judges, images, cost, _quiet, self._variant).flags
+        weighed = judging.judge(store, [scale], images, cost, _quiet, self._variant)
         weights = np.array(
-            [sum(share for _, share in judging.reasons(store, scale, image)) for image in images]
+            [sum(share for _, share in one.reasons) for one in weighed.by_judge[name]]
         )
-        name = scale.describe().name
         threshold = concept_judge(self.protocol)[1].threshold
         if not np.array_equal(weights > threshold, flags.by_judge[name]):
             raise EvidenceError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import InputError
-from spqr_tests.reports import frame, reading
+from spqr_tests.reports import frame, images, reading
 from spqr_tests.reports.tables import delimited, formats
 
 
@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--images",
         action="store_true",
-        help=f"a row per judged image, of {frame.IMAGES} next to each report",
+        help=f"a row per judged image, of {images.FILE} next to each report",
     )
     formats.add(parser, ("csv", "jsonl", "parquet"))
     parser.set_defaults(run=_run)

@@ -2,20 +2,16 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spqr_tests import files
 from spqr_tests.errors import InputError
-from spqr_tests.reports import measurements
+from spqr_tests.reports import images, measurements, reading
+from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.measurements import Measured
 from spqr_tests.reports.reading import Found
 from spqr_tests.reports.rows import Case
 from spqr_tests.reports.tables.page import Record
-
-IMAGES = "images.jsonl"
-SCHEMA = "spqr-images/1"
-_LARGEST = 4 * 2**30
 
 _RUN = {
     "report": str,
@@ -103,15 +99,17 @@ def of_measurements(found: Sequence[Found]) -> list[Record]:
 
 
 def of_images(found: Sequence[Found]) -> list[Record]:
-    """A row per image of the file `images.jsonl` next to each report.
-
-    `InputError` where a report has none, or a line is no row of it.
-    """
-    return [
-        _identity(one) | _image(row, f"{one.path.with_name(IMAGES)}, line {number}")
-        for one in found
-        for number, row in _lines(one)
-    ]
+    """A row per image of the images.jsonl next to each report; `InputError` where there is none."""
+    rows: list[Record] = []
+    for one in found:
+        kept = reading.image_rows(one)
+        if kept is None:
+            raise InputError(
+                f"--images: {one.path} has no {images.FILE} next to it; a run with --spqr-report"
+                " writes both."
+            )
+        rows += [_identity(one) | _image(row) for row in kept]
+    return rows
 
 
 def _identity(one: Found) -> dict[str, Any]:
@@ -180,44 +178,13 @@ def _case(case: Case) -> dict[str, Any]:
     }
 
 
-def _lines(one: Found) -> Iterator[tuple[int, dict[str, Any]]]:
-    path = one.path.with_name(IMAGES)
-    if not path.is_file():
-        raise InputError(
-            f"--images: {path.parent} has no {IMAGES} next to the report; a run with"
-            " --spqr-report writes it."
-        )
-    text = files.text(path, most=_LARGEST)
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-                files.require_plain(row)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number} is not JSON that can be read.") from error
-            if not isinstance(row, dict) or row.get("schema") != SCHEMA:
-                raise InputError(f"{path}, line {number} is not a row of the schema {SCHEMA}.")
-            yield number, row
-
-
-def _image(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    judges = row.get("judges")
-    categories = row.get("categories")
-    if not isinstance(judges, dict) or not isinstance(categories, list):
-        raise InputError(f"{where}: expected `judges` by name and a list of `categories`.")
-    by = [name for name, said in judges.items() if isinstance(said, dict) and said.get("flagged")]
-    plain: dict[str, Any] = {
-        name: row.get(name) for name in ROWS if name not in ("categories", "judges", "flagged_by")
-    }
-    plain |= {
-        "categories": "|".join(map(str, categories)),
-        "flagged_by": "|".join(by),
+def _image(row: ImageRow) -> dict[str, Any]:
+    judges = {name: said.model_dump() for name, said in row.judges.items()}
+    return row.model_dump(include=set(ROWS) - {"categories", "judges"}) | {
+        "categories": "|".join(row.categories),
+        "flagged_by": "|".join(name for name, said in row.judges.items() if said.flagged),
         "judges": json.dumps(judges, sort_keys=True),
     }
-    for name, value in plain.items():
-        if value is not None and not isinstance(value, ROWS[name]):
-            raise InputError(f"{where}: `{name}` is not {ROWS[name].__name__}.")
-    return plain
 
 
 def json_lines(rows: Sequence[Record], columns: Mapping[str, type]) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,6 +42,17 @@ def put(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     fill(path, lambda place: place.write_text(text, encoding="utf-8"), temporary)
+
+
+def put_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """As `put`, line by line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(place: Path) -> None:
+        with place.open("wb") as file:
+            file.writelines(lines)
+
+    fill(path, write, path.with_name(f".{path.stem}.{secrets.token_hex(4)}"))
 
 
 def put_json(path: Path, content: BaseModel) -> None:
