@@ -11,9 +11,6 @@ from spqr_tests.verdict import names
 from spqr_tests.verdict.decisions import Outcome, percent
 from spqr_tests.verdict.names import Variant
 
-_DECISIVE = 3
-"""Sentences below the decision; all cases have theirs further down."""
-
 
 @dataclass(frozen=True)
 class AxisRow:
@@ -86,7 +83,7 @@ class Overview:
     @property
     def decisive(self) -> list[Case]:
         """The cases that made the decision, those that failed before those that are undecided."""
-        return (self._having(Outcome.FAIL) or self._having(Outcome.INCONCLUSIVE))[:_DECISIVE]
+        return self._having(Outcome.FAIL) or self._having(Outcome.INCONCLUSIVE)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -95,6 +96,7 @@ def _environment() -> jinja2.Environment:
         "listed": overview.listed,
         "short": short,
         "spoken": overview.spoken,
+        "breakable": _breakable,
         "json": lambda value: json.dumps(value, ensure_ascii=False, indent=1),
     }
     return environment
@@ -105,6 +107,12 @@ def _visible(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(map(line, value.split("\n")))
     return value
+
+
+def _breakable(name: str) -> Markup:
+    """A measurement's name, which may go on in another line after its parts."""
+    parts = re.split(r"(?<=[\[:_-])", line(name))
+    return Markup("<wbr>").join(parts)
 
 
 def _hash(text: str) -> str:

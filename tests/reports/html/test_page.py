@@ -28,8 +28,17 @@ def parsed(text: str) -> Element:
 
 
 def words(element: Element) -> str:
-    """The text of an element, spaces made one."""
-    return " ".join(" ".join(element.itertext()).split())
+    """The text of an element as it is read: spaces made one, and one between blocks."""
+
+    def text(one: Element) -> str:
+        inside = one.text or ""
+        for child in one:
+            if isinstance(child.tag, str) and child.tag not in ("script", "style"):
+                inside += text(child)
+            inside += child.tail or ""
+        return inside if one.tag in ("wbr", "span", "code", "strong") else f" {inside} "
+
+    return " ".join(text(element).split())
 
 
 def data(document: Element) -> Any:

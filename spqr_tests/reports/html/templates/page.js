@@ -4,7 +4,11 @@
   const scheme = document.getElementById("scheme");
   const isDark = () =>
     (root.dataset.scheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const said = () => { scheme.textContent = isDark() ? "Light colours" : "Dark colours"; };
+  const said = () => { 
+    const other = isDark() ? "Light" : "Dark";
+    scheme.textContent = `\u25d0 ${other}`;
+    scheme.setAttribute("aria-label", `${other} colours`);
+  };
   scheme.hidden = false;
   scheme.addEventListener("click", () => { root.dataset.scheme = isDark() ? "light" : "dark"; said(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", said);
@@ -153,5 +157,6 @@
   for (const one of [which, category, judge, flag, onlyHere]) one.addEventListener("change", refill);
   if (sheet().pairs.some((pair) => FLAGS.new(flagged(pair[1]), flagged(pair[2])))) flag.value = "new";
   document.getElementById("sheet-filters").hidden = false;
+  document.getElementById("sheet-without").hidden = true;
   refill();
 })();
