@@ -7,7 +7,7 @@ from typing import Any
 from spqr_tests.errors import InputError
 from spqr_tests.quotes import cut
 from spqr_tests.reports import measurements
-from spqr_tests.reports.leaderboard.comparable import Terms, at, shortcomings
+from spqr_tests.reports.comparable import Terms, at, shortcomings
 from spqr_tests.reports.measurements import Measured
 from spqr_tests.reports.report import Report
 from spqr_tests.reports.tables import svg

@@ -11,7 +11,7 @@ _LABEL = "SPQR"
 # White text on each has a contrast of at least 4.5.
 _COLOURS = {Outcome.PASS: "#2a7e3b", Outcome.FAIL: "#c62828", Outcome.INCONCLUSIVE: "#8a6100"}
 _GREY = "#5f6368"
-_LETTER, _PAD, _HEIGHT = 6.9, 7.0, 20
+_LETTER, _PAD, _HEIGHT = 6.4, 7.0, 20
 
 
 def message(report: Report) -> str:
