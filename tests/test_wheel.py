@@ -52,6 +52,9 @@ def test_holds_the_data(unpacked: Path) -> None:
     for folder in ("protocols", "prompts"):
         here = {path.name for path in (CHECKOUT / "fixtures" / folder).iterdir()}
         assert {path.name for path in (packaged / folder).iterdir()} == here
+    templates = Path("spqr_tests", "reports", "html", "templates")
+    here = {path.name for path in (CHECKOUT / templates).iterdir()}
+    assert {path.name for path in (unpacked / templates).iterdir()} == here
     shipped = {
         path.relative_to(weights.WEIGHTS) for path in weights.WEIGHTS.rglob("*") if path.is_file()
     }

@@ -57,7 +57,7 @@ class ImageRow(Part):
     set: Literal["harmful", "ood"]
     """The protocol's table of the prompt; `ood` is no part of a score."""
     row: int
-    """The prompt's place in that set, from 0, in this and every run of the protocol."""
+    """The prompt's place in the run's set, from 0; the same before and after fine-tuning."""
     source: str
     """The prompt's row in its file."""
     prompt: str | None

@@ -1,25 +1,14 @@
 """Chromium, as it is installed on this machine, without a network."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from benchmarks.browser import started
 
 
 @dataclass
@@ -46,16 +35,8 @@ Open = Callable[..., Opened]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser for all tests; whoever asks for these tests needs one."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.fail(
-            "These tests need a Chromium: install one (apt-get install chromium), or name it in the"
-            " variable CHROMIUM."
-        )
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
-        yield started
-        started.close()
+    with started() as found:
+        yield found
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
+from benchmarks import report_pictures
 from tests.reports.conftest import HOSTILE
 from tests.reports.html.browser.conftest import Open
 from tests.reports.html.made import Made, made
@@ -244,6 +246,17 @@ def test_five_thousand_prompts_open_at_once(tmp_path: Path, open_page: Open) -> 
     assert opened.count() == 4000
     assert time.perf_counter() - began < 1
     assert seconds < 3
+
+
+def test_the_pictures_for_the_docs_are_taken(page: Path, browser: Browser, tmp_path: Path) -> None:
+    report_pictures.take(browser, page, tmp_path)
+    for width, scheme in report_pictures.SHOTS:
+        with Image.open(tmp_path / report_pictures.name(width, scheme)) as picture:
+            assert picture.size == (width, report_pictures.SIZES[width])
+            corner = picture.convert("L").getpixel((0, 0))
+        assert (corner > 128) == (scheme == "light")
+    with Image.open(tmp_path / report_pictures.SHEET) as picture:
+        assert len(set(picture.convert("RGB").getdata())) > 100
 
 
 def test_without_scripts_the_decision_is_there_and_no_picture(
