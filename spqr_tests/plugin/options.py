@@ -42,7 +42,11 @@ _HELP = {
         "DIR",
         "where evidence is kept (default: $SPQR_STORE, else the user's cache folder)",
     ),
-    "--spqr-report": ("DIR", "write DIR/report.json"),
+    "--spqr-report": ("DIR", "write DIR/report.json, DIR/images.jsonl and DIR/report.html"),
+    "--spqr-report-pictures": (
+        "N",
+        "put at most N pictures, made small, into report.html (default: 200; 0 for none)",
+    ),
     "--spqr-thresholds": (
         "FILE",
         "thresholds (default: ./thresholds.toml, else the packaged ones)",

@@ -19,6 +19,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
+from spqr_tests.reports.html import thumbnails
 from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
@@ -101,6 +102,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         notes=selected.notes,
         limit=limit,
         report_folder=_report_folder(where, option.spqr_report),
+        report_pictures=_pictures(option.spqr_report_pictures),
         device=on,
         store=store,
         progress=progress,
@@ -250,6 +252,17 @@ def _limit(asked: str | None) -> int | None:
         raise InputError(
             f"--spqr-limit {quotes.cut(asked)}: expected a whole number of prompts, at least 1 and"
             " below 100 million."
+        )
+    return int(asked)
+
+
+def _pictures(asked: str | None) -> int:
+    if asked is None:
+        return thumbnails.MOST
+    if not re.fullmatch(r"[0-9]{1,6}", asked):
+        raise InputError(
+            f"--spqr-report-pictures {quotes.cut(asked)}: expected a whole number of pictures, 0"
+            " for none."
         )
     return int(asked)
 

@@ -154,6 +154,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             )
             for one in (judge.describe() for judge in run.protocol.judges)
         ],
+        images=ledger.images_file,
         comparison=compared,
         earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],
         cost=Spent(
