@@ -158,7 +158,10 @@ class _Planner:
         found = known.gather(self._run, own, made, adherence, quality)
         outlook = RunOutlook(self._run, found)
         cases = self._needed.cases
-        whole = set(self._run.expected) <= set(cases)
+        decides = any(
+            self._run.thresholds.for_measurement(name).severity == "fail" for name in cases
+        )
+        whole = decides and set(self._run.expected) <= set(cases)
         return plan.Outlook(
             release=self._release(outlook.design()) if whole else None,
             comparisons=version_outlook.of(self._run, outlook.design()) if whole else [],

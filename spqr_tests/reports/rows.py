@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from spqr_tests.verdict.decisions import DecidedBy, Outcome
-from spqr_tests.verdict.thresholds import Direction
+from spqr_tests.verdict.thresholds import Direction, Severity
 
 
 class Part(BaseModel):
@@ -336,6 +336,8 @@ class Case(Part):
     """The threshold."""
     reason: str = ""
     """Why the threshold is what it is, as its file says."""
+    severity: Severity = "fail"
+    """`warn` for a threshold that never decides the release."""
     outcome: Outcome
     """pass, fail or inconclusive."""
     decided_by: DecidedBy
