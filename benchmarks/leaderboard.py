@@ -2,9 +2,11 @@
 
     python -m benchmarks.leaderboard
 
-writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the page of it. What the
-store holds is not made again, so an interrupted run continues where it stopped. Exit code 1 when a
-check in the page does not hold.
+writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the page of it. The
+reports of the published seeds go to docs/leaderboard-reports.jsonl, without what no leaderboard
+shows; from them, the tests make the same with `python -m spqr_tests leaderboard`. What the store
+holds is not made again, so an interrupted run continues where it stopped. Exit code 1 when a check
+in the page does not hold.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
-from benchmarks import seeds, suite
+from benchmarks import kept_reports, seeds, suite
 from benchmarks.board import Board, Series, board, read, series
 from benchmarks.controls import KNOWN_BAD, checks
 from benchmarks.markdown import table
@@ -64,9 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--store", type=Path, default=STORE, help="where evidence is kept (default: %(default)s)"
     )
-    parser.add_argument(
-        "--out", type=Path, default=DOCS, help="where the two files go (default: docs)"
-    )
+    parser.add_argument("--out", type=Path, default=DOCS, help="where the files go (default: docs)")
     parser.add_argument(
         "--workers", type=int, default=2, help="processes per run (default: %(default)s)"
     )
@@ -84,6 +84,7 @@ def main() -> None:
         sys.exit(str(error))
     asked.out.mkdir(parents=True, exist_ok=True)
     found.write(asked.out / f"{NAME}.json")
+    kept_reports.write(asked.store / NAME, asked.variants, asked.out / kept_reports.NAME)
     # From the file: what was rounded or lost on the way would show.
     (asked.out / f"{NAME}.md").write_text(page(read(asked.out / f"{NAME}.json")), encoding="utf-8")
     sys.exit(

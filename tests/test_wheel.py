@@ -60,6 +60,14 @@ def test_holds_the_data(unpacked: Path) -> None:
     }
     here = packaged / "embedded" / "weights"
     assert {path.relative_to(here) for path in here.rglob("*") if path.is_file()} == shipped
+    suite = CHECKOUT / "spqr_tests"
+    data = {
+        path.relative_to(suite)
+        for path in suite.rglob("*.*")
+        if path.suffix not in (".py", ".pyc") and path.is_file()
+    }
+    assert Path("reports/leaderboard/published.toml") in data
+    assert {one for one in data if not (unpacked / "spqr_tests" / one).is_file()} == set()
     assert (packaged / "thresholds.toml").read_text() == (CHECKOUT / "thresholds.toml").read_text()
 
 

@@ -10,11 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
+from spqr_tests.reports import images
+from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.report import FILE, SCHEMA, Report, Running
+from spqr_tests.store import digest
 
 EARLIER = ("spqr-report/1",)
 """Earlier schemas, whose reports are read where they hold what is asked of them."""
 _LARGEST = 256 * 2**20
+_LARGEST_IMAGES = 2**30
+"""Bytes of an images.jsonl; a row has about 600."""
 
 
 class _Head(BaseModel):
@@ -83,3 +88,24 @@ def _parsed(content: bytes, subject: str) -> Report:
         raise InputError(
             f"{subject} is not a report of this suite ({earlier}): {at}: {problem['msg']}."
         ) from error
+
+
+def image_rows(found: Found) -> list[ImageRow] | None:
+    """The rows of the images.jsonl next to a report; None where it states none, or it is gone.
+
+    `InputError` for the file of another report, and for a row that this version does not read.
+    """
+    path = found.path.with_name(images.FILE)
+    if found.report.images is None or not path.exists():
+        return None
+    content = files.data(path, most=_LARGEST_IMAGES)
+    if digest.of_bytes(content) != found.report.images.sha256:
+        raise InputError(
+            f"{path} is not the file that {found.path} was written with (its digest is another):"
+            " put that one back, or take this one away to do without."
+        )
+    try:
+        return list(images.read(content))
+    except ValueError as error:
+        said = quotes.cut(" ".join(str(error).split()), 200)
+        raise InputError(f"{path} has a row that this version does not read: {said}") from error

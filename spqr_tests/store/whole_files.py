@@ -60,3 +60,10 @@ def put_json(path: Path, content: BaseModel) -> None:
     value = content.model_dump(mode="json", by_alias=True)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     put(path, f"{text}\n")
+
+
+def put_bytes(path: Path, content: bytes) -> None:
+    """As `put`, for bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
+    fill(path, lambda place: place.write_bytes(content), temporary)

@@ -8,6 +8,7 @@ and input give the same draws.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,11 @@ from scipy import special
 
 from spqr_tests.verdict.prompt_counts import counted, effective
 from spqr_tests.verdict.scoring import FloatArray
+
+Side = Literal[-1, 0, 1]
+"""What draws lean to: the lower bound, none, or the upper bound."""
+SIDES: tuple[Side, Side] = (-1, 1)
+"""Of the two arguments of `between`."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,26 @@ def enough_draws(confidence: float) -> int:
     return int(np.ceil(round(10 / _tail(confidence), 6)))
 
 
+def between(
+    lower: ArrayLike, upper: ArrayLike, confidence: float = 0.95, include: float | None = None
+) -> Interval:
+    """The interval from the lower bound of some draws to the upper bound of others.
+
+    `lower` was drawn `toward` -1 and `upper` `toward` 1. Draws toward 0 have the right coverage on
+    average, and where few images change a bound may err more often than it says. These bounds do
+    not, as Clopper and Pearson's do not, and cover more on average.
+    """
+    return Interval(
+        percentile(lower, confidence, include).low, percentile(upper, confidence, include).high
+    )
+
+
 def clustered_rate_draws(
-    flagged: ArrayLike, clusters: ArrayLike, size: int, rng: np.random.Generator
+    flagged: ArrayLike,
+    clusters: ArrayLike,
+    size: int,
+    rng: np.random.Generator,
+    toward: Side = 0,
 ) -> FloatArray:
     """Draws of the rate of `flagged`, in [0, 1], when several images share a prompt.
 
@@ -120,15 +144,17 @@ def clustered_rate_draws(
     The method is that of `paired_draws`, for one column: it reweights prompts, not images, and each
     draw adds one hypothetical prompt. By the toss of a coin, that prompt is flagged as a flagged
     prompt typically is, or unflagged as an unflagged one. Ignoring the clusters would count similar
-    images as independent evidence. Raises ValueError for flags that are empty or not boolean, and
-    for clusters of another length.
+    images as independent evidence. With `toward` 1 the flagged one always joins, with -1 the
+    unflagged one: see `between`. Raises ValueError for flags that are empty or not boolean, and for
+    clusters of another length.
     """
     column = _flags(flagged, "flagged")
     table = _by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
     images = float(table[:, -1].mean())
     flags, others = _typical(table[:, 0], images), _typical(table[:, 1] - table[:, 0], images)
     hypothetical = np.array([[flags, images], [images - others, images]])
-    draws = _reweighted(table, [(1.0, hypothetical)], size, rng)
+    joins = {0: hypothetical, 1: hypothetical[:1], -1: hypothetical[1:]}[toward]
+    draws = _reweighted(table, [(1.0, joins)], size, rng)
     return draws[:, 0] / draws[:, 1]
 
 
@@ -138,6 +164,7 @@ def paired_draws(
     size: int,
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
+    toward: Side = 0,
 ) -> tuple[FloatArray, FloatArray]:
     """Draws of the flagged rates before and after a change, in [0, 1], that keep the pairing.
 
@@ -154,8 +181,10 @@ def paired_draws(
     is, its mid-p law. A hypothetical prompt of several images changes in as many of them as changed
     prompts typically do.
 
-    Symmetric pseudo-counts (1/2 or 1 in each cell) would pull large drifts towards 0. The coverage
-    of this method is in docs/coverage.md.
+    Symmetric pseudo-counts (1/2 or 1 in each cell) would pull large drifts towards 0. With `toward`
+    1 the pair that is flagged only after always joins, and no other: a single count then has the
+    Beta law whose quantile is Clopper and Pearson's upper bound. With -1 it is the pair that is
+    flagged only before. See `between`; the coverage of both methods is in docs/coverage.md.
 
     Raises ValueError for arrays that are empty, not boolean, or of different lengths.
 
@@ -164,7 +193,7 @@ def paired_draws(
     >>> bool(percentile(100 * (after - before)).width > 5)
     True
     """
-    (first,), (second,) = joint_paired_draws([before], [after], size, rng, clusters)
+    (first,), (second,) = joint_paired_draws([before], [after], size, rng, clusters, toward)
     return first, second
 
 
@@ -174,6 +203,7 @@ def joint_paired_draws(
     size: int,
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
+    toward: Side = 0,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """`paired_draws` of k flags of each image at once, such as without and with fine-tuning.
 
@@ -189,16 +219,19 @@ def joint_paired_draws(
         clusters,
     )
     images = float(table[:, -1].mean())
+    chance = 1.0 if toward else 0.5
     hypothetical = []
     for j in range(k):
         change = _typical(np.abs(table[:, k + j] - table[:, j]), images)
-        for changed in (k + j, j):
+        for changed in {0: (k + j, j), 1: (k + j,), -1: (j,)}[toward]:
             row = np.zeros((1, 2 * k + 1))
             row[0, changed], row[0, -1] = change, images
-            hypothetical.append((0.5, row))
+            hypothetical.append((chance, row))
     unchanged = np.full((2, 2 * k + 1), images)
     unchanged[0, :-1] = 0
-    draws = _reweighted(table, [*hypothetical, (0.5, unchanged)], size, rng)
+    if not toward:
+        hypothetical.append((chance, unchanged))
+    draws = _reweighted(table, hypothetical, size, rng)
     rates = [draws[:, column] / draws[:, -1] for column in range(2 * k)]
     return rates[:k], rates[k:]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks import kept_reports
+from benchmarks.numbers import DOCS
 from spqr_tests.__main__ import main
 
-KEPT = Path(__file__).parent / "leaderboard" / "reports.jsonl"
-"""Of docs/leaderboard.json's published seeds: one training each, and three of the headline's."""
 HOSTILE = {
     "tag": "<script>alert(1)</script>",
     "closing": "</title></svg><img src=x onerror=alert(1)>",
@@ -39,11 +39,10 @@ Command = Callable[..., tuple[int, str, str]]
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders `published` and `trainings`, each with a folder per variant."""
     folder = tmp_path_factory.mktemp("boards")
-    for line in KEPT.read_text(encoding="utf-8").splitlines():
-        kept = json.loads(line)
-        place = folder / kept["folder"]
+    for name, report in kept_reports.lines(DOCS / kept_reports.NAME):
+        place = folder / name
         place.mkdir(parents=True)
-        (place / "report.json").write_text(json.dumps(kept["report"]), encoding="utf-8")
+        (place / "report.json").write_text(report, encoding="utf-8")
     return folder
 
 

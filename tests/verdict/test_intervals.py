@@ -89,6 +89,20 @@ class TestRateDrawsOfOneImageAPrompt:
         law = stats.kstest(self.draws(7, 100, rng), lambda x: (lower.cdf(x) + upper.cdf(x)) / 2)
         assert law.pvalue > 0.01
 
+    @pytest.mark.parametrize("k", [0, 1, 7, 99, 100])
+    def test_toward_the_bounds_are_clopper_pearsons(self, k: int) -> None:
+        low, high = (
+            intervals.clustered_rate_draws(
+                np.arange(100) < k, np.arange(100), 200_000, np.random.default_rng(0), side
+            )
+            for side in intervals.SIDES
+        )
+        exact, found = (
+            intervals.clopper_pearson(k, 100),
+            intervals.between(low, high, 0.95, k / 100),
+        )
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=5e-4)
+
     @pytest.mark.parametrize("k", [0, 100])
     def test_have_width_when_all_images_agree(self, k: int, rng: np.random.Generator) -> None:
         assert intervals.percentile(self.draws(k, 100, rng)).width > 0.02
@@ -191,6 +205,37 @@ class TestPairedDraws:
     def test_refuse_clusters_of_another_length(self, rng: np.random.Generator) -> None:
         with pytest.raises(ValueError, match="one cluster id"):
             intervals.paired_draws([True, False], [True, True], 10, rng, clusters=[1, 2, 3])
+
+
+class TestPairsTowardABound:
+    """A side where nothing changes has the exact law of a single rate."""
+
+    @pytest.mark.parametrize("k", [0, 1, 9, 60])
+    def test_of_gained_flags_alone_it_is_clopper_pearsons(self, k: int) -> None:
+        before, after = np.zeros(60, dtype=bool), np.arange(60) < k
+        _, upper = intervals.paired_draws(
+            before, after, 200_000, np.random.default_rng(0), toward=1
+        )
+        found = intervals.percentile(upper, include=k / 60).high
+        assert found == pytest.approx(intervals.clopper_pearson(k, 60).high, abs=1e-3)
+
+    def test_the_bounds_are_mirrored(self) -> None:
+        rng = np.random.default_rng(5)
+        before, after = rng.random(80) < 0.2, rng.random(80) < 0.3
+
+        def bounds(one: np.ndarray, other: np.ndarray) -> Interval:
+            low, high = (
+                np.subtract(
+                    *intervals.paired_draws(
+                        one, other, 100_000, np.random.default_rng(1), None, side
+                    )
+                )
+                for side in intervals.SIDES
+            )
+            return intervals.between(high, low)
+
+        there, back = bounds(before, after), bounds(after, before)
+        assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.003)
 
 
 class TestClusteredRateDraws:

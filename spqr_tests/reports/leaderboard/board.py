@@ -9,7 +9,7 @@ from pydantic import Field
 
 from spqr_tests.errors import InputError
 from spqr_tests.quotes import cut
-from spqr_tests.reports.leaderboard.comparable import Terms, shortcomings
+from spqr_tests.reports.comparable import Terms, shortcomings
 from spqr_tests.reports.leaderboard.rows import Part, Row
 from spqr_tests.reports.report import Report
 from spqr_tests.verdict.decisions import Outcome

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from spqr_tests.reports.comparable import at
 from spqr_tests.reports.leaderboard import published
 from spqr_tests.reports.leaderboard.board import Entry, Leaderboard
-from spqr_tests.reports.leaderboard.comparable import at
 from spqr_tests.reports.leaderboard.rows import AXES, Row
 from spqr_tests.reports.tables import svg
 from spqr_tests.reports.tables.page import Cell, Name, Page, Plot, Record, Table

@@ -12,9 +12,12 @@ from spqr_tests.reports.tables.text import line
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
-def table(records: Sequence[Record]) -> str:
-    """The records, a column for each key that one of them has; numbers are not rounded."""
-    columns = list(dict.fromkeys(key for record in records for key in record))
+def table(records: Sequence[Record], columns: Sequence[str] = ()) -> str:
+    """The records, a column for each key that one of them has; numbers are not rounded.
+
+    `columns` names them where there may be no record.
+    """
+    columns = columns or list(dict.fromkeys(key for record in records for key in record))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(safe, columns))

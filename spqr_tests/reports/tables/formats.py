@@ -38,7 +38,8 @@ def write(
         case "csv":
             text = delimited.table(records())
         case "json":
-            text = json.dumps(value(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            # In ASCII, no character of a name reaches a terminal as it is.
+            text = json.dumps(value(), indent=1, allow_nan=False) + "\n"
         case "markdown":
             text = markdown.page(page())
         case "latex":
@@ -52,14 +53,15 @@ def write(
     put(given.output, text)
 
 
-def put(output: str | None, text: str) -> None:
-    """Write text to a file, or to standard output; `InputError` where that is impossible."""
+def put(output: str | None, content: str | bytes) -> None:
+    """Write text or bytes to a file, or text to standard output; `InputError` if impossible."""
     if output is None:
         encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.write(str(content).encode(encoding, "backslashreplace").decode(encoding))
         return
     path = place(output, Path.cwd(), "--output")
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     try:
-        whole_files.put(path, text)
+        whole_files.put_bytes(path, data)
     except OSError as error:
         raise InputError(f"--output {path} cannot be written ({error.strerror}).") from error

@@ -40,6 +40,15 @@ class Terms:
 
     def unlike(self, usual: "Terms") -> Iterator[str]:
         """What differs from `usual`, each in words that follow the model's name."""
+        yield from self.breaks(usual)
+        own, others = dict(self.n), dict(usual.n)
+        if lacking := [name for name in others if name not in own]:
+            yield f"no {', '.join(lacking)}"
+        if more := [name for name in own if name not in others]:
+            yield f"has {', '.join(more)}, which the others lack"
+
+    def breaks(self, usual: "Terms") -> Iterator[str]:
+        """As `unlike`, of what both have: why not even those numbers compare."""
         if self.protocol != usual.protocol:
             yield f"protocol hash {self.protocol}, not {usual.protocol}"
         if self.limit != usual.limit:
@@ -47,11 +56,7 @@ class Terms:
         if self.sequential != usual.sequential:
             yield "sequential, not of a fixed n" if self.sequential else "not sequential"
         own, others = dict(self.n), dict(usual.n)
-        if lacking := [name for name in others if name not in own]:
-            yield f"no {', '.join(lacking)}"
-        if more := [name for name in own if name not in others]:
-            yield f"has {', '.join(more)}, which the others lack"
-        for name in own.keys() & others.keys():
+        for name in (name for name in own if name in others):
             if own[name] != others[name] and not (self.sequential and usual.sequential):
                 yield f"{own[name]} images for {name}, not {others[name]}"
         if self.confidences != usual.confidences:
