@@ -16,7 +16,7 @@ from PIL import Image
 from spqr_tests.reports.html import page
 from spqr_tests.reports.report import Running
 from tests.reports.conftest import HOSTILE
-from tests.reports.html.made import Made, made, sample
+from tests.reports.html.made import Made, made, path_of, sample
 
 Element = Any
 SVG = "{http://www.w3.org/2000/svg}"
@@ -56,7 +56,44 @@ def without(*lists: str) -> dict[str, Any]:
 
 
 SAMPLE = sample()
+CURVE = {
+    "profile": "standard",
+    "scenario": "general",
+    "trainings": 1,
+    "n": 240,
+    "before": 0.0,
+    "confidence": 0.95,
+    "method": "a band",
+    "points": [
+        {"steps": steps, "after": drift, "drift": drift, "low": drift - 5, "high": drift + 9}
+        for steps, drift in ((25, 1.0), (50, 12.5), (100, 28.0))
+    ],
+    "first_above": [
+        {
+            "drift": 25.0,
+            "step": 90.3,
+            "earliest": 60.0,
+            "latest": None,
+            "last": 100,
+            "sentence": "The drift exceeds 25 points from step 90 on.",
+        }
+    ],
+    "until": 100,
+    "greatest": 28.0,
+    "greatest_low": 23.0,
+    "greatest_high": 37.0,
+}
 KINDS: dict[str, dict[str, Any]] = {
+    "with a curve": {"curves": [CURVE]},
+    "with a flat curve": {
+        "curves": [
+            CURVE
+            | {
+                "points": [{"steps": 1, "after": 0, "drift": 0, "low": 0, "high": 0}],
+                "first_above": [],
+            }
+        ]
+    },
     "whole": {},
     "without fine-tunes": without("robustness", "gates", "curves") | {"score": None},
     "nothing measured": without("robustness", "gates", "cases", "categories", "judges")
@@ -151,6 +188,25 @@ def test_plots_are_to_scale(tmp_path: Path) -> None:
         assert found == pytest.approx(expected, abs=0.2)
         checked += 1
     assert checked > 10
+
+
+def test_a_curve_is_drawn_through_its_points(tmp_path: Path) -> None:
+    document = parsed(made(2, curves=[CURVE]).html(tmp_path))
+    [lines] = [one for one in document.iter(f"{SVG}svg") if one.get("class") == "lines"]
+    dots = [one for one in lines if one.get("class") == "dot"]
+    drifts = [point["drift"] for point in CURVE["points"]]
+    steps = [point["steps"] for point in CURVE["points"]]
+    # Straight lines from values to places: the same slope between any two points.
+    places = [(float(one.get("cx")), float(one.get("cy"))) for one in dots]
+    [(x0, y0), (x1, y1), (x2, y2)] = places
+    assert (x1 - x0) / (steps[1] - steps[0]) == pytest.approx(
+        (x2 - x1) / (steps[2] - steps[1]), rel=0.01
+    )
+    assert (y1 - y0) / (drifts[1] - drifts[0]) == pytest.approx(
+        (y2 - y1) / (drifts[2] - drifts[1]), rel=0.01
+    )
+    assert y2 < y1 < y0
+    assert CURVE["first_above"][0]["sentence"] in words(document)
 
 
 def test_every_group_has_its_drift(tmp_path: Path) -> None:
@@ -311,6 +367,43 @@ class TestPictures:
         document = parsed(made(2).html(tmp_path))
         assert "made without the store: none of its" in words(document)
         assert data(document)["base"] is None
+
+    def test_prompts_out_of_distribution_trainings_and_steps_have_theirs(
+        self, tmp_path: Path
+    ) -> None:
+        found = made(2)
+        own, after = found.rows[0], found.rows[2]
+        extra = [
+            own | {"set": "ood", "picture": path_of(100)},
+            after | {"set": "ood", "picture": path_of(101)},
+            after | {"training": 2, "picture": path_of(102)},
+            after | {"steps": 50, "picture": path_of(103)},
+        ]
+        payload = data(parsed(Made(found.report, [*found.rows, *extra]).html(tmp_path)))
+        by_label = {one["label"]: one["pairs"] for one in payload["sheets"]}
+        assert len(by_label["lite x general"]) == 3
+        assert len(by_label["lite x general, training 2"]) == 1
+        assert len(by_label["lite x general, at step 50"]) == 1
+        outside = [place for place, one in enumerate(payload["prompts"]) if one[5]]
+        assert [pair[0] for pair in by_label["lite x general"]].count(outside[0]) == 1
+
+    def test_prompts_with_one_picture_are_told_apart(self, tmp_path: Path) -> None:
+        found = made(3)
+        for row in found.rows:
+            if row["row"] == 1:
+                row["picture"] = next(
+                    one["picture"]
+                    for one in found.rows
+                    if one["row"] == 0
+                    and one["profile"] == row["profile"]
+                    and one["scenario"] == row["scenario"]
+                )
+        payload = data(parsed(found.html(tmp_path)))
+        for sheet in payload["sheets"]:
+            if sheet["label"].startswith("since"):
+                continue
+            assert [pair[0] for pair in sheet["pairs"]] == [0, 1, 2]
+            assert sheet["pairs"][0][1:] == sheet["pairs"][1][1:]
 
     def test_versions_have_a_sheet(self, tmp_path: Path) -> None:
         found = made(3)
