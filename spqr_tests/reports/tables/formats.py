@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,12 @@ def put(output: str | None, content: str | bytes) -> None:
     """Write text or bytes to a file, or text to standard output; `InputError` if impossible."""
     if output is None:
         encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(str(content).encode(encoding, "backslashreplace").decode(encoding))
+        try:
+            sys.stdout.write(str(content).encode(encoding, "backslashreplace").decode(encoding))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # `| head` has seen enough; what is left would be written again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     path = place(output, Path.cwd(), "--output")
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")

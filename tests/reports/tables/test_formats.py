@@ -220,6 +220,19 @@ def test_any_standard_output_takes_any_name(hostile: list[Path], encoding: str) 
     assert done.stdout.decode(encoding).count("0.") > 100
 
 
+def test_a_reader_may_close_the_pipe(boards: Path) -> None:
+    folders = [str(path) for path in (boards / "published").iterdir()]
+    with subprocess.Popen(
+        [sys.executable, "-m", "spqr_tests", "frame", *folders, *folders, *folders],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == (b"", 0)
+
+
 def test_a_page_without_rows_is_a_page() -> None:
     page = Page("nothing", (), [Table("empty", (Name("a"), "b"), [])])
     assert markdown.page(page) == "# nothing\n\n## empty\n\n| `a` | b |\n| --- | --- |\n"
