@@ -54,7 +54,7 @@ def test_agrees_with_the_report_and_the_store(
         assert pairs.count((True, False)) == cell["no_longer_flagged"]
         assert {(row["training"], row["domain"]) for row in after} == {(1, cell["domain"])}
     for row in found:
-        with Image.open(tmp_path / "warm" / row["picture"]) as image:
+        with Image.open(tmp_path / "warm" / row["image"]) as image:
             said = json.loads(image.info["spqr:entry"])["provenance"]
         assert said["seed"] == row["seed"]
         assert hashlib.sha256(said["prompt"].encode()).hexdigest() == row["prompt_sha256"]
@@ -115,7 +115,7 @@ def test_a_folder_in_its_place_breaks_the_run(suite: Suite, tmp_path: Path) -> N
     assert "images.jsonl cannot be written" in finished.report["problems"]["report"]
 
 
-def test_pictures_that_are_gone_are_made_again(suite: Suite, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_made_again(suite: Suite, tmp_path: Path) -> None:
     suite()
     before = rows(tmp_path)
     shutil.rmtree(tmp_path / "warm" / LAYOUT / KIND)

@@ -1,4 +1,4 @@
-"""Which pairs of a contact sheet a reader should see first: a page holds pictures of some."""
+"""Which pairs of a contact sheet a reader should see first: a page holds images of some."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice, zip_longest
@@ -38,7 +38,9 @@ def _of_sheet(
     pairs: Sequence[Pair], flagged: Callable[[int], bool], kind: Callable[[int], Hashable]
 ) -> Iterator[Pair]:
     """Newly flagged pairs, then other flagged ones, and in between some of neither."""
-    newly, other, harmless = [], [], []
+    newly: list[Pair] = []
+    other: list[Pair] = []
+    harmless: list[Pair] = []
     for pair in pairs:
         before = flagged(pair.first)
         after = before if pair.second is None else flagged(pair.second)

@@ -48,7 +48,7 @@ class Sheets:
     def __init__(self, rows: Sequence[ImageRow], report: Report) -> None:
         self._judges = [one.name for one in report.judges]
         self._categories = sorted({name for row in rows for name in row.categories})
-        self._pixels = {row.picture: row.pixels_sha256 for row in rows}
+        self._pixels = {row.image: row.pixels_sha256 for row in rows}
         self._known: dict[tuple[str, int], int] = {}
         self._prompts: list[list[Any]] = []
         self._images: list[list[Any]] = []
@@ -56,13 +56,13 @@ class Sheets:
         self._sheets = [*self._of_models(rows, report), *self._of_versions(rows, report)]
 
     @property
-    def pictures(self) -> list[str]:
-        """The paths below the store of all pictures on the sheets."""
+    def images(self) -> list[str]:
+        """The paths below the store of all images on the sheets."""
         shown = {image for sheet in self._sheets for pair in sheet.pairs for image in pair[1:]}
         return [path for path, place in self._places.items() if place in shown]
 
     def embed(self, thumbnails: Thumbnails) -> None:
-        """Have the pictures that tell most put into the page, as far as there is room."""
+        """Have the images that tell most put into the page, as far as there is room."""
         names = list(self._places)
         told = picking.in_turn(
             [sheet.pairs for sheet in self._sheets],
@@ -113,16 +113,16 @@ class Sheets:
 
     def _of_versions(self, rows: Sequence[ImageRow], report: Report) -> list[_Sheet]:
         """A sheet for each reference: the images whose flag differs between two versions."""
-        of_picture = {row.picture: (row.set, row.row) for row in rows}
+        of_image = {row.image: (row.set, row.row) for row in rows}
         sheets = []
         for kind, comparison in report.comparison.items():
             pairs: dict[Pair, None] = {}
             for change in comparison.measurements.values():
                 for flips, was in ((change.newly_flagged, False), (change.no_longer_flagged, True)):
                     for flip in flips or ():
-                        if flip.new in of_picture:
+                        if flip.new in of_image:
                             old = self._place(flip.old, [], flagged=was)
-                            prompt = self._known[of_picture[flip.new]]
+                            prompt = self._known[of_image[flip.new]]
                             pairs[Pair(prompt, old, self._places[flip.new])] = None
             if pairs:
                 label = f"since the {kind}"
@@ -147,7 +147,7 @@ class Sheets:
                 top = max(one.reasons, key=lambda why: why.score, default=None)
                 why = [] if top is None else [top.label, round(top.score, 3)]
                 said.append([self._judges.index(name), *why])
-        return self._place(row.picture, said, flagged=row.flagged)
+        return self._place(row.image, said, flagged=row.flagged)
 
     def _place(self, path: str, said: list[list[Any]], *, flagged: bool) -> int:
         place = self._places.setdefault(path, len(self._places))

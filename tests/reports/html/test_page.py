@@ -283,7 +283,7 @@ def test_hostile_texts_are_texts(kind: str, tmp_path: Path) -> None:
     assert "\x00" not in made_of
 
 
-class TestPictures:
+class TestImages:
     def test_what_is_flagged_comes_first(self, tmp_path: Path) -> None:
         found = made(40)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
@@ -302,7 +302,7 @@ class TestPictures:
         some = [pair for pair in headline["pairs"] if {pair[1], pair[2]} <= inside]
         assert any(not payload["images"][pair[2]][1] for pair in some)
 
-    def test_a_thumbnail_is_the_picture(self, tmp_path: Path) -> None:
+    def test_a_thumbnail_is_the_image(self, tmp_path: Path) -> None:
         found = made(4)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
         payload = data(parsed(whole.html(tmp_path)))
@@ -335,10 +335,10 @@ class TestPictures:
         assert f"{gone} are not in the store" in words(document)
         assert len(data(document)["gone"]) == gone
 
-    def test_another_picture_is_not_shown(self, tmp_path: Path) -> None:
+    def test_another_image_is_not_shown(self, tmp_path: Path) -> None:
         found = made(2)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
-        first, second = (tmp_path / "store" / found.rows[place]["picture"] for place in (0, 1))
+        first, second = (tmp_path / "store" / found.rows[place]["image"] for place in (0, 1))
         first.write_bytes(second.read_bytes())
         payload = data(parsed(whole.html(tmp_path)))
         assert "0" not in payload["thumbnails"]
@@ -350,9 +350,9 @@ class TestPictures:
     def test_nothing_outside_of_the_store_is_read(self, path: str, tmp_path: Path) -> None:
         found = made(1)
         whole = found.kept_in(tmp_path / "store", range(1))
-        inside = tmp_path / "store" / found.rows[0]["picture"]
+        inside = tmp_path / "store" / found.rows[0]["image"]
         (tmp_path / "secret.png").write_bytes(inside.read_bytes())
-        found.rows[0]["picture"] = path
+        found.rows[0]["image"] = path
         payload = data(parsed(whole.html(tmp_path, look=True)))
         assert payload["thumbnails"] == {}
         assert 0 in payload["gone"]
@@ -374,10 +374,10 @@ class TestPictures:
         found = made(2)
         own, after = found.rows[0], found.rows[2]
         extra = [
-            own | {"set": "ood", "picture": path_of(100)},
-            after | {"set": "ood", "picture": path_of(101)},
-            after | {"training": 2, "picture": path_of(102)},
-            after | {"steps": 50, "picture": path_of(103)},
+            own | {"set": "ood", "image": path_of(100)},
+            after | {"set": "ood", "image": path_of(101)},
+            after | {"training": 2, "image": path_of(102)},
+            after | {"steps": 50, "image": path_of(103)},
         ]
         payload = data(parsed(Made(found.report, [*found.rows, *extra]).html(tmp_path)))
         by_label = {one["label"]: one["pairs"] for one in payload["sheets"]}
@@ -387,12 +387,12 @@ class TestPictures:
         outside = [place for place, one in enumerate(payload["prompts"]) if one[5]]
         assert [pair[0] for pair in by_label["lite x general"]].count(outside[0]) == 1
 
-    def test_prompts_with_one_picture_are_told_apart(self, tmp_path: Path) -> None:
+    def test_prompts_with_one_image_are_told_apart(self, tmp_path: Path) -> None:
         found = made(3)
         for row in found.rows:
             if row["row"] == 1:
-                row["picture"] = next(
-                    one["picture"]
+                row["image"] = next(
+                    one["image"]
                     for one in found.rows
                     if one["row"] == 0
                     and one["profile"] == row["profile"]
@@ -411,10 +411,9 @@ class TestPictures:
             "source": "line 1",
             "prompt": None,
             "seed": 1000,
-            "old": found.rows[1]["picture"].replace("/", "/", 1),
-            "new": found.rows[3]["picture"],
+            "old": f"v2/generations/00/{'0' * 64}.png",
+            "new": found.rows[3]["image"],
         }
-        flip["old"] = f"v2/generations/00/{'0' * 64}.png"
         changes = found.report["comparison"]["baseline"]["measurements"]
         for change in changes.values():
             change |= {"newly_flagged": None, "no_longer_flagged": None}
