@@ -2,12 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from spqr_tests.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _ARGUMENTS = (
@@ -22,11 +25,14 @@ _ARGUMENTS = (
 
 
 @contextmanager
-def started() -> Iterator[Browser]:
+def started() -> "Iterator[Browser]":
     """The browser that the variable CHROMIUM names, or the first one there is.
 
     `InputError` where there is none.
     """
+    # The tests of docs/ import what takes screenshots, also where no browser is driven.
+    from playwright.sync_api import sync_playwright
+
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         raise InputError(

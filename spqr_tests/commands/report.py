@@ -33,22 +33,22 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--store",
         metavar="DIR",
-        help="where the pictures are (default: $SPQR_STORE, else the user's cache, if it is there)",
+        help="where the images are (default: $SPQR_STORE, else the user's cache, if it is there)",
     )
     parser.add_argument(
-        "--pictures",
+        "--images",
         type=int,
         metavar="N",
         default=thumbnails.MOST,
-        help=f"put at most N pictures, made small, into the page (default: {thumbnails.MOST})",
+        help=f"put at most N images, made small, into the page (default: {thumbnails.MOST})",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
     here = Path.cwd()
-    if given.pictures < 0:
-        raise InputError(f"--pictures {given.pictures}: expected a number of pictures, 0 for none.")
+    if given.images < 0:
+        raise InputError(f"--images {given.images}: expected a number of images, 0 for none.")
     store = _store(given.store, here)
     source = files.place(given.report, here)
     source = source / FILE if source.is_dir() else source
@@ -64,7 +64,7 @@ def _run(given: argparse.Namespace) -> int:
         _rows(found),
         store,
         output.parent,
-        most=given.pictures,
+        most=given.images,
         look=True,
     )
     _write(output, made)
@@ -84,7 +84,7 @@ def _store(asked: str | None, here: Path) -> Path | None:
     if asked:
         raise InputError(
             f"--store {asked}: there is no folder {folder}; leave the option out for a"
-            " page without pictures."
+            " page without images."
         )
     return None
 
@@ -101,7 +101,7 @@ def _rows(found: Found) -> list[ImageRow]:
     rows = reading.image_rows(found)
     if rows is None and found.report.images is not None:
         path = found.path.with_name(images.FILE)
-        sys.stderr.write(f"{path} is not there: the page has no pictures.\n")
+        sys.stderr.write(f"{path} is not there: the page has no images.\n")
     return rows or []
 
 

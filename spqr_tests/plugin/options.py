@@ -43,9 +43,9 @@ _HELP = {
         "where evidence is kept (default: $SPQR_STORE, else the user's cache folder)",
     ),
     "--spqr-report": ("DIR", "write DIR/report.json, DIR/images.jsonl and DIR/report.html"),
-    "--spqr-report-pictures": (
+    "--spqr-report-images": (
         "N",
-        "put at most N pictures, made small, into report.html (default: 200; 0 for none)",
+        "put at most N images, made small, into report.html (default: 200; 0 for none)",
     ),
     "--spqr-thresholds": (
         "FILE",

@@ -79,7 +79,7 @@ class ReportFile:
 
     def _page(self, made: Report, folder: Path) -> str:
         rows = list(images.rows(self._run, self._ledger.images))
-        most = self._run.report_pictures
+        most = self._run.report_images
         return page.of_report(made, rows, self._run.store.folder, folder, most=most)
 
     def _write_images(self, folder: Path) -> None:

@@ -102,7 +102,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         notes=selected.notes,
         limit=limit,
         report_folder=_report_folder(where, option.spqr_report),
-        report_pictures=_pictures(option.spqr_report_pictures),
+        report_images=_report_images(option.spqr_report_images),
         device=on,
         store=store,
         progress=progress,
@@ -270,12 +270,12 @@ def _limit(asked: str | None) -> int | None:
     return int(asked)
 
 
-def _pictures(asked: str | None) -> int:
+def _report_images(asked: str | None) -> int:
     if asked is None:
         return thumbnails.MOST
     if not re.fullmatch(r"[0-9]{1,6}", asked):
         raise InputError(
-            f"--spqr-report-pictures {quotes.cut(asked)}: expected a whole number of pictures, 0"
+            f"--spqr-report-images {quotes.cut(asked)}: expected a whole number of images, 0"
             " for none."
         )
     return int(asked)

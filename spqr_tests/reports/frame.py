@@ -78,7 +78,7 @@ ROWS: Mapping[str, type] = {
     "flagged": bool,
     "flagged_by": str,
     "judges": str,
-    "picture": str,
+    "image": str,
     "pixels_sha256": str,
 }
 """The columns of a row per image; `categories` and `flagged_by` are joined by `|`."""

@@ -84,7 +84,7 @@ class ImageRow(Part):
     """Whether any judge flags it."""
     judges: dict[str, Said]
     """By the judge's name."""
-    picture: str
+    image: str
     """The image's file, relative to the store."""
     pixels_sha256: str
     """Of the image's pixels."""
@@ -103,7 +103,7 @@ class Model(NamedTuple):
 class Passed(NamedTuple):
     """One image as a test reported it."""
 
-    picture: str
+    image: str
     pixels: str
     judges: Mapping[str, Any]
     """By name the flag, and the reasons as pairs of label and score."""
@@ -118,11 +118,11 @@ def add(found: Found, text: str) -> None:
     for one in json.loads(text):
         variant = None if one["variant"] is None else Variant(*one["variant"])
         rows = found.setdefault(Model(one["ood"], variant, one["training"], one["steps"]), {})
-        for place, (row, (picture, pixels)) in enumerate(
+        for place, (row, (image, pixels)) in enumerate(
             zip(one["rows"], one["images"], strict=True)
         ):
             said = {name: judgements[place] for name, judgements in one["judges"].items()}
-            rows[row] = Passed(picture, pixels, said)
+            rows[row] = Passed(image, pixels, said)
 
 
 def write(run: Run, found: Found, folder: Path) -> ImagesFile | None:
@@ -187,7 +187,7 @@ def _row(run: Run, model: Model, row: int, passed: Passed) -> ImageRow:
             )
             for name, (flagged, why) in passed.judges.items()
         },
-        picture=passed.picture,
+        image=passed.image,
         pixels_sha256=passed.pixels,
     )
 

@@ -14,7 +14,7 @@ from benchmarks import (
     operations,
     recipes,
     report_page,
-    report_pictures,
+    screenshots,
     trainings,
     versions,
 )
@@ -112,16 +112,16 @@ def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:
     assert report.schema_ == SCHEMA
 
 
-def test_the_report_s_pictures_are_small_and_shown() -> None:
-    names = [report_pictures.name(*which) for which in report_pictures.SHOTS]
+def test_the_screenshots_are_small_and_shown() -> None:
+    names = [screenshots.name(*which) for which in screenshots.SHOTS]
     shown = kept_page("report.md")
-    for name in (*names, report_pictures.SHEET):
+    for name in (*names, screenshots.SHEET):
         assert f"({name})" in shown
         with Image.open(DOCS / name) as picture:
-            assert picture.width in report_pictures.SIZES
+            assert picture.width in screenshots.SIZES
         assert (DOCS / name).stat().st_size < 200_000
     assert sorted(path.name for path in DOCS.glob("report-page-*")) == sorted(
-        [*names, report_pictures.SHEET]
+        [*names, screenshots.SHEET]
     )
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from spqr_tests.generation.generations import KIND
 from spqr_tests.store.store import LAYOUT
-from tests.running import Finished, Suite
+from tests.plugin.test_adapters import OOD
+from tests.running import PROTOCOL, Finished, Suite
 
 STARTS = pytest.mark.parametrize("how", [("-p", "no:xdist"), ("-n2",)], ids=" ".join)
 
@@ -53,7 +54,7 @@ def test_agrees_with_the_report_and_the_store(
         assert pairs.count((True, False)) == cell["no_longer_flagged"]
         assert {(row["training"], row["domain"]) for row in after} == {(1, cell["domain"])}
     for row in found:
-        with Image.open(tmp_path / "warm" / row["picture"]) as image:
+        with Image.open(tmp_path / "warm" / row["image"]) as image:
             said = json.loads(image.info["spqr:entry"])["provenance"]
         assert said["seed"] == row["seed"]
         assert hashlib.sha256(said["prompt"].encode()).hexdigest() == row["prompt_sha256"]
@@ -114,9 +115,30 @@ def test_a_folder_in_its_place_breaks_the_run(suite: Suite, tmp_path: Path) -> N
     assert "images.jsonl cannot be written" in finished.report["problems"]["report"]
 
 
-def test_pictures_that_are_gone_are_made_again(suite: Suite, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_made_again(suite: Suite, tmp_path: Path) -> None:
     suite()
     before = rows(tmp_path)
     shutil.rmtree(tmp_path / "warm" / LAYOUT / KIND)
     suite()
     assert rows(tmp_path) == before
+
+
+def test_has_curves_and_prompts_out_of_distribution(suite: Suite, tmp_path: Path) -> None:
+    text = PROTOCOL.read_text(encoding="utf-8")
+    profile = '[profiles.standard]\ntrains = "denoiser"\nsteps = 2\n'
+    assert profile in text
+    text = text.replace(profile, f"{profile}curve = [1, 2]\n").replace("[adherence]", OOD)
+    protocol = tmp_path / "more.toml"
+    protocol.write_text(text, encoding="utf-8")
+    report = suite(f"--spqr-protocol={protocol}", "--spqr-profiles=standard").report
+    assert report is not None
+    found = rows(tmp_path)
+    kinds = [(row["set"], row["profile"], row["steps"]) for row in found]
+    [curve], [cell] = report["curves"], report["robustness"]
+    for point in curve["points"][:-1]:
+        assert kinds.count(("harmful", "standard", point["steps"])) == curve["n"]
+    for profile in (None, "standard"):
+        assert kinds.count(("ood", profile, None)) == cell["ood"]["n"]
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Drift by steps: standard x general" in page
+    assert "Out of distribution" in page

@@ -27,12 +27,12 @@ def test_is_made_again_to_the_byte(how: tuple[str, ...], suite: Suite, tmp_path:
     assert again.read_bytes() == (folder / "report.html").read_bytes()
 
 
-def test_holds_so_many_pictures(suite: Suite, tmp_path: Path) -> None:
+def test_holds_so_many_images(suite: Suite, tmp_path: Path) -> None:
     for count in (0, 3):
-        suite(f"--spqr-report-pictures={count}")
+        suite(f"--spqr-report-images={count}")
         page = tmp_path / "report" / "report.html"
         assert page.read_text(encoding="utf-8").count("data:image/webp;base64,") == count
-        assert f"{count} of 36 pictures are in this page" in said(page)
+        assert f"{count} of 36 images are in this page" in said(page)
 
 
 def test_an_earlier_pass_does_not_outlive_the_start_of_a_run(suite: Suite, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ class TestTheCommand:
         folder = tmp_path / "report"
         monkeypatch.setenv("SPQR_STORE", str(tmp_path / "nowhere"))
         assert main(("report", str(folder / "report.json"))) == 0
-        assert "none of its 36 pictures is here" in said(folder / "report.html")
+        assert "none of its 36 images is here" in said(folder / "report.html")
         shutil.rmtree(tmp_path / "warm" / "v2" / "generations")
         assert main(("report", str(folder), f"--store={tmp_path / 'warm'}")) == 0
         assert "36 are not in the store" in said(folder / "report.html")
@@ -80,8 +80,8 @@ class TestTheCommand:
         folder = tmp_path / "report"
         (folder / "images.jsonl").unlink()
         assert main(("report", str(folder))) == 0
-        assert "images.jsonl is not there: the page has no pictures" in capsys.readouterr().err
-        assert "Pictures of harmful prompts" not in said(folder / "report.html")
+        assert "images.jsonl is not there: the page has no images" in capsys.readouterr().err
+        assert "Images of harmful prompts" not in said(folder / "report.html")
 
     def test_rows_of_another_run_are_refused(
         self, suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -98,8 +98,8 @@ class TestTheCommand:
         ("given", "sentence"),
         [
             (("nowhere",), "nowhere"),
-            ((".", "--pictures=-1"), "expected a number of pictures"),
-            ((".", "--store=nowhere"), "leave the option out for a page without pictures"),
+            ((".", "--images=-1"), "expected a number of images"),
+            ((".", "--store=nowhere"), "leave the option out for a page without images"),
         ],
     )
     def test_bad_input_is_answered_by_a_sentence(

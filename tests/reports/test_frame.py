@@ -142,7 +142,7 @@ def image(**change: Any) -> dict[str, Any]:
         "steps": None,
         "flagged": True,
         "judges": {"concepts": said, "nudenet": {"flagged": False, "reasons": []}},
-        "picture": "v2/generations/aa/aa.png",
+        "image": "v2/generations/aa/aa.png",
         "pixels_sha256": "b" * 64,
     } | change
 

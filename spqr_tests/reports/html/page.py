@@ -39,14 +39,14 @@ def of_report(
 ) -> str:
     """The page of a report, to be kept in `folder`.
 
-    `rows` are those of its images.jsonl. At most `most` pictures of `store` are put into the page,
+    `rows` are those of its images.jsonl. At most `most` images of `store` are put into the page,
     the others are linked; without a store there are none. With `look`, the page also says which of
     them are not in the store.
     """
     sheets, thumbnails = Sheets(rows, report), Thumbnails(store, most)
     sheets.embed(thumbnails)
     if look:
-        thumbnails.look_for(sheets.pictures)
+        thumbnails.look_for(sheets.images)
     base = None if store is None else _link(store, folder)
     return _rendered(
         "report.html.j2",
@@ -55,7 +55,7 @@ def of_report(
         curves=[(curve, Lines.of(curve)) for curve in report.curves if curve.points],
         sheets=sheets,
         thumbnails=thumbnails,
-        pictures=len(sheets.pictures),
+        images=len(sheets.images),
         data=_data(sheets.payload(thumbnails, base)),
     )
 

@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures inside of the page, so many and no more bytes than are allowed."""
+"""Thumbnails: small images inside of the page, so many and no more bytes than are allowed."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from spqr_tests.store import digest, images
 from spqr_tests.store.entry import DamagedError
 
 MOST = 200
-"""Pictures in a page, unless somebody asks for more or fewer."""
+"""Images in a page, unless somebody asks for more or fewer."""
 _BYTES = 2 * 2**20
 """Of all of them, as they are in the page."""
 _SIDE = 160
@@ -29,17 +29,17 @@ def is_path(named: str) -> bool:
 
 @dataclass
 class Thumbnails:
-    """Data URIs by the picture's path below a store; None for a page without a store."""
+    """Data URIs by the image's path below a store; None for a page without a store."""
 
     store: Path | None
     most: int
     uris: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    """Pictures that were looked for and are not there, or are others than those judged."""
+    """Images that were looked for and are not there, or are others than those judged."""
     _size: int = 0
 
     def add(self, wanted: Iterable[str], pixels: Mapping[str, str]) -> None:
-        """Add pictures in this order until there is no room; `pixels` has their pixels' digests."""
+        """Add images in this order until there is no room; `pixels` has their pixels' digests."""
         for path in dict.fromkeys(wanted):
             if self.store is None or len(self.uris) >= self.most or self._size >= _BYTES:
                 return
@@ -53,7 +53,7 @@ class Thumbnails:
                 self._size += len(uri)
 
     def look_for(self, paths: Iterable[str]) -> None:
-        """Note which of these pictures are not in the store."""
+        """Note which of these images are not in the store."""
         if self.store is not None:
             folder = self.store
             self.gone |= {one for one in paths if not (is_path(one) and (folder / one).is_file())}
@@ -65,7 +65,7 @@ def _uri(file: Path, pixels: str | None) -> str | None:
     except (OSError, DamagedError):
         return None
     if pixels is not None and digest.of_pixels(found) != pixels:
-        return None  # another picture than the one that was judged
+        return None  # another image than the one that was judged
     small = Image.fromarray(found)
     small.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()

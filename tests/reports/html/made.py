@@ -1,4 +1,4 @@
-"""Reports with per-image results and a store of pictures, to make pages of."""
+"""Reports with per-image results and a store of images, to make pages of."""
 
 import hashlib
 import json
@@ -26,8 +26,8 @@ def sample(**changes: Any) -> dict[str, Any]:
     return kept | changes
 
 
-def picture(number: int) -> Pixels:
-    """A picture of stripes, unlike that of any other number below 2**24."""
+def image(number: int) -> Pixels:
+    """An image of stripes, unlike that of any other number below 2**24."""
     colour = [number % 256, number // 256 % 256, number // 65536]
     pixels = np.full((32, 32, 3), 255, dtype=np.uint8)
     pixels[::2] = colour
@@ -42,7 +42,7 @@ def path_of(number: int) -> str:
 
 @dataclass(frozen=True)
 class Made:
-    """A report, its rows, and the store with the pictures of some of them."""
+    """A report, its rows, and the store with the images of some of them."""
 
     report: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -61,11 +61,11 @@ class Made:
         return path
 
     def kept_in(self, store: Path, places: Sequence[int]) -> "Made":
-        """The same with a store that holds the pictures of the rows at these places."""
+        """The same with a store that holds the images of the rows at these places."""
         for place in places:
-            path = store / self.rows[place]["picture"]
+            path = store / self.rows[place]["image"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(images.to_png(picture(place), "generations", path.stem, {}))
+            path.write_bytes(images.to_png(image(place), "generations", path.stem, {}))
         return replace(self, store=store)
 
 
@@ -114,6 +114,6 @@ def _row(
             }
             for name, flag in flags.items()
         },
-        "picture": path_of(number),
-        "pixels_sha256": digest.of_pixels(picture(number)),
+        "image": path_of(number),
+        "pixels_sha256": digest.of_pixels(image(number)),
     }

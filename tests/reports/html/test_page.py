@@ -16,7 +16,7 @@ from PIL import Image
 from spqr_tests.reports.html import page
 from spqr_tests.reports.report import Running
 from tests.reports.conftest import HOSTILE
-from tests.reports.html.made import Made, made, sample
+from tests.reports.html.made import Made, made, path_of, sample
 
 Element = Any
 SVG = "{http://www.w3.org/2000/svg}"
@@ -56,7 +56,44 @@ def without(*lists: str) -> dict[str, Any]:
 
 
 SAMPLE = sample()
+CURVE = {
+    "profile": "standard",
+    "scenario": "general",
+    "trainings": 1,
+    "n": 240,
+    "before": 0.0,
+    "confidence": 0.95,
+    "method": "a band",
+    "points": [
+        {"steps": steps, "after": drift, "drift": drift, "low": drift - 5, "high": drift + 9}
+        for steps, drift in ((25, 1.0), (50, 12.5), (100, 28.0))
+    ],
+    "first_above": [
+        {
+            "drift": 25.0,
+            "step": 90.3,
+            "earliest": 60.0,
+            "latest": None,
+            "last": 100,
+            "sentence": "The drift exceeds 25 points from step 90 on.",
+        }
+    ],
+    "until": 100,
+    "greatest": 28.0,
+    "greatest_low": 23.0,
+    "greatest_high": 37.0,
+}
 KINDS: dict[str, dict[str, Any]] = {
+    "with a curve": {"curves": [CURVE]},
+    "with a flat curve": {
+        "curves": [
+            CURVE
+            | {
+                "points": [{"steps": 1, "after": 0, "drift": 0, "low": 0, "high": 0}],
+                "first_above": [],
+            }
+        ]
+    },
     "whole": {},
     "without fine-tunes": without("robustness", "gates", "curves") | {"score": None},
     "nothing measured": without("robustness", "gates", "cases", "categories", "judges")
@@ -153,6 +190,25 @@ def test_plots_are_to_scale(tmp_path: Path) -> None:
     assert checked > 10
 
 
+def test_a_curve_is_drawn_through_its_points(tmp_path: Path) -> None:
+    document = parsed(made(2, curves=[CURVE]).html(tmp_path))
+    [lines] = [one for one in document.iter(f"{SVG}svg") if one.get("class") == "lines"]
+    dots = [one for one in lines if one.get("class") == "dot"]
+    drifts = [point["drift"] for point in CURVE["points"]]
+    steps = [point["steps"] for point in CURVE["points"]]
+    # Straight lines from values to places: the same slope between any two points.
+    places = [(float(one.get("cx")), float(one.get("cy"))) for one in dots]
+    [(x0, y0), (x1, y1), (x2, y2)] = places
+    assert (x1 - x0) / (steps[1] - steps[0]) == pytest.approx(
+        (x2 - x1) / (steps[2] - steps[1]), rel=0.01
+    )
+    assert (y1 - y0) / (drifts[1] - drifts[0]) == pytest.approx(
+        (y2 - y1) / (drifts[2] - drifts[1]), rel=0.01
+    )
+    assert y2 < y1 < y0
+    assert CURVE["first_above"][0]["sentence"] in words(document)
+
+
 def test_every_group_has_its_drift(tmp_path: Path) -> None:
     document = parsed(Made(SAMPLE).html(tmp_path))
     [heat] = [one for one in document.iter("table") if one.get("class") == "heat"]
@@ -227,7 +283,7 @@ def test_hostile_texts_are_texts(kind: str, tmp_path: Path) -> None:
     assert "\x00" not in made_of
 
 
-class TestPictures:
+class TestImages:
     def test_what_is_flagged_comes_first(self, tmp_path: Path) -> None:
         found = made(40)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
@@ -246,7 +302,7 @@ class TestPictures:
         some = [pair for pair in headline["pairs"] if {pair[1], pair[2]} <= inside]
         assert any(not payload["images"][pair[2]][1] for pair in some)
 
-    def test_a_thumbnail_is_the_picture(self, tmp_path: Path) -> None:
+    def test_a_thumbnail_is_the_image(self, tmp_path: Path) -> None:
         found = made(4)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
         payload = data(parsed(whole.html(tmp_path)))
@@ -279,10 +335,10 @@ class TestPictures:
         assert f"{gone} are not in the store" in words(document)
         assert len(data(document)["gone"]) == gone
 
-    def test_another_picture_is_not_shown(self, tmp_path: Path) -> None:
+    def test_another_image_is_not_shown(self, tmp_path: Path) -> None:
         found = made(2)
         whole = found.kept_in(tmp_path / "store", range(len(found.rows)))
-        first, second = (tmp_path / "store" / found.rows[place]["picture"] for place in (0, 1))
+        first, second = (tmp_path / "store" / found.rows[place]["image"] for place in (0, 1))
         first.write_bytes(second.read_bytes())
         payload = data(parsed(whole.html(tmp_path)))
         assert "0" not in payload["thumbnails"]
@@ -294,9 +350,9 @@ class TestPictures:
     def test_nothing_outside_of_the_store_is_read(self, path: str, tmp_path: Path) -> None:
         found = made(1)
         whole = found.kept_in(tmp_path / "store", range(1))
-        inside = tmp_path / "store" / found.rows[0]["picture"]
+        inside = tmp_path / "store" / found.rows[0]["image"]
         (tmp_path / "secret.png").write_bytes(inside.read_bytes())
-        found.rows[0]["picture"] = path
+        found.rows[0]["image"] = path
         payload = data(parsed(whole.html(tmp_path, look=True)))
         assert payload["thumbnails"] == {}
         assert 0 in payload["gone"]
@@ -312,16 +368,52 @@ class TestPictures:
         assert "made without the store: none of its" in words(document)
         assert data(document)["base"] is None
 
+    def test_prompts_out_of_distribution_trainings_and_steps_have_theirs(
+        self, tmp_path: Path
+    ) -> None:
+        found = made(2)
+        own, after = found.rows[0], found.rows[2]
+        extra = [
+            own | {"set": "ood", "image": path_of(100)},
+            after | {"set": "ood", "image": path_of(101)},
+            after | {"training": 2, "image": path_of(102)},
+            after | {"steps": 50, "image": path_of(103)},
+        ]
+        payload = data(parsed(Made(found.report, [*found.rows, *extra]).html(tmp_path)))
+        by_label = {one["label"]: one["pairs"] for one in payload["sheets"]}
+        assert len(by_label["lite x general"]) == 3
+        assert len(by_label["lite x general, training 2"]) == 1
+        assert len(by_label["lite x general, at step 50"]) == 1
+        outside = [place for place, one in enumerate(payload["prompts"]) if one[5]]
+        assert [pair[0] for pair in by_label["lite x general"]].count(outside[0]) == 1
+
+    def test_prompts_with_one_image_are_told_apart(self, tmp_path: Path) -> None:
+        found = made(3)
+        for row in found.rows:
+            if row["row"] == 1:
+                row["image"] = next(
+                    one["image"]
+                    for one in found.rows
+                    if one["row"] == 0
+                    and one["profile"] == row["profile"]
+                    and one["scenario"] == row["scenario"]
+                )
+        payload = data(parsed(found.html(tmp_path)))
+        for sheet in payload["sheets"]:
+            if sheet["label"].startswith("since"):
+                continue
+            assert [pair[0] for pair in sheet["pairs"]] == [0, 1, 2]
+            assert sheet["pairs"][0][1:] == sheet["pairs"][1][1:]
+
     def test_versions_have_a_sheet(self, tmp_path: Path) -> None:
         found = made(3)
         flip = {
             "source": "line 1",
             "prompt": None,
             "seed": 1000,
-            "old": found.rows[1]["picture"].replace("/", "/", 1),
-            "new": found.rows[3]["picture"],
+            "old": f"v2/generations/00/{'0' * 64}.png",
+            "new": found.rows[3]["image"],
         }
-        flip["old"] = f"v2/generations/00/{'0' * 64}.png"
         changes = found.report["comparison"]["baseline"]["measurements"]
         for change in changes.values():
             change |= {"newly_flagged": None, "no_longer_flagged": None}

@@ -88,10 +88,10 @@
     const why = reasons(place).join("; ");
     const about = `${title}, ${what}: ${isFlagged ? `flagged${why && ` by ${why}`}` : "not flagged"}`;
     if (uri === undefined) {
-      const open = link(place, "open the picture");
+      const open = link(place, "open the image");
       const text = gone.has(place) ? "not in the store" : data.base === null ? "no store was at hand" : "not in this page";
       const box = make("div", { class: `shot absent${isFlagged ? " flagged" : ""}` }, make("span", {}, text));
-      if (open) { open.setAttribute("aria-label", `open the picture: ${about}`); box.append(open); }
+      if (open) { open.setAttribute("aria-label", `open the image: ${about}`); box.append(open); }
       else box.append(make("code", {}, path(place).slice(-12)));
       return box;
     }
@@ -101,7 +101,7 @@
     image.alt = "";
     const cover = make("span", { class: "cover", "aria-hidden": "true" }, "Show");
     const button = make("button", { type: "button", class: "shot flagged covered", "aria-pressed": "false",
-      "aria-label": `Show the picture: ${about}` }, image, cover);
+      "aria-label": `Show the image: ${about}` }, image, cover);
     button.addEventListener("click", () => {
       const covered = button.classList.toggle("covered");
       button.setAttribute("aria-pressed", String(!covered));
@@ -141,7 +141,7 @@
   };
   const refill = () => {
     found = sheet().pairs.filter(fits);
-    // Those with pictures first: the others have only a link.
+    // Those with images first: the others have only a link.
     const has = (pair) => pair.slice(1).every((one) => one === null || one in data.thumbnails);
     found = [...found.filter(has), ...found.filter((pair) => !has(pair))];
     shown = 0;

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks import report_pictures
+from benchmarks import screenshots
 from tests.reports.conftest import HOSTILE
 from tests.reports.html.browser.conftest import Open
 from tests.reports.html.made import Made, made
@@ -60,7 +60,7 @@ def test_anybody_can_read_it(width: int, scheme: str, page: Path, open_page: Ope
     assert opened.page.evaluate(wider) <= 0
 
 
-def test_flagged_pictures_are_blurred_until_clicked(page: Path, open_page: Open) -> None:
+def test_flagged_images_are_blurred_until_clicked(page: Path, open_page: Open) -> None:
     one = open_page(page).page
     flagged = one.locator(".shot.flagged")
     assert flagged.count() > 10
@@ -165,7 +165,7 @@ def test_filters_leave_what_they_say(
     assert opened.cards().count() == min(24, len(expected))
 
 
-def test_only_those_with_pictures(page: Path, open_page: Open) -> None:
+def test_only_those_with_images(page: Path, open_page: Open) -> None:
     opened = open_page(page)
     opened.page.locator("#sheet-flag").select_option("")
     assert opened.count() == PROMPTS
@@ -174,7 +174,7 @@ def test_only_those_with_pictures(page: Path, open_page: Open) -> None:
     assert opened.page.locator(".shot.absent").count() == 0
 
 
-def test_pictures_that_are_not_in_the_page_are_linked(
+def test_images_that_are_not_in_the_page_are_linked(
     page: Path, found: Made, open_page: Open
 ) -> None:
     one = open_page(page).page
@@ -183,7 +183,7 @@ def test_pictures_that_are_not_in_the_page_are_linked(
         one.locator("#more").click()
     links = [link.evaluate("one => one.href") for link in one.locator(".shot.absent a").all()]
     store = page.parent / "store"
-    known = {(store / row["picture"]).as_uri() for row in found.rows}
+    known = {(store / row["image"]).as_uri() for row in found.rows}
     assert links
     assert set(links) <= known
 
@@ -248,18 +248,18 @@ def test_five_thousand_prompts_open_at_once(tmp_path: Path, open_page: Open) -> 
     assert seconds < 3
 
 
-def test_the_pictures_for_the_docs_are_taken(page: Path, browser: Browser, tmp_path: Path) -> None:
-    report_pictures.take(browser, page, tmp_path)
-    for width, scheme in report_pictures.SHOTS:
-        with Image.open(tmp_path / report_pictures.name(width, scheme)) as picture:
-            assert picture.size == (width, report_pictures.SIZES[width])
-            corner = picture.convert("L").getpixel((0, 0))
+def test_the_images_for_the_docs_are_taken(page: Path, browser: Browser, tmp_path: Path) -> None:
+    screenshots.take(browser, page, tmp_path)
+    for width, scheme in screenshots.SHOTS:
+        with Image.open(tmp_path / screenshots.name(width, scheme)) as image:
+            assert image.size == (width, screenshots.SIZES[width])
+            corner = image.convert("L").getpixel((0, 0))
         assert (corner > 128) == (scheme == "light")
-    with Image.open(tmp_path / report_pictures.SHEET) as picture:
-        assert len(set(picture.convert("RGB").getdata())) > 100
+    with Image.open(tmp_path / screenshots.SHEET) as image:
+        assert len(image.convert("RGB").getcolors(1_000_000)) > 100
 
 
-def test_without_scripts_the_decision_is_there_and_no_picture(
+def test_without_scripts_the_decision_is_there_and_no_image(
     page: Path, found: Made, open_page: Open
 ) -> None:
     one = open_page(page, scripts=False).page

@@ -1,6 +1,6 @@
-"""Pictures of report.html for docs/: the page of `embedded:esd-u`, whose world has glyphs alone.
+"""Screenshots of report.html for docs/: the page of `embedded:esd-u`, whose world has glyphs alone.
 
-    python -m benchmarks.report_pictures
+    python -m benchmarks.screenshots
 
 takes them in a Chromium at 1280 and 390 pixels, in light and dark. Where the store holds the
 model's evidence, as after `python -m benchmarks.report_page --measure`, that takes seconds.
@@ -9,17 +9,20 @@ model's evidence, as after `python -m benchmarks.report_page --measure`, that ta
 import argparse
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
-from playwright.sync_api import Browser, FloatRect
 
 from benchmarks import browser, suite
 from benchmarks.numbers import DOCS
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, FloatRect
+
 SIZES = {1280: 1270, 390: 1240}
 """The width of the window and how much of the page is kept, in pixels."""
 SHOTS = [(width, scheme) for width in SIZES for scheme in ("light", "dark")]
-"""Each picture of the page's beginning: the width and the colours."""
+"""Each screenshot of the page's beginning: the width and the colours."""
 _SHEET = 900
 
 
@@ -31,8 +34,8 @@ def name(width: int, scheme: str) -> str:
 SHEET = "report-page-sheet.webp"
 
 
-def take(started: Browser, page: Path, folder: Path) -> None:
-    """Write the pictures of a page into a folder."""
+def take(started: "Browser", page: Path, folder: Path) -> None:
+    """Write the screenshots of a page into a folder."""
     for width, scheme in SHOTS:
         window = started.new_page(
             viewport={"width": width, "height": SIZES[width]},
@@ -41,7 +44,7 @@ def take(started: Browser, page: Path, folder: Path) -> None:
         window.goto(page.as_uri())
         _keep(window.screenshot(), folder / name(width, scheme))
         if (width, scheme) == SHOTS[0]:
-            section = window.locator("section:has(#pictures)")
+            section = window.locator("section:has(#images)")
             section.locator("img").first.wait_for()
             top = section.evaluate("one => one.getBoundingClientRect().top + scrollY")
             clip: FloatRect = {"x": 0, "y": top, "width": width, "height": _SHEET}
