@@ -203,9 +203,8 @@ def _cases(report: Report) -> Table:
         value, low, high, bound = (
             f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound)
         )
-        warns = case.severity == "warn" and case.outcome != "pass"
-        colour = "yellow" if warns else _COLOURS[case.outcome]
-        decision = f"[{colour}]{'warn: ' if warns else ''}{case.outcome}[/]" + (
+        colour = "yellow" if case.warns else _COLOURS[case.outcome]
+        decision = f"[{colour}]{'warn: ' if case.warns else ''}{case.outcome}[/]" + (
             " (point)" if case.decided_by == "estimate" else ""
         )
         threshold = f"{'>=' if case.direction == 'min' else '<='} {bound}"

@@ -344,3 +344,8 @@ class Case(Part):
     """interval, or estimate with `--spqr-inconclusive=point`."""
     sentence: str
     """The decision in words."""
+
+    @property
+    def warns(self) -> bool:
+        """Whether it did not pass and only warns."""
+        return self.severity == "warn" and self.outcome is not Outcome.PASS
