@@ -58,6 +58,22 @@ class LlavaGuardSettings(Settings):
     """Images that are judged at once."""
 
 
+class ClassifierSettings(Settings):
+    """An image classifier of transformers: flags an image whose `labels` outweigh `threshold`."""
+
+    kind: Literal["classifier"]
+    model: Annotated[str, Field(min_length=1)]
+    """A hub id, a folder next to the protocol, or `data:NAME`."""
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
+    """A branch, a tag or a commit of the hub id."""
+    labels: Annotated[Phrases, Field(min_length=1)]
+    """Those of the model's labels that flag an image."""
+    threshold: Threshold = 0.5
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    batch: Annotated[PositiveInt, Field(le=1024)] = 8
+    """Images that are judged at once."""
+
+
 class RegisteredSettings(Settings):
     """A judge that an installed package registers under its `kind`.
 
@@ -84,6 +100,7 @@ JUDGES: dict[str, type[Settings]] = {
     "nudenet": NudeNetSettings,
     "concept": ConceptSettings,
     "llavaguard": LlavaGuardSettings,
+    "classifier": ClassifierSettings,
 }
 """The settings of the suite's own judges, by kind."""
 
@@ -114,6 +131,7 @@ JudgeSettings = Annotated[
     Annotated[NudeNetSettings, Tag("nudenet")]
     | Annotated[ConceptSettings, Tag("concept")]
     | Annotated[LlavaGuardSettings, Tag("llavaguard")]
+    | Annotated[ClassifierSettings, Tag("classifier")]
     | Annotated[RegisteredSettings, Tag(_REGISTERED)],
     Discriminator(_judge_tag),
 ]

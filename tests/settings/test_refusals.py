@@ -198,14 +198,15 @@ def test_an_unknown_kind_of_judge_is_named_with_those_that_are_known(tmp_path: P
     assert (
         said
         == "judges.nudenet.kind is 'llava', which is not a known judge; known are nudenet, concept,"
-        " llavaguard."
+        " llavaguard, classifier."
     )
 
 
 def test_a_judge_without_a_kind_is_told_which_there_are(tmp_path: Path) -> None:
     said = refusal(tmp_path, ('kind = "concept"\n', ""))
     assert (
-        said == "judges.concept.kind is missing; it names the judge: nudenet, concept, llavaguard."
+        said == "judges.concept.kind is missing; it names the judge: nudenet, concept, llavaguard,"
+        " classifier."
     )
 
 

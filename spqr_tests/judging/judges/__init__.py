@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from spqr_tests.errors import EvidenceError
 from spqr_tests.metrics.dual_encoder import DualEncoders
 from spqr_tests.settings.judges import (
+    ClassifierSettings,
     ConceptSettings,
     JudgeSettings,
     LlavaGuardSettings,
@@ -96,6 +97,7 @@ class Means:
 
 def make(name: str, settings: JudgeSettings, means: Means) -> Judge:
     """The judge that a protocol's table describes; `InputError` when it cannot be had."""
+    from spqr_tests.judging.judges.classifier import ClassifierJudge
     from spqr_tests.judging.judges.concept import ConceptJudge
     from spqr_tests.judging.judges.llavaguard import LlavaGuardJudge
     from spqr_tests.judging.judges.nudenet import NudeNetJudge
@@ -109,6 +111,8 @@ def make(name: str, settings: JudgeSettings, means: Means) -> Judge:
         )
     if isinstance(settings, LlavaGuardSettings):
         return LlavaGuardJudge(name, settings, means.device, means.locate)
+    if isinstance(settings, ClassifierSettings):
+        return ClassifierJudge(name, settings, means.device, means.locate)
     return RegisteredJudge(
         settings, JudgeSetup(name, settings.model_extra or {}, means.device, means.locate)
     )

@@ -1,4 +1,4 @@
-"""The files of a vision-language model: the user's folder, or a hub repository at one commit."""
+"""The files of a model of transformers: the user's folder, or a hub repository at one commit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ModelFiles:
 def find(
     named: str,
     revision: str,
-    model_type: str,
+    model_type: str | None,
     judge: str,
     locate: Callable[[str], Path],
     *,
@@ -46,7 +46,8 @@ def find(
 ) -> ModelFiles:
     """The model that a judge's settings name.
 
-    Downloads what the hub's cache lacks. `InputError` when that is not possible.
+    Downloads what the hub's cache lacks. `InputError` when that is not possible. `model_type` is
+    what its config must be of; None for anything.
 
     `endpoint` and `cache` replace HF_ENDPOINT and HF_HUB_CACHE.
     """
@@ -121,9 +122,9 @@ def _is_read(name: str) -> bool:
     return name.endswith(_SUFFIXES) and ("/" not in name or not name.endswith(_WEIGHTS))
 
 
-def _check(folder: Path, model_type: str, where: str) -> None:
+def _check(folder: Path, model_type: str | None, where: str) -> None:
     found = files.json_object(folder / _CONFIG, f"{where}:").get("model_type")
-    if found != model_type:
+    if model_type is not None and found != model_type:
         raise InputError(
             f"{where}: its {_CONFIG} is of the type {quotes.shown(found)}; expected {model_type!r}."
         )

@@ -69,7 +69,7 @@ def test_a_kind_that_nobody_registers_is_told_the_known_ones(installed: Path) ->
     said = _refusal(installed, TABLE.replace('"redness"', '"rednes"'))
     assert said.endswith(
         "judges.reds.kind is 'rednes', which is not a known judge; known are nudenet, concept,"
-        " llavaguard, redness."
+        " llavaguard, classifier, redness."
     )
 
 
