@@ -190,6 +190,20 @@ def test_plots_are_to_scale(tmp_path: Path) -> None:
     assert checked > 10
 
 
+def test_what_decided_comes_first(tmp_path: Path) -> None:
+    report = sample()
+    report["cases"][3] |= {"outcome": "fail", "sentence": "This case failed."}
+    changes = report["comparison"]["baseline"]["measurements"]
+    changes["quality"] |= {"verdict": "regressed", "sentence": "Quality got worse."}
+    document = parsed(Made(report).html(tmp_path))
+    [verdict] = [one for one in document.iter("div") if one.get("class", "")[:8] == "verdict "]
+    said = words(verdict)
+    assert said.index("This case failed.") < said.index("Quality got worse.")
+    undecided = [one["sentence"] for one in report["cases"] if one["outcome"] == "inconclusive"]
+    assert undecided
+    assert not any(sentence in said for sentence in undecided)
+
+
 def test_a_curve_is_drawn_through_its_points(tmp_path: Path) -> None:
     document = parsed(made(2, curves=[CURVE]).html(tmp_path))
     [lines] = [one for one in document.iter(f"{SVG}svg") if one.get("class") == "lines"]
