@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spqr_tests.axes.estimate import generator
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
-from spqr_tests.verdict import intervals, scoring
+from spqr_tests.verdict import association, intervals, scoring
 from spqr_tests.verdict.intervals import SIDES, Interval, Side
 from spqr_tests.verdict.scoring import FloatArray
 from spqr_tests.verdict.trainings import Spread
@@ -113,7 +113,7 @@ def drift(
         "low": bounds.low,
         "high": bounds.high,
     }
-    return {"n": len(before), **found, "correlation": intervals.correlation(before, after[0])}
+    return {"n": len(before), **found, "correlation": association.correlation(before, after[0])}
 
 
 def rate(

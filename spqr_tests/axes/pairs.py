@@ -17,7 +17,7 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import intervals, names, scoring, trainings
+from spqr_tests.verdict import association, intervals, names, scoring, trainings
 from spqr_tests.verdict.intervals import SIDES, Interval, Side
 from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.names import Variant
@@ -176,7 +176,7 @@ class Pairs:
         count = len(self._after)
         texts = self._texts * count
         several = len(set(texts)) < len(texts)
-        p = intervals.mcnemar(
+        p = association.mcnemar(
             np.tile(self._before, count), self._after.ravel(), texts if several else None
         )
         return {
@@ -321,7 +321,7 @@ class Pairs:
         return {
             "newly_flagged": int((first & ~before).sum()),
             "no_longer_flagged": int((before & ~first).sum()),
-            "correlation": intervals.correlation(before, first),
+            "correlation": association.correlation(before, first),
             "distinct": min(
                 (one.distinct for one in self.after if one.distinct is not None), default=None
             ),

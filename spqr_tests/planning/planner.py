@@ -17,10 +17,10 @@ from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
 from spqr_tests.planning import (
-    devices,
     disk,
     duration,
     known,
+    peaks,
     plan,
     release_outlook,
     version_outlook,
@@ -28,7 +28,6 @@ from spqr_tests.planning import (
 from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
-from spqr_tests.planning.memory import Memory
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
@@ -139,7 +138,7 @@ class _Planner:
             outlook=self._outlook(own),
             flops=flops,
             time=self._time(images, finetunes, judgements, embed),
-            memory=self._memory(images, left),
+            memory=peaks.of(run, self._flops, images, left, self._bought.card),
             disk=disk.estimate(run, images, finetunes, judgements, embeddings),
         )
 
@@ -159,7 +158,10 @@ class _Planner:
         found = known.gather(self._run, own, made, adherence, quality)
         outlook = RunOutlook(self._run, found)
         cases = self._needed.cases
-        whole = set(self._run.expected) <= set(cases)
+        decides = any(
+            self._run.thresholds.for_measurement(name).severity == "fail" for name in cases
+        )
+        whole = decides and set(self._run.expected) <= set(cases)
         return plan.Outlook(
             release=self._release(outlook.design()) if whole else None,
             comparisons=version_outlook.of(self._run, outlook.design()) if whole else [],
@@ -381,42 +383,6 @@ class _Planner:
             assumption=found.assumption,
             not_counted=list(found.not_counted),
         )
-
-    def _memory(self, images: Sequence[plan.Images], left: Iterable[str]) -> list[plan.MemoryPeak]:
-        """Of generating, and of each profile that is trained."""
-        settings, parts = self._run.protocol.settings, self._run.checkpoint.parts
-        memory, room = Memory(parts, settings.sampler, self._flops), self._room()
-        found = []
-        if any(one.stored < one.images for one in images):
-            peak = memory.generation()
-            found.append(
-                plan.MemoryPeak(
-                    of="generating",
-                    batch=settings.sampler.micro_batch,
-                    bytes=peak,
-                    least=None,
-                    fits=None if room is None else peak <= room,
-                )
-            )
-        for name in dict.fromkeys(left):
-            profile = settings.profiles[name]
-            least = memory.training(profile, settings.finetuning, checkpointing=True)
-            found.append(
-                plan.MemoryPeak(
-                    of=f"training {name}",
-                    batch=memory.batch(profile, settings.finetuning),
-                    bytes=max(least, memory.training(profile, settings.finetuning)),
-                    least=least,
-                    fits=None if room is None else least <= room,
-                )
-            )
-        return found
-
-    def _room(self) -> int | None:
-        """The bytes of the device that the plan is for; None where they are not known."""
-        if self._bought.card is not None:
-            return devices.DEVICES[self._bought.card].memory
-        return device.memory(self._run.device)
 
 
 def _is_packaged_nudenet(settings: JudgeSettings) -> TypeGuard[NudeNetSettings]:

@@ -118,6 +118,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         snapshots=references.found_snapshots(option, where, run, syrupy=asked.syrupy),
         snapshots_unread=references.unread(option, where, run),
     )
+    _check_gains(run)
     if known.get("spqr_protocol", protocol.hash) != protocol.hash:
         raise InputError(
             f"The protocol {settings.name}, or a set, a judge or an encoder that it names, was"
@@ -127,7 +128,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         _check_captions(run)
         run = replace(
             run,
-            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts), store),
             earlier_looks=looks.earlier(store, run.question, protocol.hash),
         )
     return run
@@ -181,6 +182,19 @@ def _check_captions(run: Run) -> None:
                 benign_check.check_captions(
                     protocol.settings.threat, protocol.scenarios[scenario], harmful, protocol.judges
                 )
+
+
+def _check_gains(run: Run) -> None:
+    """Refuse thresholds that ask for a gain where there is nothing to compare with."""
+    if run.baseline is not None or run.snapshots is not None or run.limit is not None:
+        return
+    for name in run.expected:
+        if run.thresholds.for_measurement(name).improves_on_baseline is not None:
+            raise InputError(
+                f"{run.thresholds_path}: the threshold of {name} has improves_on_baseline, and this"
+                " run compares with no earlier version; pass --spqr-baseline with its report.json,"
+                " or keep snapshots."
+            )
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:

@@ -112,6 +112,8 @@ def missed(report: "pytest.TestReport") -> str | None:
                 return str(decision["sentence"])
             if name == COMPARISON and (comparison := json.loads(str(value)))["verdict"] in (
                 "regressed",
+                "inconclusive",
+                "unimproved",
                 "new",
             ):
                 return str(comparison["sentence"])

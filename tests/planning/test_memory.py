@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.sizes.architectures import published
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.memory import Memory
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
-from tests.planning.test_flops import LITE, MODERATE, STANDARD, published
+from tests.planning.test_flops import LITE, MODERATE, STANDARD
 
 GB = 1e9
 Made = Callable[..., Memory]

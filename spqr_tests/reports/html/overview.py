@@ -100,8 +100,9 @@ class Overview:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many cases have each outcome."""
-        return {str(outcome): len(self._having(outcome)) for outcome in Outcome}
+        """How many cases have each outcome, and how many only warn."""
+        found = {str(outcome): len(self._having(outcome)) for outcome in Outcome}
+        return found | {"that only warn": sum(case.warns for case in self._report.cases)}
 
     @property
     def problems(self) -> dict[str, list[str]]:
@@ -214,7 +215,8 @@ class Overview:
         return low, max([10.0, *(one.drift_high for one in cells)]) * 1.05
 
     def _having(self, outcome: Outcome) -> list[Case]:
-        return [case for case in self._report.cases if case.outcome is outcome]
+        cases = self._report.cases
+        return [case for case in cases if case.outcome is outcome and not case.warns]
 
     def _bound(self, name: str) -> float | None:
         case = self._cases.get(name)
