@@ -81,9 +81,22 @@ class Overview:
         )
 
     @property
-    def decisive(self) -> list[Case]:
-        """The cases that made the decision, those that failed before those that are undecided."""
-        return self._having(Outcome.FAIL) or self._having(Outcome.INCONCLUSIVE)
+    def decisive(self) -> list[str]:
+        """The sentences that decided: what failed or got worse, else what is undecided."""
+        worse, undecided = (
+            [
+                change.sentence
+                for compared in self._report.comparison.values()
+                for change in compared.measurements.values()
+                if change.verdict == verdict
+            ]
+            for verdict in ("regressed", "inconclusive")
+        )
+        failed, open_ = (
+            [case.sentence for case in self._having(outcome)]
+            for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+        )
+        return failed + worse or open_ + undecided
 
     @property
     def counts(self) -> dict[str, int]:

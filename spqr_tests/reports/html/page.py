@@ -53,7 +53,6 @@ def of_report(
         report=report,
         overview=Overview(report),
         curves=[(curve, Lines.of(curve)) for curve in report.curves if curve.points],
-        sheets=sheets,
         thumbnails=thumbnails,
         images=len(sheets.images),
         data=_data(sheets.payload(thumbnails, base)),

@@ -122,7 +122,7 @@ class Radar:
 
 @dataclass(frozen=True)
 class Lines:
-    """A curve of drift over steps in a box of 320 x 180."""
+    """A curve of drift over steps in a box of 320 x 184."""
 
     line: str
     band: str
