@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spqr_tests.commands import export, frame, history, leaderboard, report, store
+from spqr_tests.commands import audit, export, frame, history, leaderboard, report, store
 from spqr_tests.errors import EvidenceError, InputError
 
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     frame.add(commands)
     export.add(commands)
     report.add(commands)
+    audit.add(commands)
     given, options = parser.parse_known_args(arguments)
     if options and not getattr(given, "forwards", False):
         parser.error(f"unrecognized arguments: {' '.join(options)}")

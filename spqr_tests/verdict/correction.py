@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from spqr_tests.verdict.intervals import Interval, between
 from spqr_tests.verdict.scoring import FloatArray
@@ -110,6 +111,23 @@ class Correction:
         They are as `intervals.between` takes them; the interval contains `include`.
         """
         return between(self.shares(lower), self.shares(upper), confidence, include)
+
+
+def share_below(value: float, share: float, n: int) -> float:
+    """The chance that a `Correction` draws less than `value` for a share measured on `n` pictures.
+
+    >>> round(share_below(0.97, 1.0, 100), 3)
+    0.024
+    """
+    hits = share * n
+    return (
+        sum(
+            # A parameter of 0 is a point at one of the ends.
+            float(special.betainc(one, other, value)) if one > 0 and other > 0 else float(one <= 0)
+            for one, other in ((hits, n - hits + 1), (hits + 1, n - hits))
+        )
+        / 2
+    )
 
 
 def _share_draws(share: float, n: int, size: int, rng: np.random.Generator) -> FloatArray:

@@ -55,7 +55,7 @@ def of_report(
         curves=[(curve, Lines.of(curve)) for curve in report.curves if curve.points],
         thumbnails=thumbnails,
         images=len(sheets.images),
-        data=_data(sheets.payload(thumbnails, base)),
+        data=data(sheets.payload(thumbnails, base)),
     )
 
 
@@ -69,6 +69,11 @@ def rendered(name: str, **content: Any) -> str:
     return _environment().get_template(name).render(**content)
 
 
+def template(name: str) -> str:
+    """The text of a file next to the templates."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -79,14 +84,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    style, script = (
-        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = (template(name) for name in ("page.css", "page.js"))
     environment.globals |= {
         "style": Markup(style),  # noqa: S704  our own file
         "script": Markup(script),  # noqa: S704  our own file
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
+        "style_hash": hash_of(style),
+        "script_hash": hash_of(script),
         "case_bar": overview.case_bar,
         "level": overview.level,
     }
@@ -115,12 +118,12 @@ def _breakable(name: str) -> Markup:
     return Markup("<wbr>").join(parts)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """As a content security policy names a script or a style sheet."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _data(value: Any) -> Markup:
+def data(value: Any) -> Markup:
     """JSON inside of a script element, which nothing in it can end."""
     text = json.dumps(value, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
