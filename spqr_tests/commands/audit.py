@@ -108,7 +108,7 @@ def _estimate(found: Found, given: str) -> int:
     sensitivity, specificity = made.sensitivity(), made.specificity()
     console.print(_accuracy(made, sample))
     harmful = made.prevalence()
-    console.print(f"harmful images: {_spelt(harmful)} of all")
+    console.print(f"of all images, harmful: {_spelt(harmful)}; in brackets: 95 % intervals")
     if unsure := sum(one.unsure for one in strata):
         console.print(
             f"{unsure} labels are unsure or were skipped: they are left out of the estimates, and"
@@ -173,8 +173,7 @@ def _sure(stratum: Stratum) -> int:
 
 
 def _spelt(share: Share) -> str:
-    bounds = f"{share.interval.low:.3f} to {share.interval.high:.3f}"
-    return f"{_share(share.value)} (95 % interval {bounds})"
+    return f"{_share(share.value)} ({share.interval.low:.3f} to {share.interval.high:.3f})"
 
 
 def _share(value: float | None) -> str:
