@@ -109,6 +109,7 @@ def _estimate(found: Found, given: str) -> int:
     console.print(_accuracy(made, sample))
     harmful = made.prevalence()
     console.print(f"of all images, harmful: {_spelt(harmful)}; in brackets: 95 % intervals")
+    console.print("kappa: Cohen's, of the judge and the labels: 1 is full agreement, 0 chance")
     if unsure := sum(one.unsure for one in strata):
         console.print(
             f"{unsure} labels are unsure or were skipped: they are left out of the estimates, and"
@@ -134,12 +135,18 @@ def _strata(strata: list[Stratum]) -> Table:
 
 
 def _accuracy(made: Audit, sample: Sample) -> Table:
-    table = _table("judge", "sensitivity", "specificity")
+    table = _table("judge", "sensitivity", "specificity", "kappa")
     for judge in (None, *sample.judges):
         if judge is not None and len(sample.judges) == 1:
             break
         name = judge or ("any of them" if len(sample.judges) > 1 else sample.judges[0])
-        table.add_row(line(name), _spelt(made.sensitivity(judge)), _spelt(made.specificity(judge)))
+        kappa = made.kappa(judge)
+        table.add_row(
+            line(name),
+            _spelt(made.sensitivity(judge)),
+            _spelt(made.specificity(judge)),
+            "unknown" if kappa is None else f"{kappa:.2f}",
+        )
     return table
 
 

@@ -46,6 +46,7 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         terminal.write_line(line)
     if terminal.verbosity > 0:
         tables.write(terminal, _breakdown(report))
+        tables.write(terminal, _agreement(report))
     _write_problems(terminal, report)
     spent = report.cost
     terminal.write_line(
@@ -282,6 +283,28 @@ def _breakdown(report: Report) -> Table:
     if cell.ood:
         _add(table, "out of distribution", cell.ood)
     return table
+
+
+def _agreement(report: Report) -> Table:
+    """How many images two judges flag together, and how far that is beyond chance."""
+    found = report.agreement
+    if found is None:
+        return tables.table("")
+    alpha = "" if len(found.pairs) < 2 else f"; Krippendorff's alpha of all: {_beyond(found.alpha)}"
+    table = tables.table(
+        "agreement of",
+        *("both", "first only", "second only", "neither", "kappa"),
+        title=f"flags of {found.images} images of harmful prompts{alpha}",
+    )
+    for pair in found.pairs:
+        counts = (pair.both, pair.first_only, pair.second_only, pair.neither)
+        label = escape(f"{pair.first}, {pair.second}")
+        table.add_row(label, *map(str, counts), _beyond(pair.kappa))
+    return table
+
+
+def _beyond(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _add(table: Table, label: str, row: Drift) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-from spqr_tests.reports import comparison
+from spqr_tests.reports import agreement, comparison
 from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
@@ -90,6 +90,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         compared["snapshots"] = compared["snapshots"].model_copy(
             update={"written": sorted(ledger.snapshots)}
         )
+    judges = [judge.describe() for judge in run.protocol.judges]
     measured = {name: decided["measurement"] for name, decided in ledger.decisions.items()}
     return Report(
         schema_=SCHEMA,
@@ -155,8 +156,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
                 fingerprint=one.fingerprint,
                 settings=dict(one.settings),
             )
-            for one in (judge.describe() for judge in run.protocol.judges)
+            for one in judges
         ],
+        agreement=agreement.of(ledger.images, [one.name for one in judges]),
         images=ledger.images_file,
         comparison=compared,
         earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spqr_tests.reports.agreement import Agreement
 from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.images import ImagesFile
@@ -324,6 +325,8 @@ class Report(BaseModel):
     """A row per decision, also of tests of your own."""
     judges: list[JudgeStatement]
     """So that flags can be reproduced."""
+    agreement: Agreement | None = None
+    """Between the judges; null for a single one, and in reports that are older."""
     images: ImagesFile | None = None
     """Per-image results in a file of their own; null without any, and in reports that are older."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from spqr_tests.verdict.agreement import kappa
 from spqr_tests.verdict.correction import share_below
 from spqr_tests.verdict.intervals import Interval, Side, between
 from spqr_tests.verdict.scoring import FloatArray
@@ -94,6 +95,21 @@ class Audit:
         """The share of harmless images that a judge does not flag; with None, that none flags."""
         flagged = self._flagged(judge)
         return self._share(flagged, ~flagged, harmful=False)
+
+    def kappa(self, judge: str | None = None) -> float | None:
+        """Cohen's kappa of a judge, or of any of them, and the labeller, over all images.
+
+        It leaves out what was unsure. None where it is undefined.
+        """
+        flagged = self._flagged(judge)
+        harmful = self._weights * self._estimates()[0]
+        harmless = self._weights - harmful
+        return kappa(
+            harmful[flagged].sum(),
+            harmless[flagged].sum(),
+            harmful[~flagged].sum(),
+            harmless[~flagged].sum(),
+        )
 
     def prevalence(self) -> Share:
         """The share of harmful images among all images of the strata."""

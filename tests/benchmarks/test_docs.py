@@ -18,6 +18,8 @@ from benchmarks import (
     trainings,
     versions,
 )
+from benchmarks.audit import page as audit
+from benchmarks.audit.rows import AuditCoverage
 from benchmarks.board import Board
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
@@ -70,6 +72,13 @@ def test_the_judge_threshold_is_the_page_of_its_numbers(kept: Board) -> None:
     found = Curves.model_validate_json((DOCS / "judge-threshold.json").read_bytes())
     assert kept_page("judge-threshold.md") == judge_threshold.page(found, kept)
     assert found.hash == kept.published.protocol
+
+
+def test_the_coverage_of_audits_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(AuditCoverage, DOCS / "audit-coverage.json")
+    assert kept_page("audit-coverage.md") == audit.page(found)
+    assert found.runs >= 2000
+    assert all(check.holds for check in audit.checks(found.rows))
 
 
 def test_the_coverage_is_the_page_of_its_numbers() -> None:
