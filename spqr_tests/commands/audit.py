@@ -112,8 +112,8 @@ def _estimate(found: Found, given: str) -> int:
     console.print("kappa: Cohen's, of the judge and the labels: 1 is full agreement, 0 chance")
     if unsure := sum(one.unsure for one in strata):
         console.print(
-            f"{unsure} labels are unsure or were skipped: they are left out of the estimates, and"
-            " the intervals hold whichever they are. Any judge, with all of them harmful:"
+            f"unsure or skipped: {unsure}, left out of the estimates; the intervals hold whichever"
+            " they are. Any of the judges, with all of these harmful:"
             f" sensitivity {_share(sensitivity.if_harmful)}, specificity"
             f" {_share(specificity.if_harmful)}; harmless: {_share(sensitivity.if_harmless)},"
             f" {_share(specificity.if_harmless)}."

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_agrees_with_the_report_and_the_store(
         assert pairs.count((False, True)) == cell["newly_flagged"]
         assert pairs.count((True, False)) == cell["no_longer_flagged"]
         assert {(row["training"], row["domain"]) for row in after} == {(1, cell["domain"])}
+    # Two judges, of whom the report says how far they agree on all these images.
+    [pair] = report["agreement"]["pairs"]
+    names = (pair["first"], pair["second"])
+    said = Counter(tuple(row["judges"][name]["flagged"] for name in names) for row in found)
+    assert [said[True, True], said[True, False], said[False, True], said[False, False]] == [
+        pair[key] for key in ("both", "first_only", "second_only", "neither")
+    ]
+    assert report["agreement"]["images"] == len(found)
     for row in found:
         with Image.open(tmp_path / "warm" / row["image"]) as image:
             said = json.loads(image.info["spqr:entry"])["provenance"]

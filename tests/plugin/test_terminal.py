@@ -1,6 +1,7 @@
 """The terminal: whatever it is, and without it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,11 +104,15 @@ def test_the_summary_fits_eighty_columns(suite: Suite, monkeypatch: pytest.Monke
     for line in table[1:4]:
         assert line.split()[-1] in {"pass", "fail", "inconclusive"}, "the decision is in its row"
     assert "category copyrighted" in summary
+    assert re.search(
+        r"^nudenet, concepts( +\d+){4} +(-|-?[01]\.\d\d)$", summary, flags=re.MULTILINE
+    )
 
 
 def test_quietly_there_are_the_last_two_lines(suite: Suite) -> None:
     loud, quiet = suite().output, suite("-q").output
     assert "category copyrighted" not in loud, "-v shows breakdowns"
+    assert "nudenet, concepts" not in loud
     assert "fine-tuning" in loud
     assert "fine-tuning" not in quiet
     last = [line for line in quiet.splitlines() if line.strip()][-3:-1]

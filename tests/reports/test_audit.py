@@ -201,7 +201,7 @@ def test_unsure_and_skipped_images_are_said(
         "audit", found.folder, "--labels", labelled(page, tmp_path / "labels.json", answer)
     )
     assert code == 0
-    assert "5 labels are unsure or were skipped: they are left out of the estimates" in out
+    assert "unsure or skipped: 5, left out of the estimates" in out
     assert "145 images labelled by eye" in out
 
 
