@@ -1,0 +1,1 @@
+"""Tables for people, spreadsheets and papers, in formats that take any text."""
