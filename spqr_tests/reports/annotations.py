@@ -10,7 +10,7 @@ from spqr_tests.reports.tables.text import sentence
 MOST = 10
 """Annotations of one kind that GitHub keeps of a step."""
 _LONGEST = 2000
-"""Characters of one; GitHub cuts them at 4 KB."""
+"""Characters of one; the step's summary has the whole."""
 
 
 class _Found(NamedTuple):

@@ -1,14 +1,13 @@
 """JUnit XML as viewers read it.
 
-GitLab and Azure show a failure's text and no properties. GitLab joins cases of one name, takes the
-first attachment of a failed case, does without a file in which a case has two `system-out`, and
+GitLab and Azure show a failure's text and no properties. GitLab keeps one case of each name, takes
+the first attachment of a failed one, gives up a file in which a case has two `system-out`, and
 reads 30 MB. Azure cuts names after 512 characters. Jenkins' xUnit plugin refuses properties inside
-of a case (junit-10.xsd), so that they are moved to the suite.
+of a case (junit-10.xsd), so that the suite's own are moved out of it.
 """
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -57,7 +56,7 @@ def readable(
     where `xml` is none.
     """
     root = ET.fromstring(xml)  # noqa: S314  pytest's own file of this run
-    names: Counter[str] = Counter()
+    names: set[str] = set()
     for suite in root.iter("testsuite"):
         moved = [(f"{_OURS}{name}", value) for name, value in about.items()]
         for case in suite.findall("testcase"):
@@ -119,15 +118,17 @@ def _is_plain(path: str) -> bool:
     return "]" not in path and "|" not in path and path.isprintable()
 
 
-def _name(case: ET.Element, names: Counter[str]) -> None:
+def _name(case: ET.Element, names: set[str]) -> None:
     """Give a case a class and a name that no other has, and that no viewer cuts."""
     holder = _short(case.get("classname", ""), _LONGEST_CLASS)
     room = LONGEST_NAME - len(holder) - 1
-    name = _short(case.get("name", ""), room)
-    names[f"{holder}.{name}"] += 1
-    if (count := names[f"{holder}.{name}"]) > 1:
-        number = f" ({count})"
-        name = f"{_short(name, room - len(number))}{number}"
+    whole = case.get("name", "")
+    name, again = _short(whole, room), 1
+    while f"{holder}.{name}" in names:
+        again += 1
+        number = f" ({again})"
+        name = _short(whole, room - len(number)) + number
+    names.add(f"{holder}.{name}")
     case.set("classname", holder)
     case.set("name", name)
 
