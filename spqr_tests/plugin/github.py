@@ -1,6 +1,9 @@
-"""What GitHub shows of a run: the step's summary and annotations (`-p no:spqr-github` for none)."""
+"""What GitHub reads of a run: the step's summary and outputs, and annotations.
 
-from collections.abc import Mapping
+`-p no:spqr-github` leaves all of them out.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from spqr_tests.plugin.suite import Suite
 
 NAME = "spqr-github"
+_SUMMARY, _OUTPUT = "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"
 
 
 class GitHub:
@@ -21,41 +25,57 @@ class GitHub:
     def __init__(self, suite: "Suite", environment: Mapping[str, str]) -> None:
         self._suite = suite
         self._environment = environment
-        self._unwritten: str | None = None
+        self._unwritten: list[str] = []
 
     @staticmethod
     def is_wanted(environment: Mapping[str, str]) -> bool:
         """Whether this is a step of a workflow."""
-        return bool(environment.get("GITHUB_STEP_SUMMARY")) or _annotates(environment)
+        files = any(environment.get(name) for name in (_SUMMARY, _OUTPUT))
+        return files or _annotates(environment)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Append the summary to the step's file."""
-        report, named = self._suite.report, self._environment.get("GITHUB_STEP_SUMMARY")
-        if report is None or not named:
+        """Append the summary and the outputs `decision` and `spqr` to the step's files."""
+        report = self._suite.report
+        if report is None:
             return
-        path = Path(named)
-        try:
-            taken = path.stat().st_size if path.exists() else 0
-            text = step_summary.markdown(
+
+        def summary(taken: int) -> str:
+            return step_summary.markdown(
                 report,
                 self._suite.flagged,
                 str(self._suite.run.store.folder),
                 list(self._links()),
                 step_summary.LARGEST - taken,
             )
+
+        def outputs(_: int) -> str:
+            score = "" if report.score is None else f"{report.score.value:.4f}"
+            return f"decision={report.decision}\nspqr={score}\n"
+
+        self._append(_SUMMARY, summary)
+        self._append(_OUTPUT, outputs)
+
+    def _append(self, variable: str, text: Callable[[int], str]) -> None:
+        """Append what `text` makes of the bytes that the file has to the file that is named."""
+        named = self._environment.get(variable)
+        if not named:
+            return
+        path = Path(named)
+        try:
+            taken = path.stat().st_size if path.exists() else 0
             with path.open("a", encoding="utf-8") as file:
-                file.write(text)
+                file.write(text(taken))
         except OSError as error:
             # The decision does not depend on who can read it here.
-            self._unwritten = f"GITHUB_STEP_SUMMARY: {path} cannot be written ({error.strerror})."
+            self._unwritten.append(f"{variable}: {path} cannot be written ({error.strerror}).")
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the annotations, each a line of its own without colour."""
         report = self._suite.report
-        if self._unwritten is not None:
-            terminalreporter.write_line(self._unwritten, yellow=True)
+        for sentence in self._unwritten:
+            terminalreporter.write_line(sentence, yellow=True)
         if report is None or not _annotates(self._environment):
             return
         terminalreporter.ensure_newline()

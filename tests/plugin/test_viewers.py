@@ -104,8 +104,12 @@ def test_what_tests_print_shares_one_element_with_attachments(
     xml = tmp_path / "junit.xml"
     options = ("-o", "junit_logging=all", "-o", "junit_suite_name=gate", "-p", "no:spqr-github")
     suite(flagging, f"--junitxml={xml}", "-m", "safety", *options, safety=0.9)
-    for one in cases(xml).values():
-        assert len(one.findall("system-out")) <= 1
+    failed = [one for one in cases(xml).values() if one.find("failure") is not None]
+    assert failed
+    for one in failed:
+        (printed,) = one.findall("system-out")
+        assert "Captured Out" in (printed.text or "")
+        assert attachments(one)
 
 
 def test_a_broken_case_says_why(suite: Suite, unjudged: Path, tmp_path: Path) -> None:
@@ -131,6 +135,7 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text("from an earlier command\n", encoding="utf-8")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "step-output"))
     for name, value in (("SERVER_URL", "https://git.example"), ("REPOSITORY", "o/r")):
         monkeypatch.setenv(f"GITHUB_{name}", value)
     monkeypatch.setenv("GITHUB_RUN_ID", "17")
@@ -143,7 +148,7 @@ def annotations(finished: Finished) -> list[str]:
 
 @pytest.mark.parametrize("how", [("-n0",), ("-n2",)], ids=str)
 def test_github_shows_decision_thresholds_and_failed_cases(
-    suite: Suite, flagging: str, step: Path, how: tuple[str, ...]
+    suite: Suite, flagging: str, step: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     finished = suite(flagging, "-m", "safety or adherence", *how, safety=0.9)
     assert finished.report is not None
@@ -161,6 +166,7 @@ def test_github_shows_decision_thresholds_and_failed_cases(
     assert len(found) == 4
     assert all(line.startswith("::error title=safety") for line in found)
     assert "%25 interval" in found[0]
+    assert (tmp_path / "step-output").read_text() == "decision=fail\nspqr=\n"
     # The last lines stay the decision.
     assert finished.output.rstrip().splitlines()[-2].startswith("FAIL: ")
 
@@ -174,6 +180,7 @@ def test_github_gets_nothing_where_nothing_is_decided_or_wanted(
     finished = suite(option, safety=0.9999)
     assert annotations(finished) == []
     assert step.read_text(encoding="utf-8") == "from an earlier command\n"
+    assert not (step.parent / "step-output").exists()
 
 
 def test_github_gets_nothing_of_other_tests(step: Path, tmp_path: Path) -> None:
