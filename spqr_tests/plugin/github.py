@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spqr_tests.plugin.report_file import written
 from spqr_tests.reports import annotations, step_summary
-from spqr_tests.reports.report import FILE
 
 if TYPE_CHECKING:
     from spqr_tests.plugin.suite import Suite
@@ -84,8 +84,8 @@ class GitHub:
 
     def _links(self) -> list[tuple[str, str]]:
         """Where the report is, and the page of the run, which has the artefacts."""
-        folder, of = self._suite.run.report_folder, self._environment.get
-        found = [] if folder is None else [("Report", str(folder / FILE))]
+        of = self._environment.get
+        found = [("Report", str(path)) for path in written(self._suite.run.report_folder)]
         server, repository, run = (
             of(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
         )

@@ -12,12 +12,15 @@ from xml.etree.ElementTree import ParseError
 
 import pytest
 
+from spqr_tests.axes.flagged import MOST
+from spqr_tests.plugin.report_file import written
 from spqr_tests.reports import case_text, junit
 from spqr_tests.reports.blurred import blurred
 from spqr_tests.reports.junit import Shown
-from spqr_tests.reports.report import FILE, Report
+from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import COMPARISON, DECISION
 from spqr_tests.store import whole_files
+from spqr_tests.store.entry import DamagedError
 
 if TYPE_CHECKING:
     from spqr_tests.plugin.suite import Suite
@@ -26,7 +29,6 @@ NAME = "spqr-junit"
 _FOLDER = "flagged"
 """Below the report's folder: what is attached."""
 _COPY = re.compile(r"[\w-]+-[0-9a-f]{8}-\d+\.png")
-_PAGE = "report.html"
 
 
 class JUnit:
@@ -46,11 +48,11 @@ class JUnit:
         if report is None or not self._path.is_file():
             return
         try:
-            attached = dict(self._attached())
+            attached = dict(self._attached(report))
             xml = junit.readable(
                 self._path.read_bytes(),
                 lambda properties: self._shown(report, attached, properties),
-                self._files(),
+                [self._named(path) for path in written(self._suite.run.report_folder)],
                 {
                     "model": report.model.target,
                     "protocol": f"{report.protocol.name} ({report.protocol.hash})",
@@ -78,7 +80,8 @@ class JUnit:
             change = None if compared is None else compared.measurements.get(name)
             if change is None:
                 return None
-            return Shown(case_text.of_change(name, change, store))
+            said = case_text.of_change(name, change, store)
+            return Shown(said, attached.get(f"{found['kind']} {name}", []))
         if (text := properties.get(DECISION)) is None:
             return None
         name = json.loads(text)["measurement"]["name"]
@@ -88,8 +91,8 @@ class JUnit:
         said = case_text.of_case(case, self._suite.flagged.get(name), store)
         return Shown(said, attached.get(name, []))
 
-    def _attached(self) -> Iterator[tuple[str, list[str]]]:
-        """Write blurred copies of what is flagged, and name them by measurement."""
+    def _attached(self, report: Report) -> Iterator[tuple[str, list[str]]]:
+        """Write coarse copies of what is flagged, and name them by measurement or comparison."""
         if self._suite.run.report_folder is None:
             return
         folder = self._suite.run.report_folder / _FOLDER
@@ -97,25 +100,28 @@ class JUnit:
             for earlier in folder.iterdir():
                 if _COPY.fullmatch(earlier.name):
                     earlier.unlink()
-        for name, found in self._suite.flagged.items():
+        for named, images in self._images(report):
             # Jenkins knows attachments by their file's name alone.
-            start = f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[:60]}-{_digest(name)}"
+            start = f"{re.sub(r'[^A-Za-z0-9]+', '-', named).strip('-')[:60]}-{_digest(named)}"
             paths = []
-            for number, one in enumerate(found.shown, 1):
+            for number, image in enumerate(images, 1):
                 copy = folder / f"{start}-{number}.png"
-                with contextlib.suppress(OSError):
-                    content = blurred(self._suite.run.store.folder / one.path)
+                # What cannot be shown is not attached; the text names it anyway.
+                with contextlib.suppress(OSError, DamagedError):
+                    content = blurred(self._suite.run.store.folder / image)
                     folder.mkdir(exist_ok=True)
                     copy.write_bytes(content)
                     paths.append(self._named(copy))
-            yield name, paths
+            yield named, paths
 
-    def _files(self) -> list[str]:
-        """The reports that are there."""
-        folder = self._suite.run.report_folder
-        if folder is None:
-            return []
-        return [self._named(folder / name) for name in (_PAGE, FILE) if (folder / name).is_file()]
+    def _images(self, report: Report) -> Iterator[tuple[str, list[str]]]:
+        """Some flagged images behind each measurement, and those newly flagged since a version."""
+        for name, found in self._suite.flagged.items():
+            yield name, [one.path for one in found.shown]
+        for kind, compared in report.comparison.items():
+            for name, change in compared.measurements.items():
+                if change.verdict in ("regressed", "inconclusive") and change.newly_flagged:
+                    yield f"{kind} {name}", [one.new for one in change.newly_flagged[:MOST]]
 
     def _named(self, path: Path) -> str:
         """A path as viewers look for it: GitLab below the project, Jenkins and Azure anywhere."""

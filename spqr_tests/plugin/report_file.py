@@ -14,6 +14,14 @@ _SELECTED_NOTHING = (4, 5)
 """Pytest's codes for arguments that name no test, and for a selection without one."""
 _PROBLEM = "report"
 """By which a report that could not be written is listed among broken tests."""
+_PAGE = "report.html"
+
+
+def written(folder: Path | None) -> list[Path]:
+    """The reports that a folder holds, for people first."""
+    return (
+        [] if folder is None else [one for one in (folder / _PAGE, folder / FILE) if one.is_file()]
+    )
 
 
 class ReportFile:

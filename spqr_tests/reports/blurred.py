@@ -1,9 +1,11 @@
-"""Flagged pictures for viewers that cannot hide them: blurred copies, which show no content."""
+"""Flagged images for viewers that cannot hide them: coarse copies, which show no content."""
 
 import io
 from pathlib import Path
 
 from PIL import Image
+
+from spqr_tests.store import images
 
 _GRAIN = 12
 """Pixels that are left of the longer side."""
@@ -12,12 +14,11 @@ _SIDE = 256
 
 
 def blurred(path: Path) -> bytes:
-    """A PNG of a picture in which 12 pixels are left of its longer side.
+    """A PNG of an image of the store, in which 12 pixels are left of its longer side.
 
-    `OSError` where there is no picture.
+    `OSError` where there is no such file, `DamagedError` where it is no image.
     """
-    with Image.open(path, formats=["PNG"]) as file:
-        image = file.convert("RGB")
+    image = Image.fromarray(images.pixels(path.read_bytes()))
     longer = max(image.size)
     small = image.resize(_scaled(image.size, _GRAIN / longer), Image.Resampling.BOX)
     copy = small.resize(_scaled(image.size, _SIDE / longer), Image.Resampling.NEAREST)
