@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import permutations
 
 from benchmarks import seeds
-from benchmarks.board import Board, Row
-from benchmarks.estimate import difference
+from benchmarks.board import Board
 from spqr_fixtures.embedded import weights
+from spqr_tests.reports.leaderboard.rows import Row
+from spqr_tests.verdict.estimate import difference
 
 LEAST_INSIDE = 0.94
 """The least share of the differences of R between disjoint trainings whose interval contains 0."""
@@ -35,7 +36,7 @@ class Check:
 
 def checks(board: Board) -> Iterator[Check]:
     """The checks that the variants and fine-tunes of a board allow."""
-    measured = {row.variant for row in board.published.rows}
+    measured = {row.model for row in board.published.rows}
     for variant, axis in KNOWN_BAD.items():
         if variant in measured and (others := _sound(board, axis)):
             yield _loses(board, variant, others)
@@ -58,7 +59,7 @@ def _loses(board: Board, variant: str, others: Sequence[Row]) -> Check:
     )
     says = (
         f"`{variant}` loses on {axis} with {own}: the nearest of {len(others)} sound variants,"
-        f" `{nearest.variant}`, has {nearest.axis(axis, board.headline)}, and the difference is"
+        f" `{nearest.model}`, has {nearest.axis(axis, board.headline)}, and the difference is"
         f" {less}"
     )
     return Check(says, less.high < 0)
@@ -109,5 +110,5 @@ def _sound(board: Board, axis: str) -> list[Row]:
     return [
         row
         for row in board.published.rows
-        if row.variant != weights.BASE and KNOWN_BAD.get(row.variant) != axis
+        if row.model != weights.BASE and KNOWN_BAD.get(row.model) != axis
     ]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from benchmarks import leaderboard
-from benchmarks.board import Board, Row, read
+from benchmarks.board import Board, read
 from benchmarks.markdown import table
 from benchmarks.numbers import DOCS
 from spqr_fixtures.packaged import PACKAGED
@@ -36,6 +36,7 @@ from spqr_tests.judging import judging
 from spqr_tests.judging.judges import Judge
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.metrics.dual_encoder import DualEncoders
+from spqr_tests.reports.leaderboard.rows import Row, known
 from spqr_tests.run import protocols, sources
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.user_data import UserData
@@ -152,7 +153,7 @@ def measured(board: Board, store: Store) -> Curves:
     """
     on = device.resolve("auto")
     first = sources.checkpoint(
-        PACKAGED, f"{sources.EMBEDDED}{board.published.rows[0].variant}", Path()
+        PACKAGED, f"{sources.EMBEDDED}{board.published.rows[0].model}", Path()
     )
     protocol = protocols.load(PACKAGED, board.protocol, store, on, first.settled)
     if protocol.hash != board.published.protocol:
@@ -178,7 +179,7 @@ def measured(board: Board, store: Store) -> Curves:
         threshold=settings.threshold,
         n=len(protocol.harmful.rows),
         curves=tuple(
-            _curve(row, board.headline, _Stored(row.variant, protocol, store, on), scale)
+            _curve(row, board.headline, _Stored(row.model, protocol, store, on), scale)
             for row in board.published.rows
         ),
     )
@@ -246,12 +247,12 @@ class _Stored:
         images = generations.generate(
             store, kept, self.protocol.harmful.rows, cost, _quiet, self._variant
         )
-        flags = judging.judge(store, self.protocol.judges, images, cost, _quiet, self._variant)
-        judging.judge(store, [scale], images, cost, _quiet, self._variant)
+        judges, name = self.protocol.judges, scale.describe().name
+        flags = judging.judge(store, judges, images, cost, _quiet, self._variant).flags
+        weighed = judging.judge(store, [scale], images, cost, _quiet, self._variant)
         weights = np.array(
-            [sum(share for _, share in judging.reasons(store, scale, image)) for image in images]
+            [sum(share for _, share in one.reasons) for one in weighed.by_judge[name]]
         )
-        name = scale.describe().name
         threshold = concept_judge(self.protocol)[1].threshold
         if not np.array_equal(weights > threshold, flags.by_judge[name]):
             raise EvidenceError(
@@ -290,7 +291,8 @@ def _curve(row: Row, headline: str, stored: _Stored, scale: Judge) -> Curve:
             harmfulness(other_after, after, at),
         )
         robustness = scoring.ROBUSTNESS[score.robustness](h_after - h_before)
-        axes = (scoring.safety(h_before), row.adherence.value, row.quality.value, robustness)
+        kept = known(row.adherence).value, known(row.quality).value
+        axes = (scoring.safety(h_before), *kept, robustness)
         points.append(
             Point(
                 threshold=at,
@@ -301,7 +303,7 @@ def _curve(row: Row, headline: str, stored: _Stored, scale: Judge) -> Curve:
         )
     both = np.concatenate([before, after])
     between = 100 * float(((both > THRESHOLDS[0]) & (both <= THRESHOLDS[-1])).mean())
-    return Curve(variant=row.variant, between=between, points=tuple(points))
+    return Curve(variant=row.model, between=between, points=tuple(points))
 
 
 def page(found: Curves, board: Board) -> str:

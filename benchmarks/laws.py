@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, special
 
+from spqr_tests.verdict.intervals import Side
+
 FloatArray = NDArray[np.float64]
 
 _NODES = 224
@@ -52,7 +54,7 @@ def shares(images: int, cells: Sequence[float], correlation: float) -> FloatArra
     return np.asarray(weights / weights.sum())
 
 
-def drift_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
+def drift_below(counts: FloatArray, images: int, truth: float, toward: Side = 0) -> FloatArray:
     """How much of the law of `paired_draws`' drift is below `truth`, shape (outcomes,).
 
     `counts` (outcomes, kinds) are the numbers of prompts of each of `kinds(images)`.
@@ -65,10 +67,12 @@ def drift_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
         ((0.5, -change - truth * images),),
         ((0.5, np.full(len(counts), -truth * images)),),
     ]
+    if toward:
+        coins = [((1.0, toward * change - truth * images),)]
     return _below(counts, net - truth * images, coins, images)
 
 
-def rate_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
+def rate_below(counts: FloatArray, images: int, truth: float, toward: Side = 0) -> FloatArray:
     """How much of the law of `clustered_rate_draws` is below `truth`, shape (outcomes,).
 
     `counts` (outcomes, images + 1) are the numbers of prompts by how many images are flagged.
@@ -76,12 +80,11 @@ def rate_below(counts: FloatArray, images: int, truth: float) -> FloatArray:
     flagged = np.arange(images + 1.0)
     up = _typical(counts, flagged, images)
     down = images - _typical(counts, images - flagged, images)
-    return _below(
-        counts,
-        flagged - truth * images,
-        [((0.5, up - truth * images), (0.5, down - truth * images))],
-        images,
-    )
+    coins: list[tuple[tuple[float, FloatArray], ...]]
+    coins = [((0.5, up - truth * images), (0.5, down - truth * images))]
+    if toward:
+        coins = [((1.0, (up if toward > 0 else down) - truth * images),)]
+    return _below(counts, flagged - truth * images, coins, images)
 
 
 def _typical(counts: FloatArray, changes: FloatArray, images: int) -> FloatArray:

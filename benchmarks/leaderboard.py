@@ -2,9 +2,11 @@
 
     python -m benchmarks.leaderboard
 
-writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the page of it. What the
-store holds is not made again, so an interrupted run continues where it stopped. Exit code 1 when a
-check in the page does not hold.
+writes docs/leaderboard.json, what was measured, and docs/leaderboard.md, the page of it. The
+reports of the published seeds go to docs/leaderboard-reports.jsonl, without what no leaderboard
+shows; from them, the tests make the same with `python -m spqr_tests leaderboard`. What the store
+holds is not made again, so an interrupted run continues where it stopped. Exit code 1 when a check
+in the page does not hold.
 """
 
 import argparse
@@ -15,14 +17,16 @@ from pathlib import Path
 
 import platformdirs
 
-from benchmarks import seeds, suite
-from benchmarks.board import Board, Row, Series, board, read, series
+from benchmarks import kept_reports, seeds, suite
+from benchmarks.board import Board, Series, board, read, series
 from benchmarks.controls import KNOWN_BAD, checks
 from benchmarks.markdown import table
 from benchmarks.numbers import DOCS
 from spqr_fixtures.embedded import weights
 from spqr_tests.errors import EvidenceError, InputError
+from spqr_tests.reports.leaderboard.rows import AXES, Row, known
 from spqr_tests.reports.report import Report, Score
+from spqr_tests.verdict.places import spelt
 
 NAME = "leaderboard"
 STORE = platformdirs.user_cache_path("spqr-tests") / "store"
@@ -62,9 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--store", type=Path, default=STORE, help="where evidence is kept (default: %(default)s)"
     )
-    parser.add_argument(
-        "--out", type=Path, default=DOCS, help="where the two files go (default: docs)"
-    )
+    parser.add_argument("--out", type=Path, default=DOCS, help="where the files go (default: docs)")
     parser.add_argument(
         "--workers", type=int, default=2, help="processes per run (default: %(default)s)"
     )
@@ -82,6 +84,7 @@ def main() -> None:
         sys.exit(str(error))
     asked.out.mkdir(parents=True, exist_ok=True)
     found.write(asked.out / f"{NAME}.json")
+    kept_reports.write(asked.store / NAME, asked.variants, asked.out / kept_reports.NAME)
     # From the file: what was rounded or lost on the way would show.
     (asked.out / f"{NAME}.md").write_text(page(read(asked.out / f"{NAME}.json")), encoding="utf-8")
     sys.exit(
@@ -175,26 +178,26 @@ bad because of the way it was made.
         ("variant", "S", "P", "Q", "SPQR", "worst cell", "known bad on"),
         (
             (
-                f"`{row.variant}`",
+                f"`{row.model}`",
                 str(row.safety),
                 str(row.adherence),
                 str(row.quality),
                 str(row.cell(found.headline).spqr),
-                f"{row.worst.name}, {row.worst.spqr.value:.3f}",
-                KNOWN_BAD.get(row.variant, ""),
+                f"{row.worst.name}, {known(row.worst.spqr).value:.3f}",
+                KNOWN_BAD.get(row.model, ""),
             )
             for row in rows
         ),
     )
     robustness = table(
         ("variant", *cells),
-        ((f"`{row.variant}`", *(str(row.cell(name).robustness) for name in cells)) for row in rows),
+        ((f"`{row.model}`", *(str(row.cell(name).robustness) for name in cells)) for row in rows),
     )
     harmful = table(
         ("variant", "before", *cells),
         (
             (
-                f"`{row.variant}`",
+                f"`{row.model}`",
                 f"{row.cells[0].before:.1f}",
                 *(f"{row.cell(name).after:.1f}" for name in cells),
             )
@@ -229,13 +232,13 @@ def _trainings(found: Board) -> str:
     rows = found.published.ranked(found.headline)
 
     def of(row: Row, one: Series) -> tuple[float, ...]:
-        return one.row(row.variant).cell(found.headline).trainings
+        return one.row(row.model).cell(found.headline).trainings
 
     listed = table(
         ("variant", *(f"seed {one.label}" for one in found.series), "SD between, points"),
         (
             (
-                f"`{row.variant}`",
+                f"`{row.model}`",
                 *(", ".join(f"{one:.1f}" for one in of(row, each)) for each in found.series),
                 _between([of(row, each) for each in found.series]),
             )
@@ -265,7 +268,7 @@ def _seeds(found: Board) -> str:
     """The part of the page on other seeds; empty for a board of one series."""
     if len(found.series) == 1:
         return ""
-    order = [row.variant for row in found.published.ranked(found.headline)]
+    order = [row.model for row in found.published.ranked(found.headline)]
     ranks = [seeds.ranks(one, found.headline) for one in found.series]
     scores = table(
         ("variant", *(f"seed {one.label}" for one in found.series)),
@@ -282,7 +285,7 @@ def _seeds(found: Board) -> str:
     )
     changes = seeds.changes(found)
     by_axis: Mapping[str, list[seeds.Change]] = {
-        axis: [one for one in changes if one.axis == axis] for axis in seeds.AXES
+        axis: [one for one in changes if one.axis == axis] for axis in AXES
     }
     differences = table(
         ("axis", "differences", "inside", "share", "mean size", "largest"),
@@ -318,8 +321,7 @@ Of all {len(changes)} differences, {100 * seeds.share_inside(changes):.0f} % are
 
 
 def _places(rank: tuple[int, int]) -> str:
-    first, last = rank
-    return f"place {first}" if first == last else f"places {first} to {last}"
+    return f"{'place' if rank[0] == rank[1] else 'places'} {spelt(rank)}"
 
 
 def _largest(some: Sequence[seeds.Change]) -> str:

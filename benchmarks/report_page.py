@@ -1,10 +1,10 @@
-"""The page on report.json and plan.json: samples of a real run, with each field explained in place.
+"""The page on the report and plan.json: samples of a real run, with each field explained in place.
 
     python -m benchmarks.report_page
 
-writes docs/report.md from docs/sample-report.json, docs/sample-plan.json and what schemas say of
-their fields. `--measure` makes the samples anew: `embedded:esd-u` against the report of
-`embedded:uce`, about six minutes on two cores where the store holds nothing.
+writes docs/report.md from docs/sample-report.json, docs/sample-image.json, docs/sample-plan.json
+and what schemas say of their fields. `--measure` makes the samples anew: `embedded:esd-u` against
+the report of `embedded:uce`, about six minutes on two cores where the store holds nothing.
 """
 
 import argparse
@@ -20,19 +20,23 @@ from pydantic import BaseModel
 from benchmarks import suite
 from benchmarks.numbers import DOCS
 from spqr_tests.planning.plan import Plan
+from spqr_tests.reports import images
+from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.report import Report
 
-REPORT, PLAN = "sample-report.json", "sample-plan.json"
+REPORT, PLAN, IMAGE = "sample-report.json", "sample-plan.json", "sample-image.json"
 _WIDTH = 110
 _INDENT = "  "
 _LONG = 3
 """Lists of plain values are shown up to this length."""
 
 
-def page(report: Report, plan: Plan) -> str:
+def page(report: Report, plan: Plan, image: ImageRow) -> str:
     """The page of docs/."""
     text = Path(__file__).with_name("report.md.template").read_text(encoding="utf-8")
-    return Template(text).substitute(report=annotated(report), plan=annotated(plan))
+    return Template(text).substitute(
+        report=annotated(report), plan=annotated(plan), image=annotated(image)
+    )
 
 
 def annotated(model: BaseModel) -> str:
@@ -111,10 +115,11 @@ def _comment(text: str, indent: str) -> Iterator[str]:
     yield from (f"{indent}// {line}" for line in textwrap.wrap(" ".join(text.split()), width))
 
 
-def read() -> tuple[Report, Plan]:
+def read() -> tuple[Report, Plan, ImageRow]:
     """The samples that are kept."""
     report = Report.model_validate_json((DOCS / REPORT).read_bytes())
-    return report, Plan.model_validate_json((DOCS / PLAN).read_bytes())
+    plan = Plan.model_validate_json((DOCS / PLAN).read_bytes())
+    return report, plan, ImageRow.model_validate_json((DOCS / IMAGE).read_bytes())
 
 
 def main() -> None:
@@ -132,6 +137,14 @@ def main() -> None:
     (DOCS / "report.md").write_text(page(*read()), encoding="utf-8")
 
 
+def keep_image(run: Path) -> None:
+    """Keep the first flagged row of a run's images.jsonl as the sample."""
+    rows = images.read((run / images.FILE).read_bytes())
+    flagged = next(row for row in rows if row.flagged)
+    text = json.dumps(flagged.model_dump(by_alias=True), indent=2, ensure_ascii=False)
+    (DOCS / IMAGE).write_text(f"{text}\n", encoding="utf-8")
+
+
 def measure(folder: Path) -> None:
     """Write the samples: a plan on an empty store, then the report that it was a plan of."""
     store = folder / "store"
@@ -142,6 +155,7 @@ def measure(folder: Path) -> None:
         "embedded:esd-u", "embedded", store, folder / "esd-u", "--spqr-baseline", "../uce"
     )
     text = (folder / "esd-u" / "report.json").read_text(encoding="utf-8")
+    keep_image(folder / "esd-u")
     # Images of both versions are named by their paths, which are this machine's.
     (DOCS / REPORT).write_text(text.replace(str(store.absolute()), "STORE"), encoding="utf-8")
 

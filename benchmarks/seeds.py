@@ -6,9 +6,10 @@ from itertools import combinations
 from pathlib import Path
 
 from benchmarks.board import Board, Series
-from benchmarks.estimate import Estimate, difference
+from spqr_tests.reports.leaderboard.rows import AXES
+from spqr_tests.verdict import places
+from spqr_tests.verdict.estimate import Estimate, difference
 
-AXES = ("S", "P", "Q", "R", "SPQR")
 _TRAININGS = """\
 extends = "{base}"
 
@@ -61,30 +62,17 @@ class Change:
 
 
 def apart(one: Series, headline: str) -> frozenset[tuple[str, str]]:
-    """The pairs of controls, the better one first, whose SPQR differs by more than chance.
-
-    The interval of such a difference does not contain 0. The two are measured on the same prompts
-    and taken as if they were independent, which errs to the careful side.
-    """
-    return frozenset(
-        (better.variant, worse.variant)
-        for better in one.rows
-        for worse in one.rows
-        if difference(better.axis("SPQR", headline), worse.axis("SPQR", headline)).low > 0
-    )
+    """The pairs of controls, the better one first, whose SPQR differs by more than chance."""
+    return places.apart(_scores(one, headline))
 
 
 def ranks(one: Series, headline: str) -> dict[str, tuple[int, int]]:
     """The first and the last place that each control may have, from 1: ties are not broken."""
-    pairs = apart(one, headline)
-    names, count = [row.variant for row in one.rows], len(one.rows)
-    return {
-        name: (
-            1 + sum((other, name) in pairs for other in names),
-            count - sum((name, other) in pairs for other in names),
-        )
-        for name in names
-    }
+    return places.places(_scores(one, headline))
+
+
+def _scores(one: Series, headline: str) -> dict[str, Estimate]:
+    return {row.model: row.axis("SPQR", headline) for row in one.rows}
 
 
 def changes(board: Board) -> list[Change]:
@@ -94,17 +82,17 @@ def changes(board: Board) -> list[Change]:
     """
     return [
         Change(
-            row.variant,
+            row.model,
             axis,
             (one.label, other.label),
             difference(
-                other.row(row.variant).axis(axis, board.headline), row.axis(axis, board.headline)
+                other.row(row.model).axis(axis, board.headline), row.axis(axis, board.headline)
             ),
         )
         for axis in AXES
         for row in board.published.rows
         for one, other in combinations(board.series, 2)
-        for row in (one.row(row.variant),)
+        for row in (one.row(row.model),)
     ]
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spqr_tests.commands import store
+from spqr_tests.commands import export, frame, history, leaderboard, report, store
 from spqr_tests.errors import EvidenceError, InputError
 
 
@@ -15,6 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     store.add(commands)
+    leaderboard.add(commands)
+    history.add(commands)
+    frame.add(commands)
+    export.add(commands)
+    report.add(commands)
     given, options = parser.parse_known_args(arguments)
     if options and not getattr(given, "forwards", False):
         parser.error(f"unrecognized arguments: {' '.join(options)}")

@@ -43,6 +43,8 @@ with contextlib.suppress(ModuleNotFoundError):
     settings.register_profile("tests", derandomize=True, database=None, deadline=None)
     settings.load_profile("tests")
 
+BROWSER = Path(__file__).parent / "reports" / "html" / "browser"
+"""Tests that need a browser, which is not a Python package."""
 _ORDER = (
     "test_oldest.py",
     "test_floors.py",
@@ -79,6 +81,21 @@ def _no_workflow() -> Iterator[None]:
         for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "CI_PROJECT_DIR"):
             patch.delenv(name, raising=False)
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option without which no test needs a browser."""
+    parser.addoption(
+        "--in-browser",
+        action="store_true",
+        help="also run the tests of pages in a Chromium; they fail where there is none",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser's tests out unless they are asked for; None leaves it to others."""
+    asked = config.getoption("in_browser", default=False)
+    return None if asked or collection_path != BROWSER else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

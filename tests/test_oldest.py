@@ -9,7 +9,17 @@ from packaging.version import Version
 
 TESTS = Path(__file__).parent
 # The tools that build and check the sources: tests use them as they are.
-TOOLS = {"check-jsonschema", "mypy", "pre-commit", "pytest-cov", "ruff", "setuptools", "tox"}
+TOOLS = {
+    "axe-playwright-python",
+    "check-jsonschema",
+    "mypy",
+    "playwright",
+    "pre-commit",
+    "pytest-cov",
+    "ruff",
+    "setuptools",
+    "tox",
+}
 
 
 def _bounds(requirements: list[str], operator: str) -> dict[str, Version]:

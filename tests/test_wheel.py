@@ -40,11 +40,22 @@ def test_holds_the_data(unpacked: Path) -> None:
     for folder in ("protocols", "prompts"):
         here = {path.name for path in (CHECKOUT / "fixtures" / folder).iterdir()}
         assert {path.name for path in (packaged / folder).iterdir()} == here
+    templates = Path("spqr_tests", "reports", "html", "templates")
+    here = {path.name for path in (CHECKOUT / templates).iterdir()}
+    assert {path.name for path in (unpacked / templates).iterdir()} == here
     shipped = {
         path.relative_to(weights.WEIGHTS) for path in weights.WEIGHTS.rglob("*") if path.is_file()
     }
     here = packaged / "embedded" / "weights"
     assert {path.relative_to(here) for path in here.rglob("*") if path.is_file()} == shipped
+    suite = CHECKOUT / "spqr_tests"
+    data = {
+        path.relative_to(suite)
+        for path in suite.rglob("*.*")
+        if path.suffix not in (".py", ".pyc") and path.is_file()
+    }
+    assert Path("reports/leaderboard/published.toml") in data
+    assert {one for one in data if not (unpacked / "spqr_tests" / one).is_file()} == set()
     assert (packaged / "thresholds.toml").read_text() == (CHECKOUT / "thresholds.toml").read_text()
 
 

@@ -18,8 +18,8 @@ from benchmarks.coverage.cells import SCHEMA, Cell, Coverage, Reading
 from benchmarks.coverage.page import SECTIONS, checks, page
 
 NAME = "coverage"
-SIZES = (50, 120, 240, 511, 1000, 2000, 5000)
-_FID_SIZES = SIZES[:5]
+SIZES = (20, 50, 100, 240, 511, 1000, 2000, 5000)
+_FID_SIZES = (50, 100, 240, 511, 1000)
 
 
 def measured(
@@ -38,7 +38,7 @@ def measured(
         "collapsed": lambda: distances.collapsed(fid_runs),
         "spqr": lambda: scores.score(sizes, runs),
         "drift of trainings": lambda: trainings.drifts(sizes, runs // 5),
-        "spqr of lowered harm": lambda: trainings.lowered(sizes, runs // 5),
+        "spqr of lowered harm": lambda: trainings.lowered(sizes, runs // 2),
         "unequal prompts": lambda: trainings.unequal(sizes, runs // 10),
         "corrected": lambda: scores.corrected(sizes, runs),
     }

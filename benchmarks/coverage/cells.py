@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from benchmarks.numbers import STRICT, Numbers
+from spqr_tests.run import floors
 
 SCHEMA: Literal["spqr-coverage/1"] = "spqr-coverage/1"
 SEED = 20251119
@@ -15,7 +16,18 @@ DRAWS = 2000
 """Bootstrap draws of an interval that is not integrated."""
 FEW = 10
 """With fewer informative prompts expected than this, no interval covers what it says."""
-EXACT = frozenset({"safety", "drift of trainings", "spqr of lowered harm"})
+EXACT = frozenset(
+    {
+        "safety",
+        "prompts",
+        "drift",
+        "drift of prompts",
+        "drift of trainings",
+        "spqr of lowered harm",
+        "unequal prompts",
+        "corrected",
+    }
+)
 """Sections whose method covers more than it says in some worlds, and is meant to."""
 PASSES_BELOW = frozenset(
     {
@@ -25,7 +37,9 @@ PASSES_BELOW = frozenset(
         "drift of prompts",
         "drift of trainings",
         "unequal prompts",
+        "corrected",
         "distances",
+        "collapsed",
     }
 )
 """Sections where a run passes when its whole interval is below the threshold."""
@@ -59,6 +73,17 @@ class Cell:
         return self.section in EXACT
 
     @property
+    def refused(self) -> bool:
+        """Whether a protocol that decides a release may not have this n."""
+        if self.section == "adherence":
+            return self.n < floors.ADHERENCE
+        if self.section == "quality":
+            return self.n < floors.QUALITY["fid"]
+        if self.section in {"distances", "collapsed"}:
+            return self.n < floors.QUALITY[self.row.partition(",")[0].lower()]
+        return False
+
+    @property
     def false_pass(self) -> float | None:
         """The share of runs that pass a truth exactly on the threshold; None without a gate."""
         if self.section in PASSES_BELOW:
@@ -68,13 +93,24 @@ class Cell:
     @property
     def slack(self) -> float:
         """Three standard errors of a simulated coverage; 0 for an enumerated one."""
-        return 3 * float(np.sqrt(0.05 * 0.95 / self.runs)) if self.runs else 0.0
+        return self._slack(0.05)
+
+    @property
+    def pass_slack(self) -> float:
+        """Three standard errors of a simulated false pass; 0 for an enumerated one."""
+        return self._slack(0.025)
+
+    def _slack(self, share: float) -> float:
+        return 3 * float(np.sqrt(share * (1 - share) / self.runs)) if self.runs else 0.0
 
     @property
     def text(self) -> str:
         """The coverage in percent, with the marks of the page."""
         return (
-            f"{100 * self.coverage:.1f}" + ("e" if self.exact else "") + ("*" if self.few else "")
+            f"{100 * self.coverage:.1f}"
+            + ("e" if self.exact else "")
+            + ("*" if self.few else "")
+            + ("r" if self.refused else "")
         )
 
 

@@ -17,7 +17,9 @@ from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.metrics.jackknife import Jackknife
 from spqr_tests.verdict import intervals
 
-SIZES = (100, 512)
+SIZES = (100, 500, 2000)
+SLOW = 2000
+"""From this n on, a quarter of the runs: an image is compared with every other."""
 NEAR = 4
 """With a distance of fewer standard errors, what is quadratic in the images decides."""
 IMAGES = 3
@@ -81,7 +83,8 @@ def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) 
         among = similarity_among(KERNELS[name], reference)
         clusters = np.arange(n) // IMAGES if sample is _prompts else None
         values, found = [], []
-        for _ in range(runs):
+        repeated = runs if n < SLOW else runs // 4
+        for _ in range(repeated):
             rows = prepared(name, sample(rng, n))
             made = unbiased(KERNELS[name], reference, rows, clusters, among)
             values.append(made.value)
@@ -89,7 +92,7 @@ def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) 
         row = f"{name.upper()}, {world}"
         truth = float(np.mean(values))
         few = bool(n * share < FEW or truth < NEAR * np.std(values))
-        yield cell("distances", row, n, missed(found, truth), few=few, runs=runs)
+        yield cell("distances", row, n, missed(found, truth), few=few, runs=repeated)
 
 
 def collapsed(runs: int) -> Cells:
@@ -111,7 +114,7 @@ def collapsed(runs: int) -> Cells:
         yield cell("collapsed", "FID", n, shares, few=0.01 * n < FEW, runs=runs)
     for one in covered(runs, {"1 % collapsed onto one far picture": (_collapsed, 0.01)}):
         row = one.row.partition(",")[0]
-        yield cell("collapsed", row, one.n, (one.above, one.below), few=one.few, runs=runs)
+        yield cell("collapsed", row, one.n, (one.above, one.below), few=one.few, runs=one.runs)
 
 
 def readings(repeats: int = 5) -> list[Reading]:

@@ -11,6 +11,7 @@ from benchmarks import laws
 from benchmarks.coverage.cells import FEW, SEED, Cells, cell
 from benchmarks.laws import FloatArray
 from spqr_tests.verdict import intervals
+from spqr_tests.verdict.intervals import SIDES
 
 RATES = (0.005, 0.02, 0.05, 0.1, 0.3, 0.5, 0.9)
 CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
@@ -56,7 +57,8 @@ def rates_of_prompts(sizes: Sequence[int], runs: int) -> Cells:
                 laws.kinds(images)[:, 0] == 0
             ]
             counts, times = _distinct(rng.multinomial(n, chances, size=runs))
-            missed = tails(laws.rate_below(counts, images, rate), times)
+            lower, upper = (laws.rate_below(counts, images, rate, side) for side in SIDES)
+            missed = tails(lower, upper, times)
             informative = n * min(1 - chances[0], 1 - chances[-1])
             row = f"{images} images, {alike:g}: {rate:g}"
             yield cell("prompts", row, n, missed, few=informative < FEW, runs=runs)
@@ -72,7 +74,8 @@ def drifts(sizes: Sequence[int]) -> Cells:
                     continue
                 _, lost, gained, _ = found
                 counts, weights = lattice(n, lost, gained)
-                missed = tails(laws.drift_below(counts, 1, gained - lost), weights)
+                lower, upper = (laws.drift_below(counts, 1, gained - lost, side) for side in SIDES)
+                missed = tails(lower, upper, weights)
                 few = n * (lost + gained - (gained - lost) ** 2) < LITTLE
                 row = f"{before:g} to {after:g}, {correlation:g}"
                 yield cell("drift", row, n, missed, few=few)
@@ -90,7 +93,8 @@ def drifts_of_prompts(sizes: Sequence[int], runs: int) -> Cells:
             _, lost, gained, _ = possible(before, after, correlation)
             chances = laws.shares(images, (lost, gained, 1 - lost - gained), alike)
             counts, times = _distinct(rng.multinomial(n, chances, size=runs))
-            missed = tails(laws.drift_below(counts, images, gained - lost), times)
+            lower, upper = (laws.drift_below(counts, images, gained - lost, side) for side in SIDES)
+            missed = tails(lower, upper, times)
             changed = chances[kinds[:, 0] != kinds[:, 1]].sum()
             row = f"{images} images, {alike:g}: {before:g} to {after:g}, {correlation:g}"
             few = n * min(changed, 1 - changed) < FEW
@@ -117,14 +121,15 @@ def possible(before: float, after: float, correlation: float) -> NDArray[np.floa
     return found
 
 
-def tails(below: FloatArray, weights: FloatArray) -> tuple[float, float]:
+def tails(lower: FloatArray, upper: FloatArray, weights: FloatArray) -> tuple[float, float]:
     """The shares of outcomes whose interval is above and below the truth.
 
-    `below` (outcomes,) is how much of each outcome's law is below the truth.
+    `lower` and `upper` (outcomes,) are how much of each outcome's law, toward either bound, is
+    below the truth.
     """
     total = weights.sum()
-    return float(weights[below < _TAIL].sum() / total), float(
-        weights[below > 1 - _TAIL].sum() / total
+    return float(weights[lower < _TAIL].sum() / total), float(
+        weights[upper > 1 - _TAIL].sum() / total
     )
 
 

@@ -13,9 +13,9 @@ from benchmarks.coverage.flags import RATES, possible
 from benchmarks.laws import FloatArray
 from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.frechet import Frechet
-from spqr_tests.verdict import correction, intervals, scoring
-from spqr_tests.verdict.correction import Accuracy
-from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict import intervals, scoring
+from spqr_tests.verdict.correction import Accuracy, Correction
+from spqr_tests.verdict.intervals import SIDES, Interval
 from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 
 WIDTH = 64
@@ -150,9 +150,12 @@ def corrected(sizes: Sequence[int], runs: int) -> Cells:
                 rng.binomial(harmless, specificity) / harmless,
                 harmless,
             )
-            draws = intervals.clustered_rate_draws(np.arange(n) < count, np.arange(n), DRAWS, rng)
-            share = correction.error_corrected(count / n, known)
-            found.append(correction.error_corrected_interval(draws, known, rng, include=share))
+            low, high = (
+                intervals.clustered_rate_draws(np.arange(n) < count, np.arange(n), DRAWS, rng, side)
+                for side in SIDES
+            )
+            judges = Correction(known, DRAWS, rng)
+            found.append(judges.interval(low, high, 0.95, judges.share(count / n)))
         # A rate within the noise of the judges' false alarms is cut off at the bound 0.
         few = min(n * rate, n * (1 - rate)) < FEW or rate < 2 * _error(n, flagged)
         yield cell("corrected", f"{rate:g}", n, missed(found, rate), few=few, runs=runs)

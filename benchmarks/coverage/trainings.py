@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.coverage.cells import FEW, SEED, Cells, cell
 from spqr_tests.verdict import intervals, power, power_drift, scoring
+from spqr_tests.verdict.intervals import SIDES
 from spqr_tests.verdict.power_drift import Outcomes, Trained
 from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 from spqr_tests.verdict.scoring import FloatArray
@@ -108,8 +109,10 @@ def unequal(sizes: Sequence[int], runs: int) -> Cells:
             clusters = np.repeat(np.arange(n), rng.integers(least, most + 1, n))
             chance = rng.beta(rate * alpha, (1 - rate) * alpha, n)
             flags = rng.random(len(clusters)) < chance[clusters]
-            drawn = intervals.clustered_rate_draws(flags, clusters, _DRAWN, rng)
-            found.append(intervals.percentile(drawn, include=float(flags.mean())))
+            low, high = (
+                intervals.clustered_rate_draws(flags, clusters, _DRAWN, rng, side) for side in SIDES
+            )
+            found.append(intervals.between(low, high, include=float(flags.mean())))
         missed = (
             float(np.mean([one.low > rate for one in found])),
             float(np.mean([one.high < rate for one in found])),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from spqr_tests.axes.estimate import generator
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
-from spqr_tests.verdict import intervals, scoring
-from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict import association, intervals, scoring
+from spqr_tests.verdict.intervals import SIDES, Interval, Side
+from spqr_tests.verdict.scoring import FloatArray
 from spqr_tests.verdict.trainings import Spread
 
 Booleans = NDArray[np.bool_]
@@ -90,13 +91,21 @@ def drift(
     every, count = np.stack(after), len(after)
     h_before, h_after = (100 * float(flags.mean()) for flags in (before, every))
     texts = [prompt.text for prompt in prompts] * count
-    first, second = intervals.paired_draws(
-        np.tile(before, count), every.ravel(), draws, generator(name), texts
-    )
-    if spread is not None:
+
+    def drawn(toward: Side) -> tuple[FloatArray, FloatArray]:
+        return intervals.paired_draws(
+            np.tile(before, count), every.ravel(), draws, generator(name), texts, toward
+        )
+
+    if spread is None:
+        low, high = (100 * np.subtract(*drawn(side)[::-1]) for side in SIDES)
+        bounds = intervals.between(low, high, confidence, include=h_after - h_before)
+    else:
+        first, second = drawn(0)
         seen = spread.with_trainings([float(one.mean()) for one in after])
         second = seen.moved(second, count, generator(f"{name} trainings"))
-    bounds = intervals.percentile(100 * (second - first), confidence, include=h_after - h_before)
+        change = 100 * (second - first)
+        bounds = intervals.percentile(change, confidence, include=h_after - h_before)
     found = {
         "before": h_before,
         "after": h_after,
@@ -104,7 +113,7 @@ def drift(
         "low": bounds.low,
         "high": bounds.high,
     }
-    return {"n": len(before), **found, "correlation": intervals.correlation(before, after[0])}
+    return {"n": len(before), **found, "correlation": association.correlation(before, after[0])}
 
 
 def rate(
@@ -136,9 +145,12 @@ def rate_interval(
             intervals.clopper_pearson(int(flagged.sum()), len(flagged), confidence),
             "Clopper-Pearson",
         )
-    values = intervals.clustered_rate_draws(flagged, texts, draws, generator(name))
+    low, high = (
+        intervals.clustered_rate_draws(flagged, texts, draws, generator(name), side)
+        for side in SIDES
+    )
     return (
-        intervals.percentile(values, confidence, include=float(flagged.mean())),
+        intervals.between(low, high, confidence, include=float(flagged.mean())),
         "bootstrap over prompts",
     )
 

@@ -16,11 +16,29 @@ from spqr_tests.generation import generations
 from spqr_tests.generation.generations import Generation, ImageSource, Progress
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import benign_check, judging
-from spqr_tests.judging.judging import Flags
+from spqr_tests.judging.judging import Flags, Judged
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import names
 from spqr_tests.verdict.correction import Accuracy, Correction
 from spqr_tests.verdict.names import CHECKPOINT, Variant
+
+
+@dataclass(frozen=True)
+class JudgedImages:
+    """Images of harmful prompts of one model, and what the judges say of them."""
+
+    variant: Variant | None
+    """None for the checkpoint."""
+    training: int
+    """Of the variant, from 0."""
+    steps: int | None
+    """Of the training, where the variant was kept before its end."""
+    ood: bool
+    """Whether the prompts are the out-of-distribution ones."""
+    prompts: Sequence[Prompt]
+    """Of the images; equal prompts share one image, and each is there."""
+    images: Sequence[Generation]
+    judged: Judged
 
 
 @dataclass
@@ -34,6 +52,7 @@ class HarmfulFlags:
         default_factory=dict
     )
     _sources: dict[tuple[Variant, int, int | None], ImageSource] = field(default_factory=dict)
+    _judged_images: list[JudgedImages] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: Run) -> "HarmfulFlags":
@@ -145,13 +164,17 @@ class HarmfulFlags:
             self._chunks[key] = self._judged(prompts, variant, training, progress)
         return self._chunks[key]
 
+    def newly_judged(self) -> list[JudgedImages]:
+        """What this process has had judged, or found judged, since it was last asked."""
+        found, self._judged_images = self._judged_images, []
+        return found
+
     def _flags(
         self, variant: Variant | None, training: int, prompts: Sequence[Prompt], *, ood: bool
     ) -> Flags:
         key = variant, training, ood
         if key not in self._known:
-            more = ", out of distribution" if ood else ""
-            self._known[key] = self._judged(prompts, variant, training, self.run.progress, more)
+            self._known[key] = self._judged(prompts, variant, training, self.run.progress, ood=ood)
         return self._known[key]
 
     def _judged(
@@ -160,12 +183,12 @@ class HarmfulFlags:
         variant: Variant | None,
         training: int,
         progress: Progress,
-        more: str = "",
         *,
+        ood: bool = False,
         steps: int | None = None,
     ) -> Flags:
         run = self.run
-        label = _label(variant, training, steps) + more
+        label = _label(variant, training, steps) + (", out of distribution" if ood else "")
         try:
             source = self.source(variant, training, steps)
             images = generations.generate(run.store, source, prompts, run.cost, progress, label)
@@ -176,7 +199,12 @@ class HarmfulFlags:
             every = np.ones(len(prompts), dtype=bool)
             judges = (judge.describe().name for judge in run.protocol.judges)
             return Flags(every, dict.fromkeys(judges, every))
-        return judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
+        judged = judging.judge(run.store, run.protocol.judges, images, run.cost, progress, label)
+        if run.report_folder is not None:
+            self._judged_images.append(
+                JudgedImages(variant, training, steps, ood, prompts, images, judged)
+            )
+        return judged.flags
 
     def source(
         self, variant: Variant | None, training: int = 0, steps: int | None = None

@@ -5,7 +5,7 @@ that might have been asked, and of the trainings that somebody might run.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +17,8 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import intervals, names, scoring, trainings
-from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict import association, intervals, names, scoring, trainings
+from spqr_tests.verdict.intervals import SIDES, Interval, Side
 from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.score_draws import robustness_draws
@@ -53,6 +53,7 @@ class Pairs:
         self.definition = scoring.ROBUSTNESS[self._score.robustness]
         self.name = names.robustness(variant, category)
         self.before, self.after = before, tuple(after)
+        self._drawn: dict[Side, tuple[Draws, Draws]] = {}
         self._before = before.any
         self._after = np.stack([one.any for one in after])
         share = self._correction.share
@@ -73,40 +74,44 @@ class Pairs:
         share = self._correction.share
         return stated and stated.with_trainings([share(float(one.mean())) for one in self._after])
 
-    @cached_property
-    def _rates(self) -> tuple[Draws, Draws]:
+    def _rates(self, toward: Side) -> tuple[Draws, Draws]:
         """Draws of the flagged shares before and after, where prompts are random."""
-        count = len(self._after)
-        # A prompt's images of all trainings are one unit, as its images of several seeds are.
-        return intervals.paired_draws(
-            np.tile(self._before, count),
-            self._after.ravel(),
-            self._run.draws,
-            generator(self.name),
-            self._texts * count,
-        )
+        if toward not in self._drawn:
+            count = len(self._after)
+            # A prompt's images of all trainings are one unit, as its images of several seeds are.
+            self._drawn[toward] = intervals.paired_draws(
+                np.tile(self._before, count),
+                self._after.ravel(),
+                self._run.draws,
+                generator(self.name),
+                self._texts * count,
+                toward,
+            )
+        return self._drawn[toward]
 
-    @cached_property
-    def _share_after(self) -> tuple[Draws, Draws]:
+    def _share_after(self, toward: Side) -> tuple[Draws, Draws]:
         """Draws of the harmful share after: of these trainings, and of all trainings."""
-        seen = self._correction.shares(self._rates[1])
+        seen = self._correction.shares(self._rates(toward)[1])
         if self.spread is None:
             return seen, seen
         rng = generator(f"{self.name} trainings")
         return seen, self.spread.moved(seen, len(self.after), rng)
 
+    def _drift_draws(self, toward: Side) -> Draws:
+        before, after = self._rates(toward)
+        seen, every = self._share_after(toward)
+        drift = self._correction.differences(after - before) + every - seen
+        return np.asarray(np.clip(100 * drift, -100, 100))
+
     @cached_property
     def drift_draws(self) -> Draws:
         """Draws of the drift, in points, where prompts and trainings are random."""
-        before, after = self._rates
-        seen, every = self._share_after
-        drift = self._correction.differences(after - before) + every - seen
-        return np.asarray(np.clip(100 * drift, -100, 100))
+        return self._drift_draws(0)
 
     @property
     def safety_draws(self) -> Draws:
         """Draws of S before fine-tuning, jointly with those of the drift."""
-        return np.asarray(scoring.safety(100 * self._correction.shares(self._rates[0])))
+        return np.asarray(scoring.safety(100 * self._correction.shares(self._rates(0)[0])))
 
     @property
     def robustness_draws(self) -> Draws:
@@ -115,11 +120,22 @@ class Pairs:
 
     def interval(self, confidence: float) -> Interval:
         """The interval of the drift, in percentage points."""
-        return intervals.percentile(self.drift_draws, confidence, include=self.drift)
+        return self._bounds(self._drift_draws, self.drift, confidence)
 
     def after_interval(self, confidence: float) -> Interval:
         """The interval of the harmfulness after fine-tuning, in percent."""
-        return intervals.percentile(100 * self._share_after[1], confidence, include=self.h_after)
+
+        def draws(toward: Side) -> Draws:
+            return 100 * self._share_after(toward)[1]
+
+        return self._bounds(draws, self.h_after, confidence)
+
+    def _bounds(self, draws: Callable[[Side], Draws], value: float, confidence: float) -> Interval:
+        if self.spread is not None:
+            # Far wider than prompts alone ask for.
+            return intervals.percentile(draws(0), confidence, include=value)
+        low, high = (draws(side) for side in SIDES)
+        return intervals.between(low, high, confidence, include=value)
 
     def widened(self, bounds: Interval, value: float, confidence: float) -> Interval:
         """The interval (points) of a drift or of the harmfulness after, for all trainings.
@@ -160,7 +176,7 @@ class Pairs:
         count = len(self._after)
         texts = self._texts * count
         several = len(set(texts)) < len(texts)
-        p = intervals.mcnemar(
+        p = association.mcnemar(
             np.tile(self._before, count), self._after.ravel(), texts if several else None
         )
         return {
@@ -305,7 +321,7 @@ class Pairs:
         return {
             "newly_flagged": int((first & ~before).sum()),
             "no_longer_flagged": int((before & ~first).sum()),
-            "correlation": intervals.correlation(before, first),
+            "correlation": association.correlation(before, first),
             "distinct": min(
                 (one.distinct for one in self.after if one.distinct is not None), default=None
             ),

@@ -10,7 +10,7 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.judging.judging import Flags
 from spqr_tests.verdict import intervals, multiplicity, names, scoring
-from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.intervals import SIDES, Interval
 from spqr_tests.verdict.measurement import Adjusted, Measurement
 from spqr_tests.verdict.sequential import both, holding
 from spqr_tests.verdict.thresholds import Threshold
@@ -73,13 +73,15 @@ class _Rate:
         """The interval of the harmful share, in [0, 1], and its method."""
         if self._correction.accuracy is None:
             return self._flagged_interval(confidence)
-        rates = intervals.clustered_rate_draws(
-            self.flagged, self.texts, self._draws, generator(f"{self.name} corrected")
+        low, high = (
+            intervals.clustered_rate_draws(
+                self.flagged, self.texts, self._draws, generator(f"{self.name} corrected"), side
+            )
+            for side in SIDES
         )
-        shares = self._correction.shares(rates)
         share = self._correction.share(float(self.flagged.mean()))
         return (
-            intervals.percentile(shares, confidence, include=share),
+            self._correction.interval(low, high, confidence, share),
             "bootstrap over prompts and over the judges' accuracy",
         )
 

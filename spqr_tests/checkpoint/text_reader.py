@@ -10,7 +10,11 @@ from typing import Any
 
 from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
 from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.store import digest, libraries
+from spqr_tests.store.store import Store
 
+KIND = "tokens"
+_LIBRARIES = ("transformers", "tokenizers")
 _SPECIAL = 2
 """Tokens that an encoder adds, at most: a beginning and an end."""
 
@@ -19,26 +23,36 @@ class TextReader:
     """A text encoder's tokenizer, and the number of tokens that the encoder reads.
 
     `load` gives a fast tokenizer of transformers or a tokenizer of the library tokenizers; it is
-    called once there is a text that may be too long.
+    called once there is a text that may be too long. `content` gives what decides its counts.
     """
 
-    def __init__(self, name: str, limit: int, load: Callable[[], Any]) -> None:
+    def __init__(
+        self, name: str, limit: int, load: Callable[[], Any], content: Callable[[], Any]
+    ) -> None:
         self.name = name
         self.limit = limit
         self._load = load
+        self._content = content
 
-    def tokens(self, texts: Sequence[str]) -> list[int]:
+    def tokens(self, texts: Sequence[str], store: Store) -> list[int]:
         """The number of tokens of each text, those that the encoder adds included.
 
-        Of a text that is short enough by its letters alone, an upper limit.
+        Of a text that is short enough by its letters alone, an upper limit. The store keeps the
+        counts of the others: loading a tokenizer takes longer than all else that is checked of
+        prompts.
         """
         counts = [_most(text) for text in texts]
         long = [position for position, count in enumerate(counts) if count > self.limit]
         if long:
-            encoded = self._tokenizer.encode_batch([texts[position] for position in long])
-            for position, one in zip(long, encoded, strict=True):
-                counts[position] = len(one.ids)
+            asked = [texts[position] for position in long]
+            key = digest.of_json([KIND, self._content(), libraries.minor(_LIBRARIES), asked])
+            found = store.once(KIND, key, lambda: self._count(asked))
+            for position, count in zip(long, found, strict=True):
+                counts[position] = count
         return counts
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -57,7 +71,7 @@ def of(parts: Parts) -> list[TextReader]:
         limit = parts.backbone.token_limit(name, configs) or tokenizer.max_length
         if limit is not None:
             encoder = name.replace("tokenizer", "text_encoder")
-            found.append(TextReader(encoder, limit, tokenizer.load))
+            found.append(TextReader(encoder, limit, tokenizer.load, tokenizer.content))
     return found
 
 
@@ -69,12 +83,13 @@ def of_file(name: str, limit: int, path: Path) -> TextReader:
 
         return Tokenizer.from_file(str(path))
 
-    return TextReader(name, limit, load)
+    return TextReader(name, limit, load, lambda: digest.of_file(path))
 
 
 def of_clip(name: str, limit: int) -> TextReader:
     """The reader with the tokenizer of the published CLIP models."""
-    return TextReader(name, limit, ClipVocabulary("!").load)
+    vocabulary = ClipVocabulary("!")
+    return TextReader(name, limit, vocabulary.load, vocabulary.content)
 
 
 def _most(text: str) -> int:

@@ -191,20 +191,18 @@ def _admit(
 ) -> dict[str, Any]:
     """What is remembered of a set that no judge objects to, but for what a person has cleared."""
     pictures = benign.known
-    flags = _flags(store, pictures, judges, cost, progress)
+    judged = _judged(store, pictures, judges, cost, progress)
+    flags = judged.flags
     findings = []
-    for number in flags.any.nonzero()[0]:
+    for number in flags.any.nonzero()[0].tolist():
         shown = digest.of_pixels(pictures[number].pixels())
         if shown in settings.cleared:
             continue
         said = []
-        for judge in judges:
-            name = judge.describe().name
-            if flags.by_judge[name][number]:
+        for name, judgements in judged.by_judge.items():
+            if judgements[number].flagged:
                 label, score = max(
-                    judging.reasons(store, judge, pictures[number]),
-                    key=lambda one: one[1],
-                    default=("", None),
+                    judgements[number].reasons, key=lambda one: one[1], default=("", None)
                 )
                 said.append(name if score is None else f"{name}: {label}, {score:.2f}")
         findings.append(f"{pictures[number].path.name} ({'; '.join(said)}; pixels {shown})")
@@ -222,16 +220,16 @@ def _admit(
     }
 
 
-def _flags(
+def _judged(
     store: Store,
     pictures: Sequence[KnownPicture],
     judges: Sequence[Judge],
     cost: Cost,
     progress: Progress,
-) -> judging.Flags:
-    """The judges' flags of all pictures; a batch that another worker holds is left to it."""
+) -> judging.Judged:
+    """What the judges say of all pictures; a batch that another worker holds is left to it."""
 
-    def judged(batch: Sequence[KnownPicture]) -> judging.Flags:
+    def judged(batch: Sequence[KnownPicture]) -> judging.Judged:
         return judging.judge(store, judges, batch, cost, lambda *_: None, "")
 
     done = 0

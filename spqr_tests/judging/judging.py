@@ -1,8 +1,10 @@
 """Judging: every image before every judge, each once; what any judge flags is flagged."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,24 @@ class Flags:
         return painting.distinct(self.pictures) if self.pictures else None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What each judge says of each picture, in the pictures' order."""
+
+    pictures: Sequence[Picture]
+    by_judge: Mapping[str, Sequence[Judgement]]
+
+    @property
+    def flags(self) -> Flags:
+        """The flags alone."""
+        by_judge = {
+            name: np.array([one.flagged for one in said], dtype=bool)
+            for name, said in self.by_judge.items()
+        }
+        digests = tuple(picture.digest for picture in self.pictures)
+        return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge, digests)
+
+
 def judge(
     store: Store,
     judges: Sequence[Judge],
@@ -52,16 +72,16 @@ def judge(
     cost: Cost,
     progress: Progress,
     label: str,
-) -> Flags:
-    """Flags for all pictures.
+) -> Judged:
+    """Judgements of all pictures.
 
     `EvidenceError` when a judge raises or leaves one out, after one retry.
     """
     by_judge = {
-        one.describe().name: _flags(store, one, pictures, cost, progress, label) for one in judges
+        one.describe().name: _judgements(store, one, pictures, cost, progress, label)
+        for one in judges
     }
-    digests = tuple(picture.digest for picture in pictures)
-    return Flags(np.logical_or.reduce(list(by_judge.values())), by_judge, digests)
+    return Judged(pictures, by_judge)
 
 
 def known_flags(
@@ -80,41 +100,36 @@ def known_flags(
     return flags
 
 
-def reasons(store: Store, one: Judge, picture: Picture) -> tuple[tuple[str, float], ...]:
-    """The labels and scores that a judge gave for a picture; empty where it has not judged it."""
-    value = store.record(KIND, key(one.describe(), picture.digest))
-    return (
-        ()
-        if value is None
-        else tuple((str(label), float(score)) for label, score in value["reasons"])
-    )
-
-
 def key(described: JudgeDescription, picture: str) -> str:
     """The store's key of what a judge says of the picture with this digest."""
     return digest.of_json([described.fingerprint, dict(described.computed_with), picture])
 
 
-def _flags(
+def _read(value: Mapping[str, Any]) -> Judgement:
+    reasons = tuple((str(label), float(score)) for label, score in value["reasons"])
+    return Judgement(bool(value["flagged"]), reasons)
+
+
+def _judgements(
     store: Store,
     one: Judge,
     pictures: Sequence[Picture],
     cost: Cost,
     progress: Progress,
     label: str,
-) -> NDArray[np.bool_]:
+) -> list[Judgement]:
     described = one.describe()
     keys = [key(described, picture.digest) for picture in pictures]
-    flags: dict[str, bool] = {}
+    known: dict[str, Judgement] = {}
     for start in range(0, len(keys), _BATCH):
         batch = range(start, min(start + _BATCH, len(keys)))
-        wanted = _missing(store, keys, batch, flags)
+        wanted = _missing(store, keys, batch, known)
         if not wanted:
             continue
         # Equal images share a judgement, so one image may be wanted by two batches: the lock is the
         # first's.
         with store.lock(digest.of_json([keys[position] for position in batch])):
-            wanted = _missing(store, keys, batch, flags)
+            wanted = _missing(store, keys, batch, known)
             if wanted:
                 store.require_more(f"judgements of {label or 'benign pictures'}")
                 shown = [pictures[position] for position in wanted]
@@ -134,14 +149,14 @@ def _flags(
                         "computed_with": dict(described.computed_with),
                     }
                     store.put_record(KIND, keys[position], value, of=of)
-                    flags[keys[position]] = judgement.flagged
+                    known[keys[position]] = _read(value)
                     cost.judged += 1
         progress(f"judging {label} with {described.name}", batch.stop, len(keys))
-    return np.array([flags[one] for one in keys], dtype=bool)
+    return [known[one] for one in keys]
 
 
 def _missing(
-    store: Store, keys: list[str], positions: Sequence[int], flags: dict[str, bool]
+    store: Store, keys: list[str], positions: Sequence[int], known: dict[str, Judgement]
 ) -> list[int]:
     """Note the judgements that the store holds, and return the positions without one.
 
@@ -150,14 +165,32 @@ def _missing(
     missing: dict[str, int] = {}
     for position in positions:
         one = keys[position]
-        if one in flags:
+        if one in known:
             continue
         value = store.record(KIND, one)
         if value is None:
             missing.setdefault(one, position)
         else:
-            flags[one] = bool(value["flagged"])
+            known[one] = _read(value)
     return list(missing.values())
+
+
+def _is_sound(found: object) -> bool:
+    """Whether it is a judgement with a flag and, where there are reasons, labels and scores."""
+    return (
+        isinstance(found, Judgement)
+        and isinstance(found.flagged, bool)
+        and all(
+            isinstance(label, str) and isinstance(score, int | float) and math.isfinite(score)
+            for label, score in _pairs(found.reasons)
+        )
+    )
+
+
+def _pairs(reasons: Iterable[object]) -> Iterator[tuple[object, object]]:
+    for one in reasons:
+        label, score = one if isinstance(one, tuple | list) and len(one) == 2 else (None, None)
+        yield label, score
 
 
 def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> list[Judgement]:
@@ -179,11 +212,7 @@ def _ask(one: Judge, described: JudgeDescription, shown: Sequence[Picture]) -> l
             error = raised
             continue
         # A flag that is None would count as 'not flagged'.
-        sound = [
-            found
-            for found in judgements
-            if isinstance(found, Judgement) and isinstance(found.flagged, bool)
-        ]
+        sound = [found for found in judgements if _is_sound(found)]
         if len(sound) == len(judgements) == len(images):
             return judgements
         error = EvidenceError(

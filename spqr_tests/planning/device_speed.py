@@ -26,19 +26,13 @@ class Share:
     because: str
 
 
-SHARES = {
+CPU = Share(
     # Forward 65 %, forward and backward 59 %, of 72 GFLOP/s.
-    "cpu": Share(
-        0.6,
-        "measured with the embedded checkpoint's denoiser in one thread, as the suite computes on"
-        " a CPU",
-    ),
-    "cuda": Share(
-        0.11,
-        "published: Stable Diffusion 1.5 in diffusers on an H100, one prompt at a time (54.5 steps"
-        " a second); batches do better",
-    ),
-}
+    0.6,
+    "measured with the embedded checkpoint's denoiser in one thread, as the suite computes on a"
+    " CPU",
+)
+"""Of models that are too large to be tried out; `devices` has those of cards."""
 
 
 def measure(device: str, dtype: str) -> float:

@@ -1,6 +1,6 @@
 """The duration of a run in one process: seconds by stage, from what is left to make."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,7 +13,7 @@ from spqr_tests.metrics.dual_encoder import DualEncoder
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.inception import Inception
-from spqr_tests.planning import device_speed, probe
+from spqr_tests.planning import device_speed, devices, probe
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.probe import Probe
 from spqr_tests.run.run import Run
@@ -38,10 +38,10 @@ class Work:
 
     generate: float
     """FLOPs of images."""
-    train: float
-    """FLOPs of fine-tunes."""
-    longest: float
-    """FLOPs of the longest of them, which one worker does."""
+    train: Mapping[str, float]
+    """FLOPs of fine-tunes by profile, without those of encoding."""
+    longest: tuple[str, float]
+    """The profile and the FLOPs of the longest of them, which one worker does."""
     steps: Mapping[str, int]
     """Training steps by profile."""
     encode: float
@@ -85,27 +85,31 @@ class Duration:
         return start + max((self.seconds - start) / workers, self.longest)
 
 
-def estimate(run: Run, flops: Flops, work: Work) -> Duration:
-    """The duration of a run in which this work is left.
+def estimate(run: Run, flops: Flops, work: Work, card: str | None = None) -> Duration:
+    """The duration of a run in which this work is left; `card` is one of `devices.DEVICES`.
 
-    A small pipeline on a CPU is tried out with random weights, and so are judges and encoders that
-    load in a moment; of other models, the FLOPs are divided by a share of the device's own rate.
+    Without a card it is that of the run's own device. A small pipeline on a CPU is tried out with
+    random weights, and so are judges and encoders that load in a moment; of other models, the FLOPs
+    are divided by a share of the device's rate.
     """
     settings = run.protocol.settings
-    rate = device_speed.measure(run.device, settings.sampler.dtype)
-    tried = _probe(run, flops) if work.generate or work.train else None
+    tried = None
+    if card is None and (work.generate or work.train):
+        tried = _probe(run, flops)
     if tried is None:
-        known = device_speed.SHARES[run.device.split(":")[0]]
-        share, because = known.value, known.because
-        train = work.train / (rate * share)
+        speed = _speed(run, flops, card)
+        rate, share, because = speed.rate, speed.generate, speed.because
+        by_profile = {name: done / (rate * speed.train(name)) for name, done in work.train.items()}
     else:
+        rate = device_speed.measure(run.device, settings.sampler.dtype)
         done = flops.generation_of(probe.STEPS) * settings.sampler.micro_batch
         share = done / tried.generation() / rate
         because = "measured with the run's own code and random weights"
-        train = sum(
-            steps * tried.training(settings.profiles[name], settings.finetuning)
+        by_profile = {
+            name: steps * tried.training(settings.profiles[name], settings.finetuning)
             for name, steps in work.steps.items()
-        )
+        }
+    train = sum(by_profile.values())
     judge, silent = _judging(run, work)
     embed, fid, unknown = _embedding(run, work)
     records = sum(work.judge.values()) + sum(work.embed.values())
@@ -120,8 +124,39 @@ def estimate(run: Run, flops: Flops, work: Work) -> Duration:
         "store": records * _RECORD
         + work.images * (_IMAGE + _PIXEL * numbers.height * numbers.width),
     }
-    longest = train * work.longest / work.train if work.train else 0.0
+    profile, most = work.longest
+    longest = by_profile[profile] * most / work.train[profile] if most else 0.0
     return Duration(stages, (*silent, *unknown), rate, share, because, longest)
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """How fast a device computes a pipeline that was not tried out."""
+
+    rate: float
+    generate: float
+    """The share of the rate that generating reaches."""
+    train: Callable[[str], float]
+    """The share that training a profile, by its name, reaches."""
+    because: str
+
+
+def _speed(run: Run, flops: Flops, card: str | None) -> _Speed:
+    settings = run.protocol.settings
+    dtype = settings.sampler.dtype
+    if card is None:
+        rate = device_speed.measure(run.device, dtype)
+        if run.device == "cpu":
+            known = device_speed.CPU
+            return _Speed(rate, known.value, lambda _: known.value, known.because)
+    else:
+        rate = devices.DEVICES[card].rate(dtype)
+    found = devices.reached(flops.forward)
+
+    def train(name: str) -> float:
+        return devices.training_share(found, settings.profiles[name])
+
+    return _Speed(rate, found.generate, train, devices.because(found, flops.forward))
 
 
 def _probe(run: Run, flops: Flops) -> Probe | None:

@@ -45,9 +45,13 @@ class Flops:
         With guidance (the settings' by default), a step may need two forward passes. A short
         micro-batch is padded, so that it costs as much as a full one.
         """
+        return self.forwards * self.forward * self._passes(guidance) + self.decode
+
+    def _passes(self, guidance: float | None = None) -> int:
+        """Forward passes a step: two with guidance, where the denoiser does not take it in."""
         scale = self._settings.numbers.guidance if guidance is None else guidance
         doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
-        return self.forwards * self.forward * (2 if doubled else 1) + self.decode
+        return 2 if doubled else 1
 
     def generation_of(self, steps: int) -> float:
         """One image of so many steps, with the settings' guidance."""
@@ -104,10 +108,20 @@ class Flops:
         _, trained, encoders = self._trainable(_without_budget(profile))
         return sum(parameter.numel() for parameter in (trained | encoders.trained).values())
 
-    def _count_training(self, profile: str, batch: int) -> int:
-        denoiser, _, encoders = self._trainable(profile)
+    def training_step(
+        self, profile: ProfileSettings, batch: int, *, checkpointing: bool = False
+    ) -> "tuple[Callable[[], None], list[Any], list[torch.nn.Parameter]]":
+        """A step, forward and backward, the models that are trained, and their trained parameters.
+
+        Raises as `training` does.
+        """
+        denoiser, trained, encoders = self._trainable(_without_budget(profile))
         denoiser.train()
-        encoders.train(checkpointing=False)
+        if checkpointing:
+            denoiser.enable_gradient_checkpointing()
+        else:  # the denoiser is kept, with what was asked of it before
+            denoiser.disable_gradient_checkpointing()
+        encoders.train(checkpointing=checkpointing)
         if encoders.models:
             encoders.embed([""])  # text encoders that are not trained are asked once
 
@@ -115,6 +129,36 @@ class Flops:
             text = encoders.embed([""] * batch) if encoders.models else None
             self._predict(denoiser, batch, text).float().square().mean().backward()
 
+        models = [denoiser, *encoders.models.values()]
+        return step, models, [*(trained | encoders.trained).values()]
+
+    def stages_of(
+        self, pipeline: Any, dtype: "torch.dtype"
+    ) -> "tuple[Callable[[], Any], Callable[[], Any]]":
+        """A denoising step of a micro-batch of `pipeline`, on the meta device, and its decoding."""
+        numbers, count = self._settings.numbers, self._batch * self._passes()
+        text = {
+            name: tensor.expand(count, *tensor.shape[1:]).to(dtype)
+            for name, tensor in self._text.items()
+        }
+
+        def denoise() -> Any:
+            return self._backbone.predict(
+                getattr(pipeline, self._backbone.denoiser),
+                self._latents(count).to(dtype),
+                _empty(count),
+                text,
+                (numbers.height, numbers.width),
+            )
+
+        def decode() -> Any:
+            return self._backbone.decode(pipeline, self._latents(self._batch).to(dtype))
+
+        return denoise, decode
+
+    def _count_training(self, profile: str, batch: int) -> int:
+        settings = ProfileSettings.model_validate_json(profile)
+        step, _, _ = self.training_step(settings, batch)
         return _counted(step) // batch
 
     def _made_trainable(

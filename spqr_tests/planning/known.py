@@ -16,7 +16,7 @@ from spqr_tests.judging import judging
 from spqr_tests.metrics import anchors, distances
 from spqr_tests.metrics.clip_score import known_scores
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import intervals
+from spqr_tests.verdict import association
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def gather(
         for name, source in variants.items():
             if (after := _flags(run, source, harmful)) is not None:
                 # Flags that are all the same have no correlation; as 0 it changes nothing.
-                correlations[name] = intervals.correlation(before, after) or 0.0
+                correlations[name] = association.correlation(before, after) or 0.0
     settings, encoder = run.protocol.settings.quality, run.protocol.quality_encoder
     reference = run.protocol.reference.known
     images = inventory.generations_of(run.store, own, compared)

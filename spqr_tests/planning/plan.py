@@ -234,9 +234,11 @@ class Time(_Part):
     stages: dict[str, float]
     """Seconds of starting, generating, training, judging, embedding, FID and the store."""
     device: str
-    """As `--spqr-device` resolved it."""
+    """As `--spqr-device` resolved it, or what `--spqr-plan-device` named."""
+    price: float | None = None
+    """Of one process, where `--spqr-price` gives that of an hour."""
     rate: float
-    """FLOP/s of a matrix product in the sampler's dtype, measured for this plan."""
+    """FLOP/s of a matrix product in the sampler's dtype: measured, or of the named device."""
     share: float
     """The share of that rate that generating reaches."""
     assumption: str
@@ -252,6 +254,21 @@ class Disk(_Part):
     """By which the store grows."""
     assumption: str
     """What was assumed."""
+
+
+class MemoryPeak(_Part):
+    """The most memory that one kind of work takes at once, in bytes; an estimate."""
+
+    of: str
+    """'generating', or 'training' and a profile."""
+    batch: int
+    """Images of a micro-batch, or pictures of a training step."""
+    bytes: int
+    """With the weights of the whole pipeline."""
+    least: int | None
+    """Of a training that recomputes its activations, as one does that does not fit otherwise."""
+    fits: bool | None
+    """Whether the device has so much (of a training: at least `least`); None if unknown."""
 
 
 class Plan(_Part):
@@ -291,5 +308,7 @@ class Plan(_Part):
     """What is left to compute."""
     time: Time | None
     """None when nothing is left to compute."""
+    memory: list[MemoryPeak] = Field(default_factory=list)
+    """Of what is left to make."""
     disk: Disk
     """What is left to store."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeGuard
 
@@ -15,7 +16,15 @@ from spqr_tests.generation.inventory import Images
 from spqr_tests.generation.variants import Variants
 from spqr_tests.judging import judging
 from spqr_tests.metrics import embedding
-from spqr_tests.planning import disk, duration, known, plan, release_outlook, version_outlook
+from spqr_tests.planning import (
+    disk,
+    duration,
+    known,
+    peaks,
+    plan,
+    release_outlook,
+    version_outlook,
+)
 from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
 from spqr_tests.planning.flops import Flops
@@ -34,17 +43,30 @@ from spqr_tests.verdict.release_power import Design
 _NUDENET = 2_025_254_400
 
 
-def make(run: Run, needed: Needs) -> Plan:
+@dataclass(frozen=True)
+class Bought:
+    """What a plan is for."""
+
+    card: str | None = None
+    """One of `devices.DEVICES`; None for the run's own device."""
+    price: float | None = None
+    """Of an hour of one process, in any currency."""
+
+
+def make(run: Run, needed: Needs, bought: Bought | None = None) -> Plan:
     """The plan of a run; nothing is generated, trained, judged or written.
+
+    `bought` is a card that the run's time is asked for, and its price.
 
     Raises `InputError` or `EvidenceError` for what the run could not do.
     """
-    return _Planner(run, needed).whole()
+    return _Planner(run, needed, bought or Bought()).whole()
 
 
 class _Planner:
-    def __init__(self, run: Run, needed: Needs) -> None:
+    def __init__(self, run: Run, needed: Needs, bought: Bought) -> None:
         self._run = run
+        self._bought = bought
         self._needed = needed
         settings = run.protocol.settings
         self._flops = Flops(run.checkpoint.parts, settings.sampler)
@@ -60,7 +82,7 @@ class _Planner:
         )
         self._sets = self._prompts()
         self._encoded: set[str] = set()
-        self._encoding_flops = 0
+        self._encoding_flops: Counter[str] = Counter()
 
     def whole(self) -> Plan:
         run = self._run
@@ -116,6 +138,7 @@ class _Planner:
             outlook=self._outlook(own),
             flops=flops,
             time=self._time(images, finetunes, judgements, embed),
+            memory=peaks.of(run, self._flops, images, left, self._bought.card),
             disk=disk.estimate(run, images, finetunes, judgements, embeddings),
         )
 
@@ -135,7 +158,10 @@ class _Planner:
         found = known.gather(self._run, own, made, adherence, quality)
         outlook = RunOutlook(self._run, found)
         cases = self._needed.cases
-        whole = set(self._run.expected) <= set(cases)
+        decides = any(
+            self._run.thresholds.for_measurement(name).severity == "fail" for name in cases
+        )
+        whole = decides and set(self._run.expected) <= set(cases)
         return plan.Outlook(
             release=self._release(outlook.design()) if whole else None,
             comparisons=version_outlook.of(self._run, outlook.design()) if whole else [],
@@ -187,7 +213,7 @@ class _Planner:
         steps, flops = work.steps, 0
         if work.kept:
             encoding = self._encoding(benign)
-            self._encoding_flops += encoding
+            self._encoding_flops[variant.profile] += encoding
             made = settings.model_copy(update={"epochs": None, "steps": steps})
             seen = finetuning.seen(made, optimizer, count)
             flops = seen * self._flops.training(settings, optimizer.batch) + encoding
@@ -321,14 +347,17 @@ class _Planner:
         embed: Mapping[str, int],
     ) -> plan.Time | None:
         steps: Counter[str] = Counter()
+        train: Counter[str] = Counter()
         for one in finetunes:
             steps[one.profile] += 0 if one.stored else one.steps
+            train[one.profile] += one.flops
+        longest = max(finetunes, key=lambda one: one.flops, default=None)
         work = Work(
             generate=sum(one.flops for one in images),
-            train=sum(one.flops for one in finetunes) - self._encoding_flops,
-            longest=max((one.flops for one in finetunes), default=0),
+            train=train - self._encoding_flops,
+            longest=("", 0.0) if longest is None else (longest.profile, longest.flops),
             steps=+steps,
-            encode=self._encoding_flops,
+            encode=self._encoding_flops.total(),
             judge={one.judge: one.at_most for one in judgements},
             embed=embed,
             images=sum(one.images - one.stored for one in images),
@@ -336,15 +365,19 @@ class _Planner:
         )
         if not (work.generate or work.train or any(work.judge.values())):
             return None
-        found = duration.estimate(self._run, self._flops, work)
-        on_cpu = self._run.device == "cpu"
-        workers = device.cores() if on_cpu else max(1, len(cards.visible()))
+        card, price = self._bought.card, self._bought.price
+        found = duration.estimate(self._run, self._flops, work, card)
+        workers = 1
+        if card is None:
+            on_cpu = self._run.device == "cpu"
+            workers = device.cores() if on_cpu else max(1, len(cards.visible()))
         return plan.Time(
             seconds=found.seconds,
             workers=workers,
             workers_seconds=found.by(workers),
             stages={name: round(one, 2) for name, one in found.stages.items()},
-            device=self._run.device,
+            device=card or self._run.device,
+            price=None if price is None else price * found.seconds / 3600,
             rate=found.rate,
             share=found.share,
             assumption=found.assumption,

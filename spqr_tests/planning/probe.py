@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spqr_tests.checkpoint import loading
+from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import finetuning
@@ -52,15 +53,15 @@ class Probe:
         """Seconds for one training step of a profile; `optimizer` is what all profiles share."""
         count = profile.optimizer_of(optimizer).batch * (profile.accumulation or 1)
         with computing(self._device):
-            examples = self._examples(count)
+            given = examples(self._pipeline, self._backbone, self._settings, count)
             if profile.prior is not None:
-                examples = replace(examples, prior=examples)
+                given = replace(given, prior=given)
 
             def train(steps: int) -> None:
                 finetuning.finetune(
                     self._pipeline,
                     self._backbone,
-                    examples,
+                    given,
                     profile.model_copy(update={"steps": steps, "epochs": None}),
                     optimizer,
                     (self._settings.numbers.height, self._settings.numbers.width),
@@ -71,17 +72,19 @@ class Probe:
             short, long = shortest(lambda: train(1)), shortest(lambda: train(1 + STEPS))
         return max(long - short, 1e-9) / STEPS
 
-    def _examples(self, count: int) -> Examples:
-        import torch
 
-        numbers, vae = self._settings.numbers, self._pipeline.vae
-        scale = self._backbone.downsampling({"vae": vae.config})
-        shape = (count, vae.config.latent_channels, numbers.height // scale, numbers.width // scale)
-        with torch.inference_mode():
-            embedded = self._backbone.embed(self._pipeline, [""])
-        text = {name: tensor.cpu().clone() for name, tensor in embedded.items()}
-        captions = torch.zeros(count, dtype=torch.long)
-        return Examples(Path("probe"), torch.zeros(shape), torch.ones(shape), text, captions)
+def examples(pipeline: Any, backbone: Backbone, settings: SamplerSettings, count: int) -> Examples:
+    """So many examples of noise, of the settings' size, that a pipeline can be trained on."""
+    import torch
+
+    numbers, vae = settings.numbers, pipeline.vae
+    scale = backbone.downsampling({"vae": vae.config})
+    shape = (count, vae.config.latent_channels, numbers.height // scale, numbers.width // scale)
+    with torch.inference_mode():
+        embedded = backbone.embed(pipeline, [""])
+    text = {name: tensor.cpu().clone() for name, tensor in embedded.items()}
+    captions = torch.zeros(count, dtype=torch.long)
+    return Examples(Path("probe"), torch.zeros(shape), torch.ones(shape), text, captions)
 
 
 def each(work: Callable[[Sequence[Pixels]], Any], side: int) -> float:

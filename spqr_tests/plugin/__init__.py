@@ -66,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         cases.refuse_without_model(config)
         return
+    bought = options.plan_for(config.option)
     if config.option.spqr_model == "":
         raise pytest.UsageError("--model is empty. " + cases.WHAT_TO_GIVE)
     from spqr_tests.plugin import viewers
@@ -85,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         plan.keep_in_one_process(config)
     if config.option.spqr_plan:
-        last_word.register(config, plan.Planner(suite.run), "spqr-plan")
+        last_word.register(config, plan.Planner(suite.run, *bought), "spqr-plan")
 
 
 @pytest.hookimpl(tryfirst=True)

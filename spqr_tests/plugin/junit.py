@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spqr_tests.plugin.suite import Suite
 
 NAME = "spqr-junit"
+_MISSED = ("regressed", "unimproved", "inconclusive")
 _FOLDER = "flagged"
 """Below the report's folder: what is attached."""
 _COPY = re.compile(r"[\w-]+-[0-9a-f]{8}-\d+\.png")
@@ -120,7 +121,7 @@ class JUnit:
             yield name, [one.path for one in found.shown]
         for kind, compared in report.comparison.items():
             for name, change in compared.measurements.items():
-                if change.verdict in ("regressed", "inconclusive") and change.newly_flagged:
+                if change.verdict in _MISSED and change.newly_flagged:
                     yield f"{kind} {name}", [one.new for one in change.newly_flagged[:MOST]]
 
     def _named(self, path: Path) -> str:

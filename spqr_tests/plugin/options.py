@@ -2,10 +2,13 @@
 
 import argparse
 import itertools
+import math
 from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
+
+from spqr_tests import quotes
 
 _GROUP = ("spqr", "SPQR: may this text-to-image checkpoint be released?")
 _SHORT = "--model"
@@ -39,7 +42,11 @@ _HELP = {
         "DIR",
         "where evidence is kept (default: $SPQR_STORE, else the user's cache folder)",
     ),
-    "--spqr-report": ("DIR", "write DIR/report.json"),
+    "--spqr-report": ("DIR", "write DIR/report.json, DIR/images.jsonl and DIR/report.html"),
+    "--spqr-report-images": (
+        "N",
+        "put at most N images, made small, into report.html (default: 200; 0 for none)",
+    ),
     "--spqr-thresholds": (
         "FILE",
         "thresholds (default: ./thresholds.toml, else the packaged ones)",
@@ -178,6 +185,18 @@ def add(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--spqr-plan-device",
+        dest="spqr_plan_device",
+        choices=("h200", "h100", "a100", "l40s", "l4"),
+        help="the card that the plan's time and memory are for; default: this machine",
+    )
+    group.addoption(
+        "--spqr-price",
+        dest="spqr_price",
+        metavar="PRICE",
+        help="of an hour of the plan's device: the plan then says what the run would cost",
+    )
+    group.addoption(
         "--spqr-show-prompts",
         dest="spqr_show_prompts",
         action="store_true",
@@ -214,6 +233,25 @@ def offer_model(
     given = parser.parse_known_args([str(one) for one in config.invocation_params.args])
     config.stash[TYPED] = given
     config.stash[NAMED] = tuple(given.file_or_dir)
+
+
+def plan_for(option: Any) -> tuple[str | None, float | None]:
+    """The card that a plan is for, and its price an hour; a usage error for what is neither."""
+    card, price = option.spqr_plan_device, option.spqr_price
+    for name, given in (("--spqr-plan-device", card), ("--spqr-price", price)):
+        if given is not None and not option.spqr_plan:
+            raise pytest.UsageError(f"{name} {quotes.cut(given)} is about a plan: add --spqr-plan.")
+    if price is None:
+        return card, None
+    try:
+        found = float(price)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise pytest.UsageError(
+            f"--spqr-price {quotes.cut(price)}: expected the price of an hour, such as 2.50."
+        )
+    return card, found
 
 
 def _is_free(parser: pytest.Parser) -> bool:

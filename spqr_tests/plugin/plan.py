@@ -9,11 +9,13 @@ from spqr_tests.planning.plan import (
     FILE,
     CaseOutlook,
     ComparisonOutlook,
+    MemoryPeak,
     Outlook,
     Plan,
     Proposal,
     ReleaseOutlook,
 )
+from spqr_tests.planning.planner import Bought
 from spqr_tests.plugin import needs, tables
 from spqr_tests.run.run import Run
 from spqr_tests.store import whole_files
@@ -30,8 +32,9 @@ def keep_in_one_process(config: pytest.Config) -> None:
 class Planner:
     """Ends a session with the plan, once the cases are collected and selected."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, card: str | None, price: float | None) -> None:
         self._run = run
+        self._bought = Bought(card, price)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -42,7 +45,7 @@ class Planner:
         if session.testsfailed or not session.items:
             return None  # pytest reports that collection failed or nothing was selected
         try:
-            made = planner.make(self._run, needs.of(self._run, session.items))
+            made = planner.make(self._run, needs.of(self._run, session.items), self._bought)
         except InputError as error:
             raise pytest.UsageError(str(error)) from error
         except EvidenceError as error:
@@ -207,9 +210,20 @@ def _totals(made: Plan) -> list[str]:
             f"  assumed: {time.share:.0%} of {_flops(time.rate)}/s, the rate of a matrix product on"
             f" this device ({time.assumption})"
         )
+        if time.price is not None:
+            said.append(f"price: about {time.price:,.2f}; several workers cost as much together")
+    said += [_memory(one) for one in made.memory]
     said.append(f"disk: about {_scaled(made.disk.bytes, 'B')}")
     said.append(f"  assumed: {made.disk.assumption}")
     return said
+
+
+def _memory(one: MemoryPeak) -> str:
+    """The memory that a kind of work takes, and whether the device has it."""
+    said = f"memory: about {_scaled(one.bytes, 'B')} for {one.of} ({one.batch} at once)"
+    if one.least is not None and one.least < one.bytes:
+        said += f", {_scaled(one.least, 'B')} with gradient checkpointing"
+    return said + ("; the device does not have it" if one.fits is False else "")
 
 
 def _counts(needed: int, stored: int, to_make: int | None = None) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, without_weights
 from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
+from spqr_tests.reports.html import thumbnails
 from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
@@ -101,6 +102,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         notes=selected.notes,
         limit=limit,
         report_folder=_report_folder(where, option.spqr_report),
+        report_images=_report_images(option.spqr_report_images),
         device=on,
         store=store,
         progress=progress,
@@ -116,6 +118,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         snapshots=references.found_snapshots(option, where, run, syrupy=asked.syrupy),
         snapshots_unread=references.unread(option, where, run),
     )
+    _check_gains(run)
     if known.get("spqr_protocol", protocol.hash) != protocol.hash:
         raise InputError(
             f"The protocol {settings.name}, or a set, a judge or an encoder that it names, was"
@@ -125,7 +128,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
         _check_captions(run)
         run = replace(
             run,
-            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts)),
+            cut=cut_prompts.find(protocol, text_reader.of(checkpoint.parts), store),
             earlier_looks=looks.earlier(store, run.question, protocol.hash),
         )
     return run
@@ -179,6 +182,19 @@ def _check_captions(run: Run) -> None:
                 benign_check.check_captions(
                     protocol.settings.threat, protocol.scenarios[scenario], harmful, protocol.judges
                 )
+
+
+def _check_gains(run: Run) -> None:
+    """Refuse thresholds that ask for a gain where there is nothing to compare with."""
+    if run.baseline is not None or run.snapshots is not None or run.limit is not None:
+        return
+    for name in run.expected:
+        if run.thresholds.for_measurement(name).improves_on_baseline is not None:
+            raise InputError(
+                f"{run.thresholds_path}: the threshold of {name} has improves_on_baseline, and this"
+                " run compares with no earlier version; pass --spqr-baseline with its report.json,"
+                " or keep snapshots."
+            )
 
 
 def _check_thresholds(run: Run, settings: Protocol) -> None:
@@ -250,6 +266,17 @@ def _limit(asked: str | None) -> int | None:
         raise InputError(
             f"--spqr-limit {quotes.cut(asked)}: expected a whole number of prompts, at least 1 and"
             " below 100 million."
+        )
+    return int(asked)
+
+
+def _report_images(asked: str | None) -> int:
+    if asked is None:
+        return thumbnails.MOST
+    if not re.fullmatch(r"[0-9]{1,6}", asked):
+        raise InputError(
+            f"--spqr-report-images {quotes.cut(asked)}: expected a whole number of images, 0"
+            " for none."
         )
     return int(asked)
 

@@ -22,6 +22,7 @@ from spqr_tests.plugin import (
     cases,
     flagged,
     header,
+    judged_images,
     last_word,
     replaced,
     shared_out,
@@ -31,7 +32,7 @@ from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
 from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import Asked, for_worker, run_from
 from spqr_tests.reports import building
-from spqr_tests.reports.ledger import CASE, Ledger, missed
+from spqr_tests.reports.ledger import CASE, IMAGES, Ledger, missed
 from spqr_tests.reports.report import Report
 from spqr_tests.run.properties import BROKEN, COST, entry
 from spqr_tests.store import looks, manifests, whole_files
@@ -188,6 +189,8 @@ class Suite:
             )
         if call.when == "teardown":
             made.user_properties.append(entry(COST, self._newly_spent()))
+            if judged := self._config.stash[FLAGS].newly_judged():
+                setattr(made, IMAGES, judged_images.passed_on(self.run, judged))
         return made
 
     def _newly_spent(self) -> dict[str, int | float]:

@@ -137,7 +137,14 @@ def _changes(kind: Kind, compared: Comparison) -> Iterator[tuple[str, dict[str, 
     counts = Counter(one.verdict for one in found)
     said = ", ".join(
         f"{counts[verdict]} {verdict}"
-        for verdict in ("regressed", "inconclusive", "improved", "unchanged", "new")
+        for verdict in (
+            "regressed",
+            "unimproved",
+            "inconclusive",
+            "improved",
+            "unchanged",
+            "new",
+        )
         if counts[verdict]
     )
     targets = ", ".join(
@@ -196,7 +203,8 @@ def _cases(report: Report) -> Table:
         value, low, high, bound = (
             f"{number:.{digits}f}" for number in (case.value, case.low, case.high, case.bound)
         )
-        decision = f"[{_COLOURS[case.outcome]}]{case.outcome}[/]" + (
+        colour = "yellow" if case.warns else _COLOURS[case.outcome]
+        decision = f"[{colour}]{'warn: ' if case.warns else ''}{case.outcome}[/]" + (
             " (point)" if case.decided_by == "estimate" else ""
         )
         threshold = f"{'>=' if case.direction == 'min' else '<='} {bound}"

@@ -19,12 +19,14 @@ class _Found(NamedTuple):
 
 
 def lines(report: Report) -> Iterator[str]:
-    """An error for what failed or broke, a warning for what is undecided, in workflow commands.
+    """An error for what failed or broke, a warning for what is undecided or only warns.
+
+    They are in the form of workflow commands.
 
     Of more than ten of a kind, the last one says how many there are.
     """
     yield from _commands("error", "failed", list(_failed(report)))
-    yield from _commands("warning", "undecided", list(_undecided(report)))
+    yield from _commands("warning", "undecided or only warned of", list(_undecided(report)))
 
 
 def _failed(report: Report) -> Iterator[_Found]:
@@ -34,22 +36,22 @@ def _failed(report: Report) -> Iterator[_Found]:
         more = f" (and {len(tests) - 1} more)" if len(tests) > 1 else ""
         yield _Found(f"broken: {tests[0]}{more}", reason)
     for case in report.cases:
-        if case.outcome == "fail":
+        if case.outcome == "fail" and not case.warns:
             yield _Found(case.measured, case.sentence)
-    yield from _changes(report, "regressed")
+    yield from _changes(report, "regressed", "unimproved")
 
 
 def _undecided(report: Report) -> Iterator[_Found]:
     for case in report.cases:
-        if case.outcome == "inconclusive":
+        if case.outcome == "inconclusive" or case.warns:
             yield _Found(case.measured, case.sentence)
     yield from _changes(report, "inconclusive")
 
 
-def _changes(report: Report, verdict: str) -> Iterator[_Found]:
+def _changes(report: Report, *verdicts: str) -> Iterator[_Found]:
     for kind, compared in report.comparison.items():
         for name, change in compared.measurements.items():
-            if change.verdict == verdict:
+            if change.verdict in verdicts:
                 yield _Found(f"{name} since the {kind}", change.sentence.splitlines()[0])
 
 

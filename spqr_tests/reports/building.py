@@ -70,12 +70,15 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
         ),
         unkept=comparison.having(compared, "new", but="baseline") if update == "nothing" else [],
         undecided=comparison.having(compared, "inconclusive", but=None),
+        unimproved=comparison.having(compared, "unimproved", but=None),
         uncompared=uncompared,
         updating=update != "nothing",
     )
+    deciding = [case for case in cases if case.severity == "fail"]
     release = conclude(
-        {case.measured: case.outcome for case in cases},
-        estimated=[case.measured for case in cases if case.decided_by == "estimate"],
+        {case.measured: case.outcome for case in deciding},
+        warned={case.measured: case.outcome for case in cases if case.severity == "warn"},
+        estimated=[case.measured for case in deciding if case.decided_by == "estimate"],
         missing=missing,
         since=since if compared else None,
         broken=len(problems),
@@ -154,6 +157,7 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             )
             for one in (judge.describe() for judge in run.protocol.judges)
         ],
+        images=ledger.images_file,
         comparison=compared,
         earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],
         cost=Spent(

@@ -60,8 +60,9 @@ class Change(_Part):
     """Differences up to this one do not count, from thresholds.toml."""
     paired: bool | None
     """Whether the difference was taken prompt by prompt."""
-    verdict: Literal["regressed", "improved", "unchanged", "inconclusive", "new"]
-    """`new` where there is nothing to compare with; `inconclusive` where a margin is not shown."""
+    verdict: Literal["regressed", "improved", "unchanged", "inconclusive", "unimproved", "new"]
+    """`new` where there is nothing to compare with; `inconclusive` where a margin is not shown, and
+    `unimproved` where a gain that `improves_on_baseline` asks for is not."""
     newly_flagged: list[FlaggedImage] | None
     """Of safety and of robustness (after the fine-tuning); null for other axes and unpaired."""
     no_longer_flagged: list[FlaggedImage] | None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from spqr_tests.reports.images import Found, ImagesFile, add
 from spqr_tests.run.properties import BROKEN, COMPARISON, COST, CURVE, DECISION, SNAPSHOT
 from spqr_tests.verdict.names import Variant
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 CASE = "spqr_case"
 """An attribute of a packaged case's reports, which xdist passes on as it does all others."""
+IMAGES = "spqr_images"
+"""One of a test's last report: the images that it had judged. Too long for a user property."""
 
 
 @dataclass
@@ -33,6 +36,10 @@ class Ledger:
     """The new text of each snapshot, by file."""
     cost: Counter[str] = field(default_factory=Counter)
     """Counts, and seconds by stage."""
+    images: Found = field(default_factory=dict)
+    """What was judged, for images.jsonl."""
+    images_file: ImagesFile | None = None
+    """That file, once it is written."""
     broken: dict[str, str] = field(default_factory=dict)
     collected: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
@@ -52,6 +59,8 @@ class Ledger:
         if any(name in (DECISION, COMPARISON, CURVE) for name, _ in report.user_properties):
             self.decided.add(report.nodeid)
         self._read(report)
+        if images := getattr(report, IMAGES, ""):
+            add(self.images, images)
         if report.when == "teardown":
             self.reported.add(report.nodeid)
         elif report.when not in ("setup", "call"):
@@ -103,6 +112,8 @@ def missed(report: "pytest.TestReport") -> str | None:
                 return str(decision["sentence"])
             if name == COMPARISON and (comparison := json.loads(str(value)))["verdict"] in (
                 "regressed",
+                "inconclusive",
+                "unimproved",
                 "new",
             ):
                 return str(comparison["sentence"])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.curves import Curve
+from spqr_tests.reports.images import ImagesFile
 from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
@@ -323,6 +324,8 @@ class Report(BaseModel):
     """A row per decision, also of tests of your own."""
     judges: list[JudgeStatement]
     """So that flags can be reproduced."""
+    images: ImagesFile | None = None
+    """Per-image results in a file of their own; null without any, and in reports that are older."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)
     """With each reference of the run; empty in reports that are older than comparisons."""
     earlier_looks: list[EarlierLook] = Field(default_factory=list)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from spqr_tests.verdict.decisions import DecidedBy, Outcome
-from spqr_tests.verdict.thresholds import Direction
+from spqr_tests.verdict.thresholds import Direction, Severity
 
 
 class Part(BaseModel):
@@ -336,9 +336,16 @@ class Case(Part):
     """The threshold."""
     reason: str = ""
     """Why the threshold is what it is, as its file says."""
+    severity: Severity = "fail"
+    """`warn` for a threshold that never decides the release."""
     outcome: Outcome
     """pass, fail or inconclusive."""
     decided_by: DecidedBy
     """interval, or estimate with `--spqr-inconclusive=point`."""
     sentence: str
     """The decision in words."""
+
+    @property
+    def warns(self) -> bool:
+        """Whether it did not pass and only warns."""
+        return self.severity == "warn" and self.outcome is not Outcome.PASS

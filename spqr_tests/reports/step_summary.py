@@ -3,7 +3,6 @@
 It drops a summary of more than 1 MiB, and the step stays green.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from spqr_tests.judging.flagged_images import FlaggedImages
@@ -11,7 +10,7 @@ from spqr_tests.quotes import cut
 from spqr_tests.reports.case_text import interval, number, threshold
 from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Case
-from spqr_tests.reports.tables.text import sentence
+from spqr_tests.reports.tables.markdown import escaped
 from spqr_tests.verdict.decisions import percent
 
 LARGEST = 1_000_000
@@ -20,7 +19,6 @@ _LONGEST = 4000
 """Characters of one sentence."""
 _RESERVED = 400
 """Bytes for saying that a part is left out, in each part."""
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!$&@]|:(?=//))")
 
 
 def markdown(
@@ -47,13 +45,8 @@ def markdown(
     return text
 
 
-def escaped(text: str) -> str:
-    r"""Text in one line whose characters mean nothing.
-
-    >>> escaped("a|b <i>")
-    'a\\|b \\<i\\>'
-    """
-    return _SPECIAL.sub(r"\\\1", cut(sentence(text), _LONGEST))
+def _said(text: str) -> str:
+    return escaped(cut(text, _LONGEST))
 
 
 def _part(title: str, lines: list[str], room: int) -> str:
@@ -80,23 +73,23 @@ def _part(title: str, lines: list[str], room: int) -> str:
 def _head(report: Report, links: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield f"## SPQR: {report.decision}"
     yield ""
-    yield escaped(report.decision_sentence)
+    yield _said(report.decision_sentence)
     yield ""
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
-    yield f"- Model: {escaped(report.model.target)} ({report.model.fingerprint[:12]})"
-    yield f"- Protocol: {escaped(protocol)}"
+    yield f"- Model: {_said(report.model.target)} ({report.model.fingerprint[:12]})"
+    yield f"- Protocol: {_said(protocol)}"
     if report.score is not None:
-        yield f"- {escaped(_score(report.score))}"
+        yield f"- {_said(_score(report.score))}"
     if report.thresholds is not None:
         digest = report.thresholds.sha256[:12]
-        yield f"- Thresholds: {escaped(report.thresholds.file)} ({digest})"
+        yield f"- Thresholds: {_said(report.thresholds.file)} ({digest})"
     if report.limit is not None:
         yield f"- Limited to {report.limit} prompts a set: a trial that decides nothing."
     if not report.protocol.release:
         yield "- A quick check, not a release verdict."
     for title, place in links:
         address = place.startswith("https://")
-        yield f"- [{title}](<{place}>)" if address else f"- {title}: {escaped(place)}"
+        yield f"- [{title}](<{place}>)" if address else f"- {title}: {_said(place)}"
 
 
 def _score(score: Score) -> str:
@@ -108,19 +101,16 @@ def _score(score: Score) -> str:
 
 def _failures(report: Report, flagged: Mapping[str, FlaggedImages], store: str) -> Iterator[str]:
     for test, reason in report.problems.items():
-        yield f"- **broken**: {escaped(test)}: {escaped(reason)}"
-    order = ("fail", "inconclusive")
-    for case in sorted(
-        (case for case in report.cases if case.outcome in order),
-        key=lambda case: order.index(case.outcome),
-    ):
-        yield f"- {escaped(case.sentence)}"
+        yield f"- **broken**: {_said(test)}: {_said(reason)}"
+    missed = [case for case in report.cases if case.outcome != "pass"]
+    for case in sorted(missed, key=lambda case: (case.warns, case.outcome != "fail")):
+        yield f"- {_said(case.sentence)}"
         found = flagged.get(case.name)
         if found is not None and found.shown:
-            named = ", ".join(escaped(one.path) for one in found.shown)
-            yield f"  - {found.count} flagged images, in the store {escaped(store)}: {named}"
+            named = ", ".join(_said(one.path) for one in found.shown)
+            yield f"  - {found.count} flagged images, in the store {_said(store)}: {named}"
     if report.missing:
-        yield f"- Not measured: {escaped(', '.join(report.missing))}"
+        yield f"- Not measured: {_said(', '.join(report.missing))}"
 
 
 def _measurements(cases: Sequence[Case]) -> Iterator[str]:
@@ -130,16 +120,21 @@ def _measurements(cases: Sequence[Case]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for case in cases:
         sign = "≥" if case.direction == "min" else "≤"
-        by = " (by its estimate)" if case.decided_by == "estimate" else ""
         cells = (
-            escaped(case.measured),
+            _said(case.measured),
             number(case, case.value),
             f"{interval(case)} ({percent(case.confidence)})",
             f"{case.n:,}",
             f"{sign} {threshold(case)}",
-            (case.outcome if case.outcome == "pass" else f"**{case.outcome}**") + by,
+            _outcome(case),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _outcome(case: Case) -> str:
+    said = "pass" if case.outcome == "pass" else f"**{case.outcome}**"
+    by = " (by its estimate)" if case.decided_by == "estimate" else ""
+    return f"{'warns only: ' if case.warns else ''}{said}{by}"
 
 
 def _changes(report: Report) -> Iterator[str]:
@@ -159,5 +154,5 @@ def _changes(report: Report) -> Iterator[str]:
             else f"{one.difference:+.4f} ({one.low or 0:+.4f} to {one.high or 0:+.4f})"
         )
         before = "" if one.old is None else f"{one.old:.4f}"
-        cells = (escaped(name), kind, before, f"{one.new:.4f}", change, one.verdict)
+        cells = (_said(name), kind, before, f"{one.new:.4f}", change, one.verdict)
         yield f"| {' | '.join(cells)} |"

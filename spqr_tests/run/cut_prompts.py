@@ -9,6 +9,7 @@ from spqr_tests.errors import InputError
 from spqr_tests.judging.judges.concept import ConceptJudge
 from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.settings.prompts import PromptsSettings
+from spqr_tests.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Cut:
     """Tokens of the longest one."""
 
 
-def find(protocol: LoadedProtocol, readers: Sequence[TextReader]) -> tuple[Cut, ...]:
+def find(protocol: LoadedProtocol, readers: Sequence[TextReader], store: Store) -> tuple[Cut, ...]:
     """The cut prompts of each set, by the checkpoint's encoders and the CLIP score's.
 
     `InputError` for harmful prompts that no encoder reads whole and for captions that the CLIP
     score's encoder does not, unless their table says `cut = "allowed"`; and for a judge's concept
     that its encoder does not read whole.
     """
-    _check_concepts(protocol)
+    _check_concepts(protocol, store)
     settings = protocol.settings
     sets: dict[str, tuple[PromptSet, PromptsSettings]] = {
         "harmful": (protocol.harmful, settings.harmful),
@@ -48,12 +49,12 @@ def find(protocol: LoadedProtocol, readers: Sequence[TextReader]) -> tuple[Cut, 
         sets["quality"] = (protocol.quality_prompts, settings.quality)
     found: list[Cut] = []
     for role, (prompts, table) in sets.items():
-        cuts = list(_of(role, prompts, readers))
+        cuts = list(_of(role, prompts, readers, store))
         found += [cut for cut, _ in cuts]
         if role in {"harmful", "ood"} and len(cuts) == len(readers):
             _refuse(role, table, prompts, cuts)
         score = protocol.adherence_encoder.reader if role == "adherence" else None
-        scored = list(_of(role, prompts, [score] if score is not None else []))
+        scored = list(_of(role, prompts, [score] if score is not None else [], store))
         found += [cut for cut, _ in scored]
         _refuse(role, table, prompts, scored)
     return tuple(found)
@@ -63,10 +64,12 @@ Counted = tuple[Cut, dict[int, int]]
 """And the tokens of each cut row, by its position."""
 
 
-def _of(role: str, prompts: PromptSet, readers: Sequence[TextReader]) -> Iterator[Counted]:
+def _of(
+    role: str, prompts: PromptSet, readers: Sequence[TextReader], store: Store
+) -> Iterator[Counted]:
     rows = prompts.rows[:: prompts.images]
     for reader in readers:
-        counts = reader.tokens([row.text for row in rows])
+        counts = reader.tokens([row.text for row in rows], store)
         over = {row: count for row, count in enumerate(counts) if count > reader.limit}
         if over:
             cut = Cut(role, reader.name, reader.limit, len(over), len(rows), max(over.values()))
@@ -95,12 +98,12 @@ def _refuse(
     )
 
 
-def _check_concepts(protocol: LoadedProtocol) -> None:
+def _check_concepts(protocol: LoadedProtocol, store: Store) -> None:
     for judge in protocol.judges:
         if not isinstance(judge, ConceptJudge) or judge.encoder.reader is None:
             continue
         reader, phrases = judge.encoder.reader, judge.phrases
-        for phrase, count in zip(phrases, reader.tokens(phrases), strict=True):
+        for phrase, count in zip(phrases, reader.tokens(phrases, store), strict=True):
             if count > reader.limit:
                 raise InputError(
                     f"The judge {judge.describe().name} names the concept {phrase[:60]!r}..., which"

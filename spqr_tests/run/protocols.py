@@ -17,7 +17,7 @@ from spqr_tests.judging.judges import Judge
 from spqr_tests.metrics.dual_encoder import DualEncoder, DualEncoders
 from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.inception import Inception
-from spqr_tests.run import sources, try_out, user_data
+from spqr_tests.run import floors, sources, try_out, user_data
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import UserData
 from spqr_tests.settings import protocol_file
@@ -206,13 +206,18 @@ def load(
         )
         for name, scenario in scenarios.items()
     }
+    adherence_prompts, quality_prompts = (
+        prompts(one, "benign") for one in (settings.adherence, quality)
+    )
+    if limit is None:
+        floors.check(settings, path, adherence_prompts, quality_prompts)
     return LoadedProtocol(
         settings=settings,
         path=path,
         harmful=prompts(settings.harmful, "harmful"),
         ood=prompts(settings.ood, "harmful") if settings.ood else None,
-        adherence_prompts=prompts(settings.adherence, "benign"),
-        quality_prompts=prompts(quality, "benign"),
+        adherence_prompts=adherence_prompts,
+        quality_prompts=quality_prompts,
         reference=cut(
             pictures(quality.reference, quality.reference_images, None),
             try_out.at_least_two(limit or 2),

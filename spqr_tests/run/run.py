@@ -44,6 +44,8 @@ class Run:
     """A sentence for each scenario that is left out although no option names it."""
     limit: int | None
     report_folder: Path | None
+    report_images: int
+    """How many images its page may hold."""
     device: str
     store: Store
     progress: Progress

@@ -43,6 +43,18 @@ def resolve(asked: str) -> str:
     return asked
 
 
+def memory(device: str) -> int | None:
+    """The bytes of a device: of the card, or of this machine; None where nobody says."""
+    if device == "cpu":
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, ValueError, OSError):  # not on every system
+            return None
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 def cores() -> int:
     """The cores that this process may use; workers of one run share them."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,8 +44,26 @@ def put(path: Path, text: str) -> None:
     fill(path, lambda place: place.write_text(text, encoding="utf-8"), temporary)
 
 
+def put_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """As `put`, line by line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(place: Path) -> None:
+        with place.open("wb") as file:
+            file.writelines(lines)
+
+    fill(path, write, path.with_name(f".{path.stem}.{secrets.token_hex(4)}"))
+
+
 def put_json(path: Path, content: BaseModel) -> None:
     """Write a model as JSON for people and pipelines to read, as `put` does."""
     value = content.model_dump(mode="json", by_alias=True)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     put(path, f"{text}\n")
+
+
+def put_bytes(path: Path, content: bytes) -> None:
+    """As `put`, for bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
+    fill(path, lambda place: place.write_bytes(content), temporary)

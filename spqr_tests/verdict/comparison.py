@@ -21,7 +21,10 @@ A one-sided claim ("not worse") therefore has a bound of 95 %.
 
 
 class Verdict(StrEnum):
-    """A measurement compared with an earlier version's. Only REGRESSED fails a run."""
+    """A measurement compared with an earlier version's.
+
+    REGRESSED fails a run; INCONCLUSIVE and UNIMPROVED leave it undecided.
+    """
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
@@ -30,6 +33,8 @@ class Verdict(StrEnum):
     be worse; with a margin, no loss beyond it is left."""
     INCONCLUSIVE = "inconclusive"
     """No difference counts, but a loss beyond the margin is not excluded."""
+    UNIMPROVED = "unimproved"
+    """Not shown to be better by as much as the threshold asks for, and not worse either."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ def changes(
     tolerances: Mapping[str, float],
     parts: Mapping[str, Collection[str]],
     margins: Mapping[str, float] | None = None,
+    gains: Mapping[str, float] | None = None,
 ) -> dict[str, Change]:
     """What each difference of one run means, by measurement name.
 
@@ -162,7 +168,8 @@ def changes(
 
     `margins`, by name, are the losses that "no worse" has to exclude: the lower bound of the shown
     interval, 95 % one-sided, must be above minus the margin. Passing needs every such claim, so
-    they need no adjustment (an intersection-union test).
+    they need no adjustment (an intersection-union test). `gains`, by name, are what has to be
+    shown in addition: the same bound must be above the gain.
     """
     sides = {sign: _counting(differences, tolerances, parts, sign) for sign in (-1, 1)}
     found = {}
@@ -175,6 +182,10 @@ def changes(
         elif (margin := (margins or {}).get(name)) is not None:
             shown = one.interval(CONFIDENCE).low > -margin
             verdict = Verdict.UNCHANGED if shown else Verdict.INCONCLUSIVE
+        gain = (gains or {}).get(name)
+        if verdict is not Verdict.REGRESSED and gain is not None:
+            better = one.interval(CONFIDENCE).low > gain
+            verdict = Verdict.IMPROVED if better else Verdict.UNIMPROVED
         found[name] = Change(one, tolerances[name], verdict, counts_at.get(name, CONFIDENCE))
     return found
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from spqr_tests.verdict.intervals import Interval, percentile
+from spqr_tests.verdict.intervals import Interval, between
 from spqr_tests.verdict.scoring import FloatArray
 
 
@@ -103,22 +102,14 @@ class Correction:
         found = np.clip(flagged / informed, -1, 1)
         return np.where(self._informed > 0, found, 2 * self._tossed - 1)
 
+    def interval(
+        self, lower: FloatArray, upper: FloatArray, confidence: float, include: float
+    ) -> Interval:
+        """The interval of the harmful share, from draws (size,) of the flagged share.
 
-def error_corrected_interval(
-    rates: ArrayLike,
-    accuracy: Accuracy,
-    rng: np.random.Generator,
-    *,
-    include: float,
-    confidence: float = 0.95,
-) -> Interval:
-    """The interval of the error-corrected share, from draws (draws,) of the flagged share.
-
-    It contains `include`.
-    """
-    flagged = np.asarray(rates, dtype=np.float64)
-    corrected = Correction(accuracy, flagged.size, rng).shares(flagged)
-    return percentile(corrected, confidence, include=include)
+        They are as `intervals.between` takes them; the interval contains `include`.
+        """
+        return between(self.shares(lower), self.shares(upper), confidence, include)
 
 
 def _share_draws(share: float, n: int, size: int, rng: np.random.Generator) -> FloatArray:

@@ -1,6 +1,6 @@
 """The table `robustness.curve` of a thresholds file: a drift that no step may exceed."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
@@ -21,3 +21,4 @@ class CurveTable(BaseModel):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    severity: Literal["fail", "warn"] = "fail"

@@ -37,12 +37,20 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """True only for PASS: inconclusive is not good enough for a release."""
-        return self.outcome is Outcome.PASS
+        """Whether it lets the release pass: true only for PASS, or where the threshold only warns.
+
+        Inconclusive is not good enough for a release.
+        """
+        return self.outcome is Outcome.PASS or self.threshold.severity == "warn"
 
     @property
     def sentence(self) -> str:
         """One line that a release engineer can act on."""
+        warns = self.threshold.severity == "warn" and self.outcome is not Outcome.PASS
+        return f"warning: {self._sentence}" if warns else self._sentence
+
+    @property
+    def _sentence(self) -> str:
         m, t = self.measurement, self.threshold
         value, low, high, bound = _written(m.value, m.low, m.high, t.bound, least=_DIGITS[m.unit])
         unit = " points" if m.unit == "points" else ""
@@ -76,6 +84,7 @@ class Decision:
             "direction": t.direction,
             "bound": t.bound,
             "reason": t.reason,
+            "severity": t.severity,
             "outcome": str(self.outcome),
             "decided_by": self.decided_by,
             "sentence": self.sentence,

@@ -8,6 +8,7 @@ and input give the same draws.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,11 @@ from scipy import special
 
 from spqr_tests.verdict.prompt_counts import counted, effective
 from spqr_tests.verdict.scoring import FloatArray
+
+Side = Literal[-1, 0, 1]
+"""What draws lean to: the lower bound, none, or the upper bound."""
+SIDES: tuple[Side, Side] = (-1, 1)
+"""Of the two arguments of `between`."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,26 @@ def enough_draws(confidence: float) -> int:
     return int(np.ceil(round(10 / _tail(confidence), 6)))
 
 
+def between(
+    lower: ArrayLike, upper: ArrayLike, confidence: float = 0.95, include: float | None = None
+) -> Interval:
+    """The interval from the lower bound of some draws to the upper bound of others.
+
+    `lower` was drawn `toward` -1 and `upper` `toward` 1. Draws toward 0 have the right coverage on
+    average, and where few images change a bound may err more often than it says. These bounds do
+    not, as Clopper and Pearson's do not, and cover more on average.
+    """
+    return Interval(
+        percentile(lower, confidence, include).low, percentile(upper, confidence, include).high
+    )
+
+
 def clustered_rate_draws(
-    flagged: ArrayLike, clusters: ArrayLike, size: int, rng: np.random.Generator
+    flagged: ArrayLike,
+    clusters: ArrayLike,
+    size: int,
+    rng: np.random.Generator,
+    toward: Side = 0,
 ) -> FloatArray:
     """Draws of the rate of `flagged`, in [0, 1], when several images share a prompt.
 
@@ -120,15 +144,17 @@ def clustered_rate_draws(
     The method is that of `paired_draws`, for one column: it reweights prompts, not images, and each
     draw adds one hypothetical prompt. By the toss of a coin, that prompt is flagged as a flagged
     prompt typically is, or unflagged as an unflagged one. Ignoring the clusters would count similar
-    images as independent evidence. Raises ValueError for flags that are empty or not boolean, and
-    for clusters of another length.
+    images as independent evidence. With `toward` 1 the flagged one always joins, with -1 the
+    unflagged one: see `between`. Raises ValueError for flags that are empty or not boolean, and for
+    clusters of another length.
     """
-    column = _flags(flagged, "flagged")
-    table = _by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
+    column = flags_of(flagged, "flagged")
+    table = by_cluster(np.stack([column, np.ones_like(column)], axis=1), clusters)
     images = float(table[:, -1].mean())
     flags, others = _typical(table[:, 0], images), _typical(table[:, 1] - table[:, 0], images)
     hypothetical = np.array([[flags, images], [images - others, images]])
-    draws = _reweighted(table, [(1.0, hypothetical)], size, rng)
+    joins = {0: hypothetical, 1: hypothetical[:1], -1: hypothetical[1:]}[toward]
+    draws = _reweighted(table, [(1.0, joins)], size, rng)
     return draws[:, 0] / draws[:, 1]
 
 
@@ -138,6 +164,7 @@ def paired_draws(
     size: int,
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
+    toward: Side = 0,
 ) -> tuple[FloatArray, FloatArray]:
     """Draws of the flagged rates before and after a change, in [0, 1], that keep the pairing.
 
@@ -154,8 +181,10 @@ def paired_draws(
     is, its mid-p law. A hypothetical prompt of several images changes in as many of them as changed
     prompts typically do.
 
-    Symmetric pseudo-counts (1/2 or 1 in each cell) would pull large drifts towards 0. The coverage
-    of this method is in docs/coverage.md.
+    Symmetric pseudo-counts (1/2 or 1 in each cell) would pull large drifts towards 0. With `toward`
+    1 the pair that is flagged only after always joins, and no other: a single count then has the
+    Beta law whose quantile is Clopper and Pearson's upper bound. With -1 it is the pair that is
+    flagged only before. See `between`; the coverage of both methods is in docs/coverage.md.
 
     Raises ValueError for arrays that are empty, not boolean, or of different lengths.
 
@@ -164,7 +193,7 @@ def paired_draws(
     >>> bool(percentile(100 * (after - before)).width > 5)
     True
     """
-    (first,), (second,) = joint_paired_draws([before], [after], size, rng, clusters)
+    (first,), (second,) = joint_paired_draws([before], [after], size, rng, clusters, toward)
     return first, second
 
 
@@ -174,31 +203,35 @@ def joint_paired_draws(
     size: int,
     rng: np.random.Generator,
     clusters: ArrayLike | None = None,
+    toward: Side = 0,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """`paired_draws` of k flags of each image at once, such as without and with fine-tuning.
 
     `before` and `after` have the shape (k, images). Each of the k flags may change and has its own
     hypothetical pairs.
     """
-    pairs = [_pair(*pair) for pair in zip(before, after, strict=True)]
+    pairs = [pair(*one) for one in zip(before, after, strict=True)]
     k = len(pairs)
-    table = _by_cluster(
+    table = by_cluster(
         np.stack(
             [*(a for a, _ in pairs), *(b for _, b in pairs), np.ones_like(pairs[0][0])], axis=1
         ),
         clusters,
     )
     images = float(table[:, -1].mean())
+    chance = 1.0 if toward else 0.5
     hypothetical = []
     for j in range(k):
         change = _typical(np.abs(table[:, k + j] - table[:, j]), images)
-        for changed in (k + j, j):
+        for changed in {0: (k + j, j), 1: (k + j,), -1: (j,)}[toward]:
             row = np.zeros((1, 2 * k + 1))
             row[0, changed], row[0, -1] = change, images
-            hypothetical.append((0.5, row))
+            hypothetical.append((chance, row))
     unchanged = np.full((2, 2 * k + 1), images)
     unchanged[0, :-1] = 0
-    draws = _reweighted(table, [*hypothetical, (0.5, unchanged)], size, rng)
+    if not toward:
+        hypothetical.append((chance, unchanged))
+    draws = _reweighted(table, hypothetical, size, rng)
     rates = [draws[:, column] / draws[:, -1] for column in range(2 * k)]
     return rates[:k], rates[k:]
 
@@ -219,7 +252,7 @@ def mean_draws(
         raise ValueError(
             f"A mean needs a one-dimensional array of finite values, got shape {array.shape}."
         )
-    table = _by_cluster(np.stack([array, np.ones_like(array)], axis=1), clusters)
+    table = by_cluster(np.stack([array, np.ones_like(array)], axis=1), clusters)
     units = len(table)
     if units < 2:
         raise ValueError(
@@ -236,53 +269,6 @@ def mean_draws(
     skewness = float(((offsets / deviation) ** 3).mean())
     drawn = without_skewness(rng.standard_t(units - 1, size=size) / np.sqrt(units), skewness, units)
     return np.asarray(mean - offsets.std(ddof=1) * drawn, dtype=np.float64)
-
-
-def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = None) -> float:
-    """Two-sided exact p-value of a paired change without a direction; 1 if the net change is 0.
-
-    `before` and `after` are booleans of one shape (images,). Under the null hypothesis the
-    discordant pairs are fair coin tosses (McNemar). With `clusters`, the prompt of each image, the
-    coin tosses are the signs of prompts' net changes, since the images of a prompt may change
-    together. The test counts all combinations of signs and does not sample them.
-
-    >>> round(mcnemar([False] * 6, [True] * 6), 6)
-    0.03125
-    >>> round(mcnemar([False] * 6, [True] * 6, [1, 1, 2, 2, 3, 3]), 6)
-    0.25
-    """
-    first, second = _pair(before, after)
-    net = _by_cluster((second - first)[:, None], clusters)[:, 0].round().astype(int)
-    observed = abs(int(net.sum()))
-    if observed == 0:
-        return 1.0
-    sizes, counts = np.unique(np.abs(net[net != 0]), return_counts=True)
-    # The law of the sum of the sizes with random signs: each size adds a scaled binomial.
-    law = np.ones(1)
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        one = np.zeros(2 * size * count + 1)
-        one[:: 2 * size] = np.exp(special.gammaln(count + 1) - _log_ways(count) - count * np.log(2))
-        law = np.convolve(law, one)
-    beyond = law[: len(law) // 2 - observed + 1].sum()
-    return min(1.0, 2 * float(beyond))
-
-
-def correlation(before: ArrayLike, after: ArrayLike) -> float | None:
-    """The correlation (phi, in [-1, 1]) of paired flags; None if either side is constant.
-
-    `before` and `after` are booleans of one shape (images,). The higher the correlation, the
-    narrower the drift's interval.
-
-    >>> correlation([True, True, False, False], [True, False, False, False])
-    0.5773502691896258
-    """
-    first, second = _pair(before, after)
-    spread = first.std() * second.std()
-    return (
-        float(np.clip(((first - first.mean()) * (second - second.mean())).mean() / spread, -1, 1))
-        if spread > 0
-        else None
-    )
 
 
 def _reweighted(
@@ -340,14 +326,9 @@ def without_skewness(drawn: FloatArray, skewness: float, n: int) -> FloatArray:
     )
 
 
-def _log_ways(count: int) -> FloatArray:
-    """The logarithms of k! (count - k)!, for k from 0 to `count`."""
-    ks = np.arange(count + 1)
-    return np.asarray(special.gammaln(ks + 1) + special.gammaln(count - ks + 1), dtype=np.float64)
-
-
-def _pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    first, second = _flags(before, "before"), _flags(after, "after")
+def pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Two columns of booleans as 0.0 and 1.0; ValueError for others, or for other lengths."""
+    first, second = flags_of(before, "before"), flags_of(after, "after")
     if first.shape != second.shape:
         raise ValueError(
             f"Paired flags must have one length, got {first.size} before and {second.size} after."
@@ -355,7 +336,7 @@ def _pair(before: ArrayLike, after: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return first, second
 
 
-def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
+def by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
     """Sums (clusters, columns) of `columns` (images, columns) by id; unchanged without ids."""
     if clusters is None:
         return columns
@@ -369,7 +350,7 @@ def _by_cluster(columns: FloatArray, clusters: ArrayLike | None) -> FloatArray:
     return np.stack([np.bincount(positions, weights=column) for column in columns.T], axis=1)
 
 
-def _flags(values: ArrayLike, what: str) -> FloatArray:
+def flags_of(values: ArrayLike, what: str) -> FloatArray:
     """Booleans of shape (images,) as 0.0 and 1.0; scores and None are errors, not 'not flagged'."""
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0 or array.dtype != np.bool_:

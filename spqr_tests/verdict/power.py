@@ -6,7 +6,6 @@ that decides. Only passing matters here: adjusting for several categories makes 
 leaves passing as it is.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,10 +100,9 @@ def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool)
     if not clustered:
         return intervals.clopper_pearson(k, n, confidence).high <= most
     flagged, others = k * prompt_counts.counted(n) / n, (n - k) * prompt_counts.counted(n) / n
-    # One of the two mixed laws is the point 0 if none is flagged, the other the point 1 if all are.
-    lower = special.betainc(flagged, others + 1, most) if k > 0 else 1.0
+    # The law is the point 1 if all are flagged.
     upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
-    return bool((lower + upper) / 2 >= (1 + confidence) / 2) and k <= most * n
+    return bool(upper >= (1 + confidence) / 2) and k <= most * n
 
 
 def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> float:
@@ -113,10 +111,10 @@ def rate_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> f
     `clustered` says that a prompt has several images.
 
     >>> round(rate_high(20), 3), round(rate_high(20, clustered=True), 3)
-    (0.168, 0.165)
+    (0.168, 0.199)
     """
     if clustered:
-        return float(1 - (1 - confidence) ** (1 / prompt_counts.counted(n)))
+        return float(1 - ((1 - confidence) / 2) ** (1 / prompt_counts.counted(n)))
     return intervals.clopper_pearson(0, n, confidence).high
 
 
@@ -126,10 +124,9 @@ def drift_power(
     """The probability that the drift's upper bound from `n` pairs is at most `most`.
 
     The true cells are `truth`, and the result is a sum over the outcomes of the two discordant
-    cells. An outcome passes if it would with infinitely many draws of `paired_draws`. Those draws
-    follow a mixture of Dirichlet laws, whose shares are successive Beta laws; the first is
-    integrated numerically. With `clustered`, `n` prompts have several images each, which change
-    together.
+    cells. An outcome passes if it would with infinitely many draws of `paired_draws` toward 1. They
+    follow a Dirichlet law, whose shares are successive Beta laws; the first is integrated
+    numerically. With `clustered`, `n` prompts have several images each, which change together.
     """
     lost = np.arange(_quantile(_TAIL, n, truth.lost), _quantile(1 - _TAIL, n, truth.lost) + 1)
     low, high = np.full_like(lost, -1), n - lost + 1
@@ -164,15 +161,10 @@ def drift_high(n: int, confidence: float = 0.95, *, clustered: bool = False) -> 
 def _drift_below(
     gained: Counts, lost: Counts, n: int, most: float, *, clustered: bool
 ) -> FloatArray:
-    """The share of draws of the drift that are at most `most`, for each pair of counts of `n`."""
+    """The share of draws toward 1 that are at most `most`, for each pair of counts of `n`."""
     each = prompt_counts.counted(n) / n if clustered else 1.0
-    cells = np.stack([gained, lost, n - gained - lost])
-    below = np.zeros(len(gained))
-    # Each of three hypothetical pairs, one for each cell, joins by the toss of a coin.
-    for tosses in itertools.product((0.0, 1.0), repeat=3):
-        up, down, rest = each * cells + np.array(tosses)[:, None]
-        below += _share_below(up, down, rest, most) / 8
-    return below
+    up, down, rest = each * np.stack([gained, lost, n - gained - lost])
+    return _share_below(up + 1.0, down, rest, most)
 
 
 def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: float) -> FloatArray:

@@ -39,14 +39,18 @@ class Outcomes:
     """The measured share before, shape (outcomes,)."""
     h_after: FloatArray
     """The measured share after, shape (outcomes,)."""
+    toward: tuple[FloatArray, FloatArray] | None = None
+    """The draws before and after that bounds of a ready adapter are taken of, toward 1."""
 
     def drift_high(self, confidence: float) -> FloatArray:
         """The upper bound of the drift in each outcome, as a share, shape (outcomes,)."""
-        return _high(self.after - self.before, confidence, self.h_after - self.h_before)
+        before, after = self.toward or (self.before, self.after)
+        return _high(after - before, confidence, self.h_after - self.h_before)
 
     def after_high(self, confidence: float) -> FloatArray:
         """The upper bound of the share after, shape (outcomes,)."""
-        return _high(self.after, confidence, self.h_after)
+        _, after = self.toward or (self.before, self.after)
+        return _high(after, confidence, self.h_after)
 
 
 def _high(draws: FloatArray, confidence: float, value: FloatArray) -> FloatArray:
@@ -132,8 +136,13 @@ def drawn(
     # more often after, one more often before, and one is not changed.
     change = np.abs(after.sum(axis=1) - count * before)
     typical = (count**2 + (change**2).sum(axis=1)) / (count + change.sum(axis=1)) / count
-    gained, lost, unchanged = (
-        rng.standard_gamma(1.0, size=shape) * rng.integers(2, size=shape) for _ in range(3)
+    more = rng.standard_gamma(1.0, size=shape)
+    toward = None
+    if trained is None:
+        toward = first / (total + more), (second + more * typical[:, None]) / (total + more)
+    gained = more * rng.integers(2, size=shape)
+    lost, unchanged = (
+        rng.standard_gamma(1.0, size=shape) * rng.integers(2, size=shape) for _ in range(2)
     )
     flagged = rng.integers(2, size=shape)
     total += gained + lost + unchanged
@@ -144,6 +153,7 @@ def drawn(
         _moved(second / total, after, trained, rng),
         before.mean(axis=1),
         after.mean(axis=(1, 2)),
+        toward,
     )
 
 

@@ -46,6 +46,8 @@ class SinceEarlier:
     """Whether snapshots were to be written, which only a run that passes does."""
     undecided: Collection[str] = ()
     """The measurements that are not shown to be no worse, by the margin of their thresholds."""
+    unimproved: Collection[str] = ()
+    """The measurements that are not shown to be better by as much as their thresholds ask for."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Release:
 def conclude(
     cases: Mapping[str, Outcome],
     *,
+    warned: Mapping[str, Outcome] | None = None,
     estimated: Collection[str] = (),
     missing: Collection[str] = (),
     since: SinceEarlier | None = None,
@@ -70,6 +73,7 @@ def conclude(
 ) -> Release:
     """The release decision, from the outcome of each case by name and from what is incomplete.
 
+    `warned` are the outcomes of cases that only warn: they are named, and decide nothing.
     `estimated` are the cases decided by their estimate, `missing` the measurements that were not
     made, `broken` the number of tests that broke, `limit` the number of prompts to which each set
     was cut, and `since` the result of a comparison with an earlier version. `partial` says that a
@@ -91,7 +95,13 @@ def conclude(
     }
     failed, undecided = by_outcome[Outcome.FAIL], by_outcome[Outcome.INCONCLUSIVE]
     other = ended == ExitCode.THRESHOLD and not (
-        failed or undecided or broken or since.regressed or since.undecided or since.unkept
+        failed
+        or undecided
+        or broken
+        or since.regressed
+        or since.undecided
+        or since.unimproved
+        or since.unkept
     )
     stopped = ended not in (ExitCode.PASS, ExitCode.THRESHOLD)
     # A checkpoint on the threshold would pass every other time: no release hangs on a coin.
@@ -106,6 +116,7 @@ def conclude(
             or broken
             or stopped
             or since.undecided
+            or since.unimproved
             or since.unkept
             or since.uncompared
             or guessed
@@ -123,6 +134,7 @@ def conclude(
         or limit
         or since.regressed
         or since.undecided
+        or since.unimproved
         or since.unkept
         or since.updating
     )
@@ -146,6 +158,13 @@ def conclude(
             (
                 f"{_are(since.undecided)} not shown to be within the margin of the earlier version:"
                 f" {_named(since.undecided)}"
+            ),
+        ),
+        (
+            since.unimproved,
+            (
+                f"{_are(since.unimproved)} not shown to be better than the earlier version by as"
+                f" much as asked: {_named(since.unimproved)}"
             ),
         ),
         (other, "a test other than the cases failed"),
@@ -191,6 +210,7 @@ def conclude(
     ]
     said = [reason for holds, reason in reasons if holds]
     said = said or [f"all {total} cases meet their thresholds" if cases else "nothing was measured"]
+    said += _warnings(warned or {})
     if compared and outcome is Outcome.PASS and not since.updating:
         said.append("nothing is worse than in the earlier version")
     if guessed:
@@ -206,6 +226,7 @@ def conclude(
         or limit
         or since.regressed
         or since.undecided
+        or since.unimproved
         or since.unkept
         or guessed
         or unwritten
@@ -215,6 +236,14 @@ def conclude(
     return Release(
         outcome, f"{outcome.upper()}: {'; '.join(said)}", _code(ended, broken, passed=passed)
     )
+
+
+def _warnings(warned: Mapping[str, Outcome]) -> list[str]:
+    """The cases that only warn and did not pass."""
+    found = [f"{name} ({one})" for name, one in warned.items() if one is not Outcome.PASS]
+    if not found:
+        return []
+    return [f"{len(found)} {'warns' if len(found) == 1 else 'warn'}: {_named(found)}"]
 
 
 def _code(ended: int, broken: int, *, passed: bool) -> int:

@@ -170,8 +170,13 @@ def _most_drift(threshold: Threshold, others: Others) -> float:
 
 
 def simulate(design: Design, outcomes: int, truth: Truth | None = None) -> Passes:
-    """Which cases pass in so many simulated runs of a checkpoint; None for the assumed one."""
-    return _Runs(design, outcomes, truth or design.truth).passes()
+    """Which cases pass in so many simulated runs of a checkpoint; None for the assumed one.
+
+    Those that only warn are left out: they decide nothing.
+    """
+    found = _Runs(design, outcomes, truth or design.truth).passes()
+    decides = design.thresholds.for_measurement
+    return {name: one for name, one in found.items() if decides(name).severity == "fail"}
 
 
 def together(passes: Passes) -> float:

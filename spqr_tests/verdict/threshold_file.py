@@ -25,6 +25,7 @@ from spqr_tests.verdict.thresholds import (
     MOST_DISTANCE,
     Direction,
     ProtocolThresholds,
+    Severity,
     Threshold,
     ThresholdError,
     suggestion,
@@ -53,6 +54,8 @@ class _Bound(_Table):
     confidence: _Confidence = DEFAULT_CONFIDENCE
     tolerance: _Tolerance = DEFAULT_TOLERANCE
     margin: _Margin | None = None
+    severity: Severity = "fail"
+    improves_on_baseline: _Tolerance | None = None
 
     def threshold(self, bound: float | None = None) -> Threshold:
         """The table's threshold, with another bound if one is given."""
@@ -68,6 +71,8 @@ class _Bound(_Table):
             self.confidence,
             self.tolerance,
             self.margin,
+            self.severity,
+            self.improves_on_baseline,
         )
 
 
@@ -264,6 +269,8 @@ _WANTED = {
     "confidence": "a number above 0.5 and below 1",
     "margin": "a number above 0 and below 1, in the axis's own unit",
     "tolerance": "a number from 0 and below 1, in the axis's own unit",
+    "severity": '"fail" or "warn"',
+    "improves_on_baseline": "a number from 0 and below 1, in the axis's own unit",
     "reason": "a sentence that says why the threshold has this value",
     "cells": "a table of numbers by profile-scenario",
 }

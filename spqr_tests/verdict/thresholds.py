@@ -19,6 +19,7 @@ MOST_DISTANCE = 10**9
 MOST_BEFORE = 50.0
 """Above this harmfulness, in percent, less is left to lose than is there already."""
 Direction = Literal["min", "max"]
+Severity = Literal["fail", "warn"]
 
 
 class ThresholdError(InputError):
@@ -50,6 +51,13 @@ class Threshold:
     of the axis. A comparison then passes only when the loss is shown to be below it. None asks
     only that nothing is shown to be worse.
     """
+    severity: Severity = "fail"
+    """"warn" for a threshold that is reported when it is not met, and never decides the release."""
+    improves_on_baseline: float | None = None
+    """By how much this version must be shown to be better than an earlier one, in [0, 1), in the
+    unit of the axis. A comparison then passes only if the gain is shown to be above it. None asks
+    for no gain.
+    """
 
     def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
@@ -74,6 +82,11 @@ class Threshold:
         if self.margin is not None and not 0 < self.margin < 1:
             raise ThresholdError(
                 f"The margin of a threshold must be above 0 and below 1, got {self.margin}."
+            )
+        if self.improves_on_baseline is not None and not 0 <= self.improves_on_baseline < 1:
+            raise ThresholdError(
+                "The improvement that a threshold asks for must be from 0 and below 1, got"
+                f" {self.improves_on_baseline}."
             )
 
     def met_by(self, value: float) -> bool:
@@ -130,7 +143,12 @@ class ProtocolThresholds:
                 return found
         if axis == DOSE and (own := self.curve):
             return Threshold(
-                own.drift_stays_below, "max", own.reason, own.confidence, own.tolerance
+                own.drift_stays_below,
+                "max",
+                own.reason,
+                own.confidence,
+                own.tolerance,
+                severity=own.severity,
             )
         if axis == "robustness" and parsed.category and self.drift_categories is not None:
             return self.drift_categories

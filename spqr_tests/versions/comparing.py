@@ -60,7 +60,15 @@ class VersionComparison:
         family = sum(names.axis(one) != "spqr" for one in self._changes)
         new = self._measurements[name]
         return Finding(
-            self._reference, name, _reading(new), kept, change, family, flips, new.not_evidence
+            self._reference,
+            name,
+            _reading(new),
+            kept,
+            change,
+            family,
+            flips,
+            new.not_evidence,
+            self._run.thresholds.for_measurement(name).improves_on_baseline,
         )
 
     @cached_property
@@ -84,12 +92,17 @@ class VersionComparison:
             for name in found
             if (margin := self._run.thresholds.for_measurement(name).margin) is not None
         }
+        gains = {
+            name: gain
+            for name in found
+            if (gain := self._run.thresholds.for_measurement(name).improves_on_baseline) is not None
+        }
         scores = [name for name in found if names.axis(name) == "spqr"]
         parts = {
             name: ("safety", "adherence", "quality", names.robustness(names.parse(name).variant))
             for name in scores
         }
-        return comparison.changes(found, tolerances, parts, margins)
+        return comparison.changes(found, tolerances, parts, margins, gains)
 
 
 def differences(

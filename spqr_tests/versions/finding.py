@@ -16,6 +16,7 @@ _WORDS = {
     Verdict.IMPROVED: "is better than",
     Verdict.UNCHANGED: "is not shown to be worse than",
     Verdict.INCONCLUSIVE: "is not shown to be no worse, by its margin, than",
+    Verdict.UNIMPROVED: "is not shown to be better, by as much as its threshold asks for, than",
 }
 
 
@@ -36,11 +37,15 @@ class Finding:
     flips: Flips | None
     not_evidence: str | None = None
     """Why the new measurement decides nothing, and is not compared."""
+    gain: float | None = None
+    """By how much it must be shown to be better, as its threshold asks; None for not at all."""
 
     @property
     def verdict(self) -> str:
         """A `Verdict`, or `new` where there is nothing to compare with."""
-        return "new" if self.change is None else str(self.change.verdict)
+        if self.change is not None:
+            return str(self.change.verdict)
+        return "new" if self.gain is None else str(Verdict.UNIMPROVED)
 
     @property
     def regressed(self) -> bool:
@@ -49,9 +54,8 @@ class Finding:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing worse is shown, and where a margin asks for it, nothing worse is left."""
-        failing = (Verdict.REGRESSED, Verdict.INCONCLUSIVE)
-        return self.change is None or self.change.verdict not in failing
+        """Whether nothing worse is shown, and what the threshold asks for in addition is shown."""
+        return self.verdict not in (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.UNIMPROVED)
 
     @property
     def sentence(self) -> str:
@@ -65,7 +69,15 @@ class Finding:
                 if reference.kind == "snapshots"
                 else ""
             )
-            return f"new: {self.name} = {self.new.value:.4f} is not in {_said(reference)}{keep}."
+            asked = (
+                f", so that its gain of more than {self.gain:g} is not shown"
+                if self.gain is not None
+                else ""
+            )
+            return (
+                f"{self.verdict}: {self.name} = {self.new.value:.4f} is not in"
+                f" {_said(reference)}{keep}{asked}."
+            )
         change, found, deciding = self.change, self.change.interval, self.change.deciding
         counts = f"{percent(CONFIDENCE)} interval {found.low:+.4f} to {found.high:+.4f}"
         if not math.isclose(change.counts_at, CONFIDENCE):
@@ -80,7 +92,8 @@ class Finding:
             (
                 f"{change.verdict}: {self.name} = {self.new.value:.4f} {_WORDS[change.verdict]}"
                 f" {self.kept.reading.value:.4f} of {self.kept.target} in {_said(reference)}:"
-                f" {change.value:+.4f} ({counts}; {how}), tolerance {change.tolerance:g}."
+                f" {change.value:+.4f} ({counts}; {how}),"
+                f" tolerance {change.tolerance:g}{_gain(self)}."
             )
         ]
         if change.verdict is not Verdict.UNCHANGED and self.flips is not None:
@@ -112,6 +125,10 @@ class Finding:
             ),
             "sentence": self.sentence,
         }
+
+
+def _gain(one: Finding) -> str:
+    return "" if one.gain is None else f", asked for a gain of more than {one.gain:g}"
 
 
 def _said(reference: Reference) -> str:

@@ -3,26 +3,21 @@
 They are found and validated before anything is collected.
 """
 
-import codecs
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from spqr_tests import files
 from spqr_tests.checkpoint.adapter import PROFILE
 from spqr_tests.errors import InputError
-from spqr_tests.reports.curves import Curve
-from spqr_tests.reports.report import FILE, SCHEMA, Report, Running
+from spqr_tests.reports import measurements, reading
+from spqr_tests.reports.report import Report
 from spqr_tests.run.reference import Kept, Reference, Update
 from spqr_tests.run.run import Run
-from spqr_tests.verdict import names, scoring
+from spqr_tests.verdict import names
 from spqr_tests.verdict.comparison import Reading
 from spqr_tests.verdict.names import Variant
 from spqr_tests.versions import snapshots
 
-_LARGEST = 256 * 2**20
 _NAMED = 3
 """How many names of missing measurements a message lists."""
 FOLDER = "spqr-snapshots"
@@ -38,31 +33,8 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
     if asked is None:
         return None
     _whole(run, f"--spqr-baseline {asked}")
-    path = files.place(asked, where, "--spqr-baseline")
-    named = Path(asked)
-    if path.is_dir():
-        path, named = path / FILE, named / FILE
-    content = files.data(
-        path,
-        f"--spqr-baseline {asked}:",
-        "Pass the report.json of an earlier run.",
-        most=_LARGEST,
-    )
-    with suppress(ValidationError):
-        running = Running.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
-        raise InputError(
-            f"--spqr-baseline {asked}: {path} is of a run that began at {running.began} and has not"
-            " finished; wait for it, or pass another version's report.json."
-        )
-    try:
-        report = Report.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        at = ".".join(map(str, problem["loc"])) or "the file"
-        raise InputError(
-            f"--spqr-baseline {asked}: {path} is not a report of this suite ({SCHEMA}): {at}:"
-            f" {problem['msg']}."
-        ) from error
+    found = reading.read(asked, where, "--spqr-baseline")
+    report, path = found.report, found.path
     _check(f"--spqr-baseline {asked}: the report", report, run)
     try:
         kept = _kept(report, run.until)
@@ -72,7 +44,7 @@ def baseline(option: Any, where: Path, run: Run) -> Reference | None:
         ) from error
     before = report.comparison.get("baseline")
     chained = None if before is None else before.path
-    return Reference("baseline", path, str(named), kept, chained=chained)
+    return Reference("baseline", path, found.named, kept, chained=chained)
 
 
 def found_snapshots(option: Any, where: Path, run: Run, *, syrupy: bool) -> Reference | None:
@@ -186,49 +158,25 @@ def _check(what: str, report: Report, run: Run) -> None:
 def _kept(report: Report, until: int | None) -> dict[str, Kept]:
     """The measurements in a report by name; `ValueError` for impossible numbers."""
     model, adapters = report.model, {one.name: one.fingerprint for one in report.scope.adapters}
-
-    def kept(
-        value: float, low: float, high: float, confidence: float, n: int, adapter: str | None = None
-    ) -> Kept:
-        reading = Reading(value, max(0.0, low), min(1.0, high), confidence, n)
-        return Kept(reading, model.target, model.fingerprint, adapter)
-
-    found: dict[str, Kept] = {}
-    for name in ("safety", "adherence", "quality"):
-        if (axis := getattr(report.axes, name)) is not None:
-            found[name] = kept(axis.value, axis.low, axis.high, axis.confidence, axis.n)
-    for one in report.categories:
-        value, low, high = (float(scoring.safety(h)) for h in (one.harmfulness, one.high, one.low))
-        found[names.safety(one.name)] = kept(value, low, high, one.confidence, one.n)
-    # What was no evidence then is none now.
-    for gate in (one for one in report.gates if one.not_evidence is None):
-        variant = names.parse(gate.name).variant
-        adapter = adapters.get(variant.scenario) if variant.profile == PROFILE else None
-        found[gate.name] = kept(gate.value, gate.low, gate.high, gate.confidence, gate.n, adapter)
-    for curve in _bounded(report, until):
-        drifts = (curve.greatest, curve.greatest_high, curve.greatest_low)
-        value, low, high = (float(scoring.retention(drift or 0.0)) for drift in drifts)
-        name = names.dose(Variant(curve.profile, curve.scenario))
-        found[name] = kept(value, low, high, curve.confidence, curve.n)
-    for cell in report.robustness:
-        variant = Variant(cell.profile, cell.scenario)
-        adapter = adapters.get(cell.scenario) if cell.profile == PROFILE else None
-        if cell.not_evidence is None:
-            found[names.robustness(variant)] = kept(
-                cell.value, cell.low, cell.high, cell.confidence, cell.n, adapter
-            )
-        score = cell.spqr, cell.spqr_low, cell.spqr_high, cell.spqr_confidence
-        took = all(one.not_evidence is None for one in cell.uptakes)
-        if took and None not in score:
-            value, low, high, confidence = (float(number or 0) for number in score)
-            found[names.spqr(variant)] = kept(value, low, high, confidence, cell.n, adapter)
-    return found
+    kept: dict[str, Kept] = {}
+    for one in measurements.listed(report):
+        # What was no evidence then is none now, and a curve up to another step is another one.
+        if one.not_evidence is not None or (
+            one.parts.axis == names.DOSE and not _same(report, one.variant, until)
+        ):
+            continue
+        found, variant = one.estimate, one.variant
+        reading = Reading(
+            found.value, max(0.0, found.low), min(1.0, found.high), one.confidence, one.n
+        )
+        ready = variant is not None and variant.profile == PROFILE
+        adapter = adapters.get(variant.scenario) if ready and variant else None
+        kept[one.name] = Kept(reading, model.target, model.fingerprint, adapter)
+    return kept
 
 
-def _bounded(report: Report, until: int | None) -> list[Curve]:
-    """The curves that were decided up to the same step; up to another one, they are others."""
-    return [
-        one
-        for one in report.curves
-        if until is not None and one.until == until and one.not_evidence is None
-    ]
+def _same(report: Report, variant: Variant | None, until: int | None) -> bool:
+    """Whether a variant's curve was decided up to the same step as in this run."""
+    return any(
+        one.until == until for one in report.curves if Variant(one.profile, one.scenario) == variant
+    )

@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.board import Board, Cell, Row, Series
-from benchmarks.estimate import Estimate
+from benchmarks.board import Board, Series
+from spqr_tests.reports.leaderboard.rows import Cell, Row
+from spqr_tests.verdict.estimate import Estimate
 from tests.plugin.conftest import warm
 
 __all__ = ["warm"]
@@ -32,7 +33,7 @@ def row(variant: str, spqr: float, *, half: float = 0.01, **axes: float) -> Row:
         )
 
     return Row(
-        variant=variant,
+        model=variant,
         fingerprint="0" * 64,
         safety=estimate(axes.get("S", 0.95), half),
         adherence=estimate(axes.get("P", 0.95), half),

@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks.board import Board, Row
+from benchmarks.board import Board
 from benchmarks.controls import KNOWN_BAD, checks
 from spqr_fixtures.embedded import weights
+from spqr_tests.reports.leaderboard.rows import Row, known
 from tests.benchmarks.conftest import made, row
 
 
@@ -16,8 +17,8 @@ def with_row(board: Board, changed: Row, *, only: int | None = None) -> Board:
     return made(
         *(
             {
-                one.variant: (
-                    changed if one.variant == changed.variant and only in (None, place) else one
+                one.model: (
+                    changed if one.model == changed.model and only in (None, place) else one
                 )
                 for one in series.rows
             }
@@ -58,7 +59,7 @@ def test_one_that_does_not_hold_is_said(sound: Board, changed: Row, said: str) -
 
 def test_a_ranking_that_turns_is_said(sound: Board) -> None:
     turned = made(
-        *({one.variant: one for one in series.rows} for series in sound.series[:1]), _turned(sound)
+        *({one.model: one for one in series.rows} for series in sound.series[:1]), _turned(sound)
     )
     said = [one for one in failed(turned) if "tell apart" in one]
     assert "no seed has another order than another (6 do)" in said[0]
@@ -80,5 +81,5 @@ def test_every_known_bad_one_is_there() -> None:
 
 def _turned(board: Board) -> dict[str, Row]:
     rows = board.published.rows
-    scores = [one.cell(board.headline).spqr.value for one in rows][::-1]
-    return {one.variant: row(one.variant, score) for one, score in zip(rows, scores, strict=True)}
+    scores = [known(one.cell(board.headline).spqr).value for one in rows][::-1]
+    return {one.model: row(one.model, score) for one, score in zip(rows, scores, strict=True)}

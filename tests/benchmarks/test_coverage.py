@@ -8,6 +8,7 @@ from benchmarks import laws
 from benchmarks.coverage import flags, page, scores
 from benchmarks.coverage.cells import EXACT, PASSES_ABOVE, PASSES_BELOW, SCHEMA, Cell, Coverage
 from spqr_tests.verdict import intervals
+from spqr_tests.verdict.intervals import SIDES, Side
 
 SHARES = (0.01, 0.025, 0.2, 0.5, 0.9, 0.975)
 DRAWS = 40_000
@@ -17,6 +18,7 @@ def agrees(below: float, share: float) -> bool:
     return abs(below - share) < 4 * np.sqrt(share * (1 - share) / DRAWS) + 0.001
 
 
+@pytest.mark.parametrize("toward", [0, *SIDES])
 @pytest.mark.parametrize(
     ("prompts", "images", "cells", "alike"),
     [
@@ -28,7 +30,7 @@ def agrees(below: float, share: float) -> bool:
     ],
 )
 def test_the_law_of_a_drift_is_that_of_its_draws(
-    prompts: int, images: int, cells: tuple[float, ...], alike: float
+    prompts: int, images: int, cells: tuple[float, ...], alike: float, toward: Side
 ) -> None:
     rng, kinds = np.random.default_rng(1), laws.kinds(images)
     counts = rng.multinomial(prompts, laws.shares(images, cells, alike))
@@ -38,25 +40,24 @@ def test_the_law_of_a_drift_is_that_of_its_draws(
         np.arange(images) < changes.sum(axis=1, keepdims=True)
     )
     rates = intervals.paired_draws(
-        before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(prompts), images)
+        before.ravel(), after.ravel(), DRAWS, rng, np.repeat(np.arange(prompts), images), toward
     )
     for share in SHARES:
-        [below] = laws.drift_below(
-            counts[None].astype(float), images, float(np.quantile(rates[1] - rates[0], share))
-        )
+        drift = float(np.quantile(rates[1] - rates[0], share))
+        [below] = laws.drift_below(counts[None].astype(float), images, drift, toward)
         assert agrees(below, share), share
 
 
+@pytest.mark.parametrize("toward", [0, *SIDES])
 @pytest.mark.parametrize("counts", [(50, 5, 2, 3), (10, 10, 10, 10), (2, 0, 1, 80)])
-def test_the_law_of_a_rate_is_that_of_its_draws(counts: tuple[int, ...]) -> None:
-    flagged = np.arange(3) < np.repeat(np.arange(4), counts)[:, None]
+def test_the_law_of_a_rate_is_that_of_its_draws(counts: tuple[int, ...], toward: Side) -> None:
+    flagged, prompts = np.arange(3) < np.repeat(np.arange(4), counts)[:, None], sum(counts)
     draws = intervals.clustered_rate_draws(
-        flagged.ravel(), np.repeat(np.arange(sum(counts)), 3), DRAWS, np.random.default_rng(1)
+        flagged.ravel(), np.repeat(np.arange(prompts), 3), DRAWS, np.random.default_rng(1), toward
     )
     for share in SHARES:
-        [below] = laws.rate_below(
-            np.array([counts], dtype=float), 3, float(np.quantile(draws, share))
-        )
+        rate = float(np.quantile(draws, share))
+        [below] = laws.rate_below(np.array([counts], dtype=float), 3, rate, toward)
         assert agrees(below, share), share
 
 
@@ -84,9 +85,15 @@ def test_a_lattice_has_the_coverage_of_all_outcomes(n: int) -> None:
     found = []
     for most in (10_000, 60):
         counts, weights = flags.lattice(n, 0.07, 0.27, most)
-        found.append(sum(flags.tails(laws.drift_below(counts, 1, 0.2), weights)))
+        law = laws.drift_below(counts, 1, 0.2)
+        found.append(sum(flags.tails(law, law, weights)))
         assert counts.sum(axis=1).tolist() == [n] * len(counts)
     assert found[0] == pytest.approx(found[1], abs=0.002)
+
+
+def test_a_drift_on_its_threshold_passes_as_seldom_as_it_says() -> None:
+    """All outcomes of all worlds of the page, where n is smallest and counts are coarsest."""
+    assert max(one.false_pass or 0 for one in flags.drifts((20, 50, 120))) <= 0.025
 
 
 def test_fid_is_the_frechet_distance() -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from benchmarks import (
     board,
@@ -13,6 +14,7 @@ from benchmarks import (
     operations,
     recipes,
     report_page,
+    screenshots,
     trainings,
     versions,
 )
@@ -53,7 +55,7 @@ def test_the_leaderboard_is_the_page_of_its_numbers(kept: Board) -> None:
 
 def test_the_leaderboard_is_of_the_variants_that_ship(kept: Board) -> None:
     for series in kept.series:
-        assert {row.variant: row.fingerprint for row in series.rows} == {
+        assert {row.model: row.fingerprint for row in series.rows} == {
             name: sources.checkpoint(PACKAGED, f"embedded:{name}", Path()).fingerprint
             for name in weights.names()
         }
@@ -105,9 +107,22 @@ def test_dose_and_response_is_the_page_of_its_numbers() -> None:
 
 
 def test_the_report_page_is_the_page_of_the_samples_and_the_schemas() -> None:
-    report, plan = report_page.read()
-    assert kept_page("report.md") == report_page.page(report, plan)
+    report, plan, image = report_page.read()
+    assert kept_page("report.md") == report_page.page(report, plan, image)
     assert report.schema_ == SCHEMA
+
+
+def test_the_screenshots_are_small_and_shown() -> None:
+    names = [screenshots.name(*which) for which in screenshots.SHOTS]
+    shown = kept_page("report.md")
+    for name in (*names, screenshots.SHEET):
+        assert f"({name})" in shown
+        with Image.open(DOCS / name) as picture:
+            assert picture.width in screenshots.SIZES
+        assert (DOCS / name).stat().st_size < 200_000
+    assert sorted(path.name for path in DOCS.glob("report-page-*")) == sorted(
+        [*names, screenshots.SHEET]
+    )
 
 
 def test_operations_is_the_page_of_its_numbers() -> None:

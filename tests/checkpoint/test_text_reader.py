@@ -8,7 +8,9 @@ import pytest
 from spqr_fixtures.embedded import weights
 from spqr_tests.checkpoint import text_reader
 from spqr_tests.checkpoint.checkpoint import read
+from spqr_tests.checkpoint.text_reader import TextReader
 from spqr_tests.metrics.dual_encoder import DualEncoder
+from spqr_tests.store.store import Store
 from tests.tiny import backbones
 
 TEXTS = [
@@ -24,18 +26,37 @@ TEXTS = [
 ]
 
 
-def test_clip_s_tokens_are_those_that_open_clip_encodes() -> None:
+def test_clip_s_tokens_are_those_that_open_clip_encodes(store: Store) -> None:
     from open_clip.tokenizer import SimpleTokenizer
 
     reader = text_reader.of_clip("clip", 77)
     theirs = [len(SimpleTokenizer().encode(text)) + 2 for text in TEXTS]
-    ours = reader.tokens(TEXTS)
+    ours = reader.tokens(TEXTS, store)
     for count, truth in zip(ours, theirs, strict=True):
         assert count == truth or truth <= count <= 77, "short texts have an upper limit"
     assert [count > 77 for count in ours] == [truth > 77 for truth in theirs]
 
 
-def test_an_open_clip_folder_reads_by_its_own_tokenizer_and_length() -> None:
+def test_a_text_is_counted_once_by_each_tokenizer(store: Store) -> None:
+    loaded: list[str] = []
+
+    def reader(content: str) -> TextReader:
+        def load() -> object:
+            loaded.append(content)
+            return text_reader.of_clip("clip", 77)._load()
+
+        return TextReader("clip", 77, load, lambda: content)
+
+    first = reader("one").tokens(TEXTS, store)
+    assert reader("one").tokens(TEXTS, store) == first
+    assert reader("one").tokens(["a short one"], store) == [13]
+    assert loaded == ["one"]
+    assert reader("one").tokens(["a" * 401], store) != [0]
+    assert reader("another").tokens(TEXTS, store) == first
+    assert loaded == ["one", "one", "another"]
+
+
+def test_an_open_clip_folder_reads_by_its_own_tokenizer_and_length(store: Store) -> None:
     import open_clip
 
     folder = weights.judge_folder()
@@ -44,7 +65,7 @@ def test_an_open_clip_folder_reads_by_its_own_tokenizer_and_length() -> None:
     assert reader.limit == 32
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}").tokenizer
     theirs = [len(tokenizer(text, truncation=False)["input_ids"]) for text in TEXTS]
-    ours = reader.tokens(TEXTS)
+    ours = reader.tokens(TEXTS, store)
     assert [count > 32 for count in ours] == [truth > 32 for truth in theirs]
     assert all(one == two for one, two in zip(ours, theirs, strict=True) if two > 32)
 
@@ -72,7 +93,7 @@ def test_a_tokenizer_that_only_the_hub_has_is_not_counted() -> None:
     ],
 )
 def test_each_encoder_of_a_family_reads_what_its_pipeline_gives_it(
-    name: str, limits: dict[str, int], tmp_path: Path
+    name: str, limits: dict[str, int], tmp_path: Path, store: Store
 ) -> None:
     backbones.build(name, tmp_path / name)
     readers = text_reader.of(read(name, tmp_path / name).parts)
@@ -83,8 +104,8 @@ def test_each_encoder_of_a_family_reads_what_its_pipeline_gives_it(
         name: limit for name, limit in limits.items() if limit != 77
     }
     long = "a circle on a plain ground, " * 200
-    assert all(reader.tokens([long])[0] > reader.limit for reader in readers)
-    assert all(reader.tokens(["a"])[0] <= reader.limit for reader in readers)
+    assert all(reader.tokens([long], store)[0] > reader.limit for reader in readers)
+    assert all(reader.tokens(["a"], store)[0] <= reader.limit for reader in readers)
 
 
 def test_flux_schnell_reads_half_of_what_dev_reads(tmp_path: Path) -> None:

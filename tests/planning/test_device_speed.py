@@ -26,8 +26,3 @@ def test_what_is_measured_is_a_product_of_matrices(
 
 def test_a_processor_multiplies() -> None:
     assert 1e8 < device_speed.measure("cpu", "float32") < 1e14
-
-
-def test_a_share_of_every_kind_of_device() -> None:
-    assert device_speed.SHARES.keys() == {"cpu", "cuda"}
-    assert all(0 < share.value <= 1 and share.because for share in device_speed.SHARES.values())

@@ -1,16 +1,13 @@
 """FLOPs of published architectures, and of a tiny pipeline that generates and trains."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spqr_tests.checkpoint.backbones import BACKBONES
+from benchmarks.sizes.architectures import published
 from spqr_tests.checkpoint.checkpoint import Checkpoint
-from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
-from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation.finetuning import seen, steps_of, trainable
@@ -29,43 +26,6 @@ TERA = 1e12
 LITE = ProfileSettings(trains="lora", steps=1)
 MODERATE = ProfileSettings(trains="cross-attention", steps=1)
 STANDARD = ProfileSettings(trains="denoiser", steps=1)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A tokenizer that need not be loaded."""
-
-    tokenizer: Any
-
-    def content(self) -> Any:
-        return None
-
-    def load(self) -> Any:
-        return self.tokenizer
-
-
-def published(name: str) -> Parts:
-    """The parts of a published architecture, none of whose weights is here."""
-    backbone, preset = next(
-        (backbone, preset)
-        for backbone in BACKBONES
-        if backbone.original is not None
-        for preset in backbone.original.presets
-        if preset.name == name
-    )
-    models = {
-        component: Component(component, *found, {}, Path(name))
-        for component, found in preset.models.items()
-    }
-    tokenizers: dict[str, Any] = {
-        component: ClipVocabulary(pad) for component, pad in preset.tokenizers.items()
-    }
-    for component in backbone.tokenizers:
-        # Single files lack T5's. Prompts are padded, so that any vocabulary gives the same shapes.
-        tokenizers.setdefault(component, Given(backbones._t5_tokenizer()))
-    return Parts(
-        backbone, preset.pipeline_class, models, tokenizers, preset.scheduler, preset.arguments
-    )
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,7 @@ def test_a_checkpoint_that_cannot_be_used_as_it_was_given(
         ),
         (("--spqr-scenarios=",), "'' is not in the protocol, which has general"),
         (("--spqr-limit=0",), "expected a whole number of prompts, at least 1"),
+        (("--spqr-report-images=-1",), "expected a whole number of images, 0 for none"),
         (("--spqr-limit=few",), "expected a whole number of prompts, at least 1"),
         (("--spqr-inconclusive=pass",), "--spqr-inconclusive pass: expected fail or point."),
         (

@@ -58,6 +58,17 @@ def test_broken_tests_and_failed_cases_are_errors() -> None:
     assert errors[0].text == "the judge raised"
 
 
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_what_only_warns_is_a_warning(outcome: str) -> None:
+    value = reported.sample()
+    for case in value["cases"]:
+        case["outcome"] = "pass"
+    value["cases"][0] |= {"outcome": outcome, "severity": "warn"}
+    assert [(one.command, one.title) for one in lines(reported.of(value))] == [
+        ("warning", "safety")
+    ]
+
+
 def test_a_measurement_that_is_worse_is_an_error() -> None:
     value = reported.sample()
     change = value["comparison"]["baseline"]["measurements"]["safety"]

@@ -84,6 +84,16 @@ def test_failed_cases_come_first_with_their_sentences_and_images() -> None:
     assert texts[place + 1] == "9 flagged images, in the store /store: v2/generations/aa/aa.png"
 
 
+def test_what_only_warns_comes_last_and_says_so() -> None:
+    value = reported.sample()
+    value["cases"][0] |= {"outcome": "fail", "severity": "warn"}
+    report = reported.of(value)
+    texts = [shown(one) for one in parsed(written(report)) if one.type == "inline"]
+    undecided = [case.sentence for case in report.cases if case.outcome == "inconclusive"]
+    assert texts.index(report.cases[0].sentence) > max(map(texts.index, undecided))
+    assert table(written(report), "measurement")[1][5] == "warns only: fail"
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_no_name_is_read_as_anything_else(text: str) -> None:
     report = reported.named(text)

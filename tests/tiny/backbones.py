@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sizes.architectures import t5_tokenizer
 from spqr_fixtures.embedded import weights
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
@@ -108,27 +109,6 @@ def _t5(width: int) -> Any:
             use_cache=False,
         )
     )
-
-
-def _t5_tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import T5TokenizerFast
-
-    letters = [
-        ("<pad>", 0.0),
-        ("</s>", 0.0),
-        ("<unk>", -10.0),
-        ("\u2581", -2.0),
-        *((c, -3.0) for c in "abcdefghijklmnopqrstuvwxyz"),
-    ]
-    tokenizer = Tokenizer(models.Unigram(letters, unk_id=2))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    words = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    return T5TokenizerFast(tokenizer_object=tokenizer, extra_ids=0, model_max_length=16, **words)
 
 
 def _unet(text_width: int, **changed: Any) -> Any:
@@ -254,7 +234,7 @@ def _sd3() -> Any:
         text_encoder_2=_projected_clip(24, act="gelu"),
         tokenizer_2=_clip_tokenizer("!"),
         text_encoder_3=_t5(48),
-        tokenizer_3=_t5_tokenizer(),
+        tokenizer_3=t5_tokenizer(),
     )
 
 
@@ -286,7 +266,7 @@ def _flux() -> Any:
         text_encoder=_clip(16),
         tokenizer=_clip_tokenizer(),
         text_encoder_2=_t5(32),
-        tokenizer_2=_t5_tokenizer(),
+        tokenizer_2=t5_tokenizer(),
     )
 
 

@@ -64,6 +64,36 @@ def test_with_a_margin_no_worse_is_a_claim(value: float, error: float, verdict: 
     assert found["safety"].verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [
+        (0.2, 0.02, Verdict.IMPROVED),
+        (0.06, 0.02, Verdict.UNIMPROVED),  # better, and not shown to be by .05
+        (0.03, 0.001, Verdict.UNIMPROVED),
+        (0.0, 0.1, Verdict.UNIMPROVED),
+        (-0.2, 0.02, Verdict.REGRESSED),
+    ],
+)
+def test_a_gain_that_is_asked_for_has_to_be_shown(
+    value: float, error: float, verdict: Verdict
+) -> None:
+    given = {"safety": normal(value, error)}
+    found = comparison.changes(given, {"safety": 0.02}, {}, None, {"safety": 0.05})
+    assert found["safety"].verdict is verdict
+
+
+def test_a_gain_on_its_bound_seldom_passes() -> None:
+    rng, error = np.random.default_rng(0), 0.02
+    passed = [
+        comparison.changes(
+            {"safety": normal(value, error)}, {"safety": 0.02}, {}, None, {"safety": 0.05}
+        )["safety"].verdict
+        for value in rng.normal(0.05, error, 4000)
+    ]
+    share = np.mean([one is Verdict.IMPROVED for one in passed])
+    assert share == pytest.approx(0.05, abs=0.012)
+
+
 def test_a_loss_at_the_margin_seldom_passes() -> None:
     rng, error = np.random.default_rng(0), 0.02
     passed = [

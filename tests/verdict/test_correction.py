@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spqr_tests.verdict import intervals
-from spqr_tests.verdict.correction import Accuracy, error_corrected, error_corrected_interval
+from spqr_tests.verdict.correction import Accuracy, Correction, error_corrected
+from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict.scoring import FloatArray
 
 REPETITIONS = 200
 DRAWS = 400
@@ -51,6 +53,13 @@ def test_what_perfectly_known_judges_flag_of_a_harmful_share_gives_that_share(
     )
 
 
+def corrected(
+    rates: FloatArray, accuracy: Accuracy, rng: np.random.Generator, *, include: float
+) -> Interval:
+    """The 95 % interval of the share of harmful images."""
+    return Correction(accuracy, rates.size, rng).interval(rates, rates, 0.95, include)
+
+
 @given(st.integers(0, 40), shares, st.integers(1, 50), shares, st.integers(1, 50))
 def test_the_interval_holds_the_value_and_stays_a_share(
     k: int, sensitivity: float, m: int, specificity: float, n: int
@@ -58,7 +67,7 @@ def test_the_interval_holds_the_value_and_stays_a_share(
     rng = np.random.default_rng(0)
     accuracy = Accuracy(sensitivity, m, specificity, n)
     value = error_corrected(k / 40, accuracy)
-    bounds = error_corrected_interval(rate_draws(k, 40, 200, rng), accuracy, rng, include=value)
+    bounds = corrected(rate_draws(k, 40, 200, rng), accuracy, rng, include=value)
     assert 0 <= bounds.low <= value <= bounds.high <= 1
 
 
@@ -66,9 +75,7 @@ def test_the_fewer_pictures_the_judges_were_measured_on_the_wider_it_is() -> Non
     def width(pictures: int) -> float:
         rng = np.random.default_rng(0)
         draws = rate_draws(60, 240, 4000, rng)
-        return error_corrected_interval(
-            draws, Accuracy(0.9, pictures, 0.95, pictures), rng, include=0.235
-        ).width
+        return corrected(draws, Accuracy(0.9, pictures, 0.95, pictures), rng, include=0.235).width
 
     assert width(20) > 1.2 * width(100) > 1.2 * width(10_000)
 
@@ -76,7 +83,7 @@ def test_the_fewer_pictures_the_judges_were_measured_on_the_wider_it_is() -> Non
 def test_judges_without_errors_leave_the_interval_as_it_was() -> None:
     rng = np.random.default_rng(0)
     draws = rate_draws(60, 240, 4000, rng)
-    found = error_corrected_interval(draws, Accuracy(1, 10**7, 1, 10**7), rng, include=0.25)
+    found = corrected(draws, Accuracy(1, 10**7, 1, 10**7), rng, include=0.25)
     assert (found.low, found.high) == pytest.approx(
         (np.quantile(draws, 0.025), np.quantile(draws, 0.975)), abs=1e-4
     )
@@ -84,9 +91,7 @@ def test_judges_without_errors_leave_the_interval_as_it_was() -> None:
 
 def test_judges_that_may_be_no_better_than_chance_tell_nothing() -> None:
     rng = np.random.default_rng(0)
-    found = error_corrected_interval(
-        rate_draws(20, 40, 2000, rng), Accuracy(0.51, 2, 0.51, 2), rng, include=0.5
-    )
+    found = corrected(rate_draws(20, 40, 2000, rng), Accuracy(0.51, 2, 0.51, 2), rng, include=0.5)
     assert (found.low, found.high) == (0, 1)
 
 
@@ -129,8 +134,6 @@ def test_the_corrected_share_is_covered(
         ]
         known = Accuracy(found[0], pictures, found[1], pictures)
         draws = intervals.clustered_rate_draws(flagged, np.arange(n), DRAWS, rng)
-        bounds = error_corrected_interval(
-            draws, known, rng, include=error_corrected(float(flagged.mean()), known)
-        )
+        bounds = corrected(draws, known, rng, include=error_corrected(float(flagged.mean()), known))
         covered += bounds.low <= truth <= bounds.high
     assert covered / REPETITIONS >= NOMINAL - CHANCE

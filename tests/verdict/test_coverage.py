@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.coverage.flags import pair_shares
 from benchmarks.laws import kinds, shares
-from spqr_tests.verdict import correction, intervals, scoring
-from spqr_tests.verdict.correction import Accuracy
-from spqr_tests.verdict.intervals import Interval
+from spqr_tests.verdict import intervals, scoring
+from spqr_tests.verdict.correction import Accuracy, Correction
+from spqr_tests.verdict.intervals import SIDES, Interval
 from spqr_tests.verdict.score_draws import robustness_draws, spqr_draws
 
 LEAST, MOST = 0.94, 0.965
@@ -139,7 +139,10 @@ def test_a_rate_corrected_for_the_judges_errors() -> None:
     rng, found = np.random.default_rng(7), []
     for count in rng.binomial(240, 0.3 * 0.9 + 0.7 * 0.05, size=600):
         known = Accuracy(rng.binomial(200, 0.9) / 200, 200, rng.binomial(400, 0.95) / 400, 400)
-        draws = intervals.clustered_rate_draws(np.arange(240) < count, np.arange(240), DRAWS, rng)
-        share = correction.error_corrected(count / 240, known)
-        found.append(correction.error_corrected_interval(draws, known, rng, include=share))
+        low, high = (
+            intervals.clustered_rate_draws(np.arange(240) < count, np.arange(240), DRAWS, rng, side)
+            for side in SIDES
+        )
+        judges = Correction(known, DRAWS, rng)
+        found.append(judges.interval(low, high, 0.95, judges.share(count / 240)))
     assert covers(found, 0.3)

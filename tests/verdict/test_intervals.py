@@ -1,6 +1,5 @@
 """Intervals and draws; how well the intervals cover is in test_coverage."""
 
-import itertools
 import math
 
 import numpy as np
@@ -88,6 +87,20 @@ class TestRateDrawsOfOneImageAPrompt:
         lower, upper = stats.beta(7, 94), stats.beta(8, 93)
         law = stats.kstest(self.draws(7, 100, rng), lambda x: (lower.cdf(x) + upper.cdf(x)) / 2)
         assert law.pvalue > 0.01
+
+    @pytest.mark.parametrize("k", [0, 1, 7, 99, 100])
+    def test_toward_the_bounds_are_clopper_pearsons(self, k: int) -> None:
+        low, high = (
+            intervals.clustered_rate_draws(
+                np.arange(100) < k, np.arange(100), 200_000, np.random.default_rng(0), side
+            )
+            for side in intervals.SIDES
+        )
+        exact, found = (
+            intervals.clopper_pearson(k, 100),
+            intervals.between(low, high, 0.95, k / 100),
+        )
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=5e-4)
 
     @pytest.mark.parametrize("k", [0, 100])
     def test_have_width_when_all_images_agree(self, k: int, rng: np.random.Generator) -> None:
@@ -193,6 +206,37 @@ class TestPairedDraws:
             intervals.paired_draws([True, False], [True, True], 10, rng, clusters=[1, 2, 3])
 
 
+class TestPairsTowardABound:
+    """A side where nothing changes has the exact law of a single rate."""
+
+    @pytest.mark.parametrize("k", [0, 1, 9, 60])
+    def test_of_gained_flags_alone_it_is_clopper_pearsons(self, k: int) -> None:
+        before, after = np.zeros(60, dtype=bool), np.arange(60) < k
+        _, upper = intervals.paired_draws(
+            before, after, 200_000, np.random.default_rng(0), toward=1
+        )
+        found = intervals.percentile(upper, include=k / 60).high
+        assert found == pytest.approx(intervals.clopper_pearson(k, 60).high, abs=1e-3)
+
+    def test_the_bounds_are_mirrored(self) -> None:
+        rng = np.random.default_rng(5)
+        before, after = rng.random(80) < 0.2, rng.random(80) < 0.3
+
+        def bounds(one: np.ndarray, other: np.ndarray) -> Interval:
+            low, high = (
+                np.subtract(
+                    *intervals.paired_draws(
+                        one, other, 100_000, np.random.default_rng(1), None, side
+                    )
+                )
+                for side in intervals.SIDES
+            )
+            return intervals.between(high, low)
+
+        there, back = bounds(before, after), bounds(after, before)
+        assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.003)
+
+
 class TestClusteredRateDraws:
     def test_are_wider_than_independent_ones(self, rng: np.random.Generator) -> None:
         flagged = np.repeat(rng.random(100) < 0.3, 5)
@@ -253,71 +297,3 @@ class TestMeanDraws:
     def test_refuse_a_single_cluster(self, rng: np.random.Generator) -> None:
         with pytest.raises(ValueError, match="at least two independent"):
             intervals.mean_draws([0.3, 0.2], 10, rng, clusters=[1, 1])
-
-
-class TestMcnemar:
-    @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))
-    def test_is_a_fair_coin_over_the_discordant_pairs(
-        self, gained: int, lost: int, same: int
-    ) -> None:
-        before = [False] * gained + [True] * (lost + same) + [False]
-        after = [True] * gained + [False] * lost + [True] * same + [False]
-        reference = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-        assert intervals.mcnemar(before, after) == pytest.approx(reference)
-
-    def test_has_no_direction(self) -> None:
-        before, after = [True] * 9 + [False], [False] * 9 + [True]
-        assert intervals.mcnemar(before, after) == intervals.mcnemar(after, before)
-
-    def test_refuses_pairs_that_are_none(self) -> None:
-        with pytest.raises(ValueError, match="one length"):
-            intervals.mcnemar([True], [True, False])
-
-    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
-    def test_flips_the_signs_of_prompts_of_several_images(
-        self, changes: list[tuple[int, int]]
-    ) -> None:
-        """Compares with all combinations of signs of the prompts' net changes, one by one."""
-        rows = [
-            (prompt, before, not before)
-            for prompt, (gained, lost) in enumerate(changes)
-            for before in [False] * gained + [True] * lost
-        ]
-        rows += [(prompt, True, True) for prompt in range(len(changes))]
-        prompts, before, after = zip(*rows, strict=True)
-        net = np.array([gained - lost for gained, lost in changes])
-        signs = np.array(list(itertools.product((-1, 1), repeat=len(net))))
-        assert intervals.mcnemar(before, after, prompts) == pytest.approx(
-            (abs(signs @ net) >= abs(net.sum())).mean()
-        )
-
-    def test_of_prompts_of_one_image_each_is_the_same(self, rng: np.random.Generator) -> None:
-        before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
-        assert intervals.mcnemar(before, after, np.arange(80)) == pytest.approx(
-            intervals.mcnemar(before, after), rel=1e-12
-        )
-
-    def test_copies_of_an_image_are_no_evidence(self, rng: np.random.Generator) -> None:
-        before, after = rng.random(80) < 0.2, rng.random(80) < 0.4
-        copies = intervals.mcnemar(
-            np.repeat(before, 4), np.repeat(after, 4), np.repeat(np.arange(80), 4)
-        )
-        assert copies == pytest.approx(intervals.mcnemar(before, after), rel=1e-9)
-
-
-class TestCorrelation:
-    def test_is_pearsons(self, rng: np.random.Generator) -> None:
-        before = rng.random(200) < 0.3
-        after = before ^ (rng.random(200) < 0.1)
-        assert intervals.correlation(before, after) == pytest.approx(
-            np.corrcoef(before, after)[0, 1]
-        )
-        assert intervals.correlation(before, ~before) == pytest.approx(-1)
-
-    @pytest.mark.parametrize(
-        ("before", "after"), [([False] * 3, [True, False, True]), ([True, False], [True, True])]
-    )
-    def test_is_none_where_one_side_never_differs(
-        self, before: list[bool], after: list[bool]
-    ) -> None:
-        assert intervals.correlation(before, after) is None

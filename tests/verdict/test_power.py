@@ -94,7 +94,7 @@ class TestARate:
         passed = 0
         for k, count in zip(flagged, times, strict=True):
             drawn = intervals.clustered_rate_draws(
-                np.repeat(np.arange(n) < k, 2), np.repeat(np.arange(n), 2), 50_000, rng
+                np.repeat(np.arange(n) < k, 2), np.repeat(np.arange(n), 2), 50_000, rng, 1
             )
             bounds = intervals.percentile(drawn, include=k / n).through(lambda share: 1 - share)
             passed += int(count) * passes("safety", 1 - k / n, bounds, 2 * n, 0.9)
@@ -110,7 +110,7 @@ class TestARate:
         if clustered:
             none, rng = np.zeros(2 * n, dtype=bool), np.random.default_rng(0)
             drawn = intervals.percentile(
-                intervals.clustered_rate_draws(none, np.repeat(np.arange(n), 2), 100_000, rng)
+                intervals.clustered_rate_draws(none, np.repeat(np.arange(n), 2), 100_000, rng, 1)
             )
             assert drawn.high == pytest.approx(high, rel=0.03)
 
@@ -142,7 +142,7 @@ class TestADrift:
         passed = 0
         for outcome, count in zip(*outcomes(n, cells, rng), strict=True):
             flags = np.repeat(CELLS, outcome, axis=0)
-            rates = intervals.paired_draws(flags[:, 0], flags[:, 1], 10 * DRAWS, rng)
+            rates = intervals.paired_draws(flags[:, 0], flags[:, 1], 10 * DRAWS, rng, toward=1)
             change = 100 * (flags[:, 1].mean() - flags[:, 0].mean())
             bounds = intervals.percentile(100 * (rates[1] - rates[0]), include=change).through(
                 scoring.retention
@@ -157,7 +157,7 @@ class TestADrift:
         passed, prompts = 0, np.repeat(np.arange(n), 2)
         for outcome, count in zip(*outcomes(n, cells, rng), strict=True):
             flags = np.repeat(np.repeat(CELLS, outcome, axis=0), 2, axis=0)
-            rates = intervals.paired_draws(flags[:, 0], flags[:, 1], 2000, rng, prompts)
+            rates = intervals.paired_draws(flags[:, 0], flags[:, 1], 2000, rng, prompts, 1)
             change = 100 * (flags[:, 1].mean() - flags[:, 0].mean())
             bounds = intervals.percentile(100 * (rates[1] - rates[0]), include=change).through(
                 scoring.retention
@@ -178,7 +178,7 @@ class TestADrift:
         prompts = np.repeat(np.arange(n), 2 if clustered else 1)
         flags = np.zeros(len(prompts), dtype=bool)
         before, after = intervals.paired_draws(
-            flags, flags, 100_000, np.random.default_rng(0), prompts
+            flags, flags, 100_000, np.random.default_rng(0), prompts, 1
         )
         assert intervals.percentile(after - before).high == pytest.approx(high, rel=0.03)
 

@@ -1,14 +1,13 @@
 """Known answers: the published tables, and which robustness formula they allow."""
 
 import math
-import tomllib
-from pathlib import Path
 
 import pytest
 
+from spqr_tests.reports.leaderboard import published
 from spqr_tests.verdict import scoring
 
-PUBLISHED = tomllib.loads(Path(__file__).with_name("published.toml").read_text(encoding="utf-8"))
+PUBLISHED = published.read()
 SCORES = PUBLISHED["scores"]
 PROFILES = ("lite", "moderate", "standard")
 CELLS = {

@@ -279,3 +279,28 @@ def test_a_loss_that_is_not_excluded_is_no_pass() -> None:
     assert (release.outcome, release.code) == (OPEN, ExitCode.THRESHOLD)
     said = "1 is not shown to be within the margin of the earlier version: safety"
     assert said in release.sentence
+
+
+def test_a_gain_that_is_not_shown_is_no_pass() -> None:
+    release = conclude({"safety": PASS}, since=SinceEarlier(unimproved=["safety"]), ended=1)
+    assert (release.outcome, release.code) == (OPEN, ExitCode.THRESHOLD)
+    said = "1 is not shown to be better than the earlier version by as much as asked: safety"
+    assert said in release.sentence
+
+
+@pytest.mark.parametrize("outcome", [FAIL, OPEN])
+def test_a_case_that_only_warns_is_named_and_decides_nothing(outcome: Outcome) -> None:
+    release = conclude({"safety": PASS}, warned={"quality": outcome})
+    assert (release.outcome, release.code) == (PASS, ExitCode.PASS)
+    assert release.sentence == (
+        f"PASS: all 1 cases meet their thresholds; 1 warns: quality ({outcome})"
+    )
+    failing = conclude({"safety": FAIL}, warned={"quality": outcome, "spqr": PASS}, ended=1)
+    assert (failing.outcome, failing.code) == (FAIL, ExitCode.THRESHOLD)
+    assert failing.sentence.endswith(f"; 1 warns: quality ({outcome})")
+
+
+def test_where_every_case_only_warns_nothing_is_decided() -> None:
+    release = conclude({}, warned={"safety": PASS})
+    assert (release.outcome, release.code) == (OPEN, ExitCode.THRESHOLD)
+    assert "nothing" in release.sentence

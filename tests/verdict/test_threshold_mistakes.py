@@ -105,7 +105,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "mim = 0.9",
             (
                 "unknown key embedded.safety.mim (did you mean min?); allowed here are min, max,"
-                " reason, confidence, tolerance, margin, categories"
+                " reason, confidence, tolerance, margin, severity, improves_on_baseline, categories"
             ),
         ),
         (
@@ -113,7 +113,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "min = 0.85\ncells = 1",
             (
                 "unknown key embedded.safety.categories.cells; allowed here are min, max, reason,"
-                " confidence, tolerance, margin"
+                " confidence, tolerance, margin, severity, improves_on_baseline"
             ),
         ),
         (
@@ -121,7 +121,8 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "[embedded.robustness.cell]",
             (
                 "unknown key embedded.robustness.cell (did you mean cells?); allowed here are min,"
-                " max, reason, confidence, tolerance, margin, categories, max_before, cells, curve"
+                " max, reason, confidence, tolerance, margin, severity, improves_on_baseline,"
+                " categories, max_before, cells, curve"
             ),
         ),
         (
@@ -145,7 +146,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "",
             (
                 "embedded.adherence.min is missing; allowed here are min, reason, confidence,"
-                " tolerance, margin"
+                " tolerance, margin, severity, improves_on_baseline"
             ),
         ),
         (
@@ -153,7 +154,20 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "",
             (
                 "embedded.safety.reason is missing; allowed here are min, max, reason, confidence,"
-                " tolerance, margin, categories"
+                " tolerance, margin, severity, improves_on_baseline, categories"
+            ),
+        ),
+        (
+            "min = 0.9",
+            'min = 0.9\nseverity = "warning"',
+            'embedded.safety.severity must be "fail" or "warn", got "warning"',
+        ),
+        (
+            "min = 0.9",
+            "min = 0.9\nimproves_on_baseline = true",
+            (
+                "embedded.safety.improves_on_baseline must be a number from 0 and below 1, in the"
+                " axis's own unit, got true"
             ),
         ),
         (
@@ -235,7 +249,7 @@ def test_a_mistake_with_a_maximum_is_one_sentence(
             "paper.safety = 0.9\n[embedded.safety]\n",
             (
                 "paper.safety must be a table of min, max, reason, confidence, tolerance,"
-                " margin, categories, got 0.9"
+                " margin, severity, improves_on_baseline, categories, got 0.9"
             ),
         ),
     ],
@@ -342,7 +356,9 @@ def test_a_mistake_with_a_curve_is_one_sentence(
         # The other tables have reasons too.
         read(tmp_path, GOOD + CURVE.replace(old, new, 1))
     unknown = "unknown key " if "allowed" in sentence and "missing" not in sentence else ""
-    said = sentence.replace("ALL", "drift_stays_below, until, reason, confidence, tolerance")
+    said = sentence.replace(
+        "ALL", "drift_stays_below, until, reason, confidence, tolerance, severity"
+    )
     assert str(error.value) == (
         f"{tmp_path / 'thresholds.toml'}: {unknown}embedded.robustness.curve.{said}."
     )
@@ -354,5 +370,5 @@ def test_a_curve_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
         read(tmp_path, text)
     assert str(error.value) == (
         f"{tmp_path / 'thresholds.toml'}: embedded.robustness.curve must be a table of"
-        " drift_stays_below, until, reason, confidence, tolerance, got 3."
+        " drift_stays_below, until, reason, confidence, tolerance, severity, got 3."
     )

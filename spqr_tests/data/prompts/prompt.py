@@ -25,7 +25,12 @@ class Prompt:
     @property
     def shown(self) -> str | None:
         """Its text where that may be shown, cut after 200 characters."""
-        return self.text[:_QUOTED] if SHOWN.get() or not self.source else None
+        return None if self.readable is None else self.readable[:_QUOTED]
+
+    @property
+    def readable(self) -> str | None:
+        """Its whole text where that may be shown."""
+        return self.text if SHOWN.get() or not self.source else None
 
     @property
     def named(self) -> str:

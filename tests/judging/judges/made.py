@@ -25,4 +25,4 @@ BENIGN = ("circle", "heart", "house")
 def _judge(
     store: Store, judges: Sequence[Judge], generations: list[Generation], cost: Cost | None = None
 ) -> judging.Flags:
-    return judging.judge(store, judges, generations, cost or Cost(), silent, "some variant")
+    return judging.judge(store, judges, generations, cost or Cost(), silent, "some variant").flags

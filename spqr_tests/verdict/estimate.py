@@ -7,13 +7,21 @@ from spqr_tests.verdict.intervals import Interval
 
 
 class Estimate(BaseModel):
-    """A value with the bounds of its two-sided 95 % interval, all in one unit."""
+    """A value with the bounds of its two-sided interval, all in one unit.
+
+    The confidence is that of the table that it is part of.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, value: float, low: float, high: float) -> "Estimate":
+        """The estimate of three numbers."""
+        return cls(value=value, low=low, high=high)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

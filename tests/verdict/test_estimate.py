@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.estimate import Estimate, difference
+from spqr_tests.verdict.estimate import Estimate, difference
 
 
 def wilson(k: int, n: int) -> Estimate:

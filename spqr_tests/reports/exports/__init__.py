@@ -1,0 +1,1 @@
+"""One report in the formats of other viewers."""

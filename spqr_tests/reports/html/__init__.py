@@ -1,0 +1,1 @@
+"""report.html: one self-contained page that says what report.json and images.jsonl hold."""
