@@ -155,8 +155,10 @@ class TestBaselines:
             line.startswith(f"change:    {change['difference']:+.4f}, 90 %") for line in lines
         )
         attached = (case.findtext("system-out") or "").splitlines()
-        assert len(attached) == min(5, len(change["newly_flagged"])) + 1
-        assert all("/flagged/baseline-safety-" in line for line in attached[:-1])
+        *images, page, report = attached
+        assert len(images) == min(5, len(change["newly_flagged"]))
+        assert all("/flagged/baseline-safety-" in line for line in images)
+        assert (page[-14:], report[-14:]) == ("/report.html]]", "/report.json]]")
 
     def test_prompts_are_quoted_only_where_that_is_asked_for(
         self, world: World, tmp_path: Path

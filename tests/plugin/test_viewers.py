@@ -39,6 +39,10 @@ def attachments(case: ET.Element) -> list[Path]:
     return [Path(one.removeprefix("[[ATTACHMENT|").removesuffix("]]")) for one in lines]
 
 
+def reports(folder: Path) -> list[Path]:
+    return [folder / "report" / name for name in ("report.html", "report.json")]
+
+
 @pytest.mark.parametrize("how", [(), ("-n2",), ("--spqr-sequential",)], ids=str)
 def test_a_failed_case_shows_what_was_measured_and_which_images(
     suite: Suite, flagging: str, tmp_path: Path, how: tuple[str, ...]
@@ -59,8 +63,8 @@ def test_a_failed_case_shows_what_was_measured_and_which_images(
     named = [line.split()[0] for line in text.splitlines() if line.startswith("  v2/")]
     assert len(named) == 5
     originals = [Image.open(tmp_path / "warm" / one).convert("RGB") for one in named]
-    *copies, report = attachments(safety)
-    assert report == tmp_path / "report" / "report.json"
+    *copies, page, report = attachments(safety)
+    assert (page, report) == tuple(reports(tmp_path))
     # Jenkins knows them by name, and nobody sees what they show.
     assert len({one.name for one in copies}) == 5
     for original, copy in zip(originals, map(Image.open, copies), strict=True):
@@ -82,7 +86,7 @@ def test_gitlab_finds_attachments_below_its_project(
     suite(flagging, f"--junitxml={xml}", "-m", "safety", safety=0.9)
     (found,) = (one for name, one in cases(xml).items() if name.endswith("prompts_are_flagged"))
     paths = attachments(found)
-    assert len(paths) == 6
+    assert len(paths) == 5 + 2
     assert not any(one.is_absolute() for one in paths)
     assert all((tmp_path / one).is_file() for one in paths)
 
@@ -125,7 +129,7 @@ def test_a_broken_case_says_why(suite: Suite, unjudged: Path, tmp_path: Path) ->
         result = one.find("failure") if one.find("failure") is not None else one.find("error")
         assert result is not None
         assert "the model file is" in (result.text or "")
-        assert attachments(one) == [tmp_path / "report" / "report.json"]
+        assert attachments(one) == reports(tmp_path)
 
 
 @pytest.fixture
