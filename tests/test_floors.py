@@ -23,7 +23,7 @@ FLOORS = (
     ("run",),
     ("axes", "reports"),
     ("execution", "planning", "versions"),
-    ("plugin", "commands"),
+    ("plugin", "commands", "measuring"),
     ("__main__",),
 )
 """Bottom up; rooms of one floor do not import each other."""

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from spqr_tests.errors import InputError
@@ -10,6 +11,7 @@ from spqr_tests.reports import images, measurements, reading
 from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.measurements import Measured
 from spqr_tests.reports.reading import Found
+from spqr_tests.reports.report import Report
 from spqr_tests.reports.rows import Case
 from spqr_tests.reports.tables.page import Record
 
@@ -96,6 +98,16 @@ def of_measurements(found: Sequence[Found]) -> list[Record]:
         rows += [run | _measured(each) for each in measurements.listed(one.report)]
         rows += [run | _decided(case) for case in measurements.others(one.report)]
     return rows
+
+
+def of_report(report: Report) -> Any:
+    """The measurements of one report as a pandas DataFrame; `InputError` without pandas."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise InputError("A data frame needs pandas: pip install 'spqr-tests[frame]'.") from error
+    rows = of_measurements([Found(report, Path(), report.model.target)])
+    return pd.DataFrame(rows, columns=list(MEASUREMENTS))
 
 
 def of_images(found: Sequence[Found]) -> list[Record]:

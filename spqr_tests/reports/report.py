@@ -332,3 +332,18 @@ class Report(BaseModel):
     """Complete runs that asked the same of this model with other prompts, seeds or trainings."""
     cost: Spent
     """What this run made; what the store held is free."""
+
+    def frame(self) -> Any:
+        """A pandas DataFrame with a row per measurement, its interval, threshold and decision.
+
+        The columns are those of `python -m spqr_tests frame`. `InputError` without pandas.
+        """
+        from spqr_tests.reports import frame
+
+        return frame.of_report(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from spqr_tests.reports.html import notebook
+
+        return notebook.of_report(self)

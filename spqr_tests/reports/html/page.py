@@ -48,7 +48,7 @@ def of_report(
     if look:
         thumbnails.look_for(sheets.images)
     base = None if store is None else _link(store, folder)
-    return _rendered(
+    return rendered(
         "report.html.j2",
         report=report,
         overview=Overview(report),
@@ -62,10 +62,11 @@ def of_report(
 
 def of_running(running: Running) -> str:
     """The page in the report's place while a run goes on, or after it was killed."""
-    return _rendered("running.html.j2", running=running)
+    return rendered("running.html.j2", running=running)
 
 
-def _rendered(name: str, **content: Any) -> str:
+def rendered(name: str, **content: Any) -> str:
+    """A template with this content, all of which is escaped."""
     return _environment().get_template(name).render(**content)
 
 
