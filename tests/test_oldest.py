@@ -11,6 +11,7 @@ TESTS = Path(__file__).parent
 # The tools that build and check the sources: tests use them as they are.
 TOOLS = {
     "axe-playwright-python",
+    "check-jsonschema",
     "mypy",
     "playwright",
     "pre-commit",
