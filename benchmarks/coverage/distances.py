@@ -76,12 +76,12 @@ WORLDS: dict[str, tuple[World, float]] = {
 def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) -> Cells:
     """KID and CMMD against a fixed reference; the truth is their expectation."""
     plain = features(np.random.default_rng(SEED), REFERENCE)
-    for name, world, n in (
-        (name, world, n)
-        for name, world in itertools.product(KERNELS, WORLDS if worlds is None else worlds)
-        for n in SIZES[name]
-    ):
-        sample, share = (WORLDS if worlds is None else worlds)[world]
+    chosen = WORLDS if worlds is None else worlds
+    asked = [
+        (one, world, n) for one, world in itertools.product(KERNELS, chosen) for n in SIZES[one]
+    ]
+    for name, world, n in asked:
+        sample, share = chosen[world]
         rng = np.random.default_rng([SEED, n])
         reference = prepared(name, plain)
         among = similarity_among(KERNELS[name], reference)
