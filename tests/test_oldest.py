@@ -12,7 +12,9 @@ TESTS = Path(__file__).parent
 TOOLS = {
     "axe-playwright-python",
     "check-jsonschema",
+    "ipykernel",
     "mypy",
+    "nbclient",
     "playwright",
     "pre-commit",
     "pytest-cov",
