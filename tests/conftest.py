@@ -1,6 +1,7 @@
 """The order of the tests, fast ones first, and what all of them share."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ _ORDER = (
     "commands",
     "plugin",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_workflow() -> Iterator[None]:
+    """Runs of the suite in a test say nothing on the page of the workflow that runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "CI_PROJECT_DIR"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

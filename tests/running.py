@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+CHECKOUT = Path(__file__).parents[1]
 PROTOCOL = Path(__file__).parent / "plugin" / "tiny.toml"
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
 
@@ -44,6 +45,21 @@ def thresholds(folder: Path, least: float = 0.0, **axes: float) -> Path:
         encoding="utf-8",
     )
     return path
+
+
+def clean_copy(folder: Path) -> Path:
+    """A copy of this tree as a clone would have it: what git tracks, or would if it were asked."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (CHECKOUT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((CHECKOUT / name).read_bytes())
+    return folder
 
 
 def start(

@@ -11,7 +11,10 @@ TESTS = Path(__file__).parent
 # The tools that build and check the sources: tests use them as they are.
 TOOLS = {
     "axe-playwright-python",
+    "check-jsonschema",
+    "ipykernel",
     "mypy",
+    "nbclient",
     "playwright",
     "pre-commit",
     "pytest-cov",

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from spqr_fixtures.embedded import weights
-from tests.running import start
-
-CHECKOUT = Path(__file__).parents[1]
+from tests.running import CHECKOUT, clean_copy, start
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +16,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's content, as an installer would lay it out."""
     folder = tmp_path_factory.mktemp("wheel")
     # From a copy: setuptools builds in its source tree.
-    source = folder / "source"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (CHECKOUT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((CHECKOUT / name).read_bytes())
+    source = clean_copy(folder / "source")
     command = [
         sys.executable,
         "-m",

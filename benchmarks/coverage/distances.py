@@ -17,9 +17,10 @@ from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.metrics.jackknife import Jackknife
 from spqr_tests.verdict import intervals
 
-SIZES = (100, 500, 2000)
+SIZES = {"fid": (100, 500), "kid": (500, 2000), "cmmd": (100, 500)}
+"""By distance: n on which a release may rest, and one below."""
 SLOW = 2000
-"""From this n on, a quarter of the runs: an image is compared with every other."""
+"""From this n on, half of the runs: an image is compared with every other."""
 NEAR = 4
 """With a distance of fewer standard errors, what is quadratic in the images decides."""
 IMAGES = 3
@@ -75,15 +76,18 @@ WORLDS: dict[str, tuple[World, float]] = {
 def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) -> Cells:
     """KID and CMMD against a fixed reference; the truth is their expectation."""
     plain = features(np.random.default_rng(SEED), REFERENCE)
-    for name, (world, (sample, share)), n in itertools.product(
-        KERNELS, (WORLDS if worlds is None else worlds).items(), SIZES
-    ):
+    chosen = WORLDS if worlds is None else worlds
+    asked = [
+        (one, world, n) for one, world in itertools.product(KERNELS, chosen) for n in SIZES[one]
+    ]
+    for name, world, n in asked:
+        sample, share = chosen[world]
         rng = np.random.default_rng([SEED, n])
         reference = prepared(name, plain)
         among = similarity_among(KERNELS[name], reference)
         clusters = np.arange(n) // IMAGES if sample is _prompts else None
         values, found = [], []
-        repeated = runs if n < SLOW else runs // 4
+        repeated = runs if n < SLOW else runs // 2
         for _ in range(repeated):
             rows = prepared(name, sample(rng, n))
             made = unbiased(KERNELS[name], reference, rows, clusters, among)
@@ -100,7 +104,7 @@ def collapsed(runs: int) -> Cells:
     plain = features(np.random.default_rng(SEED), REFERENCE)
     frechet, mean = Frechet(plain), plain.mean(axis=0)
     root = root_of(plain)
-    for n in SIZES:
+    for n in SIZES["fid"]:
         rng = np.random.default_rng([SEED, n])
         values, found = [], []
         for _ in range(runs):

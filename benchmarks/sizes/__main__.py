@@ -84,6 +84,10 @@ def main() -> None:
                 if stage != "write":
                     rows.append(Row(**json.loads(done.stdout.splitlines()[-1])))
                     print(rows[-1], flush=True)  # noqa: T201  a command
+    before = asked.out / f"{NAME}.json"
+    if before.is_file():
+        rows += [one for one in numbers.read(Sizes, before).rows if one.model not in asked.only]
+        rows.sort(key=lambda one: [*MODELS].index(one.model))
     numbers.publish(Sizes(schema_=SCHEMA, rows=tuple(rows)), asked.out, NAME, page)
 
 

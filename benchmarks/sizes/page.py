@@ -77,8 +77,6 @@ published sizes are written as folders, loaded, planned, generate a micro-batch 
 weights of the whole pipeline are part of every number. Seconds include starting and planning.
 
 {rows}
-FLUX.1 is too large for the machine as a whole: 34 GB of weights.
-
 ## On a card
 
 Measured once on an H100 with random weights and the same code. The predictions are within 10 %

@@ -105,6 +105,20 @@ class HarmfulFlags:
         """The same for `ood_prompts`; None if there are none."""
         return self._flags(variant, 0, self.ood_prompts, ood=True) if self.ood_prompts else None
 
+    def seen(self, variant: Variant | None) -> list[tuple[Sequence[Prompt], Flags]]:
+        """The prompts and flags, of `variant` and its first training, that this process has made.
+
+        A sequential run has them in parts.
+        """
+        whole = self._known.get((variant, 0, False))
+        if whole is not None:
+            return [(self.prompts, whole)]
+        return [
+            (prompts, found)
+            for (one, training, prompts), found in self._chunks.items()
+            if one == variant and training == 0
+        ]
+
     @cached_property
     def uptakes(self) -> Uptakes:
         """What each training did, which says whether its flags are evidence."""

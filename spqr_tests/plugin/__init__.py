@@ -69,12 +69,14 @@ def pytest_configure(config: pytest.Config) -> None:
     bought = options.plan_for(config.option)
     if config.option.spqr_model == "":
         raise pytest.UsageError("--model is empty. " + cases.WHAT_TO_GIVE)
+    from spqr_tests.plugin import viewers
     from spqr_tests.plugin.suite import Suite
 
     cases.point_at(config)
     suite = Suite(config)
     last_word.register(config, suite, "spqr-suite")
     config.stash[last_word.SUITE] = suite
+    viewers.register(config, suite)
     if (
         config.option.spqr_plan
         or config.option.spqr_shard

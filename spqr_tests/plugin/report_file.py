@@ -18,6 +18,15 @@ _PROBLEM = "report"
 """By which a report that could not be written is listed among broken tests."""
 
 
+def written(folder: Path | None) -> list[Path]:
+    """The reports that a folder holds, for people first."""
+    return (
+        []
+        if folder is None
+        else [one for one in (folder / page.FILE, folder / FILE) if one.is_file()]
+    )
+
+
 class ReportFile:
     """`report.json`, and what is made from it; nothing where no --spqr-report names a folder."""
 

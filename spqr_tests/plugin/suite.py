@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from spqr_tests.generation import training_state
 from spqr_tests.plugin import (
     broken,
     cases,
+    flagged,
     header,
     judged_images,
     last_word,
@@ -38,6 +39,9 @@ from spqr_tests.store import looks, manifests, whole_files
 from spqr_tests.store.disk import owner
 from spqr_tests.store.sweep import sweep
 from spqr_tests.verdict.thresholds import ThresholdError
+
+if TYPE_CHECKING:
+    from spqr_tests.judging.flagged_images import FlaggedImages
 
 
 class Suite:
@@ -71,7 +75,10 @@ class Suite:
         if not self._is_worker and threading.current_thread() is threading.main_thread():
             # As Ctrl-C does: what was measured so far is reported, and nothing passes.
             self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        self._report: Report | None = None
+        self.report: Report | None = None
+        """Made at the end of the session, on the controller."""
+        self.flagged: dict[str, FlaggedImages] = {}
+        """Some of the flagged images behind each failed case, by measurement."""
         self._spent = replace(self.run.cost)
         self._damage = 0
         config.stash[RUN] = self.run
@@ -89,7 +96,7 @@ class Suite:
     @property
     def exit_code(self) -> int | None:
         """The run's exit code; None until its report is made."""
-        return None if self._report is None else self._report.exit_code
+        return None if self.report is None else self.report.exit_code
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -167,6 +174,7 @@ class Suite:
         ):
             # The user needs the missed threshold, not the assertion's source.
             made.longrepr = sentence
+            flagged.note(made, self._config.stash[FLAGS])
         elif (
             (made.failed or made.skipped)
             and call.excinfo is not None
@@ -210,6 +218,7 @@ class Suite:
         """Add what a test measured to the ledger."""
         if not self._is_worker:
             self._ledger.report(report)
+            self.flagged |= flagged.noted(report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -243,8 +252,8 @@ class Suite:
             self._ledger.broken["snapshots"] = (
                 f"{error.filename} cannot be written ({error.strerror})"
             )
-        self._report = self._file.end(build)
-        if self._report.complete and not run.sequential:
+        self.report = self._file.end(build)
+        if self.report.complete and not run.sequential:
             trainings = max((run.trainings(one) for one in run.variants), default=1)
             looks.note(
                 run.store,
@@ -252,9 +261,9 @@ class Suite:
                 run.protocol.hash,
                 len(run.protocol.harmful.rows),
                 trainings,
-                str(self._report.decision),
+                str(self.report.decision),
             )
-        session.exitstatus = self._report.exit_code
+        session.exitstatus = self.report.exit_code
 
     def _keep_snapshots(self, made: Report) -> None:
         """Write the new snapshots, once and on the controller."""
@@ -271,5 +280,5 @@ class Suite:
             one for kind in ("error", "failed") for one in terminalreporter.getreports(kind)
         )
         yield
-        if self._report is not None:
-            summary.write(terminalreporter, self.run, self._report)
+        if self.report is not None:
+            summary.write(terminalreporter, self.run, self.report)

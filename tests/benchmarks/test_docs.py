@@ -34,6 +34,8 @@ from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
 from benchmarks.sequential import page as sequential
 from benchmarks.sequential.rows import Sequential
+from benchmarks.sizes import page as sizes
+from benchmarks.sizes.page import Sizes
 from benchmarks.trainings import Trainings
 from benchmarks.versions import Versions
 from spqr_fixtures.embedded import weights
@@ -163,3 +165,10 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), flags=re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
             assert anchor in slugs, f"{target}#{anchor}"
+
+
+def test_memory_is_the_page_of_its_numbers() -> None:
+    found = numbers.read(Sizes, DOCS / "memory.json")
+    assert kept_page("memory.md") == sizes.page(found)
+    # A plan that says half, or twice, of what it takes would send people to the wrong card.
+    assert all(0.8 < one.predicted / one.measured < 1.25 for one in found.rows)

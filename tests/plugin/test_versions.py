@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -134,6 +135,30 @@ class TestBaselines:
             assert (world.folder / "store" / flip["old"]).is_file()
             assert (world.folder / "store" / flip["new"]).is_file()
             assert flip["old"] != flip["new"]
+
+    def test_a_viewer_shows_what_is_worse_by_how_much_and_which_images(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        xml = tmp_path / "junit.xml"
+        found = world.against("embedded:base", "old", tmp_path, f"--junitxml={xml}")
+        change = measurements(found, "baseline")["safety"]
+        (case,) = (
+            one
+            for one in ET.parse(xml).iter("testcase")  # noqa: S314  our own file
+            if one.get("name") == "test_nothing_is_worse_than_in_the_baseline[safety]"
+        )
+        lines = (case.findtext("failure") or "").splitlines()
+        assert lines[0] == change["sentence"].splitlines()[0]
+        assert f"measured:  safety = {change['new']:.4f}" in lines
+        assert f"before:    {change['old']:.4f}, of embedded:uce" in lines
+        assert any(
+            line.startswith(f"change:    {change['difference']:+.4f}, 90 %") for line in lines
+        )
+        attached = (case.findtext("system-out") or "").splitlines()
+        *images, page, report = attached
+        assert len(images) == min(5, len(change["newly_flagged"]))
+        assert all("/flagged/baseline-safety-" in line for line in images)
+        assert (page[-14:], report[-14:]) == ("/report.html]]", "/report.json]]")
 
     def test_prompts_are_quoted_only_where_that_is_asked_for(
         self, world: World, tmp_path: Path

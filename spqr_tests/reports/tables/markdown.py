@@ -5,7 +5,7 @@ import re
 from spqr_tests.reports.tables.page import Cell, Name, Page, Table, shown
 from spqr_tests.reports.tables.text import sentence, short
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
 _BACKTICKS = re.compile(r"`+")
 _BAR = re.compile(r"(\\*)\|")
 
