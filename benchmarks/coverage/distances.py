@@ -4,7 +4,7 @@ The intervals are made by the code of a run.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,10 +17,9 @@ from spqr_tests.metrics.frechet import Frechet
 from spqr_tests.metrics.jackknife import Jackknife
 from spqr_tests.verdict import intervals
 
-SIZES = {"fid": (100, 500), "kid": (500, 2000), "cmmd": (100, 500)}
-"""By distance: n on which a release may rest, and one below."""
+SIZES = (100, 512)
 SLOW = 2000
-"""From this n on, half of the runs: an image is compared with every other."""
+"""KID's n for collapsed images, with half of the runs: an image is compared with every other."""
 NEAR = 4
 """With a distance of fewer standard errors, what is quadratic in the images decides."""
 IMAGES = 3
@@ -73,12 +72,18 @@ WORLDS: dict[str, tuple[World, float]] = {
 """How features are sampled, and the share of the smallest group that the distance hangs on."""
 
 
-def covered(runs: int, worlds: Mapping[str, tuple[World, float]] | None = None) -> Cells:
+def covered(
+    runs: int,
+    worlds: Mapping[str, tuple[World, float]] | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
+) -> Cells:
     """KID and CMMD against a fixed reference; the truth is their expectation."""
     plain = features(np.random.default_rng(SEED), REFERENCE)
     chosen = WORLDS if worlds is None else worlds
     asked = [
-        (one, world, n) for one, world in itertools.product(KERNELS, chosen) for n in SIZES[one]
+        (one, world, n)
+        for one, world in itertools.product(KERNELS, chosen)
+        for n in (SIZES if sizes is None else sizes[one])
     ]
     for name, world, n in asked:
         sample, share = chosen[world]
@@ -104,7 +109,7 @@ def collapsed(runs: int) -> Cells:
     plain = features(np.random.default_rng(SEED), REFERENCE)
     frechet, mean = Frechet(plain), plain.mean(axis=0)
     root = root_of(plain)
-    for n in SIZES["fid"]:
+    for n in SIZES:
         rng = np.random.default_rng([SEED, n])
         values, found = [], []
         for _ in range(runs):
@@ -116,7 +121,8 @@ def collapsed(runs: int) -> Cells:
             found.append(intervals.percentile(made.draws(DRAWS, rng), include=value))
         shares = missed(found, float(np.mean(values)))
         yield cell("collapsed", "FID", n, shares, few=0.01 * n < FEW, runs=runs)
-    for one in covered(runs, {"1 % collapsed onto one far picture": (_collapsed, 0.01)}):
+    worlds = {"1 % collapsed onto one far picture": (_collapsed, 0.01)}
+    for one in covered(runs, worlds, {"kid": (*SIZES, SLOW), "cmmd": SIZES}):
         row = one.row.partition(",")[0]
         yield cell("collapsed", row, one.n, (one.above, one.below), few=one.few, runs=one.runs)
 
