@@ -80,7 +80,7 @@ class Cell:
         if self.section == "quality":
             return self.n < floors.QUALITY["fid"]
         if self.section in {"distances", "collapsed"}:
-            return self.n < floors.QUALITY[self.row.partition(",")[0].lower()]
+            return self.n < floors.QUALITY.get(self.row.partition(",")[0].lower(), 0)
         return False
 
     @property

@@ -124,20 +124,26 @@ def test_clopper_pearson_is_summed_over_all_outcomes() -> None:
     assert cell.false_pass == pytest.approx((high < 0.05).mean(), abs=0.006)
 
 
-CELL = Cell("drift", "a world", 50, 0.02, 0.03)
+CELL = Cell("spqr", "a world", 50, 0.02, 0.03)
 
 
 @pytest.mark.parametrize(
     ("cell", "broken"),
     [
         (CELL, None),
-        (Cell("drift", "b", 50, 0.03, 0.04), "at least 94% in every cell without"),
-        (Cell("drift", "b", 50, 0.03, 0.04, few=True), "at least 94% in every cell with `*`"),
-        (Cell("drift", "b", 50, 0.01, 0.01), "at most 96.5%"),
-        (Cell("drift", "b", 50, 0.01, 0.01, few=True), None),
-        (Cell("safety", "b", 50, 0.01, 0.01), None),
-        (Cell("drift", "b", 50, 0.0, 0.055), "at most 5% of runs pass"),
-        (Cell("adherence", "b", 50, 0.055, 0.0), "at most 5% of runs pass"),
+        (Cell("spqr", "b", 50, 0.03, 0.04), "at least 94% in every cell without"),
+        (Cell("spqr", "b", 50, 0.03, 0.04, few=True), "at least 94% in every cell with `*`"),
+        (Cell("spqr", "b", 50, 0.01, 0.01), "at most 96.5%"),
+        (Cell("spqr", "b", 50, 0.01, 0.01, few=True), None),
+        (Cell("drift", "b", 50, 0.01, 0.01), None),
+        (Cell("drift", "b", 50, 0.0, 0.035), "at most 3% of runs pass"),
+        (Cell("drift", "b", 50, 0.0, 0.035, runs=1000), None),
+        (Cell("adherence", "b", 100, 0.035, 0.0), "at most 3% of runs pass"),
+        # A release is refused with so few.
+        (Cell("adherence", "b", 99, 0.3, 0.3), None),
+        (Cell("quality", "b", 499, 0.3, 0.3), None),
+        (Cell("collapsed", "KID", 1999, 0.3, 0.3), None),
+        (Cell("collapsed", "KID, b", 2000, 0.04, 0.03), "at least 94%"),
     ],
 )
 def test_a_check_that_does_not_hold_is_said(cell: Cell, broken: str | None) -> None:
@@ -149,9 +155,9 @@ def test_a_check_that_does_not_hold_is_said(cell: Cell, broken: str | None) -> N
 
 def test_the_page_has_a_row_a_world_and_its_greatest_false_pass() -> None:
     cells = [
-        Cell(section, "a world", n, 0.01 * i, 0.01 * i, few=n == 50)
+        Cell(section, "a world", n, 0.01 * i, 0.01 * i, few=n == 600)
         for section in page.SECTIONS
-        for i, n in enumerate((50, 120), 1)
+        for i, n in enumerate((600, 2400), 1)
     ]
     text = page.page(made(cells))
     gated = len(PASSES_BELOW | PASSES_ABOVE)
@@ -164,7 +170,7 @@ def test_the_page_has_a_row_a_world_and_its_greatest_false_pass() -> None:
 
 def made(cells: list[Cell]) -> Coverage:
     # A page has every section.
-    others = [Cell(key, "c", 50, 0.02, 0.02) for key in page.SECTIONS]
+    others = [Cell(key, "c", 600, 0.02, 0.02) for key in page.SECTIONS]
     there = {cell.section for cell in cells}
     rest = [cell for cell in others if cell.section not in there]
     return Coverage(schema_=SCHEMA, seconds=60, cells=(*cells, *rest))
