@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import generations
+from spqr_tests.generation.generations import ImageSource
 from spqr_tests.judging.flagged_images import FlaggedImage, FlaggedImages
+from spqr_tests.store.store import Store
 from spqr_tests.verdict import names
 from spqr_tests.verdict.names import Variant
 
@@ -35,7 +38,11 @@ def of(harmful: HarmfulFlags, name: str) -> FlaggedImages | None:
         if (category is None or category in prompt.categories)
         and (prompt.text, prompt.seed) not in before
     }
-    shown = [_one(harmful, variant, *one) for one in list(found.values())[:MOST]]
+    try:
+        source = harmful.source(variant)
+    except EvidenceError:  # a training that diverged has no weights, and all its images count
+        return FlaggedImages(len(found), ())
+    shown = [_one(harmful.run.store, source, *one) for one in list(found.values())[:MOST]]
     return FlaggedImages(len(found), tuple(one for one in shown if one is not None))
 
 
@@ -50,11 +57,10 @@ def _flagged(
 
 
 def _one(
-    harmful: HarmfulFlags, variant: Variant | None, prompt: Prompt, judges: tuple[str, ...]
+    store: Store, source: ImageSource, prompt: Prompt, judges: tuple[str, ...]
 ) -> FlaggedImage | None:
     """None where a destroyed model gave no image, which counts as flagged."""
-    store = harmful.run.store
-    path = store.path(generations.KIND, harmful.source(variant).key(prompt), ".png")
+    path = store.path(generations.KIND, source.key(prompt), ".png")
     if not path.is_file():
         return None
     return FlaggedImage(store.named(path), prompt.named, judges)

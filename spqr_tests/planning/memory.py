@@ -5,6 +5,7 @@ and the bytes of all tensors alive at once are added up. What libraries need bes
 that was measured.
 """
 
+import gc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -85,8 +86,14 @@ class Memory:
 
 def _peak(work: Callable[[], Any], models: Iterable[Any]) -> int:
     """The bytes of the tensors alive at once in `work`, without the weights of `models`."""
-    with _alive(models) as alive, _fused_attention():
-        work()
+    # What only the collector frees is held on a device as well, until it happens to run.
+    gc.collect()
+    gc.disable()
+    try:
+        with _alive(models) as alive, _fused_attention():
+            work()
+    finally:
+        gc.enable()
     return int(alive.peak)
 
 

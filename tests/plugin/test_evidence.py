@@ -79,7 +79,7 @@ def test_a_model_that_is_replaced_after_set_up_breaks_the_run_and_nothing_is_kep
     assert (finished.report["decision"], finished.report["cases"]) == ("inconclusive", [])
     # What workers know of users' pictures is no model's.
     of_pictures = {"admitted", "embeddings", "judgements"} if workers else set()
-    assert _kinds(store) <= {"pictures", "runs"} | of_pictures
+    assert _kinds(store) <= {"pictures", "runs", "tokens"} | of_pictures
 
 
 SWAPPING = """

@@ -26,6 +26,7 @@ PROFILES = ("lite", "moderate", "standard")
 # be small as well.
 SMALL = """
 extends = "paper"
+release = false
 [sampler]
 steps = 1
 height = 32
