@@ -65,9 +65,9 @@ def measure(  # noqa: PLR0913  the options of a command
             "--spqr-profiles": ",".join(profiles) or None,
             "--spqr-scenarios": ",".join(scenarios) or None,
             "--spqr-limit": limit,
-            "-n": workers,
         }
         command += [f"{name}={value}" for name, value in single.items() if value is not None]
+        command += [] if workers is None else ["-n", str(workers)]
         command += [f"--spqr-overlay={os.fspath(one)}" for one in overlays]
         for option, given in (("--spqr-adapter", adapters), ("--spqr-data", data)):
             command += [f"{option}={name}={os.fspath(one)}" for name, one in (given or {}).items()]
@@ -85,7 +85,7 @@ def _run(command: Sequence[str], output: TextIO) -> tuple[int, list[str]]:
     }
     said: list[str] = []
     with subprocess.Popen(  # noqa: S603  the user's own options, for the user's own pytest
-        _dashed(command),
+        command,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -104,11 +104,6 @@ def _run(command: Sequence[str], output: TextIO) -> tuple[int, list[str]]:
             process.wait()
             raise
     return process.returncode, said
-
-
-def _dashed(command: Sequence[str]) -> list[str]:
-    """`-n=2` as pytest reads it."""
-    return [one.replace("-n=", "-n", 1) if one.startswith("-n=") else one for one in command]
 
 
 def _sentence(code: int, said: Sequence[str], folder: Path) -> str:

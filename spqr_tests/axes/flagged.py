@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts import Prompt
-from spqr_tests.errors import EvidenceError
+from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.generation import generations
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.judging.flagged_images import FlaggedImage, FlaggedImages
@@ -40,7 +40,8 @@ def of(harmful: HarmfulFlags, name: str) -> FlaggedImages | None:
     }
     try:
         source = harmful.source(variant)
-    except EvidenceError:  # a training that diverged has no weights, and all its images count
+    # A training that diverged has no weights, and all its images count. The case says what broke.
+    except (EvidenceError, InputError):
         return FlaggedImages(len(found), ())
     shown = [_one(harmful.run.store, source, *one) for one in list(found.values())[:MOST]]
     return FlaggedImages(len(found), tuple(one for one in shown if one is not None))
