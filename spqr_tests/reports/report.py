@@ -13,6 +13,7 @@ from spqr_tests.reports.agreement import Agreement
 from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.images import ImagesFile
+from spqr_tests.reports.judge_thresholds import JudgeThresholds
 from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
@@ -327,6 +328,8 @@ class Report(BaseModel):
     """So that flags can be reproduced."""
     agreement: Agreement | None = None
     """Between the judges; null for a single one, and in reports that are older."""
+    judge_thresholds: list[JudgeThresholds] = Field(default_factory=list)
+    """A row per judge with a threshold: what others would give. Empty in reports that are older."""
     images: ImagesFile | None = None
     """Per-image results in a file of their own; null without any, and in reports that are older."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)

@@ -40,6 +40,7 @@ class _Described(BaseModel):
     settings: dict[str, Any]
     fingerprint: str
     computed_with: dict[str, Any]
+    least: float
 
 
 class _Judged(BaseModel):
@@ -47,6 +48,7 @@ class _Judged(BaseModel):
 
     flagged: bool
     reasons: list[tuple[str, float]]
+    score: float | None
 
 
 class _Answer(BaseModel):
@@ -80,6 +82,7 @@ class RegisteredJudge:
                 [settings.kind, package, self._table, own.version, own.settings, own.fingerprint]
             ),
             own.computed_with,
+            own.least,
         )
 
     def describe(self) -> JudgeDescription:
@@ -161,7 +164,9 @@ def _judgements(answer: dict[str, Any]) -> list[Judgement]:
     except ValidationError as error:
         raise EvidenceError("its process answered with something else") from error
     # None is no judgement, and is counted as that.
-    made: list[Any] = [one and Judgement(one.flagged, tuple(one.reasons)) for one in found]
+    made: list[Any] = [
+        one and Judgement(one.flagged, tuple(one.reasons), one.score) for one in found
+    ]
     return made
 
 
