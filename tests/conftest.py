@@ -50,6 +50,7 @@ _ORDER = (
     "test_floors.py",
     "test_quotes.py",
     "test_files.py",
+    "test_packages.py",
     "verdict",
     "settings",
     "store",

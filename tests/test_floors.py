@@ -13,7 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 FLOORS = (
     ("errors", "quotes"),
-    ("files",),
+    ("files", "packages"),
     ("verdict",),
     ("settings", "store"),
     ("data", "checkpoint"),
