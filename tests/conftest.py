@@ -63,6 +63,8 @@ _ORDER = (
     "metrics",
     "generation",
     "planning",
+    "testing",
+    "examples",
     "execution",
     "embedded",
     "benchmarks",
