@@ -182,11 +182,18 @@ class Environment(Part):
     """The card's name, or 'cpu' and its architecture."""
     dtype: str
     """The precision of sampling."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """What installed packages registered and the run used (a backbone, a protocol, prompt layouts;
+    judges are in `judges`), by kind and name: distribution and version.
+    """
 
     @classmethod
     def of(cls, run: Run) -> "Environment":
         """The environment of a run."""
+        backbone = run.checkpoint.backbone
+        own = {f"backbone {backbone.name}": backbone.package} if backbone.package else {}
         return cls(
+            packages=own | run.protocol.packages,
             python=platform.python_version(),
             libraries=libraries.versions(),
             device=device.name(run.device),

@@ -16,6 +16,7 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.child.process import ChildProcess, Limits, LostError
 from spqr_tests.judging.child.serving import as_json
 from spqr_tests.judging.judges import JudgeDescription, Judgement, JudgeSetup, UnjudgedError
+from spqr_tests.packages import distribution
 from spqr_tests.settings.judges import JUDGES_GROUP, RegisteredSettings, judge_kinds
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
@@ -66,7 +67,7 @@ class RegisteredJudge:
     def __init__(self, settings: RegisteredSettings, setup: JudgeSetup) -> None:
         self._point = _entry_point(settings.kind, setup.name)
         self._settings, self._setup = settings, setup
-        package = _distribution(self._point)
+        package = distribution(self._point)
         self._where = f"The judge {setup.name} ({settings.kind}, of {package})"
         self._table = as_json(dict(setup.settings), f"{self._where} has settings")
         self._late: LostError | None = None
@@ -109,7 +110,7 @@ class RegisteredJudge:
             self._late = error if error.late else None
             self._process = None
             raise EvidenceError(
-                f"{error}; it was judging {len(images)} images for {_distribution(self._point)}"
+                f"{error}; it was judging {len(images)} images for {distribution(self._point)}"
             ) from error
         if "judgements" in answer:
             return _judgements(answer)
@@ -184,8 +185,7 @@ def _told(answer: dict[str, Any], asked: int) -> Exception:
 
 def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
     found = {
-        _distribution(point): point
-        for point in metadata.entry_points(group=JUDGES_GROUP, name=kind)
+        distribution(point): point for point in metadata.entry_points(group=JUDGES_GROUP, name=kind)
     }
     if not found:
         raise InputError(
@@ -199,11 +199,3 @@ def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
             " register; uninstall one."
         )
     return next(iter(found.values()))
-
-
-def _distribution(point: metadata.EntryPoint) -> str:
-    return (
-        f"{point.dist.name} {point.dist.version}"
-        if point.dist is not None
-        else "an unnamed package"
-    )
