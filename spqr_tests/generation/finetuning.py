@@ -177,7 +177,7 @@ def _train(
         patch=backbone.patch,
         min_snr_gamma=optimizer.min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     # Without autocast, layers of several precisions would not fit together.
     frozen = original.dtype if accelerator.native_amp else torch.float32

@@ -8,6 +8,8 @@ from benchmarks.sizes.architectures import t5_tokenizer
 from spqr_fixtures.embedded import weights
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
+from tests.tiny.families import qwen_image
+from tests.tiny.families.family import TinyFamily
 
 SIDE = 32
 """Width and height of their images, in pixels: 16 rows of latents."""
@@ -20,7 +22,7 @@ def build(name: str, folder: Path) -> Path:
 
 
 def make(name: str) -> Any:
-    """The backbone's pipeline: 'sd1', 'sd2' (v prediction), 'sdxl', 'sd3' or 'flux'."""
+    """The pipeline of one of `NAMES` or `FAMILIES`; 'sd2' predicts the velocity."""
     import torch
 
     torch.manual_seed(0)
@@ -32,6 +34,7 @@ def make(name: str) -> Any:
         "text_encoder",
         "text_encoder_2",
         "text_encoder_3",
+        "text_encoder_4",
     ):
         model = getattr(pipeline, component, None)
         if model is not None:
@@ -278,6 +281,12 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "flux": _flux,
 }
 NAMES = tuple(_MAKERS)
+"""Those that are also read from single files in their authors' names."""
+FAMILIES: dict[str, TinyFamily] = {
+    "qwen-image": qwen_image.FAMILY,
+}
+"""Those that are read from folders alone."""
+_MAKERS |= {name: family.make for name, family in FAMILIES.items()}
 
 
 def backbone_of(pipeline: Any) -> Backbone:

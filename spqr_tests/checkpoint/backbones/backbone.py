@@ -107,6 +107,12 @@ class Backbone(ABC):
 
     guided = False
     """Whether guidance may be an input of the denoiser."""
+    guidance_argument = "guidance_scale"
+    """What the pipeline calls its guidance scale."""
+    unguided = 1.0
+    """The largest guidance scale with which the pipeline does not guide."""
+    times: str | None = None
+    """How noise levels are drawn in training unless a profile says so, as of `Flow`."""
 
     @property
     def clip_encoders(self) -> tuple[str, ...]:
@@ -119,10 +125,15 @@ class Backbone(ABC):
 
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
-        blocks = configs["vae"]["block_out_channels"]
-        if not isinstance(blocks, list | tuple) or not blocks:
-            raise TypeError("block_out_channels is not a list")
-        return int(2 ** (len(blocks) - 1))
+        return autoencoder.downsampling(configs["vae"])
+
+    def latent_shape(self, vae: Mapping[str, Any], size: tuple[int, int]) -> tuple[int, int, int]:
+        """Channels, rows and columns of the latents of an image of `size` (height, width).
+
+        `vae` is the autoencoder's config.
+        """
+        scale = self.downsampling({"vae": vae})
+        return int(vae["latent_channels"]), size[0] // scale, size[1] // scale
 
     def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
         """The tokens of a prompt that `embed` asks for; None for the tokenizer's own length."""
@@ -246,7 +257,7 @@ class Backbone(ABC):
         latents: torch.Tensor = pipeline(
             **self.conditions(text, negative),
             num_inference_steps=steps,
-            guidance_scale=guidance,
+            **{self.guidance_argument: guidance},
             height=size[0],
             width=size[1],
             generator=list(generators),

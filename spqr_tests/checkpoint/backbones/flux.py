@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint.backbones import distilled
+from spqr_tests.checkpoint.backbones import distilled, packing
 from spqr_tests.checkpoint.backbones.backbone import (
     FLOW_SCHEDULERS,
     Backbone,
@@ -145,7 +145,7 @@ class Flux(Backbone):
             generators=generators,
         )
         patch = pipeline.vae_scale_factor * self.patch
-        return _unpacked(packed, size[0] // patch, size[1] // patch)
+        return packing.unpacked(packed, size[0] // patch, size[1] // patch)
 
     def predict(
         self,
@@ -166,7 +166,7 @@ class Flux(Backbone):
         n, _, rows, columns = noisy.shape
         sequence = text["sequence"]
         packed = denoiser(
-            hidden_states=_packed(noisy),
+            hidden_states=packing.packed(noisy),
             timestep=times / 1000,
             guidance=noisy.new_full((n,), guidance) if denoiser.config.guidance_embeds else None,
             encoder_hidden_states=sequence,
@@ -175,22 +175,7 @@ class Flux(Backbone):
             img_ids=_positions(rows // 2, columns // 2).to(noisy),
             return_dict=False,
         )[0]
-        return _unpacked(packed, rows // 2, columns // 2)
-
-
-# As FluxPipeline packs latents; its helpers for that are private.
-def _packed(latents: "torch.Tensor") -> "torch.Tensor":
-    """Latents (n, channels, rows, columns) as patches of 2 x 2: (n, patches, 4 channels)."""
-    n, channels, rows, columns = latents.shape
-    split = latents.view(n, channels, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return split.reshape(n, (rows // 2) * (columns // 2), channels * 4)
-
-
-def _unpacked(packed: "torch.Tensor", rows: int, columns: int) -> "torch.Tensor":
-    """The latents (n, channels, 2 rows, 2 columns) of so many rows and columns of patches."""
-    n, _, width = packed.shape
-    split = packed.view(n, rows, columns, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
-    return split.reshape(n, width // 4, 2 * rows, 2 * columns)
+        return packing.unpacked(packed, rows // 2, columns // 2)
 
 
 def _positions(rows: int, columns: int) -> "torch.Tensor":

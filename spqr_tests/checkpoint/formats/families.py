@@ -12,6 +12,8 @@ _PREFIX = r"(?:model\.diffusion_model\.|diffusion_model\.|transformer\.|unet\.|n
 class Family:
     """A text-to-image family: how diffusers calls its pipelines, and names that only it has.
 
+    Where one of its pipelines is measured, these are the others, and its files are not read alone.
+
     Both are regular expressions (fullmatch). The tensors are those of its denoiser, in its authors'
     names or in diffusers'.
     """
@@ -35,7 +37,7 @@ TEXT_TO_IMAGE = (
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),
     Family(
         "Qwen-Image",
-        r"QwenImage.*",
+        r"QwenImage(?!Pipeline$).*",
         r"transformer_blocks\.\d+\.(?:img|txt)_mod\.1\..*|txt_in\.text_norm\..*",
     ),
     Family(
