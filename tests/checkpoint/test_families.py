@@ -2,7 +2,6 @@
 
 import json
 import shutil
-
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,6 @@ def _read(pipeline_folder_of: FolderOf, name: str) -> Checkpoint:
 def test_a_loaded_pipeline_is_the_saved_one(pipeline_folder_of: FolderOf, name: str) -> None:
     import torch
 
-    folder = pipeline_folder_of(name)
     original, loaded = backbones.make(name), _read(pipeline_folder_of, name)
     pipeline = loaded.pipeline("cpu", "float32")
     assert type(pipeline) is type(original)

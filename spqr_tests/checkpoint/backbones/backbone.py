@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.chat import Written
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.table import Original
 from spqr_tests.errors import InputError
@@ -138,6 +139,11 @@ class Backbone(ABC):
     def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
         """The tokens of a prompt that `embed` asks for; None for the tokenizer's own length."""
         del tokenizer, configs
+        return None
+
+    def written(self, tokenizer: str) -> Written | None:
+        """How the pipeline writes a prompt before it is told into tokens; None for as it is."""
+        del tokenizer
         return None
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:

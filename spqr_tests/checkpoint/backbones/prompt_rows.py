@@ -15,6 +15,8 @@ from spqr_tests.checkpoint.backbones.backbone import Backbone
 if TYPE_CHECKING:
     import torch
 
+QWEN_TOKENIZERS = frozenset({"Qwen2Tokenizer", "Qwen2TokenizerFast"})
+
 
 class PromptRows(Backbone):
     """A backbone whose text is `sequence` (n, `tokens`, width) and `mask` (n, `tokens`).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones import distilled, packing, prompt_rows
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Defaults
-from spqr_tests.checkpoint.backbones.prompt_rows import PromptRows
+from spqr_tests.checkpoint.backbones.prompt_rows import QWEN_TOKENIZERS, PromptRows
 from spqr_tests.checkpoint.backbones.relation import Relation
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class QwenImage(PromptRows):
             "text_encoder": ("transformers", frozenset({"Qwen2_5_VLForConditionalGeneration"})),
         }
     )
-    tokenizers = MappingProxyType(
-        {"tokenizer": frozenset({"Qwen2Tokenizer", "Qwen2TokenizerFast"})}
-    )
+    tokenizers = MappingProxyType({"tokenizer": QWEN_TOKENIZERS})
     schedulers = FLOW_SCHEDULERS
     samplers = MappingProxyType({})
     # The text's keys and values, and the image stream's output projection.

@@ -42,7 +42,7 @@ TEXT_TO_IMAGE = (
     ),
     Family(
         "Z-Image",
-        r"ZImage.*",
+        r"ZImage(?!Pipeline$).*",
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
     ),
     Family("Lumina", r"Lumina.*", r"cap_embedder\.\d\..*|time_caption_embed\..*"),

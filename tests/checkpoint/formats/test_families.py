@@ -30,7 +30,6 @@ PIPELINES = {
     "AuraFlowPipeline": f"It is AuraFlow: {NOT_YET}",
     "Flux2Pipeline": f"It is FLUX.2: {NOT_YET}",
     "Flux2KleinPipeline": f"It is FLUX.2: {NOT_YET}",
-    "ZImagePipeline": f"It is Z-Image: {NOT_YET}",
     "HunyuanDiTPipeline": f"It is Hunyuan-DiT: {NOT_YET}",
     "StableCascadeDecoderPipeline": f"It is Stable Cascade: {NOT_YET}",
     "KandinskyV22Pipeline": f"It is Kandinsky: {NOT_YET}",
