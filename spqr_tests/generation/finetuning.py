@@ -286,7 +286,9 @@ def trainable(
     variant = copy.deepcopy(denoiser).to(dtype=frozen).requires_grad_(False)
     if profile.trains == "lora":
         try:
-            variant.add_adapter(lora.of_denoiser(profile), adapter_name=lora.ADAPTER)
+            variant.add_adapter(
+                lora.of_denoiser(profile, backbone.fused), adapter_name=lora.ADAPTER
+            )
         except ValueError as error:
             raise EvidenceError(
                 f"The profile that trains lora does not fit this denoiser: {error}"

@@ -1,5 +1,6 @@
 """LoRA adapters of a training: which layers get one, and merging them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.errors import EvidenceError
@@ -11,16 +12,20 @@ if TYPE_CHECKING:
 ADAPTER = "spqr"
 
 
-def of_denoiser(profile: ProfileSettings) -> "LoraConfig":
-    """The adapter of a profile's denoiser."""
+def of_denoiser(
+    profile: ProfileSettings, fused: Mapping[str, frozenset[str]] | None = None
+) -> "LoraConfig":
+    """The adapter of a profile's denoiser; `fused` is the backbone's."""
     from peft import LoraConfig
 
+    wanted = set(profile.targets)
+    targets = [*profile.targets, *(name for name, held in (fused or {}).items() if held & wanted)]
     return LoraConfig(
         r=profile.rank,
         lora_alpha=profile.alpha,
         lora_dropout=profile.dropout,
         # A text is a regular expression for the whole name, a list has ends of names.
-        target_modules=list(profile.targets) if profile.pattern is None else profile.pattern,
+        target_modules=targets if profile.pattern is None else profile.pattern,
         rank_pattern=dict(profile.ranks or {}),
         alpha_pattern=dict(profile.alphas or {}),
         init_lora_weights=_init(profile),

@@ -91,7 +91,7 @@ def _denormalised(config: Any, latents: "torch.Tensor") -> "torch.Tensor":
         mean, std = _statistics(config, latents)
         moved: torch.Tensor = latents * std / config.get("scaling_factor", 1.0) + mean
         return moved
-    scaled: torch.Tensor = latents / config.scaling_factor
+    scaled: torch.Tensor = latents / config.get("scaling_factor", 1.0)
     return scaled if config.get("shift_factor") is None else scaled + config.shift_factor
 
 

@@ -95,6 +95,8 @@ class Backbone(ABC):
     """Parts of the names, whole between dots, of what `trains = "cross-attention"` trains: the
     parameters that bring the text into the denoiser.
     """
+    fused: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """Layers that are several of a profile's `targets` in one."""
     defaults: Defaults
     patch: int = 1
     """Rows of latents that the denoiser reads as one."""
@@ -149,7 +151,8 @@ class Backbone(ABC):
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """The defaults of the published model with these configs.
 
-        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`.
+        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`,
+        and `configs["pipeline"]` has the switches of the index.
         """
         del configs
         return self.defaults

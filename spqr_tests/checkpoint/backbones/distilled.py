@@ -21,6 +21,8 @@ SCHNELL = Defaults(4, 0.0, "FLUX.1 schnell")
 QWEN_LIGHTNING = Defaults(8, 0.0, "Qwen-Image-Lightning")
 # Tongyi-MAI/Z-Image-Turbo.
 Z_IMAGE_TURBO = Defaults(9, 0.0, "Z-Image-Turbo")
+# black-forest-labs/FLUX.2-klein-4B and 9B.
+KLEIN = Defaults(4, 0.0, "FLUX.2 klein, the distilled one")
 
 _TURBO_ROWS = 64
 """Rows of latents: 512 pixels."""

@@ -14,6 +14,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
 )
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.flux import ORIGINAL
+from spqr_tests.checkpoint.formats.layouts.table import Original
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class Flux(Backbone):
     inputs = MappingProxyType(
         {128: "FLUX.1 with a control picture", 384: "FLUX.1 Fill, an inpainting model"}
     )
-    original = ORIGINAL
+    original: Original | None = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """dev's if the guidance is an input, otherwise schnell's: four steps without guidance.
@@ -172,20 +173,10 @@ class Flux(Backbone):
             encoder_hidden_states=sequence,
             pooled_projections=text["pooled"],
             txt_ids=noisy.new_zeros(sequence.shape[1], 3),
-            img_ids=_positions(rows // 2, columns // 2).to(noisy),
+            img_ids=packing.positions(rows // 2, columns // 2).to(noisy),
             return_dict=False,
         )[0]
         return packing.unpacked(packed, rows // 2, columns // 2)
-
-
-def _positions(rows: int, columns: int) -> "torch.Tensor":
-    """Each patch's row and column, after a 0: (rows * columns, 3)."""
-    import torch
-
-    ids = torch.zeros(rows, columns, 3)
-    ids[..., 1] = torch.arange(rows)[:, None]
-    ids[..., 2] = torch.arange(columns)
-    return ids.reshape(-1, 3)
 
 
 BACKBONE = Flux()

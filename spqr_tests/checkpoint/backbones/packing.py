@@ -21,3 +21,13 @@ def unpacked(patches: "torch.Tensor", rows: int, columns: int) -> "torch.Tensor"
     n, _, width = patches.shape
     split = patches.view(n, rows, columns, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
     return split.reshape(n, width // 4, 2 * rows, 2 * columns)
+
+
+def positions(rows: int, columns: int) -> "torch.Tensor":
+    """Each patch's row and column, after a 0: (rows * columns, 3)."""
+    import torch
+
+    ids = torch.zeros(rows, columns, 3)
+    ids[..., 1] = torch.arange(rows)[:, None]
+    ids[..., 2] = torch.arange(columns)
+    return ids.reshape(-1, 3)

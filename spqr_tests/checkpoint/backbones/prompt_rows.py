@@ -5,12 +5,11 @@ them gives would depend on the others. Here each is encoded and sampled alone, a
 length only while it is kept.
 """
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones.backbone import Backbone
+from spqr_tests.checkpoint.backbones.text_answers import answering
 
 if TYPE_CHECKING:
     import torch
@@ -103,42 +102,3 @@ def trimmed(text: "dict[str, torch.Tensor]") -> "tuple[torch.Tensor, torch.Tenso
 
 def _one(text: "dict[str, torch.Tensor]", number: int) -> "dict[str, torch.Tensor]":
     return {name: tensor[number : number + 1] for name, tensor in text.items()}
-
-
-def answering(pipeline: Any) -> Any:
-    """A copy of a pipeline on the meta device whose text encoders answer with zeros on the CPU.
-
-    What a pipeline does with an answer depends on numbers, which the meta device has none of; what
-    an encoder computes is counted there all the same.
-    """
-    other = copy.copy(pipeline)
-    for name, component in pipeline.components.items():
-        if name.startswith("text_encoder") and component is not None:
-            # Not by register_modules, which asks for a model.
-            other.__dict__[name] = _Answering(component)
-    return other
-
-
-@dataclass(frozen=True)
-class _Answer:
-    hidden_states: "tuple[torch.Tensor, ...]"
-
-    @property
-    def last_hidden_state(self) -> "torch.Tensor":
-        return self.hidden_states[-1]
-
-
-class _Answering:
-    def __init__(self, encoder: Any) -> None:
-        self._encoder = encoder
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
-
-    def __call__(self, input_ids: "torch.Tensor", **options: Any) -> _Answer:
-        import torch
-
-        # Whether a mask masks anything is another question about numbers.
-        options = {key: value for key, value in options.items() if key != "attention_mask"}
-        made = self._encoder(input_ids=input_ids.to("meta"), **options)
-        return _Answer(tuple(torch.zeros(one.shape, dtype=one.dtype) for one in made.hidden_states))

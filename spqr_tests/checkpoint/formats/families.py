@@ -28,10 +28,10 @@ class Family:
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
     Family("Kolors", r"Kolors.*", r"encoder_hid_proj\.(?:weight|bias)"),
-    Family("Chroma", r"Chroma.*", r"distilled_guidance_layer\..*"),
+    Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*"),
     Family(
         "FLUX.2",
-        r"Flux2.*",
+        r"Flux2(?!KleinPipeline$).*",
         r"(?:single_stream_modulation|double_stream_modulation_(?:img|txt))\..*",
     ),
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),

@@ -19,7 +19,6 @@ NOT_YET = "a text-to-image family that is known but not supported yet"
 SUPPORTED = ", ".join(sorted(name for backbone in BACKBONES for name in backbone.pipelines))
 PIPELINES = {
     "KolorsPipeline": f"It is Kolors: {NOT_YET}",
-    "ChromaPipeline": f"It is Chroma: {NOT_YET}",
     "PixArtAlphaPipeline": f"It is PixArt: {NOT_YET}",
     "PixArtSigmaPipeline": f"It is PixArt: {NOT_YET}",
     "SanaPipeline": f"It is Sana: {NOT_YET}",
@@ -29,7 +28,7 @@ PIPELINES = {
     "HiDreamImagePipeline": f"It is HiDream: {NOT_YET}",
     "AuraFlowPipeline": f"It is AuraFlow: {NOT_YET}",
     "Flux2Pipeline": f"It is FLUX.2: {NOT_YET}",
-    "Flux2KleinPipeline": f"It is FLUX.2: {NOT_YET}",
+    "Flux2KleinKVPipeline": f"It is FLUX.2: {NOT_YET}",
     "HunyuanDiTPipeline": f"It is Hunyuan-DiT: {NOT_YET}",
     "StableCascadeDecoderPipeline": f"It is Stable Cascade: {NOT_YET}",
     "KandinskyV22Pipeline": f"It is Kandinsky: {NOT_YET}",

@@ -37,7 +37,7 @@ class TinyFamily:
     """The one whose prompts may be too long."""
     limit: int = 512
     """Tokens of a prompt that the denoiser is given."""
-    written: Callable[[str], str] = str
-    """The text that is told into tokens, up to the end of the prompt."""
+    levels: str = "uniform"
+    """How training draws noise levels of the scheduler: 'uniform' or 'logit-normal'."""
     older: Callable[[Path], None] | None = None
     """Writes a folder again as an older version of the libraries, or another publisher, has it."""
