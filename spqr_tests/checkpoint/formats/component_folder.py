@@ -4,7 +4,7 @@ The weights may have any of the usual file names, and their tensors current or o
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,16 @@ def read(
     allow_pickle: bool,
     root: Path,
     weightless: bool = False,
+    config: Mapping[str, Any] | None = None,
 ) -> Component:
     """The component in `folder`; nothing is read from outside `root`.
 
     Its source is the file (or index of shards) that the weights are read from. Safetensors are
     preferred to pickles, and a file without a label in its name to those with one ('fp16'). With
     `weightless`, a folder without weights, or with an index that lacks some of its shards, is a
-    component without tensors. Raises `InputError`.
+    component without tensors. `config` is the folder's, where it is known. Raises `InputError`.
     """
-    config = read_config(model_class, folder, root=root)
+    config = read_config(model_class, folder, root=root) if config is None else config
     if weightless and not _whole(folder, library, allow_pickle=allow_pickle):
         return Component(name, model_class, config, {}, folder)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)

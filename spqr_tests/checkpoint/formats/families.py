@@ -21,6 +21,8 @@ class Family:
     tensors: str = _NEVER
     file: str = ""
     """What a single file of it is, if that is not the whole model."""
+    folder: bool = False
+    """Whether it is measured, from a pipeline's folder; its single files are not read."""
 
 
 # The order matters where one pattern is a part of another.
@@ -53,10 +55,12 @@ TEXT_TO_IMAGE = (
     Family("Sana", r"Sana.*", r".*\.(?:inverted_conv|conv_inverted)\..*|attention_y_norm\..*"),
     Family("HunyuanImage", r"HunyuanImage.*", r"byt5_in\..*"),
     Family("Hunyuan-DiT", r"HunyuanDiT.*", r"mlp_t5\..*|text_embedding_padding"),
+    Family("PixArt-Alpha", r"PixArtAlpha.*"),
     Family(
         "PixArt",
-        r"PixArt.*",
+        _NEVER,
         r"y_embedder\.y_proj\..*|t_block\..*|caption_projection\..*|adaln_single\..*",
+        folder=True,
     ),
     Family(
         "Stable Cascade",
@@ -126,6 +130,7 @@ _OWN_SAMPLING = (
     (r"SemanticStableDiffusionPipeline", "semantic guidance", "StableDiffusionPipeline"),
     (r"StableDiffusionXLPAGPipeline", "perturbed attention", "StableDiffusionXLPipeline"),
     (r"StableDiffusion3PAGPipeline", "perturbed attention", "StableDiffusion3Pipeline"),
+    (r"PixArtSigmaPAGPipeline", "perturbed attention", "PixArtSigmaPipeline"),
     (r"StableDiffusionPAGPipeline", "perturbed attention", "StableDiffusionPipeline"),
     (r"StableDiffusionSAGPipeline", "self-attention guidance", "StableDiffusionPipeline"),
     (r"StableDiffusionPanoramaPipeline", "panoramas", "StableDiffusionPipeline"),
@@ -173,6 +178,19 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
     if found := next((name for name in names if matches(name)), None):
         return _EDM, found
     return None
+
+
+def of_file(name: str) -> str:
+    """What a single file of a family needs, as the end of a sentence; `name` is the family's."""
+    if any(family.name == name and family.folder for family in TEXT_TO_IMAGE):
+        return (
+            "a text-to-image family that is measured, but not from single files: pass its diffusers"
+            " folder"
+        )
+    return (
+        "a text-to-image family that is known but not supported yet; single files are read of"
+        " Stable Diffusion 1, 2, XL and 3"
+    )
 
 
 def not_yet(name: str) -> str:

@@ -16,12 +16,15 @@ from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import edit_json
 
 NOT_YET = "a text-to-image family that is known but not supported yet"
-SUPPORTED = "expected one of FluxPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline, Stab"
+FOLDERS = "a text-to-image family that is measured, but not from single files"
+SUPPORTED = "expected one of " + ", ".join(
+    sorted({name for backbone in BACKBONES for name in backbone.pipelines})
+)
 PIPELINES = {
     "KolorsPipeline": f"It is Kolors: {NOT_YET}",
     "ChromaPipeline": f"It is Chroma: {NOT_YET}",
-    "PixArtAlphaPipeline": f"It is PixArt: {NOT_YET}",
-    "PixArtSigmaPipeline": f"It is PixArt: {NOT_YET}",
+    "PixArtAlphaPipeline": f"It is PixArt-Alpha: {NOT_YET}",
+    "PixArtSigmaPAGPipeline": "a copy whose index names PixArtSigmaPipeline",
     "SanaPipeline": f"It is Sana: {NOT_YET}",
     "SanaSprintPipeline": f"It is Sana: {NOT_YET}",
     "Lumina2Pipeline": f"It is Lumina: {NOT_YET}",
@@ -91,7 +94,7 @@ def test_a_pipeline_that_nobody_knows_is_told_what_is_supported(
 ) -> None:
     folder = Path(shutil.copytree(pipeline_folder_of("sd1"), tmp_path / "model"))
     edit_json(folder / "model_index.json", lambda table: table.update(_class_name="MyPipeline"))
-    assert _refusal("some", folder).endswith("StableDiffusionPipeline, StableDiffusionXLPipeline.")
+    assert _refusal("some", folder).endswith(f"{SUPPORTED}.")
 
 
 @pytest.mark.parametrize("scheduler", ["EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"])
@@ -165,5 +168,7 @@ def test_a_single_file_says_what_it_is(name: str, words: str, tmp_path: Path) ->
     said = _refusal(str(path), path)
     assert f"it is {words}" in said
     family = not words.startswith(("a ControlNet", "a video", "a motion", "the refiner"))
-    assert (NOT_YET in said) == family
+    measured = words in {one.name for one in families.TEXT_TO_IMAGE if one.folder}
+    assert (NOT_YET in said) == (family and not measured)
+    assert (FOLDERS in said) == measured
     assert ("pass a text-to-image checkpoint" in said) != family

@@ -1,0 +1,8 @@
+"""Tiny pipelines of families, a module each: to add one, add a file and its name here."""
+
+from tests.tiny.families.family import TinyFamily
+from tests.tiny.families.pixart_sigma import PIXART_SIGMA
+
+FAMILIES: dict[str, TinyFamily] = {
+    "pixart-sigma": PIXART_SIGMA,
+}
