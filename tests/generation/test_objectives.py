@@ -208,3 +208,45 @@ def test_only_the_generator_that_is_given_decides(objective: Any) -> None:
     assert torch.equal(first.noisy, second.noisy)
     assert torch.equal(first.times, second.times)
     assert not torch.equal(objective().lesson(_latents(), _generator(5)).times, first.times)
+
+
+def test_edm_s_loss_is_that_of_diffusers_preconditioning() -> None:
+    """As train_dreambooth_lora_sdxl.py computes it with `do_edm_style_training`."""
+    import torch
+    from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
+
+    objective = objectives.choose(EDMDPMSolverMultistepScheduler(), patch=1, min_snr_gamma=None)
+    latents = _latents(64)
+    lesson = objective.lesson(latents, _generator())
+    theirs = EDMEulerScheduler()
+    sigmas = (4 * lesson.times).exp().view(-1, 1, 1, 1)
+    noisy = lesson.noisy / theirs.precondition_inputs(torch.ones(()), sigmas)
+    torch.testing.assert_close(lesson.times, theirs.precondition_noise(sigmas).view(-1))
+    assert {*lesson.times.tolist()} <= {*theirs.timesteps[:-1].tolist()}
+    assert float(sigmas.max() / sigmas.min()) > 1e3, "noise levels are all over the schedule"
+    predicted = torch.randn(latents.shape, generator=_generator(2))
+    denoised = theirs.precondition_outputs(noisy, predicted, sigmas)
+    expected = (denoised - latents).square().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(lesson.losses(predicted), expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(lesson.loss(predicted), expected.mean(), rtol=1e-3, atol=1e-6)
+    assert lesson.rows(slice(3, 5)).losses(predicted[3:5]).tolist() == pytest.approx(
+        expected[3:5].tolist(), rel=1e-3
+    )
+    # The best answer leaves no error, at the smallest noise as at the largest.
+    assert float(lesson.losses(lesson.target).max()) == 0
+    answer = theirs.precondition_outputs(noisy, lesson.target, sigmas)
+    torch.testing.assert_close(answer, latents, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"min_snr_gamma": 5.0}, {"min_snr_gamma": None, "times": "uniform"}]
+)
+def test_other_losses_settings_mean_nothing_to_edm(stated: dict[str, Any]) -> None:
+    from diffusers import EDMEulerScheduler
+
+    with pytest.raises(EvidenceError, match="trained by EDM's preconditioned loss"):
+        objectives.choose(EDMEulerScheduler(), patch=1, **stated)
+    with pytest.raises(EvidenceError, match="prediction_type 'v_prediction', which cannot be"):
+        objectives.choose(
+            EDMEulerScheduler(prediction_type="v_prediction"), patch=1, min_snr_gamma=None
+        )

@@ -50,6 +50,8 @@ class StableDiffusionXL(Backbone):
     upcasts = True
     inputs = UNET_INPUTS
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
+    statistics = False
+    """Whether its autoencoder's config has the mean and deviation of latents."""
     defaults = Defaults(50, 5.0)
     original = ORIGINAL_XL
 
@@ -78,6 +80,15 @@ class StableDiffusionXL(Backbone):
             "6 x its addition_time_embed_dim + the text_encoder_2's projection_dim",
             total(*[numbers] * 6, second.get("projection_dim")),
         )
+
+        if not self.statistics:
+            yield Relation(
+                "the length of the vae's latents_mean",
+                len(configs["vae"].get("latents_mean") or ()),
+                "that of Stable Diffusion XL's",
+                0,
+                {4: "Playground 2.5's, which one of EDM's schedulers samples"},
+            )
 
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""

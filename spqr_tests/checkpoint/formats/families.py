@@ -90,7 +90,7 @@ TEXT_TO_IMAGE = (
     Family("Versatile Diffusion", r"VersatileDiffusion.*|UniDiffuser.*"),
     Family("latent diffusion", r"LDMTextToImage.*|VQDiffusion.*"),
 )
-_EDM = "a model with EDM's noise schedule, such as Playground 2.5 or CosXL"
+_EDM = "a model with EDM's noise schedule, such as Playground 2.5"
 EDM_TENSORS = r"edm_mean|edm_std|edm_vpred\..*"
 """What single files of models with EDM's noise schedule hold besides their weights."""
 
@@ -159,11 +159,6 @@ def of_pipeline(pipeline_class: str) -> str:
     return ""
 
 
-def of_scheduler(scheduler_class: str) -> str:
-    """What is known of a pipeline by a scheduler that is not measured, as a sentence, or ''."""
-    return not_yet(_EDM) if scheduler_class.startswith("EDM") else ""
-
-
 def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
     """A family that is not measured, by its tensors' names, and the first name that tells.
 
@@ -182,7 +177,7 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
 
 def of_file(name: str) -> str:
     """What a single file of a family needs, as the end of a sentence; `name` is the family's."""
-    if any(family.name == name and family.folder for family in TEXT_TO_IMAGE):
+    if name == _EDM or any(one.name == name and one.folder for one in TEXT_TO_IMAGE):
         return (
             "a text-to-image family that is measured, but not from single files: pass its diffusers"
             " folder"

@@ -189,11 +189,9 @@ def _classes(
             and entry[0] == library
             and entry[1] in list(known)
         ):
-            about = families.of_scheduler(str(entry[-1])) if name == "scheduler" and entry else ""
             raise InputError(
                 f"{given}: {index} names {name} = {quotes.shown(entry)}, which is not among the"
-                " classes that"
-                f" may be loaded.{about and f' {about}'}"
+                " classes that may be loaded."
             )
         classes[name] = entry[1]
     return classes
