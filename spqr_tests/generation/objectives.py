@@ -106,6 +106,14 @@ def _of(scheduler: Any, patch: int, min_snr_gamma: float | None, times: str | No
                 " matching."
             )
         return Flow(scheduler, patch, times)
+    if scheduler.config.get("prediction_type") == "flow_prediction":
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        levels = FlowMatchEulerDiscreteScheduler(
+            num_train_timesteps=scheduler.config.num_train_timesteps,
+            shift=scheduler.config.flow_shift,
+        )
+        return _of(levels, patch, min_snr_gamma, times)
     if type(scheduler).__name__.startswith("EDM"):
         if min_snr_gamma is not None or times is not None:
             raise EvidenceError(

@@ -59,14 +59,11 @@ def test_the_scheduler_says_what_is_learned(scheduler: Any, kind: type) -> None:
 
 
 def test_what_cannot_be_trained_is_an_error() -> None:
-    from diffusers import DPMSolverMultistepScheduler
-
-    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)
     with pytest.raises(
         EvidenceError,
-        match=r"^The scheduler's config says prediction_type 'flow_prediction', which cannot",
+        match=r"^The scheduler's config says prediction_type 'trigflow', which cannot",
     ):
-        objectives.choose(scheduler, patch=1, min_snr_gamma=None)
+        objectives.choose(_ddim(prediction_type="trigflow"), patch=1, min_snr_gamma=None)
     with pytest.raises(EvidenceError, match=r"^min_snr_gamma weighs the loss of diffusion models"):
         objectives.choose(_flow(), patch=2, min_snr_gamma=5.0)
 
@@ -250,3 +247,21 @@ def test_other_losses_settings_mean_nothing_to_edm(stated: dict[str, Any]) -> No
         objectives.choose(
             EDMEulerScheduler(prediction_type="v_prediction"), patch=1, min_snr_gamma=None
         )
+
+
+def test_a_flow_that_dpm_solver_samples_is_trained_as_any_flow() -> None:
+    import torch
+    from diffusers import DPMSolverMultistepScheduler
+
+    sana = DPMSolverMultistepScheduler(
+        flow_shift=3.0, use_flow_sigmas=True, prediction_type="flow_prediction"
+    )
+    found = [
+        _lesson(objectives.choose(one, patch=1, min_snr_gamma=None))
+        for one in (sana, _flow(shift=3.0), _flow())
+    ]
+    torch.testing.assert_close(found[0].times, found[1].times)
+    torch.testing.assert_close(found[0].noisy, found[1].noisy)
+    assert (found[0].times > found[2].times).all(), "shifted to more noise"
+    with pytest.raises(EvidenceError, match="trained by flow"):
+        objectives.choose(sana, patch=1, min_snr_gamma=5.0)

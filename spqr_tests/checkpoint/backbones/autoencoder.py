@@ -37,7 +37,7 @@ def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch
     import torch
 
     with _precision(vae, upcast=upcast):
-        latents = _denormalised(vae.config, latents.float() if upcast else latents)
+        latents = _denormalised(vae.config, latents.float() if upcast else latents.to(vae.dtype))
         # Parts of equal size, because the last bits of pixels depend on it.
         pixels = latents.shape[2] * latents.shape[3] * downsampling(vae.config) ** 2
         fit = max(1, _PIXELS // pixels)

@@ -6,7 +6,7 @@ from typing import Any
 
 from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
-from spqr_tests.checkpoint.formats import configs
+from spqr_tests.checkpoint.formats import configs, language_models
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer
 from spqr_tests.errors import InputError
 
@@ -16,11 +16,13 @@ _ARCHITECTURES = {
     "CLIPTextModel": ("CLIPTextModel", "CLIPModel"),
     "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPModel"),
     "T5EncoderModel": ("T5EncoderModel", "T5ForConditionalGeneration", "T5Model"),
+    **language_models.ARCHITECTURES,
 }
 _MODEL_TYPES = {
     "CLIPTextModel": ("clip_text_model", "clip"),
     "CLIPTextModelWithProjection": ("clip_text_model", "clip"),
     "T5EncoderModel": ("t5",),
+    **language_models.MODEL_TYPES,
 }
 
 

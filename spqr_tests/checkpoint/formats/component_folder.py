@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats import agreement, shards
+from spqr_tests.checkpoint.formats import agreement, language_models, shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
@@ -63,7 +63,10 @@ def read(
     if weightless and not _whole(folder, library, allow_pickle=allow_pickle):
         return Component(name, model_class, config, {}, folder)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
-    return Component(name, model_class, config, canonical(model_class, weights), weights.path)
+    tensors = canonical(model_class, weights)
+    if language_models.is_one(model_class) and language_models.is_tied(config):
+        tensors.pop(language_models.HEAD, None)  # a copy of the embeddings
+    return Component(name, model_class, config, tensors, weights.path)
 
 
 def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]:
@@ -166,6 +169,9 @@ def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[i
     if model_class.startswith("CLIPText"):
         name = stored.name.removeprefix("text_model.")
         return None if name == "embeddings.position_ids" else (name, stored.shape)
+    if language_models.is_one(model_class):
+        current = language_models.canonical_name(model_class, stored.name)
+        return None if current is None else (current, stored.shape)
     if model_class == "T5EncoderModel" and stored.name == "encoder.embed_tokens.weight":
         return "shared.weight", stored.shape
     if model_class == "AutoencoderKL" and (match := _ATTENTION.fullmatch(stored.name)):

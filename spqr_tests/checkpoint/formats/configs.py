@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from spqr_tests.checkpoint.formats import language_models
+
 _TABLE = "config_defaults.json"
 _VERSIONS = frozenset(
     {"architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version"}
@@ -66,6 +68,7 @@ def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     not know are kept, because a scheduler may pass them on to the sampler of a protocol. Such a key
     is left out only if it has the default of all schedulers in `_SHARED` that know it.
     """
+    config = _worded(model_class, config)
     defaults = _defaults(model_class, config)
     ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
     kept = {
@@ -82,7 +85,14 @@ def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def whole(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """A config with the defaults of its class where it leaves something out."""
-    return _table().get(model_class, {}) | dict(config)
+    return _table().get(model_class, {}) | _worded(model_class, config)
+
+
+def _worded(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in the words of current libraries."""
+    if language_models.is_one(model_class):
+        return language_models.plain(model_class, config)
+    return dict(config)
 
 
 def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +157,7 @@ def installed(model_class: str) -> dict[str, Any]:
         }
     else:
         found = getattr(transformers, model_class).config_class().to_dict()
+        found = _worded(model_class, found)
     return {
         key: _plain(value)
         for key, value in found.items()

@@ -4,7 +4,7 @@ from typing import Any
 
 from spqr_tests.checkpoint.backbones.backbone import Defaults
 from tests.tiny.families import parts
-from tests.tiny.families.family import Published, TinyFamily, weights_and_biases
+from tests.tiny.families.facts import Facts, Published, weights_and_biases
 
 _ATTENTION = [f"transformer_blocks.{block}.attn{kind}" for block in (0, 1) for kind in (1, 2)]
 
@@ -63,7 +63,7 @@ def _published(rows: int, scale: float) -> Published:
     return Published(configs, 8 * rows, Defaults(20, 4.5))
 
 
-PIXART_SIGMA = TinyFamily(
+PIXART_SIGMA = Facts(
     make=_make,
     name="PixArt-Sigma",
     index={

@@ -5,7 +5,7 @@ from typing import Any
 from spqr_tests.checkpoint.backbones.backbone import Defaults
 from tests.tiny import backbones
 from tests.tiny.families import parts
-from tests.tiny.families.family import Published, TinyFamily
+from tests.tiny.families.facts import Facts, Published
 
 _STATISTICS = {
     "latents_mean": [-1.6574, 1.886, -1.383, 2.5155],
@@ -37,7 +37,7 @@ def _make() -> Any:
     return pipeline
 
 
-PLAYGROUND = TinyFamily(
+PLAYGROUND = Facts(
     make=_make,
     name="Playground 2.5",
     index={

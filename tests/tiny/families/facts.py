@@ -18,7 +18,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class TinyFamily:
+class Facts:
     """A tiny pipeline of random weights, and what is known of its family."""
 
     make: Callable[[], Any]
