@@ -289,7 +289,7 @@ def trainable(
     for name, parameter in variant.named_parameters():
         chosen = {
             "lora": ".lora_" in name,
-            "cross-attention": any(f".{part}." in f".{name}" for part in backbone.cross_attention),
+            "cross-attention": backbone.brings_text(name),
             "denoiser": True,
             "embedding": False,
         }[profile.trains]

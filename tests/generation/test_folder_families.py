@@ -342,3 +342,17 @@ class TestCounting:
                 predicted.square().mean().backward()
             assert 2 * flops.training(profile, 2) == counter.get_total_flops()
             assert flops.parameters(profile) == sum(one.numel() for one in parameters.values())
+
+
+def test_auraflow_has_positions_for_so_many_pixels() -> None:
+    from spqr_tests.checkpoint.backbones.auraflow import BACKBONE
+
+    old, new = (one.configs for one in FAMILIES["auraflow"].published)
+    BACKBONE.check(settings(height=1024, width=1024), old)
+    BACKBONE.check(settings(height=1024, width=1536), new)
+    with pytest.raises(InputError) as refused:
+        BACKBONE.check(settings(height=1024, width=1536), old)
+    assert (
+        str(refused.value)
+        == "sampler.width is 1536, and this AuraFlow checkpoint has positions for 1024 pixels."
+    )

@@ -138,6 +138,10 @@ class Backbone(ABC):
         del component
         return model_class, config
 
+    def brings_text(self, parameter: str) -> bool:
+        """Whether `trains = "cross-attention"` trains this parameter of the denoiser."""
+        return any(f".{part}." in f".{parameter}" for part in self.cross_attention)
+
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
         return autoencoder.downsampling(configs["vae"])

@@ -16,12 +16,14 @@ _ARCHITECTURES = {
     "CLIPTextModel": ("CLIPTextModel", "CLIPModel"),
     "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPModel"),
     "T5EncoderModel": ("T5EncoderModel", "T5ForConditionalGeneration", "T5Model"),
+    "UMT5EncoderModel": ("UMT5EncoderModel", "UMT5ForConditionalGeneration", "UMT5Model"),
     **language_models.ARCHITECTURES,
 }
 _MODEL_TYPES = {
     "CLIPTextModel": ("clip_text_model", "clip"),
     "CLIPTextModelWithProjection": ("clip_text_model", "clip"),
     "T5EncoderModel": ("t5",),
+    "UMT5EncoderModel": ("umt5",),
     **language_models.MODEL_TYPES,
 }
 

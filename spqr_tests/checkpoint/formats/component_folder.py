@@ -172,7 +172,10 @@ def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[i
     if language_models.is_one(model_class):
         current = language_models.canonical_name(model_class, stored.name)
         return None if current is None else (current, stored.shape)
-    if model_class == "T5EncoderModel" and stored.name == "encoder.embed_tokens.weight":
+    if (
+        model_class in {"T5EncoderModel", "UMT5EncoderModel"}
+        and stored.name == "encoder.embed_tokens.weight"
+    ):
         return "shared.weight", stored.shape
     if model_class == "AutoencoderKL" and (match := _ATTENTION.fullmatch(stored.name)):
         block, projection, what = match.groups()

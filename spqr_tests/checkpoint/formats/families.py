@@ -49,8 +49,9 @@ TEXT_TO_IMAGE = (
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),
     Family(
         "AuraFlow",
-        r"AuraFlow.*",
+        _NEVER,
         r"double_layers\.\d+\.attn\.w\d[qkvo]\..*|cond_seq_linear\..*|joint_transformer_blocks\..*",
+        folder=True,
     ),
     Family("Sana Sprint", r"SanaSprint.*"),
     Family(

@@ -1,4 +1,4 @@
-"""Gemma's tokenizer: byte-pair encoding of sentence pieces, with bytes for what is not in it."""
+"""Gemma's and Llama's tokenizers: byte-pair encoding of sentence pieces, and bytes for the rest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,18 +13,15 @@ from spqr_tests.store import digest
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a class does besides its vocabulary.
-
-    Versions of transformers take it from the tokenizer.json or from the class, so a file that says
-    something else would be read in two ways.
-    """
+    """What a class does besides its vocabulary."""
 
     name: str
     specials: Mapping[str, str | None]
-    normalizer: Mapping[str, Any]
+    normalizer: Mapping[str, Any] | None
+    """How a text is prepared; None where each file says it."""
     pre_tokenizer: Mapping[str, Any] | None
     adds: Mapping[str, bool]
-    """Whether a beginning and an end are added to a text, unless the config says otherwise."""
+    """Whether a beginning and an end are added to a text where its files do not say."""
 
 
 _GEMMA = _Kind(
@@ -39,7 +36,15 @@ _GEMMA = _Kind(
     },
     {"add_bos_token": True, "add_eos_token": False},
 )
-_KINDS = (_GEMMA,)
+_LLAMA = _Kind(
+    "LlamaTokenizer",
+    {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None},
+    None,
+    None,
+    {"add_bos_token": True, "add_eos_token": False},
+)
+_KINDS = (_GEMMA, _LLAMA)
+_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class PiecePairs(Vocabulary):
     table: Mapping[str, Any]
     special: Special
     adds: Mapping[str, bool]
+    side: str
+    """Where a short text is padded, unless the pipeline says it."""
 
     @property
     def size(self) -> int | None:
@@ -67,18 +74,60 @@ class PiecePairs(Vocabulary):
         model = self.table["model"]
         pairs = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
         tokens, added, _ = self.special.content()
-        return [digest.of_json(model["vocab"]), digest.of_json(pairs), [tokens, added], self.adds]
+        prepared = None
+        if self.kind.normalizer is None:
+            prepared = [self.table.get("normalizer"), self.table.get("pre_tokenizer"), self.side]
+        return [
+            digest.of_json(model["vocab"]),
+            digest.of_json(pairs),
+            [tokens, added],
+            dict(self.adds),
+            prepared,
+        ]
 
     def write(self, folder: Path) -> None:
         """A tokenizer.json, which every version of transformers reads."""
-        vocabulary.write_json(
-            folder / "tokenizer.json", {**self.table, "truncation": None, "padding": None}
-        )
-        config = self.special.config(self.table["model"]["vocab"]) | dict(self.adds)
+        table = {**self.table, "truncation": None, "padding": None}
+        table["post_processor"] = self._post_processor()
+        vocabulary.write_json(folder / "tokenizer.json", table)
+        config = self.special.config(self.table["model"]["vocab"])
         config.pop("model_max_length", None)
-        vocabulary.write_json(
-            folder / "tokenizer_config.json", {"tokenizer_class": self.kind.name, **config}
-        )
+        # The class of any tokenizer.json: those of one kind replace what the file says by their
+        # own, in some versions of transformers.
+        config |= {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": self.side}
+        vocabulary.write_json(folder / "tokenizer_config.json", config)
+
+    def load(self, folder: Path) -> Any:
+        """The transformers tokenizer of a folder that `write` wrote."""
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+
+    def _post_processor(self) -> dict[str, Any]:
+        """What adds the beginning and the end, as the class would make it of its settings."""
+        ids = {**self.table["model"]["vocab"]}
+        ids |= {token: int(entry["id"]) for token, entry in self.special.added.items()}
+        added = {}
+        for key in ("bos_token", "eos_token"):
+            token = self.special.tokens[key]
+            if self.adds[f"add_{key}"]:
+                if token is None:
+                    raise ValueError("a token that is added and not named")
+                added[key] = token
+        single: list[Any] = [{"Sequence": {"id": "A", "type_id": 0}}]
+        if "bos_token" in added:
+            single.insert(0, {"SpecialToken": {"id": added["bos_token"], "type_id": 0}})
+        if "eos_token" in added:
+            single.append({"SpecialToken": {"id": added["eos_token"], "type_id": 0}})
+        known = {
+            token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in added.values()
+        }
+        return {
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": known,
+        }
 
 
 def reader(class_name: str) -> Callable[[Path], Vocabulary] | None:
@@ -100,8 +149,13 @@ def _read(folder: Path, kind: _Kind) -> PiecePairs:
     if (
         model.get("type", "BPE") != "BPE"
         or not model.get("byte_fallback")
-        or table.get("normalizer") != kind.normalizer
-        or table.get("pre_tokenizer") not in (kind.pre_tokenizer, None)
+        or (
+            kind.normalizer is not None
+            and (
+                table.get("normalizer") != kind.normalizer
+                or table.get("pre_tokenizer") not in (kind.pre_tokenizer, None)
+            )
+        )
     ):
         raise InputError(
             f"{folder}: its tokenizer.json parts a text otherwise than {kind.name} does, and"
@@ -120,8 +174,21 @@ def _read(folder: Path, kind: _Kind) -> PiecePairs:
     ]:
         raise InputError(f"{folder}: the special token {lost[0]!r} is not in its vocabulary.")
     config = vocabulary.optional(folder / "tokenizer_config.json") or {}
-    adds = {
-        key: bool(default if config.get(key) is None else config[key])
-        for key, default in kind.adds.items()
-    }
-    return PiecePairs(kind, table, special, adds)
+    adds = {**kind.adds, **_added(table)}
+    adds |= {key: bool(config[key]) for key in adds if config.get(key) is not None}
+    side = config.get("padding_side", _SIDES[0])
+    if side not in _SIDES:
+        raise ValueError("a text is padded on a side that is none")
+    return PiecePairs(kind, table, special, adds, side)
+
+
+def _added(table: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether a tokenizer.json adds tokens around a text; {} where it does not say.
+
+    Newer versions of transformers write it there alone, older ones in the config as well.
+    """
+    single = (table.get("post_processor") or {}).get("single")
+    if not isinstance(single, list):
+        return {}
+    kinds = ["SpecialToken" in part for part in single]
+    return {"add_bos_token": kinds[0], "add_eos_token": kinds[-1]}

@@ -203,6 +203,8 @@ def _load(class_name: str, words: Vocabulary, source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         try:
             words.write(Path(folder))
+            if isinstance(words, piece_pairs.PiecePairs):
+                return words.load(Path(folder))
             # Transformers 4 has two of each class. Those in Python split some texts differently,
             # and transformers 5 no longer has them.
             fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")

@@ -30,7 +30,6 @@ PIPELINES = {
     "Lumina2Pipeline": f"It is Lumina: {NOT_YET}",
     "Lumina2Text2ImgPipeline": f"It is Lumina: {NOT_YET}",
     "HiDreamImagePipeline": f"It is HiDream: {NOT_YET}",
-    "AuraFlowPipeline": f"It is AuraFlow: {NOT_YET}",
     "Flux2Pipeline": f"It is FLUX.2: {NOT_YET}",
     "Flux2KleinPipeline": f"It is FLUX.2: {NOT_YET}",
     "QwenImagePipeline": f"It is Qwen-Image: {NOT_YET}",

@@ -1,5 +1,6 @@
 """Tiny pipelines of families, a module each: to add one, add a file and its name here."""
 
+from tests.tiny.families.auraflow import AURAFLOW
 from tests.tiny.families.facts import Facts
 from tests.tiny.families.pixart_sigma import PIXART_SIGMA
 from tests.tiny.families.playground import PLAYGROUND
@@ -9,4 +10,5 @@ FAMILIES: dict[str, Facts] = {
     "pixart-sigma": PIXART_SIGMA,
     "playground": PLAYGROUND,
     "sana": SANA,
+    "auraflow": AURAFLOW,
 }

@@ -9,6 +9,7 @@ import pytest
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer
 from spqr_tests.errors import InputError
 from tests.tiny import edit_json
+from tests.tiny.families.auraflow import llama_tokenizer
 from tests.tiny.families.sana import gemma_tokenizer
 
 TEXTS = ["", "a red heart", "  two  spaces ", "Ünïcödé 🙂", "line\nbreak", "user prompt: <bos> a"]
@@ -40,6 +41,22 @@ def test_it_makes_the_tokens_of_the_one_that_was_saved(folder: Path) -> None:
     assert loaded.pad_token_id == theirs.pad_token_id
     assert ours.max_length is None
     assert ours.size == len(theirs)
+
+
+def test_llama_s_has_an_end_and_no_beginning_where_its_config_says_so(tmp_path: Path) -> None:
+    theirs = llama_tokenizer()
+    theirs.save_pretrained(tmp_path)
+    ours = FolderTokenizer("LlamaTokenizerFast", tmp_path)
+    loaded = ours.load()
+    for text in TEXTS:
+        ids = theirs(text)["input_ids"]
+        assert loaded(text)["input_ids"] == ids
+        assert (ids[0], ids[-1]) != (theirs.bos_token_id, theirs.pad_token_id)
+        assert ids[-1] == theirs.eos_token_id
+    assert loaded.padding_side == theirs.padding_side
+    before = ours.content()
+    edit_json(tmp_path / "tokenizer.json", lambda table: table.update(normalizer=None))
+    assert FolderTokenizer("LlamaTokenizerFast", tmp_path).content() != before
 
 
 def test_merges_may_be_written_in_two_ways(folder: Path) -> None:
