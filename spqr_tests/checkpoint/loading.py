@@ -60,9 +60,16 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
                 f"{component.source} cannot be built as {component.model_class}:"
                 f" {first_line(error)}; its config is damaged."
             ) from error
+        if device == "meta" and parts.backbone.models[name][0] == "transformers":
+            model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
     return _laid_out(_assembled(parts, models))
+
+
+def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The inputs without a mask: transformers looks into it, and on the meta device it is empty."""
+    return given, {key: None if key == "attention_mask" else one for key, one in named.items()}
 
 
 def _laid_out(pipeline: Any) -> Any:

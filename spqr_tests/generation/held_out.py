@@ -155,9 +155,7 @@ def _losses(
                     size,
                     **guided,
                 )
-                squares = (predicted.float() - lesson.target.float()).square()
-                one = squares.mean(dim=list(range(1, squares.ndim)))
-                found.append(one if lesson.weights is None else one * lesson.weights)
+                found.append(lesson.losses(predicted))
     values = torch.cat(found).view(DRAWS, count).mean(dim=0).cpu().double().numpy()
     if not np.isfinite(values).all():
         raise BrokenModelError("The loss on held-out pictures is not finite.")

@@ -32,6 +32,31 @@ def of_denoiser(
     )
 
 
+def add_to_denoiser(
+    denoiser: Any, profile: ProfileSettings, fused: Mapping[str, frozenset[str]] | None = None
+) -> None:
+    """Put the profile's adapter into a denoiser; `fused` is the backbone's. Raises as `add`."""
+    adapter = of_denoiser(profile, fused)
+    if not hasattr(denoiser, "add_adapter"):  # some of diffusers' models lack peft's methods
+        add(denoiser, adapter, "denoiser")
+        return
+    try:
+        denoiser.add_adapter(adapter, adapter_name=ADAPTER)
+    except ValueError as error:
+        raise EvidenceError(
+            f"The profile that trains lora does not fit this denoiser: {error}"
+        ) from error
+
+
+def merge_denoiser(denoiser: Any) -> None:
+    """Merge the adapter of a denoiser, as deployments do."""
+    if not hasattr(denoiser, "fuse_lora"):
+        merge(denoiser)
+        return
+    denoiser.fuse_lora()
+    denoiser.unload_lora()
+
+
 def of_text_encoder(profile: ProfileSettings) -> "LoraConfig":
     """The adapter of a profile's text encoders; the profile has them."""
     from peft import LoraConfig

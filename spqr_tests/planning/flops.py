@@ -20,6 +20,9 @@ from spqr_tests.settings.sampler import SamplerSettings
 if TYPE_CHECKING:
     import torch
 
+_TEXT = "a"
+"""Stands for any text, since all are padded; the empty one may be encoded in another way."""
+
 
 class Flops:
     """What the parts of a run cost for one checkpoint, in FLOPs.
@@ -34,7 +37,7 @@ class Flops:
         self._pipeline = loading.skeleton(parts)
         # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
-        self._text = self._backbone.embed(self._pipeline, [""])
+        self._text = self._backbone.embed(self._pipeline, [_TEXT])
         # By JSON: a profile may hold tables, which have no hash.
         self._training = cache(self._count_training)
         self._trainable = cache(self._made_trainable)
@@ -98,7 +101,7 @@ class Flops:
 
         # A text that is asked for twice may be embedded once.
         with torch.no_grad():
-            return _counted(lambda: self._backbone.embed(self._pipeline, [""]))
+            return _counted(lambda: self._backbone.embed(self._pipeline, [_TEXT]))
 
     def training(self, profile: ProfileSettings, batch: int) -> int:
         """One picture in one training step, forward and backward, in batches of this size.

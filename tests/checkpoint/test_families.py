@@ -160,10 +160,11 @@ def test_the_plan_counts_what_is_computed(pipeline_folder_of: FolderOf, name: st
     )
     flops = Flops(checkpoint.parts, settings)
     with torch.no_grad():
-        texts = backbone.embed(pipeline, ["", ""])
-        negative = backbone.unconditional(pipeline, texts)
+        texts = backbone.embed(pipeline, ["a", "a"])
+        empty = backbone.embed(pipeline, ["", ""])
+        negative = backbone.unconditional(pipeline, empty)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        backbone.embed(pipeline, [""])
+        backbone.embed(pipeline, ["a"])
         latents = backbone.latents(
             pipeline,
             texts,

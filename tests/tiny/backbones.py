@@ -280,6 +280,11 @@ _MAKERS |= {name: family.make for name, family in FAMILIES.items()}
 
 
 def backbone_of(pipeline: Any) -> Backbone:
-    """The one backbone that a pipeline belongs to."""
-    (found,) = (backbone for backbone in BACKBONES if type(pipeline).__name__ in backbone.pipelines)
+    """The one backbone that a pipeline and its scheduler belong to."""
+    (found,) = (
+        backbone
+        for backbone in BACKBONES
+        if type(pipeline).__name__ in backbone.pipelines
+        and type(pipeline.scheduler).__name__ in backbone.schedulers
+    )
     return found

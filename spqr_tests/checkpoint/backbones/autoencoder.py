@@ -11,6 +11,24 @@ _PIXELS = 2**22
 """Pixels decoded at once: 16 images of 512 by 512 pixels, or 4 of 1024 by 1024."""
 
 
+def downsampling(config: Mapping[str, Any]) -> int:
+    """Pixels a side of one row of latents; `KeyError` or `TypeError` where a config tells none."""
+    # DC-AE's encoder and decoder may differ in their widths, not in their number of levels.
+    own = "encoder_block_out_channels"
+    key = own if own in config else "block_out_channels"
+    steps = config["temperal_downsample" if _has_frames(config) else key]
+    if not isinstance(steps, list | tuple) or not steps:
+        raise TypeError("the config's levels are not a list")
+    return int(2 ** (len(steps) - (0 if _has_frames(config) else 1)))
+
+
+def overflows(vae: Any) -> bool:
+    """Whether an autoencoder computes in float16 and its config says that it overflows there."""
+    import torch
+
+    return vae.dtype == torch.float16 and bool(vae.config.force_upcast)
+
+
 def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch.Tensor":
     """The images (n, 3, height, width) of latents (n, channels, rows, columns).
 
@@ -20,10 +38,10 @@ def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch
     import torch
 
     with _precision(vae, upcast=upcast):
-        latents = _denormalised(vae.config, latents.float() if upcast else latents)
+        latents = _denormalised(vae.config, latents.float() if upcast else latents.to(vae.dtype))
         # Parts of equal size, because the last bits of pixels depend on it.
-        scale = downsampling(vae.config)
-        fit = max(1, _PIXELS // (latents.shape[2] * latents.shape[3] * scale**2))
+        pixels = latents.shape[2] * latents.shape[3] * downsampling(vae.config) ** 2
+        fit = max(1, _PIXELS // pixels)
         size = next(
             size for size in range(len(latents), 0, -1) if size <= fit and len(latents) % size == 0
         )
@@ -35,7 +53,8 @@ def encode(
 ) -> "tuple[torch.Tensor, torch.Tensor]":
     """Mean and standard deviation, both float32, of the latents of `pixels`.
 
-    `pixels` is (n, 3, height, width), in [-1, 1].
+    `pixels` is (n, 3, height, width), in [-1, 1]. An autoencoder that is not variational has a
+    deviation of 0.
     """
     import torch
 
@@ -51,17 +70,6 @@ def encode(
     return (
         mean if config.get("shift_factor") is None else mean - config.shift_factor
     ) * factor, std * factor
-
-
-def downsampling(config: Mapping[str, Any]) -> int:
-    """Pixels a side of one row of latents.
-
-    `KeyError` or `TypeError` when the config does not say.
-    """
-    steps = config["temperal_downsample" if _has_frames(config) else "block_out_channels"]
-    if not isinstance(steps, list | tuple) or not steps:
-        raise TypeError("the config's list of levels is not a list")
-    return int(2 ** (len(steps) - (0 if _has_frames(config) else 1)))
 
 
 def _has_frames(config: Mapping[str, Any]) -> bool:
@@ -82,8 +90,10 @@ def _encoded(vae: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Ten
     if _has_frames(vae.config):
         found = vae.encode(pixels[:, :, None]).latent_dist
         return found.mean[:, :, 0], found.std[:, :, 0]
-    found = vae.encode(pixels).latent_dist
-    return found.mean, found.std
+    encoded = vae.encode(pixels)
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mean, encoded.latent_dist.std
+    return encoded.latent, encoded.latent.new_zeros(encoded.latent.shape)
 
 
 def _denormalised(config: Any, latents: "torch.Tensor") -> "torch.Tensor":

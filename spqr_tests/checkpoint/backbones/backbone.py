@@ -102,6 +102,12 @@ class Backbone(ABC):
     """Rows of latents that the denoiser reads as one."""
     packed: int = 1
     """Latents' values that are one channel of the denoiser."""
+    variance: bool = False
+    """Whether the denoiser predicts a variance too, in as many channels, which nothing reads."""
+    upcasts: bool = False
+    """Whether its pipeline computes in float32 an autoencoder that would overflow in float16."""
+    predictions: tuple[str, ...] = ("epsilon", "v_prediction", "sample")
+    """What a diffusion scheduler's `prediction_type` may say."""
     inputs: Mapping[int, str] = MappingProxyType({})
     """Models that are not for text alone, by their denoiser's input channels."""
     multiple: int = 1
@@ -125,6 +131,25 @@ class Backbone(ABC):
             for name, (_, classes) in self.models.items()
             if any(one.startswith("CLIPText") for one in classes)
         )
+
+    @property
+    def trained_by(self) -> str:
+        """'diffusion' or 'flow matching', or another objective's name for messages."""
+        return "flow matching" if self.schedulers <= FLOW_SCHEDULERS else "diffusion"
+
+    def current(
+        self, component: str, model_class: str, config: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Class and config of a component as the libraries save it now, from what a folder names.
+
+        Libraries move a family's model to a class of its own; its weights stay the same.
+        """
+        del component
+        return model_class, config
+
+    def brings_text(self, parameter: str) -> bool:
+        """Whether `trains = "cross-attention"` trains this parameter of the denoiser."""
+        return any(f".{part}." in f".{parameter}" for part in self.cross_attention)
 
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
@@ -173,6 +198,8 @@ class Backbone(ABC):
             latents,
             self.inputs,
         )
+        if self.variance and type(latents) is int:
+            latents, other = 2 * latents, f"{other}, and as many for a variance"
         yield Relation(
             f"the {self.denoiser}'s out_channels", denoiser.get("out_channels"), other, latents
         )
@@ -207,10 +234,10 @@ class Backbone(ABC):
 
     def check_optimizer(self, optimizer: OptimizerSettings) -> None:
         """`InputError` for settings that mean nothing for this backbone's loss."""
-        if optimizer.min_snr_gamma is not None and self.schedulers <= FLOW_SCHEDULERS:
+        if optimizer.min_snr_gamma is not None and self.trained_by != "diffusion":
             raise InputError(
                 f"finetuning.min_snr_gamma weighs the loss of diffusion models, and {self.name} is"
-                " trained by flow matching; leave it out."
+                f" trained by {self.trained_by}; leave it out."
             )
 
     @abstractmethod
@@ -276,7 +303,7 @@ class Backbone(ABC):
 
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
         """The images (n, 3, height, width) of latents, float32, nominally in [-1, 1]."""
-        return autoencoder.decode(pipeline.vae, latents)
+        return autoencoder.decode(pipeline.vae, latents, upcast=self._overflows(pipeline.vae))
 
     def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Mean and standard deviation of the latents of `pixels` (n, 3, height, width) in [-1, 1].
@@ -284,7 +311,10 @@ class Backbone(ABC):
         Both are (n, channels, rows, columns), float32, in the denoiser's units, as `decode` accepts
         them.
         """
-        return autoencoder.encode(pipeline.vae, pixels)
+        return autoencoder.encode(pipeline.vae, pixels, upcast=self._overflows(pipeline.vae))
+
+    def _overflows(self, vae: Any) -> bool:
+        return self.upcasts and autoencoder.overflows(vae)
 
     @abstractmethod
     def predict(

@@ -46,6 +46,9 @@ _WITHOUT_EFFECT = {
 }
 
 
+_WITHOUT_EFFECT["UMT5EncoderModel"] = _WITHOUT_EFFECT["T5EncoderModel"]
+
+
 # The schedulers whose defaults decide which unknown keys are left out. Fingerprints of published
 # checkpoints depend on this list, so a scheduler that is added later stays out of it.
 _SHARED = (
@@ -90,7 +93,9 @@ def whole(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _worded(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """A config in the words of current libraries."""
-    return language_models.plain(config) if language_models.is_one(model_class) else dict(config)
+    if language_models.is_one(model_class):
+        return language_models.plain(model_class, config)
+    return dict(config)
 
 
 def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
             values = [defaults[key] for defaults in others if key in defaults]
             if values and all(_same(value, values[0]) for value in values):
                 known[key] = values[0]
-    if model_class == "T5EncoderModel":
+    if model_class in {"T5EncoderModel", "UMT5EncoderModel"}:
         gated, _, act = str(
             config.get("feed_forward_proj", known.get("feed_forward_proj"))
         ).rpartition("-")

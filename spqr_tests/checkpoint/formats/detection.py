@@ -52,7 +52,7 @@ def candidates(
     `InputError` for adapters, for models that do not generate from text alone, and for unknown
     architectures.
     """
-    _require_model(target, tensors, backbones)
+    _require_model(target, tensors)
     found = [
         (backbone, original, preset)
         for backbone, original, preset in presets(backbones)
@@ -82,14 +82,14 @@ def presets(backbones: Sequence[Backbone]) -> Iterator[tuple[Backbone, Original,
                 yield backbone, backbone.original, preset
 
 
-def _require_model(target: str, tensors: Tensors, backbones: Sequence[Backbone]) -> None:
+def _require_model(target: str, tensors: Tensors) -> None:
     if adapter := _first(_ADAPTER, tensors):
         raise InputError(
             f"--model {target}: it is an adapter (it holds {quotes.named(adapter)}); pass its"
             " base as --model"
             " and this file as --spqr-overlay."
         )
-    _require_text_to_image(target, tensors, backbones)
+    _require_text_to_image(target, tensors)
     for pattern, what in _PACKED:
         if found := _first(pattern, tensors):
             raise InputError(
@@ -109,7 +109,7 @@ def _require_model(target: str, tensors: Tensors, backbones: Sequence[Backbone])
                 )
 
 
-def _require_text_to_image(target: str, tensors: Tensors, backbones: Sequence[Backbone]) -> None:
+def _require_text_to_image(target: str, tensors: Tensors) -> None:
     """`InputError` for kinds of files, and families of models, that are not measured."""
     named = kinds.other(tensors)
     if named is None:
@@ -127,15 +127,9 @@ def _require_text_to_image(target: str, tensors: Tensors, backbones: Sequence[Ba
         )
     if family := families.of_tensors(tensors):
         name, found = family
-        measured = name in {backbone.name for backbone in backbones}
-        what = (
-            "whose single files are not read (pass its pipeline's folder)"
-            if measured
-            else "that is known but not supported yet"
-        )
         raise InputError(
-            f"--model {target}: it is {name} (it holds {quotes.named(found)}), a text-to-image"
-            f" family {what}; single files are read of Stable Diffusion 1, 2, XL and 3."
+            f"--model {target}: it is {name} (it holds {quotes.named(found)}),"
+            f" {families.of_file(name)}."
         )
     if kinds.is_autoencoder(tensors):
         raise InputError(

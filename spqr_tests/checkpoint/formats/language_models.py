@@ -13,6 +13,7 @@ HEAD = "lm_head.weight"
 _WITHOUT_EFFECT = frozenset(
     (
         "add_cross_attention attention_dropout bad_words_ids begin_suppress_tokens bos_token_id"
+        " cache_implementation final_logit_softcapping"
         " chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id"
         " diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size eos_token_id"
         " exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id"
@@ -52,6 +53,7 @@ _KINDS = {
     ),
     "Qwen3Model": _Kind(("Qwen3Model", "Qwen3ForCausalLM"), ("qwen3",), head=False),
     "Qwen3ForCausalLM": _Kind(("Qwen3ForCausalLM", "Qwen3Model"), ("qwen3",), "model."),
+    "Gemma2Model": _Kind(("Gemma2Model", "Gemma2ForCausalLM"), ("gemma2",), head=False),
 }
 _BARE = ("embed_tokens.", "layers.", "norm.")
 """What a decoder's own file calls its parts."""
@@ -86,7 +88,7 @@ def is_tied(config: Mapping[str, Any]) -> bool:
     return bool(given or (isinstance(inner, Mapping) and inner.get("tie_word_embeddings")))
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a config says of the decoder, in the words of current transformers.
 
     Older versions wrote a decoder's settings beside those of its vision tower, and the rotary
@@ -95,7 +97,9 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     inner = config.get("text_config")
     found = {**(inner if isinstance(inner, Mapping) else config)}
     found = {key: value for key, value in found.items() if key not in _WITHOUT_EFFECT}
-    found["tie_word_embeddings"] = is_tied(config)
+    found.pop("tie_word_embeddings", None)
+    if _KINDS[model_class].head:
+        found["tie_word_embeddings"] = is_tied(config)
     given = [found.pop(key, None) for key in ("rope_scaling", "rope_parameters")]
     rope = {key: one for part in given for key, one in (part or {}).items()}
     if "rope_theta" in found:
@@ -104,6 +108,8 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
         kind = rope.pop("type", "default")
         rope.setdefault("rope_type", "default" if kind == "mrope" else kind)
         found["rope_parameters"] = rope
-    if not found.get("use_sliding_window"):
+    if model_class.startswith("Gemma"):
+        found.pop("layer_types", None)  # every other layer has a window, in the class itself
+    elif not found.get("use_sliding_window"):
         found = {key: value for key, value in found.items() if key not in _WINDOW}
     return found

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import published_clip, qwen_tokenizer, vocabulary
+from spqr_tests.checkpoint.formats import (
+    piece_pairs,
+    published_clip,
+    qwen_tokenizer,
+    vocabulary,
+)
 from spqr_tests.checkpoint.formats.vocabulary import Special, Vocabulary
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
@@ -21,7 +26,7 @@ _CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pa
 _T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _FILES = (
     "tokenizer_config.json special_tokens_map.json added_tokens.json tokenizer.json vocab.json"
-    " merges.txt spiece.model chat_template.jinja"
+    " merges.txt spiece.model tokenizer.model chat_template.jinja"
 ).split()
 
 
@@ -194,7 +199,9 @@ def _reader(class_name: str) -> Callable[[Path], Vocabulary]:
     """What reads the folder of a tokenizer's class."""
     if class_name.startswith("CLIP"):
         return _clip
-    return qwen_tokenizer.read if class_name.startswith("Qwen2") else _t5
+    if class_name.startswith("Qwen2"):
+        return qwen_tokenizer.read
+    return piece_pairs.reader(class_name) or _t5
 
 
 def _load(class_name: str, words: Vocabulary, source: Path) -> Any:
@@ -203,6 +210,8 @@ def _load(class_name: str, words: Vocabulary, source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         try:
             words.write(Path(folder))
+            if isinstance(words, piece_pairs.PiecePairs):
+                return words.load(Path(folder))
             # Transformers 4 has two of each class. Those in Python split some texts differently,
             # and transformers 5 no longer has them.
             fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
