@@ -141,7 +141,7 @@ def _losses(
         patch=backbone.patch,
         min_snr_gamma=profile.optimizer_of(shared).min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     guided = {} if profile.guidance is None else {"guidance": profile.guidance}
     generator = torch.Generator("cpu").manual_seed(_SEED)
@@ -160,9 +160,7 @@ def _losses(
                     size,
                     **guided,
                 )
-                squares = (predicted.float() - lesson.target.float()).square()
-                one = squares.mean(dim=list(range(1, squares.ndim)))
-                found.append(one if lesson.weights is None else one * lesson.weights)
+                found.append(lesson.losses(predicted))
     values = torch.cat(found).view(DRAWS, count).mean(dim=0).cpu().double().numpy()
     if not np.isfinite(values).all():
         raise BrokenModelError("The loss on held-out pictures is not finite.")

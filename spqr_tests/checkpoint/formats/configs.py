@@ -15,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from spqr_tests.checkpoint.formats import language_models
+
 _TABLE = "config_defaults.json"
 _VERSIONS = frozenset(
     {"architectures", "auto_map", "dtype", "model_type", "torch_dtype", "transformers_version"}
@@ -46,6 +48,9 @@ _WITHOUT_EFFECT = {
 }
 
 
+_WITHOUT_EFFECT["UMT5EncoderModel"] = _WITHOUT_EFFECT["T5EncoderModel"]
+
+
 # The schedulers whose defaults decide which unknown keys are left out. Fingerprints of published
 # checkpoints depend on this list, so a scheduler that is added later stays out of it.
 _SHARED = (
@@ -74,6 +79,7 @@ def canonical(
     not know are kept, because a scheduler may pass them on to the sampler of a protocol. Such a key
     is left out only if it has the default of all schedulers in `_SHARED` that know it.
     """
+    config = _worded(model_class, config)
     defaults = _defaults(model_class, config, more or {})
     ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
     kept = {
@@ -92,7 +98,14 @@ def whole(
     model_class: str, config: Mapping[str, Any], more: Defaults | None = None
 ) -> dict[str, Any]:
     """A config with the defaults of its class where it leaves something out."""
-    return _known(model_class, more or {}) | dict(config)
+    return _known(model_class, more or {}) | _worded(model_class, config)
+
+
+def _worded(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in the words of current libraries."""
+    if language_models.is_one(model_class):
+        return language_models.plain(model_class, config)
+    return dict(config)
 
 
 def _known(model_class: str, more: Defaults) -> dict[str, Any]:
@@ -110,7 +123,7 @@ def _defaults(model_class: str, config: Mapping[str, Any], more: Defaults) -> di
             values = [defaults[key] for defaults in others if key in defaults]
             if values and all(_same(value, values[0]) for value in values):
                 known[key] = values[0]
-    if model_class == "T5EncoderModel":
+    if model_class in {"T5EncoderModel", "UMT5EncoderModel"}:
         gated, _, act = str(
             config.get("feed_forward_proj", known.get("feed_forward_proj"))
         ).rpartition("-")
@@ -163,6 +176,7 @@ def installed(model_class: str) -> dict[str, Any]:
         }
     else:
         found = getattr(transformers, model_class).config_class().to_dict()
+        found = _worded(model_class, found)
     return {
         key: _plain(value)
         for key, value in found.items()
