@@ -109,6 +109,8 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (None, ("--spqr-overlay={}/unet.pt",), "--spqr-allow-pickle"),
         (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
         (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
+        (None, ("--spqr-overlay={}/moved.safetensors@0.5",), "only what is added to them"),
+        (None, ("--spqr-overlay={}/lora.safetensors@50",), "the strength 50 is not between"),
         (None, ("--spqr-overlay={}/sd3",), "is a whole pipeline; pass it as --model"),
         (
             None,

@@ -45,6 +45,8 @@ class Recognised:
     """Whether something is added to the tensors (LoRA); otherwise they are replaced."""
     note: str = ""
     """What else a reader must know, as a phrase; '' for most files."""
+    strength: float = 1.0
+    """How strongly something is added, as a factor; 1 is as it was trained."""
 
     @property
     def sentence(self) -> str:
@@ -58,17 +60,22 @@ class Recognised:
         ]
         listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         what = "get a low-rank update" if self.low_rank else "are replaced"
+        if self.strength != 1:
+            what += f" at strength {self.strength:g}"
         said = f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
         return f"{said}; it is {self.note}" if self.note else said
 
 
-def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
+def apply(
+    parts: Parts, path: Path, *, allow_pickle: bool, strength: float = 1.0
+) -> tuple[Parts, Recognised]:
     """The checkpoint with an overlay applied, and what the overlay was recognised as.
 
     `path` is a file of weights or of a LoRA, a component's folder (config.json and its weights), a
-    folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. Raises
-    `InputError` for a file with tensors that have no place in the base or another shape than the
-    base's, and for one that changes nothing.
+    folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. What is added
+    to weights is added `strength` times. Raises `InputError` for a file with tensors that have no
+    place in the base or another shape than the base's, for one that changes nothing, and for a
+    strength of weights that replace the base's.
     """
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
@@ -77,7 +84,17 @@ def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recog
     else:
         raise InputError(f"--spqr-overlay {path}: there is no such file or folder.")
     _require_order(parts, changed, path)
-    return changed, recognised
+    if strength == 1:
+        return changed, recognised
+    if not recognised.low_rank:
+        raise InputError(
+            f"--spqr-overlay {path} replaces weights, and only what is added to them (a LoRA) has a"
+            f" strength; leave @{strength:g} out."
+        )
+    added = changed.loras[-1].scaled(strength)
+    return replace(changed, loras=(*changed.loras[:-1], added)), replace(
+        recognised, strength=strength
+    )
 
 
 def _require_order(before: Parts, after: Parts, path: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spqr_tests.checkpoint.formats.tensor import ModelTensor
@@ -34,6 +34,12 @@ class Lora:
     """The updates of one adapter file."""
 
     updates: tuple[Update, ...]
+
+    def scaled(self, strength: float) -> "Lora":
+        """The same updates, `strength` times as strong; 1 changes nothing."""
+        return Lora(
+            tuple(replace(update, scale=strength * update.scale) for update in self.updates)
+        )
 
     def digest(self) -> str:
         """SHA-256 (hex) of all updates.
