@@ -41,8 +41,8 @@ class Recognised:
     """Whose names its tensors have: "diffusers' names"."""
     counts: Mapping[str, tuple[int, int]]
     """For each component, how many of its tensors change, and how many it has."""
-    low_rank: bool = False
-    """Whether something is added to the tensors (LoRA); otherwise they are replaced."""
+    what: str = ""
+    """What adapters give the tensors: "a low-rank update"; '' where they are replaced."""
     note: str = ""
     """What else a reader must know, as a phrase; '' for most files."""
     strength: float = 1.0
@@ -59,7 +59,7 @@ class Recognised:
             for component, (changed, total) in self.counts.items()
         ]
         listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-        what = "get a low-rank update" if self.low_rank else "are replaced"
+        what = f"get {self.what}" if self.what else "are replaced"
         if self.strength != 1:
             what += f" at strength {self.strength:g}"
         said = f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
@@ -86,7 +86,7 @@ def apply(
     _require_order(parts, changed, path)
     if strength == 1:
         return changed, recognised
-    if not recognised.low_rank:
+    if not recognised.what:
         raise InputError(
             f"--spqr-overlay {path} replaces weights, and only what is added to them (a LoRA) has a"
             f" strength; leave @{strength:g} out."
@@ -103,14 +103,15 @@ def _require_order(before: Parts, after: Parts, path: Path) -> None:
     LoRAs are merged last, so the replaced weights would still get the update.
     """
     for update in (update for lora in before.loras for update in lora.updates):
-        old, new = (
-            parts.models[update.component].tensors[update.tensor] for parts in (before, after)
-        )
-        if old is not new:
-            raise InputError(
-                f"--spqr-overlay {path} replaces the {update.component}'s {update.tensor}, to which"
-                " an earlier overlay adds a LoRA; put the LoRA after it, or leave one of them out."
+        for name in update.names:
+            old, new = (
+                parts.models[update.component].tensors.get(name) for parts in (before, after)
             )
+            if old is not new:
+                raise InputError(
+                    f"--spqr-overlay {path} replaces the {update.component}'s {name}, to which an"
+                    " earlier overlay adds a LoRA; put the LoRA after it, or leave one of them out."
+                )
 
 
 def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
@@ -277,16 +278,36 @@ def _made_for(file: TensorFile, parts: Parts) -> str:
 
 
 def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recognised]:
-    components = [update.component for update in found.lora.updates]
+    components = [update.component for update in found.lora.updates for _ in update.names]
     counts = {
         name: (components.count(name), len(model.tensors))
         for name, model in parts.models.items()
         if name in components
     }
     recognised = Recognised(
-        path, f"{found.names} names", MappingProxyType(counts), low_rank=True, note=found.note
+        path, f"{found.names} names", MappingProxyType(counts), what=found.what, note=found.note
     )
+    _require_sum(parts, found, path)
     return replace(parts, loras=(*parts.loras, found.lora)), recognised
+
+
+def _require_sum(parts: Parts, found: LoraFile, path: Path) -> None:
+    """`InputError` when the sum with an earlier adapter depends on which is applied first."""
+    before = {
+        (update.component, name): update.rotates
+        for lora in parts.loras
+        for update in lora.updates
+        for name in update.names
+    }
+    for update in found.lora.updates:
+        for name in update.names:
+            earlier = before.get((update.component, name))
+            if earlier or (earlier is not None and update.rotates):
+                raise InputError(
+                    f"--spqr-overlay {path} and an earlier adapter both change the"
+                    f" {update.component}'s {name}, and one of them multiplies it, so that the"
+                    " result depends on their order; merge them with the tool that made them."
+                )
 
 
 def _require_change(

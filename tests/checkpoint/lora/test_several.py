@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.training_utils import _collate_lora_metadata
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 
 from spqr_tests.checkpoint.checkpoint import read
 from spqr_tests.checkpoint.strengths import Given
@@ -56,6 +59,34 @@ def test_two_with_strengths(pipeline_folder_of: FolderOf, tmp_path: Path, name: 
     ours = images(loaded.pipeline("cpu", "float32"))
     torch.testing.assert_close(ours, images(pipeline), rtol=0, atol=1e-5)
     assert (ours - base).abs().max() > 1e-3
+
+
+def test_a_dora_and_another(pipeline_folder_of: FolderOf, tmp_path: Path) -> None:
+    """The lengths of a DoRA are drawn after its strength, as diffusers' active adapters do."""
+    paths = []
+    for name, settings in (
+        ("style", {"use_dora": True, "target_modules": ["to_q", "to_k", "proj_in"]}),
+        ("other", {"target_modules": ["to_q", "to_v"]}),
+    ):
+        pipeline = backbones.make("sd1")
+        config = LoraConfig(r=2, lora_alpha=3, init_lora_weights=False, **settings)
+        pipeline.unet.add_adapter(config)
+        layers = get_peft_model_state_dict(pipeline.unet)
+        pipeline.save_lora_weights(
+            tmp_path / name,
+            unet_lora_layers=layers,
+            **_collate_lora_metadata({"unet": pipeline.unet}),
+        )
+        paths.append(tmp_path / name)
+    pipeline = backbones.make("sd1")
+    for path in paths:
+        pipeline.load_lora_weights(path, adapter_name=path.stem)
+    pipeline.set_adapters(["style", "other"], [0.6, -1.5])
+    given = [Given(path, strength) for path, strength in zip(paths, (0.6, -1.5), strict=True)]
+    loaded = read("base", pipeline_folder_of("sd1"), overlays=given)
+    assert "tensors get a DoRA update at strength 0.6, in peft's names" in loaded.recognised[-2]
+    ours = images(loaded.pipeline("cpu", "float32"))
+    torch.testing.assert_close(ours, images(pipeline), rtol=0, atol=1e-5)
 
 
 def test_a_strength_is_a_part_of_the_fingerprint(
