@@ -36,6 +36,8 @@ def fingerprint(parts: Parts) -> str:
         "arguments": dict(parts.arguments),
         "loras": [lora.digest() for lora in parts.loras],
     }
+    if parts.words:  # without any, the key of every store as it was before there were some
+        content["words"] = [word.content() for word in parts.words]
     return digest.of_json(content)
 
 

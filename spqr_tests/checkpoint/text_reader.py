@@ -3,7 +3,7 @@
 What comes after the limit is cut off without a word, and decides nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,23 @@ class TextReader:
     """A text encoder's tokenizer, and the number of tokens that the encoder reads.
 
     `load` gives a fast tokenizer of transformers or a tokenizer of the library tokenizers; it is
-    called once there is a text that may be too long. `content` gives what decides its counts.
+    called once there is a text that may be too long. `content` gives what decides its counts, and
+    `words` how many tokens the words of textual inversion are, which the tokenizer does not know.
     """
 
     def __init__(
-        self, name: str, limit: int, load: Callable[[], Any], content: Callable[[], Any]
+        self,
+        name: str,
+        limit: int,
+        load: Callable[[], Any],
+        content: Callable[[], Any],
+        words: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         self.limit = limit
         self._load = load
         self._content = content
+        self._words = words or {}
 
     def tokens(self, texts: Sequence[str], store: Store) -> list[int]:
         """The number of tokens of each text, those that the encoder adds included.
@@ -41,6 +48,7 @@ class TextReader:
         counts of the others: loading a tokenizer takes longer than all else that is checked of
         prompts.
         """
+        texts = [self._spelled(text) for text in texts]
         counts = [_most(text) for text in texts]
         long = [position for position, count in enumerate(counts) if count > self.limit]
         if long:
@@ -50,6 +58,12 @@ class TextReader:
             for position, count in zip(long, found, strict=True):
                 counts[position] = count
         return counts
+
+    def _spelled(self, text: str) -> str:
+        """The text with as many tokens in place of each learned word as it has vectors."""
+        for word, count in self._words.items():
+            text = text.replace(word, " !" * count + " ")
+        return text
 
     def _count(self, texts: Sequence[str]) -> list[int]:
         return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
@@ -71,7 +85,12 @@ def of(parts: Parts) -> list[TextReader]:
         limit = parts.backbone.token_limit(name, configs) or tokenizer.max_length
         if limit is not None:
             encoder = name.replace("tokenizer", "text_encoder")
-            found.append(TextReader(encoder, limit, tokenizer.load, tokenizer.content))
+            words = {
+                word.text: word.vectors[encoder].shape[0]
+                for word in parts.words
+                if encoder in word.vectors
+            }
+            found.append(TextReader(encoder, limit, tokenizer.load, tokenizer.content, words))
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import component_folder, kinds
+from spqr_tests.checkpoint.formats import component_folder, inversion, kinds
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -25,6 +25,7 @@ from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.lora.file import LoraFile
 from spqr_tests.checkpoint.lora.file import read as read_lora
 from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.checkpoint.words import Word
 from spqr_tests.errors import InputError
 from spqr_tests.store import links
 
@@ -45,6 +46,8 @@ class Recognised:
     """What adapters give the tensors: "a low-rank update"; '' where they are replaced."""
     note: str = ""
     """What else a reader must know, as a phrase; '' for most files."""
+    words: tuple[Word, ...] = ()
+    """What an embedding of textual inversion teaches the text encoders."""
     strength: float = 1.0
     """How strongly something is added, as a factor; 1 is as it was trained."""
 
@@ -54,6 +57,15 @@ class Recognised:
 
         For example "esd.pt: 686 of the unet's 686 tensors are replaced, in diffusers' names".
         """
+        if self.words:
+            said = " and ".join(
+                f"{word.text} ({next(iter(word.vectors.values())).shape[0]} vectors)"
+                for word in self.words
+            )
+            return (
+                f"{self.path.name}: the {' and the '.join(self.counts)} learn {said} by textual"
+                " inversion; a prompt without it gives the same image"
+            )
         parts = [
             f"{changed} of the {component}'s {total}"
             for component, (changed, total) in self.counts.items()
@@ -86,6 +98,11 @@ def apply(
     _require_order(parts, changed, path)
     if strength == 1:
         return changed, recognised
+    if recognised.words:
+        raise InputError(
+            f"--spqr-overlay {path} is an embedding of textual inversion, which has no strength;"
+            f" leave @{strength:g} out."
+        )
     if not recognised.what:
         raise InputError(
             f"--spqr-overlay {path} replaces weights, and only what is added to them (a LoRA) has a"
@@ -133,11 +150,19 @@ def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, R
         if found is None:
             raise InputError(f"--spqr-overlay {file.path} holds no LoRA.")
         return _with_lora(parts, folder, found)
+    for names in inversion.NAMES:
+        there = [name for name in names if (folder / name).exists()]
+        if there:
+            opened = [_first(folder, (name,), allow_pickle=allow_pickle) for name in there]
+            if words := inversion.read(opened, parts):
+                return _with_words(parts, folder, words)
+            return _file(parts, opened[0])
     if (folder / "config.json").exists():
         return _component(parts, folder, allow_pickle=allow_pickle)
     raise InputError(
         f"--spqr-overlay {folder} is not an overlay: expected a folder with config.json (a"
-        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA). For weights without"
+        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA), or"
+        " learned_embeds.safetensors (an embedding). For weights without"
         " such a file, pass the file of weights itself."
     )
 
@@ -219,6 +244,8 @@ def _file(parts: Parts, file: TensorFile) -> tuple[Parts, Recognised]:
     found = read_lora(file, parts)
     if found is not None:
         return _with_lora(parts, file.path, found)
+    if words := inversion.read([file], parts):
+        return _with_words(parts, file.path, words)
     kind = other_kind(file, parts)
     if kind:
         raise InputError(
@@ -289,6 +316,16 @@ def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recogn
     )
     _require_sum(parts, found, path)
     return replace(parts, loras=(*parts.loras, found.lora)), recognised
+
+
+def _with_words(parts: Parts, path: Path, words: list[Word]) -> tuple[Parts, Recognised]:
+    counts = {
+        encoder: (sum(word.vectors[encoder].shape[0] for word in words), len(model.tensors))
+        for encoder, model in parts.models.items()
+        if encoder in words[0].vectors
+    }
+    recognised = Recognised(path, "", MappingProxyType(counts), words=tuple(words))
+    return replace(parts, words=(*parts.words, *words)), recognised
 
 
 def _require_sum(parts: Parts, found: LoraFile, path: Path) -> None:

@@ -4,17 +4,21 @@ Whichever files a tokenizer was saved in, the same few values are read from them
 the fingerprint, and they alone are written to the folder that transformers loads.
 """
 
-import json
-import re
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import published_clip
+from spqr_tests.checkpoint.formats.vocabularies import (
+    FLAGS,
+    Pairs,
+    Pieces,
+    Sentencepiece,
+    Special,
+    Vocabulary,
+)
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
 
@@ -26,10 +30,6 @@ _FILES = (
     "tokenizer_config.json special_tokens_map.json added_tokens.json tokenizer.json vocab.json"
     " merges.txt spiece.model"
 ).split()
-_FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
-# T5's placeholders for its own training. No prompt holds them, and versions of transformers save
-# them differently.
-_SENTINEL = re.compile(r"<extra_id_\d+>")
 _MAX_LENGTH = 2**20
 
 
@@ -46,137 +46,11 @@ class Tokenizer(Protocol):
         It is the same in every format.
         """
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary."""
+
     def load(self) -> Any:
         """The transformers tokenizer."""
-
-
-@dataclass(frozen=True)
-class _Special:
-    """The settings of every kind of tokenizer, except its vocabulary."""
-
-    tokens: Mapping[str, str | None]
-    """The tokens by the names in `_SPECIALS`."""
-    added: Mapping[str, Mapping[str, Any]]
-    """The `id` and flags of the tokens that were added to the vocabulary."""
-    max_length: int | None
-
-    def content(self) -> Any:
-        added = [
-            [token, entry["id"], *(bool(entry[flag]) for flag in _FLAGS)]
-            for token, entry in self.added.items()
-            if token not in self.tokens.values() and not _SENTINEL.fullmatch(token)
-        ]
-        return [dict(self.tokens), sorted(added), self.max_length]
-
-    def config(self, ids: Mapping[str, int]) -> dict[str, Any]:
-        """A tokenizer_config.json that means the same to every version of transformers."""
-        plain = dict.fromkeys(_FLAGS, False) | {"special": True}
-        entries = {
-            ids[token]: {"content": token, **plain}
-            for token in self.tokens.values()
-            if token is not None and token in ids
-        }
-        for token, entry in self.added.items():
-            entries.setdefault(
-                entry["id"], {"content": token, **{flag: bool(entry[flag]) for flag in _FLAGS}}
-            )
-        config: dict[str, Any] = {
-            name: token for name, token in self.tokens.items() if token is not None
-        }
-        if self.max_length is not None:
-            config["model_max_length"] = self.max_length
-        return config | {
-            "added_tokens_decoder": {str(number): entries[number] for number in sorted(entries)}
-        }
-
-
-class _Vocabulary(ABC):
-    special: _Special
-
-    @property
-    @abstractmethod
-    def size(self) -> int | None:
-        """The highest number of a token, and one; None when the file does not say."""
-
-    @abstractmethod
-    def content(self) -> Any: ...
-
-    @abstractmethod
-    def write(self, folder: Path) -> None:
-        """Write files that every version of transformers loads."""
-
-
-@dataclass(frozen=True)
-class _Pairs(_Vocabulary):
-    """CLIP's vocabulary: byte-pair encoding."""
-
-    ids: Mapping[str, int]
-    merges: tuple[str, ...]
-    """'first second', in the order of their rank."""
-    special: _Special
-
-    @property
-    def size(self) -> int | None:
-        return max(self.ids.values(), default=-1) + 1
-
-    def content(self) -> Any:
-        return [digest.of_json(self.ids), digest.of_json(self.merges), self.special.content()]
-
-    def write(self, folder: Path) -> None:
-        _write_json(folder / "vocab.json", self.ids)
-        (folder / "merges.txt").write_text(
-            "\n".join(["#version: 0.2", *self.merges, ""]), encoding="utf-8"
-        )
-        _write_json(
-            folder / "tokenizer_config.json",
-            {"tokenizer_class": "CLIPTokenizer", **self.special.config(self.ids)},
-        )
-        _write_json(folder / "special_tokens_map.json", self.special.tokens)
-
-
-@dataclass(frozen=True)
-class _Pieces(_Vocabulary):
-    """T5's vocabulary: sentence pieces with their scores, as tokenizer.json holds them."""
-
-    table: Mapping[str, Any]
-    special: _Special
-
-    @property
-    def size(self) -> int | None:
-        numbers = (int(entry["id"]) for entry in self.special.added.values())
-        return max([len(self.table["model"]["vocab"]), *(number + 1 for number in numbers)])
-
-    def content(self) -> Any:
-        model = self.table["model"]
-        return [
-            digest.of_json([model["vocab"], model.get("unk_id")]),
-            _charsmap(self.table),
-            self.special.content(),
-        ]
-
-    def write(self, folder: Path) -> None:
-        _write_json(folder / "tokenizer.json", {**self.table, "truncation": None, "padding": None})
-        ids = {piece: number for number, (piece, _) in enumerate(self.table["model"]["vocab"])}
-        _write_t5_config(folder, self.special, ids)
-
-
-@dataclass(frozen=True)
-class _Sentencepiece(_Vocabulary):
-    """T5's vocabulary, as sentencepiece's own binary file holds it."""
-
-    path: Path
-    special: _Special
-
-    @property
-    def size(self) -> int | None:
-        return None
-
-    def content(self) -> Any:
-        return [digest.of_file(self.path), self.special.content()]
-
-    def write(self, folder: Path) -> None:
-        (folder / "spiece.model").write_bytes(files.data(self.path))
-        _write_t5_config(folder, self.special, {})
 
 
 class FolderTokenizer:
@@ -214,6 +88,10 @@ class FolderTokenizer:
         """How many tokens an encoder must know; None for a sentencepiece file."""
         return self._size
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary; only for CLIP's."""
+        return self._vocabulary.knows(token)
+
     def content(self) -> Any:
         """Digests of its vocabulary, its special and added tokens and its length."""
         return self._content
@@ -233,14 +111,16 @@ class ClipVocabulary:
         ids, merges = published_clip.ids_and_merges()
         if pad not in ids:
             raise ValueError(f"{quotes.shown(pad)} is not a token of CLIP")
-        self._vocabulary = _Pairs(
-            ids, merges, _Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77)
-        )
+        self._vocabulary = Pairs(ids, merges, Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77))
 
     @property
     def max_length(self) -> int | None:
         """The tokens of a prompt."""
         return self._vocabulary.special.max_length
+
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary."""
+        return self._vocabulary.knows(token)
 
     def content(self) -> Any:
         """Digests of its vocabulary, its special tokens and its length.
@@ -254,7 +134,7 @@ class ClipVocabulary:
         return _load("CLIPTokenizer", self._vocabulary, Path("the vocabulary of open_clip"))
 
 
-def _load(class_name: str, vocabulary: _Vocabulary, source: Path) -> Any:
+def _load(class_name: str, vocabulary: Vocabulary, source: Path) -> Any:
     import transformers
 
     with tempfile.TemporaryDirectory() as folder:
@@ -271,7 +151,7 @@ def _load(class_name: str, vocabulary: _Vocabulary, source: Path) -> Any:
     return tokenizer
 
 
-def _clip(folder: Path) -> _Pairs:
+def _clip(folder: Path) -> Pairs:
     found = []
     table = _optional(folder / "tokenizer.json")
     if table is not None:
@@ -310,10 +190,10 @@ def _clip(folder: Path) -> _Pairs:
         raise InputError(
             f"{folder}: the special token {quotes.shown(strange[0])} is not in its vocabulary."
         )
-    return _Pairs(ids, found[0][1], special)
+    return Pairs(ids, found[0][1], special)
 
 
-def _t5(folder: Path) -> _Vocabulary:
+def _t5(folder: Path) -> Vocabulary:
     table = _optional(folder / "tokenizer.json")
     special = _special(folder, table, _T5_SPECIALS)
     if table is not None:
@@ -322,15 +202,15 @@ def _t5(folder: Path) -> _Vocabulary:
             for piece, score in table["model"]["vocab"]
         ):
             raise ValueError("a vocabulary of other values")
-        return _Pieces(table, special)
+        return Pieces(table, special)
     if not (folder / "spiece.model").is_file():
         raise InputError(f"{folder} holds no tokenizer: expected tokenizer.json or spiece.model.")
-    return _Sentencepiece(folder / "spiece.model", special)
+    return Sentencepiece(folder / "spiece.model", special)
 
 
 def _special(
     folder: Path, table: Mapping[str, Any] | None, default: Mapping[str, str | None]
-) -> _Special:
+) -> Special:
     config = _optional(folder / "tokenizer_config.json") or {}
     named = {**config}
     entries: list[tuple[str, Mapping[str, Any]]] = []
@@ -346,12 +226,12 @@ def _special(
         entries += [(token, {"id": number, "normalized": True}) for token, number in older.items()]
         entries += [(entry["content"], entry) for entry in (table or {}).get("added_tokens", [])]
     tokens = {name: _text(named.get(name, default[name])) for name in _SPECIALS}
-    added = {token: dict.fromkeys(_FLAGS, False) | dict(entry) for token, entry in entries}
+    added = {token: dict.fromkeys(FLAGS, False) | dict(entry) for token, entry in entries}
     _ids({token: entry["id"] for token, entry in added.items()})
     length = config.get("model_max_length")
     # Transformers writes 10^30 if there is no limit.
     bounded = type(length) is int and 0 < length <= _MAX_LENGTH
-    return _Special(tokens, added, length if bounded else None)
+    return Special(tokens, added, length if bounded else None)
 
 
 def _text(token: Any) -> str | None:
@@ -368,31 +248,5 @@ def _ids(table: Mapping[str, Any]) -> dict[str, int]:
     return dict(table)
 
 
-def _charsmap(table: Mapping[str, Any]) -> str | None:
-    """sentencepiece's precompiled normalisation, wherever the version of transformers puts it."""
-    normalizer = table.get("normalizer") or {}
-    for one in normalizer.get("normalizers", [normalizer]):
-        if one.get("type") == "Precompiled":
-            return str(one["precompiled_charsmap"])
-    return None
-
-
 def _optional(path: Path) -> dict[str, Any] | None:
     return files.json_object(path) if path.is_file() else None
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-
-
-def _write_t5_config(folder: Path, special: _Special, ids: Mapping[str, int]) -> None:
-    sentinels = sorted(token for token in {*ids, *special.added} if _SENTINEL.fullmatch(token))
-    config = special.config(
-        {**ids, **{token: entry["id"] for token, entry in special.added.items()}}
-    )
-    config |= {
-        "tokenizer_class": "T5Tokenizer",
-        "extra_ids": len(sentinels),
-        "additional_special_tokens": sentinels,
-    }
-    _write_json(folder / "tokenizer_config.json", config)
