@@ -76,12 +76,17 @@ def core(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _product(left: StoredTensor, right: StoredTensor, named: str = "multiplies") -> str:
-    """Why two matrices cannot be multiplied; '' when they can."""
-    one, two = core(left.shape), core(right.shape)
-    if len(one) == 2 and len(two) >= 2 and one[1] == two[0] and two[0]:
+def _product(left: StoredTensor, right: StoredTensor, *, kernel: bool = False) -> str:
+    """Why two matrices cannot be multiplied; '' when they can.
+
+    With `kernel` they may have the further axes of a convolution.
+    """
+    one, two = left.shape, right.shape
+    if kernel:
+        one, two = core(one), core(two)
+    if len(one) == 2 and one[1] == two[0] and two[0] and (kernel or len(two) == 2):
         return ""
-    return f"{named} {list(left.shape)} by {list(right.shape)}, which have no rank in common"
+    return f"multiplies {list(left.shape)} by {list(right.shape)}, which have no rank in common"
 
 
 class _LoRA(Kind):
@@ -103,7 +108,7 @@ class _LoRA(Kind):
         mid = held["mid"].shape if "mid" in held else (rank, rank)
         if mid[:2] != (rank, rank):
             return f"has a core of the shape {list(mid)}, and the rank {rank}"
-        return _product(held["up"], held["down"])
+        return _product(held["up"], held["down"], kernel=True)
 
     def fits(self, held: Held, weight: tuple[int, ...]) -> bool:
         # A convolution as a matrix is not how any trainer stores a LoRA.
@@ -196,7 +201,7 @@ def _cores(held: Held, *triples: tuple[str, str, str]) -> str:
     """Why Tucker cores do not fit the matrices on their sides; '' when they do."""
     for core_, out, into in triples:
         ranks = (held[out].shape[0], held[into].shape[0])
-        if len(held[core_].shape) < 3 or held[core_].shape[:2] != ranks:
+        if len(held[core_].shape) < 3 or held[core_].shape[:2] != ranks or 0 in ranks:
             return f"has a core of the shape {list(held[core_].shape)} between the ranks {ranks}"
     return ""
 

@@ -22,7 +22,8 @@ class _Blocks(Kind):
         return constant("oft_blocks") is not None and not rescaled
 
     def fits(self, held: Held, weight: tuple[int, ...]) -> bool:
-        return self.shape(held)[0] == weight[0]
+        lengths = prod(held["rescale"].shape) if "rescale" in held else weight[0]
+        return self.shape(held)[0] == weight[0] == lengths
 
     @staticmethod
     def rotations(blocks: "torch.Tensor", bound: float) -> "torch.Tensor":
@@ -185,7 +186,7 @@ class _PeftBOFT(Kind):
     rotates, strengths = True, False
 
     def shape(self, held: Held) -> tuple[int, ...]:
-        return (held["boft_s"].shape[0], 0)
+        return (prod(held["boft_s"].shape), 0)
 
     def problem(self, held: Held) -> str:
         shape = held["boft_R"].shape

@@ -68,7 +68,33 @@ KOHYA_PAIR = {DOWN: torch.ones(2, 8), UP: torch.ones(8, 2)}
             {f"{KOHYA}.oft_blocks": torch.rand(3, 4, 4)},
             ["an OFT adapter of another base", "oft_blocks of the shape [3, 4, 4]", "is [8, 8]"],
         ),
+        (
+            {
+                f"{KOHYA}.lokr_w1": torch.rand(2, 2),
+                f"{KOHYA}.lokr_w2_a": torch.rand(4, 1),
+                f"{KOHYA}.lokr_w2_b": torch.rand(1, 4, 1),
+            },
+            ["damaged", "multiplies [4, 1] by [1, 4, 1]"],
+        ),
         ({f"{KOHYA}.oft_blocks": torch.ones(2, 4, 4)}, ["changes nothing"]),
+        (
+            {f"{KOHYA}.oft_blocks": torch.rand(2, 4, 4), f"{KOHYA}.rescale": torch.rand(7, 1)},
+            ["an OFT adapter of another base", "rescale of the shape [7, 1]"],
+        ),
+        (
+            {
+                f"{KOHYA}.lokr_w1": torch.rand(2, 2),
+                f"{KOHYA}.lokr_w2_a": torch.rand(0, 4),
+                f"{KOHYA}.lokr_w2_b": torch.rand(0, 4),
+                f"{KOHYA}.lokr_t2": torch.rand(0, 0, 3, 3),
+                f"{KOHYA}.alpha": torch.ones(()),
+            },
+            ["damaged", "a core of the shape [0, 0, 3, 3]"],
+        ),
+        (
+            {f"{Q}.boft_R": torch.rand(1, 2, 4, 4), f"{Q}.boft_s": torch.ones(())},
+            ["a BOFT adapter of another base", "is [8, 8]"],
+        ),
         (
             {f"{Q}.boft_R": torch.rand(2, 2, 4, 4), f"{Q}.boft_s": torch.ones(8, 1)},
             ["BOFT of 2 butterfly factors, which peft computes by a CUDA extension"],
