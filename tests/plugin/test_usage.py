@@ -113,16 +113,10 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
         (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
         (None, ("--spqr-overlay={}/moved.safetensors@0.5",), "only what is added to them"),
-        (None, ("--spqr-overlay={}/lora.safetensors@50",), "the strength 50 is not between"),
         (
             None,
             ("--spqr-overlay={}/stylish.safetensors",),
             "teaches the word 'stylish' by textual inversion, and no prompt of the protocol",
-        ),
-        (
-            None,
-            ("--spqr-adapter=mine={}/stylish.safetensors",),
-            "--spqr-adapter mine teaches the word 'stylish' by textual inversion, and no prompt",
         ),
         (None, ("--spqr-overlay={}/sd3",), "is a whole pipeline; pass it as --model"),
         (
