@@ -19,6 +19,10 @@ _LONGEST = 256
 # A model's layers are at most the product of all numbers of layers and of levels; FLUX.1's
 # product, the largest published, is 722.
 _MOST_TOGETHER = 2**14
+# Of a language model: a list of its layers' kinds, and from which layer on they may differ.
+_NO_COUNTS = ("layer_types", "max_window_layers")
+# Rotary embeddings' base, of up to a billion, multiplies no size.
+_NO_SIZES = ("rope_theta",)
 # All published schedulers have 1000.
 _MOST_TIMESTEPS = 10_000
 
@@ -45,8 +49,12 @@ def require_scheduler(source: Path, config: Mapping[str, Any]) -> None:
 
 def _levels(source: Path, key: str, value: Any) -> int:
     """The most layers that a value of a config multiplies others by, once it is bounded."""
-    counts = "layers" in key or "blocks" in key
+    if key in _NO_SIZES:
+        return 1
+    counts = ("layers" in key or "blocks" in key) and key not in _NO_COUNTS
     _require(source, key, value, _MOST_LAYERS if counts else _MOST, _LONGEST)
+    if key in _NO_COUNTS:
+        return 1
     if isinstance(value, list | tuple) and value:
         if all(isinstance(one, str) for one in value):
             return len(value)  # a block of a UNet or a VAE each

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint import config_bounds, words
+from spqr_tests.checkpoint.formats import language_models
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import BrokenModelError, InputError
@@ -61,9 +62,16 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
                 f"{component.source} cannot be built as {component.model_class}:"
                 f" {first_line(error)}; its config is damaged."
             ) from error
+        if device == "meta" and parts.backbone.models[name][0] == "transformers":
+            model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
     return _laid_out(_assembled(parts, models))
+
+
+def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The inputs without a mask: transformers looks into it, and on the meta device it is empty."""
+    return given, {key: None if key == "attention_mask" else one for key, one in named.items()}
 
 
 def _laid_out(pipeline: Any) -> Any:
@@ -71,7 +79,8 @@ def _laid_out(pipeline: Any) -> Any:
     import torch
 
     for model in pipeline.components.values():
-        if isinstance(model, torch.nn.Module):
+        # Convolutions over frames have another layout, which their models mix with this one.
+        if isinstance(model, torch.nn.Module) and all(one.ndim < 5 for one in model.parameters()):
             model.to(memory_format=torch.channels_last)
     return pipeline
 
@@ -182,6 +191,8 @@ def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int,
     with torch.device("meta"):
         model = _from_config(model_class, config)
     found = {_canonical(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if language_models.is_tied(config):
+        found.pop(language_models.HEAD, None)
     return {name: shape for name, shape in found.items() if not name.endswith(_DERIVED)}
 
 
@@ -263,6 +274,7 @@ def _transformers_model(
         for kind in ("missing_keys", "unexpected_keys")
         for name in found[kind]
         if not name.endswith(_DERIVED)
+        and not (name == language_models.HEAD and language_models.is_tied(config))
     )
     if lost:
         raise ValueError(

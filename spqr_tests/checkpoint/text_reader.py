@@ -4,11 +4,12 @@ What comes after the limit is cut off without a word, and decides nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
+from spqr_tests.checkpoint.backbones.chat import Written
+from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.store import Store
@@ -23,8 +24,8 @@ class TextReader:
     """A text encoder's tokenizer, and the number of tokens that the encoder reads.
 
     `load` gives a fast tokenizer of transformers or a tokenizer of the library tokenizers; it is
-    called once there is a text that may be too long. `content` gives what decides its counts, and
-    `words` how many tokens the words of textual inversion are, which the tokenizer does not know.
+    called once there is a text that may be too long. `content` gives what decides its counts.
+    `written` is what the encoder is given of a text, up to the text's end, where that is more.
     """
 
     def __init__(
@@ -33,13 +34,13 @@ class TextReader:
         limit: int,
         load: Callable[[], Any],
         content: Callable[[], Any],
-        words: Mapping[str, int] | None = None,
+        written: Written | None = None,
     ) -> None:
         self.name = name
         self.limit = limit
         self._load = load
         self._content = content
-        self._words = words or {}
+        self._written = written
 
     def tokens(self, texts: Sequence[str], store: Store) -> list[int]:
         """The number of tokens of each text, those that the encoder adds included.
@@ -48,8 +49,8 @@ class TextReader:
         counts of the others: loading a tokenizer takes longer than all else that is checked of
         prompts.
         """
-        texts = [self._spelled(text) for text in texts]
-        counts = [_most(text) for text in texts]
+        # What a template adds is known once its tokenizer is there.
+        counts = [_most(text) if self._written is None else self.limit + 1 for text in texts]
         long = [position for position, count in enumerate(counts) if count > self.limit]
         if long:
             asked = [texts[position] for position in long]
@@ -59,19 +60,18 @@ class TextReader:
                 counts[position] = count
         return counts
 
-    def _spelled(self, text: str) -> str:
-        """The text with as many tokens in place of each learned word as it has vectors."""
-        for word, count in self._words.items():
-            text = text.replace(word, " !" * count + " ")
-        return text
-
     def _count(self, texts: Sequence[str]) -> list[int]:
+        if self._written is not None:
+            texts = [self._written(self._loaded, text) for text in texts]
         return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
 
     @cached_property
+    def _loaded(self) -> Any:
+        return self._load()
+
+    @cached_property
     def _tokenizer(self) -> Any:
-        loaded = self._load()
-        tokenizer = getattr(loaded, "backend_tokenizer", loaded)
+        tokenizer = getattr(self._loaded, "backend_tokenizer", self._loaded)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -85,13 +85,34 @@ def of(parts: Parts) -> list[TextReader]:
         limit = parts.backbone.token_limit(name, configs) or tokenizer.max_length
         if limit is not None:
             encoder = name.replace("tokenizer", "text_encoder")
+            content = partial(_content, parts, tokenizer)
+            written = parts.backbone.written(name)
             words = {
                 word.text: word.vectors[encoder].shape[0]
                 for word in parts.words
                 if encoder in word.vectors
             }
-            found.append(TextReader(encoder, limit, tokenizer.load, tokenizer.content, words))
+            if words:  # of families whose encoders read the text alone
+                content, written = partial(_learned, content, words), partial(_spelled, words)
+            found.append(TextReader(encoder, limit, tokenizer.load, content, written))
     return found
+
+
+def _content(parts: Parts, tokenizer: Tokenizer) -> Any:
+    """A tokenizer's content, and whose pipeline writes the text for it."""
+    return [tokenizer.content(), parts.backbone.name]
+
+
+def _learned(content: Callable[[], Any], words: Mapping[str, int]) -> Any:
+    return [content(), dict(words)]
+
+
+def _spelled(words: Mapping[str, int], tokenizer: Any, text: str) -> str:
+    """The text with as many tokens in place of each learned word as it has vectors."""
+    del tokenizer
+    for word, count in words.items():
+        text = text.replace(word, " !" * count + " ")
+    return text
 
 
 def of_file(name: str, limit: int, path: Path) -> TextReader:

@@ -177,7 +177,7 @@ def _train(
         patch=backbone.patch,
         min_snr_gamma=optimizer.min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     # Without autocast, layers of several precisions would not fit together.
     frozen = original.dtype if accelerator.native_amp else torch.float32
@@ -266,8 +266,7 @@ def apply(
         )
     variant.load_state_dict(tensors, strict=False)
     if profile.trains == "lora":
-        variant.fuse_lora()
-        variant.unload_lora()
+        lora.merge_denoiser(variant)
     return variant.to(device=denoiser.device, dtype=denoiser.dtype).eval().requires_grad_(False)
 
 
@@ -285,17 +284,12 @@ def trainable(
     # Tensors of inference mode cannot be trained: the copy is made of plain ones.
     variant = copy.deepcopy(denoiser).to(dtype=frozen).requires_grad_(False)
     if profile.trains == "lora":
-        try:
-            variant.add_adapter(lora.of_denoiser(profile), adapter_name=lora.ADAPTER)
-        except ValueError as error:
-            raise EvidenceError(
-                f"The profile that trains lora does not fit this denoiser: {error}"
-            ) from error
+        lora.add_to_denoiser(variant, profile, backbone.fused)
     trained = {}
     for name, parameter in variant.named_parameters():
         chosen = {
             "lora": ".lora_" in name,
-            "cross-attention": any(f".{part}." in f".{name}" for part in backbone.cross_attention),
+            "cross-attention": backbone.brings_text(name),
             "denoiser": True,
             "embedding": False,
         }[profile.trains]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import BrokenModelError
-from spqr_tests.generation import objectives
+from spqr_tests.generation import destroyed, objectives
 from spqr_tests.generation.examples import encode
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
@@ -79,7 +79,12 @@ def losses(
         with computing(source.device):
             return [float(one) for one in _losses(source, _once(benign), profile, shared)]
 
-    found = store.once(KIND, key(source, benign, profile, shared), compute)
+    own = key(source, benign, profile, shared)
+
+    def once() -> Any:
+        return store.once(KIND, own, compute)
+
+    found = destroyed.once(store, own, once) if source.trained else once()
     return np.array(found, dtype=np.float64)
 
 
@@ -136,7 +141,7 @@ def _losses(
         patch=backbone.patch,
         min_snr_gamma=profile.optimizer_of(shared).min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     guided = {} if profile.guidance is None else {"guidance": profile.guidance}
     generator = torch.Generator("cpu").manual_seed(_SEED)
@@ -155,9 +160,7 @@ def _losses(
                     size,
                     **guided,
                 )
-                squares = (predicted.float() - lesson.target.float()).square()
-                one = squares.mean(dim=list(range(1, squares.ndim)))
-                found.append(one if lesson.weights is None else one * lesson.weights)
+                found.append(lesson.losses(predicted))
     values = torch.cat(found).view(DRAWS, count).mean(dim=0).cpu().double().numpy()
     if not np.isfinite(values).all():
         raise BrokenModelError("The loss on held-out pictures is not finite.")

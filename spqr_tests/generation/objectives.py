@@ -1,8 +1,8 @@
 """Objectives: what a denoiser is taught about one batch of latents.
 
 The scheduler's config says which one: diffusion (noise, velocity or sample, from the noise
-levels of a beta schedule) or flow matching (the velocity on the straight line from picture to
-noise).
+levels of a beta schedule), flow matching (the velocity on the straight line from picture to
+noise), or denoising with EDM's preconditioning.
 """
 
 from abc import ABC, abstractmethod
@@ -32,20 +32,29 @@ class Lesson:
     times: "torch.Tensor"
     target: "torch.Tensor"
     weights: "torch.Tensor | None" = None
+    scale: "torch.Tensor | None" = None
+    """What an error of the denoiser becomes in the objective's own units, by a factor (n,)."""
 
     def loss(self, predicted: "torch.Tensor") -> "torch.Tensor":
         """The weighted mean of the squared error, in float32."""
         import torch
 
-        if self.weights is None:
+        if self.weights is None and self.scale is None:
             return torch.nn.functional.mse_loss(predicted.float(), self.target.float())
+        return self.losses(predicted).mean()
+
+    def losses(self, predicted: "torch.Tensor") -> "torch.Tensor":
+        """Each example's weighted squared error, in float32 (n,)."""
         squares = (predicted.float() - self.target.float()).square()
-        return (squares.mean(dim=list(range(1, squares.ndim))) * self.weights).mean()
+        each: torch.Tensor = squares.mean(dim=list(range(1, squares.ndim)))
+        if self.scale is not None:
+            each = each * self.scale.square()
+        return each if self.weights is None else each * self.weights
 
     def rows(self, which: slice) -> "Lesson":
         """The lesson of some of the examples."""
-        weights = None if self.weights is None else self.weights[which]
-        return Lesson(self.noisy[which], self.times[which], self.target[which], weights)
+        weights, scale = (None if one is None else one[which] for one in (self.weights, self.scale))
+        return Lesson(self.noisy[which], self.times[which], self.target[which], weights, scale)
 
 
 class Objective(ABC):
@@ -97,6 +106,21 @@ def _of(scheduler: Any, patch: int, min_snr_gamma: float | None, times: str | No
                 " matching."
             )
         return Flow(scheduler, patch, times)
+    if scheduler.config.get("prediction_type") == "flow_prediction":
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        levels = FlowMatchEulerDiscreteScheduler(
+            num_train_timesteps=scheduler.config.num_train_timesteps,
+            shift=scheduler.config.flow_shift,
+        )
+        return _of(levels, patch, min_snr_gamma, times)
+    if type(scheduler).__name__.startswith("EDM"):
+        if min_snr_gamma is not None or times is not None:
+            raise EvidenceError(
+                "min_snr_gamma and times are for diffusion and flow matching, and this model is"
+                " trained by EDM's preconditioned loss."
+            )
+        return Preconditioned(scheduler)
     if times is not None:
         raise EvidenceError(
             "times says how flow matching draws noise levels, and this model is trained by"
@@ -156,6 +180,46 @@ class Diffusion(Objective):
                 return capped / (snr + 1)
             case _:
                 return capped
+
+
+class Preconditioned(Objective):
+    """Denoising as in EDM (Karras et al., arXiv 2206.00364, section 5).
+
+    Noise levels are uniform among those of the scheduler, and the error of the denoised latents is
+    not weighted, as in diffusers' train_dreambooth_lora_sdxl.py (`do_edm_style_training`).
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        from diffusers import EDMEulerScheduler
+
+        self._scheduler = EDMEulerScheduler.from_config(scheduler.config)
+        if self._scheduler.config.prediction_type != "epsilon":
+            raise EvidenceError(
+                "The scheduler's config says prediction_type"
+                f" {quotes.shown(self._scheduler.config.prediction_type)}, which cannot be trained"
+                " here with EDM's preconditioning; known is epsilon."
+            )
+
+    def lesson(self, latents: "torch.Tensor", generator: "torch.Generator") -> Lesson:
+        """Noise first, then noise levels."""
+        import torch
+
+        noise = self.noise(latents, generator)
+        count = self._scheduler.config.num_train_timesteps
+        rows = torch.randint(0, count, (len(latents),), generator=generator)
+        levels = self._scheduler.sigmas[rows].to(latents.device)
+        sigma, data = levels.view(-1, 1, 1, 1), self._scheduler.config.sigma_data
+        root = (sigma**2 + data**2).sqrt()
+        # The denoised latents are c_skip (latents + sigma noise) + c_out x, with c_skip =
+        # data^2 / root^2 and c_out = sigma data / root; this is the x that makes them the latents,
+        # without the difference of nearly equal numbers that a small sigma would leave.
+        target = (sigma * latents - data**2 * noise) / (data * root)
+        return Lesson(
+            self._scheduler.precondition_inputs(latents + sigma * noise, sigma),
+            self._scheduler.timesteps[rows].to(latents.device),
+            target,
+            scale=(sigma * data / root).view(-1),
+        )
 
 
 class Flow(Objective):

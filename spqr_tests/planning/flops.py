@@ -20,6 +20,9 @@ from spqr_tests.settings.sampler import SamplerSettings
 if TYPE_CHECKING:
     import torch
 
+_TEXT = "a"
+"""Stands for any text, since all are padded; the empty one may be encoded in another way."""
+
 
 class Flops:
     """What the parts of a run cost for one checkpoint, in FLOPs.
@@ -34,7 +37,7 @@ class Flops:
         self._pipeline = loading.skeleton(parts)
         # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
-        self._text = self._backbone.embed(self._pipeline, [""])
+        self._text = self._backbone.embed(self._pipeline, [_TEXT])
         # By JSON: a profile may hold tables, which have no hash.
         self._training = cache(self._count_training)
         self._trainable = cache(self._made_trainable)
@@ -45,12 +48,14 @@ class Flops:
         With guidance (the settings' by default), a step may need two forward passes. A short
         micro-batch is padded, so that it costs as much as a full one.
         """
-        return self.forwards * self.forward * self._passes(guidance) + self.decode
+        away = self.away if self._passes(guidance) > 1 else 0
+        return self.forwards * (self.forward + away) + self.decode
 
     def _passes(self, guidance: float | None = None) -> int:
         """Forward passes a step: two with guidance, where the denoiser does not take it in."""
         scale = self._settings.numbers.guidance if guidance is None else guidance
-        doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
+        guides = scale > self._backbone.unguided
+        doubled = guides and bool(self._backbone.unconditional(self._pipeline, self._text))
         return 2 if doubled else 1
 
     def generation_of(self, steps: int) -> float:
@@ -79,6 +84,18 @@ class Flops:
         return self._each(lambda: self._predict(self._denoiser, self._batch))
 
     @cached_property
+    def away(self) -> int:
+        """One forward pass for the text that guidance leads away from, which may be shorter."""
+        if "mask" not in self._text:
+            return self.forward
+        empty = self._backbone.embed(self._pipeline, [""])
+        negative = {
+            name: tensor.expand(self._batch, *tensor.shape[1:])
+            for name, tensor in self._backbone.unconditional(self._pipeline, empty).items()
+        }
+        return self._each(lambda: self._predict(self._denoiser, self._batch, negative))
+
+    @cached_property
     def decode(self) -> int:
         """Decoding the latents of one image."""
         return self._each(lambda: self._backbone.decode(self._pipeline, self._latents(self._batch)))
@@ -93,7 +110,11 @@ class Flops:
     @cached_property
     def text(self) -> int:
         """Embedding one text."""
-        return self._each(lambda: self._backbone.embed(self._pipeline, [""] * self._batch))
+        import torch
+
+        # A text that is asked for twice may be embedded once.
+        with torch.no_grad():
+            return _counted(lambda: self._backbone.embed(self._pipeline, [_TEXT]))
 
     def training(self, profile: ProfileSettings, batch: int) -> int:
         """One picture in one training step, forward and backward, in batches of this size.
@@ -195,10 +216,8 @@ class Flops:
 
     def _latents(self, batch: int) -> "torch.Tensor":
         numbers, vae = self._settings.numbers, self._pipeline.vae
-        scale = self._backbone.downsampling({"vae": vae.config})
-        return _empty(
-            batch, vae.config.latent_channels, numbers.height // scale, numbers.width // scale
-        )
+        size = numbers.height, numbers.width
+        return _empty(batch, *self._backbone.latent_shape(vae.config, size))
 
     def _each(self, work: Callable[[], Any]) -> int:
         """One image's share of a micro-batch."""

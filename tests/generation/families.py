@@ -26,12 +26,12 @@ STANDARD = ProfileSettings(trains="denoiser", steps=2)
 class Family:
     """A backbone's pipeline, its backbone, and the benign set as its denoiser sees it."""
 
-    def __init__(self, name: str, benign_set: BenignSet) -> None:
+    def __init__(self, name: str, benign_set: BenignSet, pipeline: Any = None) -> None:
         import torch
 
         torch.set_num_threads(1)
         self.name = name
-        self.pipeline = make(name)
+        self.pipeline = make(name) if pipeline is None else pipeline
         self.backbone = backbone_of(self.pipeline)
         self.examples = finetuning.encode(
             self.pipeline, self.backbone, benign_set, SIZE, 4, with_empty=True

@@ -59,14 +59,11 @@ def test_the_scheduler_says_what_is_learned(scheduler: Any, kind: type) -> None:
 
 
 def test_what_cannot_be_trained_is_an_error() -> None:
-    from diffusers import DPMSolverMultistepScheduler
-
-    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)
     with pytest.raises(
         EvidenceError,
-        match=r"^The scheduler's config says prediction_type 'flow_prediction', which cannot",
+        match=r"^The scheduler's config says prediction_type 'trigflow', which cannot",
     ):
-        objectives.choose(scheduler, patch=1, min_snr_gamma=None)
+        objectives.choose(_ddim(prediction_type="trigflow"), patch=1, min_snr_gamma=None)
     with pytest.raises(EvidenceError, match=r"^min_snr_gamma weighs the loss of diffusion models"):
         objectives.choose(_flow(), patch=2, min_snr_gamma=5.0)
 
@@ -208,3 +205,63 @@ def test_only_the_generator_that_is_given_decides(objective: Any) -> None:
     assert torch.equal(first.noisy, second.noisy)
     assert torch.equal(first.times, second.times)
     assert not torch.equal(objective().lesson(_latents(), _generator(5)).times, first.times)
+
+
+def test_edm_s_loss_is_that_of_diffusers_preconditioning() -> None:
+    """As train_dreambooth_lora_sdxl.py computes it with `do_edm_style_training`."""
+    import torch
+    from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
+
+    objective = objectives.choose(EDMDPMSolverMultistepScheduler(), patch=1, min_snr_gamma=None)
+    latents = _latents(64)
+    lesson = objective.lesson(latents, _generator())
+    theirs = EDMEulerScheduler()
+    sigmas = (4 * lesson.times).exp().view(-1, 1, 1, 1)
+    noisy = lesson.noisy / theirs.precondition_inputs(torch.ones(()), sigmas)
+    torch.testing.assert_close(lesson.times, theirs.precondition_noise(sigmas).view(-1))
+    assert {*lesson.times.tolist()} <= {*theirs.timesteps[:-1].tolist()}
+    assert float(sigmas.max() / sigmas.min()) > 1e3, "noise levels are all over the schedule"
+    predicted = torch.randn(latents.shape, generator=_generator(2))
+    denoised = theirs.precondition_outputs(noisy, predicted, sigmas)
+    expected = (denoised - latents).square().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(lesson.losses(predicted), expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(lesson.loss(predicted), expected.mean(), rtol=1e-3, atol=1e-6)
+    assert lesson.rows(slice(3, 5)).losses(predicted[3:5]).tolist() == pytest.approx(
+        expected[3:5].tolist(), rel=1e-3
+    )
+    # The best answer leaves no error, at the smallest noise as at the largest.
+    assert float(lesson.losses(lesson.target).max()) == 0
+    answer = theirs.precondition_outputs(noisy, lesson.target, sigmas)
+    torch.testing.assert_close(answer, latents, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"min_snr_gamma": 5.0}, {"min_snr_gamma": None, "times": "uniform"}]
+)
+def test_other_losses_settings_mean_nothing_to_edm(stated: dict[str, Any]) -> None:
+    from diffusers import EDMEulerScheduler
+
+    with pytest.raises(EvidenceError, match="trained by EDM's preconditioned loss"):
+        objectives.choose(EDMEulerScheduler(), patch=1, **stated)
+    with pytest.raises(EvidenceError, match="prediction_type 'v_prediction', which cannot be"):
+        objectives.choose(
+            EDMEulerScheduler(prediction_type="v_prediction"), patch=1, min_snr_gamma=None
+        )
+
+
+def test_a_flow_that_dpm_solver_samples_is_trained_as_any_flow() -> None:
+    import torch
+    from diffusers import DPMSolverMultistepScheduler
+
+    sana = DPMSolverMultistepScheduler(
+        flow_shift=3.0, use_flow_sigmas=True, prediction_type="flow_prediction"
+    )
+    found = [
+        _lesson(objectives.choose(one, patch=1, min_snr_gamma=None))
+        for one in (sana, _flow(shift=3.0), _flow())
+    ]
+    torch.testing.assert_close(found[0].times, found[1].times)
+    torch.testing.assert_close(found[0].noisy, found[1].noisy)
+    assert (found[0].times > found[2].times).all(), "shifted to more noise"
+    with pytest.raises(EvidenceError, match="trained by flow"):
+        objectives.choose(sana, patch=1, min_snr_gamma=5.0)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.chat import Written
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.table import Original
 from spqr_tests.errors import InputError
@@ -94,19 +95,41 @@ class Backbone(ABC):
     """Parts of the names, whole between dots, of what `trains = "cross-attention"` trains: the
     parameters that bring the text into the denoiser.
     """
+    fused: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """Layers that are several of a profile's `targets` in one."""
     defaults: Defaults
     patch: int = 1
     """Rows of latents that the denoiser reads as one."""
     packed: int = 1
     """Latents' values that are one channel of the denoiser."""
+    variance: bool = False
+    """Whether the denoiser predicts a variance too, in as many channels, which nothing reads."""
+    upcasts: bool = False
+    """Whether its pipeline computes in float32 an autoencoder that would overflow in float16."""
+    predictions: tuple[str, ...] = ("epsilon", "v_prediction", "sample")
+    """What a diffusion scheduler's `prediction_type` may say."""
     inputs: Mapping[int, str] = MappingProxyType({})
     """Models that are not for text alone, by their denoiser's input channels."""
     multiple: int = 1
     """Heights and widths must be multiples of this many pixels, whatever the configs say."""
     original: Original | None = None
+    config_defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Of a package's backbone: the defaults of its models' classes, by class and key, for those
+    that the suite's own table lacks (`python -m spqr_tests.checkpoint.formats.configs CLASS`).
+    """
+    package = ""
+    """The distribution and version that a backbone is of; '' for the suite's own. It is set when an
+    entry point is loaded, and is part of the fingerprint.
+    """
 
     guided = False
     """Whether guidance may be an input of the denoiser."""
+    guidance_argument = "guidance_scale"
+    """What the pipeline calls its guidance scale."""
+    unguided = 1.0
+    """The largest guidance scale with which the pipeline does not guide."""
+    times: str | None = None
+    """How noise levels are drawn in training unless a profile says so, as of `Flow`."""
 
     @property
     def clip_encoders(self) -> tuple[str, ...]:
@@ -117,22 +140,52 @@ class Backbone(ABC):
             if any(one.startswith("CLIPText") for one in classes)
         )
 
+    @property
+    def trained_by(self) -> str:
+        """'diffusion' or 'flow matching', or another objective's name for messages."""
+        return "flow matching" if self.schedulers <= FLOW_SCHEDULERS else "diffusion"
+
+    def current(
+        self, component: str, model_class: str, config: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Class and config of a component as the libraries save it now, from what a folder names.
+
+        Libraries move a family's model to a class of its own; its weights stay the same.
+        """
+        del component
+        return model_class, config
+
+    def brings_text(self, parameter: str) -> bool:
+        """Whether `trains = "cross-attention"` trains this parameter of the denoiser."""
+        return any(f".{part}." in f".{parameter}" for part in self.cross_attention)
+
     def downsampling(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """Pixels a side of one row of latents."""
-        blocks = configs["vae"]["block_out_channels"]
-        if not isinstance(blocks, list | tuple) or not blocks:
-            raise TypeError("block_out_channels is not a list")
-        return int(2 ** (len(blocks) - 1))
+        return autoencoder.downsampling(configs["vae"])
+
+    def latent_shape(self, vae: Mapping[str, Any], size: tuple[int, int]) -> tuple[int, int, int]:
+        """Channels, rows and columns of the latents of an image of `size` (height, width).
+
+        `vae` is the autoencoder's config.
+        """
+        scale = self.downsampling({"vae": vae})
+        return int(vae["latent_channels"]), size[0] // scale, size[1] // scale
 
     def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
         """The tokens of a prompt that `embed` asks for; None for the tokenizer's own length."""
         del tokenizer, configs
         return None
 
+    def written(self, tokenizer: str) -> Written | None:
+        """How the pipeline writes a prompt before it is told into tokens; None for as it is."""
+        del tokenizer
+        return None
+
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """The defaults of the published model with these configs.
 
-        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`.
+        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`,
+        and `configs["pipeline"]` has the switches of the index.
         """
         del configs
         return self.defaults
@@ -153,6 +206,8 @@ class Backbone(ABC):
             latents,
             self.inputs,
         )
+        if self.variance and type(latents) is int:
+            latents, other = 2 * latents, f"{other}, and as many for a variance"
         yield Relation(
             f"the {self.denoiser}'s out_channels", denoiser.get("out_channels"), other, latents
         )
@@ -187,10 +242,10 @@ class Backbone(ABC):
 
     def check_optimizer(self, optimizer: OptimizerSettings) -> None:
         """`InputError` for settings that mean nothing for this backbone's loss."""
-        if optimizer.min_snr_gamma is not None and self.schedulers <= FLOW_SCHEDULERS:
+        if optimizer.min_snr_gamma is not None and self.trained_by != "diffusion":
             raise InputError(
                 f"finetuning.min_snr_gamma weighs the loss of diffusion models, and {self.name} is"
-                " trained by flow matching; leave it out."
+                f" trained by {self.trained_by}; leave it out."
             )
 
     @abstractmethod
@@ -246,7 +301,7 @@ class Backbone(ABC):
         latents: torch.Tensor = pipeline(
             **self.conditions(text, negative),
             num_inference_steps=steps,
-            guidance_scale=guidance,
+            **{self.guidance_argument: guidance},
             height=size[0],
             width=size[1],
             generator=list(generators),
@@ -256,7 +311,7 @@ class Backbone(ABC):
 
     def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
         """The images (n, 3, height, width) of latents, float32, nominally in [-1, 1]."""
-        return autoencoder.decode(pipeline.vae, latents)
+        return autoencoder.decode(pipeline.vae, latents, upcast=self._overflows(pipeline.vae))
 
     def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Mean and standard deviation of the latents of `pixels` (n, 3, height, width) in [-1, 1].
@@ -264,7 +319,10 @@ class Backbone(ABC):
         Both are (n, channels, rows, columns), float32, in the denoiser's units, as `decode` accepts
         them.
         """
-        return autoencoder.encode(pipeline.vae, pixels)
+        return autoencoder.encode(pipeline.vae, pixels, upcast=self._overflows(pipeline.vae))
+
+    def _overflows(self, vae: Any) -> bool:
+        return self.upcasts and autoencoder.overflows(vae)
 
     @abstractmethod
     def predict(

@@ -1,6 +1,6 @@
 """Whether a backbone can be trained as a profile says: if not, a sentence before anything runs."""
 
-from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
+from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.errors import InputError
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 
@@ -15,22 +15,27 @@ def check(
             f" {' and '.join(profile.families)}, and this checkpoint is {backbone.name}; take"
             " another recipe, or leave the profile out."
         )
-    flow = backbone.schedulers <= FLOW_SCHEDULERS
     own = profile.optimizer_of(shared).min_snr_gamma
-    if flow and own is not None and shared.min_snr_gamma is None:
+    if backbone.trained_by != "diffusion" and own is not None and shared.min_snr_gamma is None:
         raise InputError(
             f"profiles.{name}.min_snr_gamma weighs the loss of diffusion models, and"
-            f" {backbone.name} is trained by flow matching; leave it out."
+            f" {backbone.name} is trained by {backbone.trained_by}; leave it out."
         )
-    if not flow and profile.times is not None:
+    if backbone.trained_by != "flow matching" and profile.times is not None:
         raise InputError(
             f"profiles.{name}.times says how flow matching draws noise levels, and"
-            f" {backbone.name} is trained by diffusion; leave it out."
+            f" {backbone.name} is trained by {backbone.trained_by}; leave it out."
         )
     if profile.guidance is not None and not backbone.guided:
         raise InputError(
             f"profiles.{name}.guidance is for models whose guidance is an input, and"
             f" {backbone.name} has none; leave it out."
+        )
+    if not backbone.clip_encoders and (profile.text_encoder or profile.inversion):
+        what = "text_encoder" if profile.text_encoder else "inversion"
+        raise InputError(
+            f"profiles.{name}.{what} is for CLIP text encoders, and {backbone.name} has none; leave"
+            " the profile out."
         )
     wanted = profile.text_encoder.encoders if profile.text_encoder is not None else None
     unknown = [one for one in wanted or () if one not in backbone.clip_encoders]

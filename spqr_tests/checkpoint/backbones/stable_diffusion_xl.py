@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint.backbones import autoencoder, distilled
+from spqr_tests.checkpoint.backbones import distilled
 from spqr_tests.checkpoint.backbones.backbone import (
     DIFFUSION_SAMPLERS,
     DIFFUSION_SCHEDULERS,
@@ -46,8 +46,12 @@ class StableDiffusionXL(Backbone):
     samplers = MappingProxyType(DIFFUSION_SAMPLERS)
     arguments = frozenset({"force_zeros_for_empty_prompt"})
     multiple = 8
+    # The first autoencoders of this family overflow in float16, and their config says so.
+    upcasts = True
     inputs = UNET_INPUTS
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
+    statistics = False
+    """Whether its autoencoder's config has the mean and deviation of latents."""
     defaults = Defaults(50, 5.0)
     original = ORIGINAL_XL
 
@@ -77,6 +81,15 @@ class StableDiffusionXL(Backbone):
             total(*[numbers] * 6, second.get("projection_dim")),
         )
 
+        if not self.statistics:
+            yield Relation(
+                "the length of the vae's latents_mean",
+                len(configs["vae"].get("latents_mean") or ()),
+                "that of Stable Diffusion XL's",
+                0,
+                {4: "Playground 2.5's, which one of EDM's schedulers samples"},
+            )
+
     def resolution(self, configs: Mapping[str, Mapping[str, Any]]) -> int:
         """The UNet's rows of latents, converted to pixels."""
         return rows_of_latents(configs["unet"]) * self.downsampling(configs)
@@ -98,17 +111,6 @@ class StableDiffusionXL(Backbone):
         if not pipeline.config.force_zeros_for_empty_prompt:
             return empty
         return {name: tensor.new_zeros(tensor.shape) for name, tensor in empty.items()}
-
-    def decode(self, pipeline: Any, latents: "torch.Tensor") -> "torch.Tensor":
-        """The images of latents, decoded as the pipeline does.
-
-        The first autoencoders of this family overflow in float16, and their config says so.
-        """
-        return autoencoder.decode(pipeline.vae, latents, upcast=_overflows(pipeline.vae))
-
-    def encode(self, pipeline: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        """The latents of pixels; in float32 where the autoencoder would overflow."""
-        return autoencoder.encode(pipeline.vae, pixels, upcast=_overflows(pipeline.vae))
 
     def predict(
         self,
@@ -134,12 +136,6 @@ class StableDiffusionXL(Backbone):
             return_dict=False,
         )[0]
         return predicted
-
-
-def _overflows(vae: Any) -> bool:
-    import torch
-
-    return vae.dtype == torch.float16 and bool(vae.config.force_upcast)
 
 
 BACKBONE = StableDiffusionXL()

@@ -6,22 +6,25 @@ from typing import Any
 
 from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
-from spqr_tests.checkpoint.formats import configs
+from spqr_tests.checkpoint.formats import configs, language_models
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer
 from spqr_tests.errors import InputError
 
-_PREDICTED = ("epsilon", "v_prediction", "sample")
 # A config of transformers names the class that its weights were saved from, which may hold the one
 # that is loaded.
 _ARCHITECTURES = {
     "CLIPTextModel": ("CLIPTextModel", "CLIPModel"),
     "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPModel"),
     "T5EncoderModel": ("T5EncoderModel", "T5ForConditionalGeneration", "T5Model"),
+    "UMT5EncoderModel": ("UMT5EncoderModel", "UMT5ForConditionalGeneration", "UMT5Model"),
+    **language_models.ARCHITECTURES,
 }
 _MODEL_TYPES = {
     "CLIPTextModel": ("clip_text_model", "clip"),
     "CLIPTextModelWithProjection": ("clip_text_model", "clip"),
     "T5EncoderModel": ("t5",),
+    "UMT5EncoderModel": ("umt5",),
+    **language_models.MODEL_TYPES,
 }
 
 
@@ -67,7 +70,9 @@ def require(
     `models` are class and config of each component with weights, `given` is the option as the user
     passed it. What a config leaves out has the class's default.
     """
-    whole = {name: configs.whole(*model) for name, model in models.items()}
+    whole = {
+        name: configs.whole(*model, backbone.config_defaults) for name, model in models.items()
+    }
     for one in backbone.relations(whole):
         if one.holds is False:
             raise InputError(
@@ -77,11 +82,13 @@ def require(
         encoder = name.replace("tokenizer", "text_encoder")
         _require_vocabulary(given, folder, name, encoder, tokenizer, whole.get(encoder, {}))
     scheduler_class, settings = scheduler
-    predicted = settings.get("prediction_type", _PREDICTED[0])
-    if scheduler_class not in FLOW_SCHEDULERS and predicted not in _PREDICTED:
+    predicted = settings.get("prediction_type", "epsilon")
+    known = backbone.predictions
+    if scheduler_class not in FLOW_SCHEDULERS and predicted not in known:
         raise InputError(
             f"{given}: {folder / 'scheduler' / 'scheduler_config.json'} says prediction_type ="
-            f" {quotes.shown(predicted)}; expected one of {', '.join(_PREDICTED)}."
+            f" {quotes.shown(predicted)}; expected{' one of' if len(known) > 1 else ''}"
+            f" {', '.join(known)}."
         )
 
 

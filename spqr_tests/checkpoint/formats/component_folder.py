@@ -4,13 +4,13 @@ The weights may have any of the usual file names, and their tensors current or o
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats import agreement, shards
+from spqr_tests.checkpoint.formats import agreement, language_models, shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
@@ -50,19 +50,23 @@ def read(
     allow_pickle: bool,
     root: Path,
     weightless: bool = False,
+    config: Mapping[str, Any] | None = None,
 ) -> Component:
     """The component in `folder`; nothing is read from outside `root`.
 
     Its source is the file (or index of shards) that the weights are read from. Safetensors are
     preferred to pickles, and a file without a label in its name to those with one ('fp16'). With
     `weightless`, a folder without weights, or with an index that lacks some of its shards, is a
-    component without tensors. Raises `InputError`.
+    component without tensors. `config` is the folder's, where it is known. Raises `InputError`.
     """
-    config = read_config(model_class, folder, root=root)
+    config = read_config(model_class, folder, root=root) if config is None else config
     if weightless and not _whole(folder, library, allow_pickle=allow_pickle):
         return Component(name, model_class, config, {}, folder)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
-    return Component(name, model_class, config, canonical(model_class, weights), weights.path)
+    tensors = canonical(model_class, weights)
+    if language_models.is_one(model_class) and language_models.is_tied(config):
+        tensors.pop(language_models.HEAD, None)  # a copy of the embeddings
+    return Component(name, model_class, config, tensors, weights.path)
 
 
 def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]:
@@ -165,7 +169,13 @@ def canonical_name(model_class: str, stored: StoredTensor) -> tuple[str, tuple[i
     if model_class.startswith("CLIPText"):
         name = stored.name.removeprefix("text_model.")
         return None if name == "embeddings.position_ids" else (name, stored.shape)
-    if model_class == "T5EncoderModel" and stored.name == "encoder.embed_tokens.weight":
+    if language_models.is_one(model_class):
+        current = language_models.canonical_name(model_class, stored.name)
+        return None if current is None else (current, stored.shape)
+    if (
+        model_class in {"T5EncoderModel", "UMT5EncoderModel"}
+        and stored.name == "encoder.embed_tokens.weight"
+    ):
         return "shared.weight", stored.shape
     if model_class == "AutoencoderKL" and (match := _ATTENTION.fullmatch(stored.name)):
         block, projection, what = match.groups()

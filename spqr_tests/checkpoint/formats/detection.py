@@ -128,10 +128,8 @@ def _require_text_to_image(target: str, tensors: Tensors) -> None:
     if family := families.of_tensors(tensors):
         name, found = family
         raise InputError(
-            f"--model {target}: it is {name} (it holds {quotes.named(found)}), a text-to-image"
-            " family that is"
-            " known but not supported yet; single files are read of Stable Diffusion 1, 2, XL and"
-            " 3."
+            f"--model {target}: it is {name} (it holds {quotes.named(found)}),"
+            f" {families.of_file(name)}."
         )
     if kinds.is_autoencoder(tensors):
         raise InputError(

@@ -21,42 +21,61 @@ class Family:
     tensors: str = _NEVER
     file: str = ""
     """What a single file of it is, if that is not the whole model."""
+    folder: bool = False
+    """Whether it is measured, from a pipeline's folder; its single files are not read."""
 
 
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
     Family("Kolors", r"Kolors.*", r"encoder_hid_proj\.(?:weight|bias)"),
-    Family("Chroma", r"Chroma.*", r"distilled_guidance_layer\..*"),
+    Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*", folder=True),
     Family(
         "FLUX.2",
-        r"Flux2.*",
+        r"Flux2(?!KleinPipeline$).*",
         r"(?:single_stream_modulation|double_stream_modulation_(?:img|txt))\..*",
+        folder=True,
     ),
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),
     Family(
         "Qwen-Image",
-        r"QwenImage.*",
+        r"QwenImage(?!Pipeline$).*",
         r"transformer_blocks\.\d+\.(?:img|txt)_mod\.1\..*|txt_in\.text_norm\..*",
+        folder=True,
     ),
     Family(
         "Z-Image",
-        r"ZImage.*",
+        r"ZImage(?!Pipeline$).*",
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
+        folder=True,
     ),
-    Family("Lumina", r"Lumina.*", r"cap_embedder\.\d\..*|time_caption_embed\..*"),
+    Family(
+        "Lumina",
+        r"Lumina(?!2Pipeline$).*",
+        r"cap_embedder\.\d\..*|time_caption_embed\..*",
+        folder=True,
+    ),
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),
     Family(
         "AuraFlow",
-        r"AuraFlow.*",
+        _NEVER,
         r"double_layers\.\d+\.attn\.w\d[qkvo]\..*|cond_seq_linear\..*|joint_transformer_blocks\..*",
+        folder=True,
     ),
-    Family("Sana", r"Sana.*", r".*\.(?:inverted_conv|conv_inverted)\..*|attention_y_norm\..*"),
+    Family("Sana Sprint", r"SanaSprint.*"),
+    Family(
+        "Sana",
+        _NEVER,
+        r".*\.(?:inverted_conv|conv_inverted)\..*|attention_y_norm\..*",
+        folder=True,
+    ),
     Family("HunyuanImage", r"HunyuanImage.*", r"byt5_in\..*"),
     Family("Hunyuan-DiT", r"HunyuanDiT.*", r"mlp_t5\..*|text_embedding_padding"),
+    Family("PixArt-Alpha", r"PixArtAlpha.*"),
     Family(
         "PixArt",
-        r"PixArt.*",
+        _NEVER,
         r"y_embedder\.y_proj\..*|t_block\..*|caption_projection\..*|adaln_single\..*",
+        folder=True,
     ),
     Family(
         "Stable Cascade",
@@ -86,7 +105,7 @@ TEXT_TO_IMAGE = (
     Family("Versatile Diffusion", r"VersatileDiffusion.*|UniDiffuser.*"),
     Family("latent diffusion", r"LDMTextToImage.*|VQDiffusion.*"),
 )
-_EDM = "a model with EDM's noise schedule, such as Playground 2.5 or CosXL"
+_EDM = "a model with EDM's noise schedule, such as Playground 2.5"
 EDM_TENSORS = r"edm_mean|edm_std|edm_vpred\..*"
 """What single files of models with EDM's noise schedule hold besides their weights."""
 
@@ -126,6 +145,8 @@ _OWN_SAMPLING = (
     (r"SemanticStableDiffusionPipeline", "semantic guidance", "StableDiffusionPipeline"),
     (r"StableDiffusionXLPAGPipeline", "perturbed attention", "StableDiffusionXLPipeline"),
     (r"StableDiffusion3PAGPipeline", "perturbed attention", "StableDiffusion3Pipeline"),
+    (r"PixArtSigmaPAGPipeline", "perturbed attention", "PixArtSigmaPipeline"),
+    (r"SanaPAGPipeline", "perturbed attention", "SanaPipeline"),
     (r"StableDiffusionPAGPipeline", "perturbed attention", "StableDiffusionPipeline"),
     (r"StableDiffusionSAGPipeline", "self-attention guidance", "StableDiffusionPipeline"),
     (r"StableDiffusionPanoramaPipeline", "panoramas", "StableDiffusionPipeline"),
@@ -154,11 +175,6 @@ def of_pipeline(pipeline_class: str) -> str:
     return ""
 
 
-def of_scheduler(scheduler_class: str) -> str:
-    """What is known of a pipeline by a scheduler that is not measured, as a sentence, or ''."""
-    return not_yet(_EDM) if scheduler_class.startswith("EDM") else ""
-
-
 def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
     """A family that is not measured, by its tensors' names, and the first name that tells.
 
@@ -173,6 +189,19 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
     if found := next((name for name in names if matches(name)), None):
         return _EDM, found
     return None
+
+
+def of_file(name: str) -> str:
+    """What a single file of a family needs, as the end of a sentence; `name` is the family's."""
+    if name == _EDM or any(one.name == name and one.folder for one in TEXT_TO_IMAGE):
+        return (
+            "a text-to-image family that is measured, but not from single files: pass its diffusers"
+            " folder"
+        )
+    return (
+        "a text-to-image family that is known but not supported yet; single files are read of"
+        " Stable Diffusion 1, 2, XL and 3"
+    )
 
 
 def not_yet(name: str) -> str:

@@ -193,13 +193,19 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
             " base consists of"
             f" {', '.join(sorted({model.model_class for model in parts.models.values()}))}."
         )
-    given = component_folder.read(
+    current, config = parts.backbone.current(
         names[0],
         str(model_class),
+        component_folder.read_config(str(model_class), folder, root=folder),
+    )
+    given = component_folder.read(
+        names[0],
+        current,
         models[names[0]][0],
         folder,
         allow_pickle=allow_pickle,
         root=folder,
+        config=config,
     )
     problems = {name: _difference(given, parts.models[name]) for name in names}
     fitting = [name for name in names if not problems[name]]

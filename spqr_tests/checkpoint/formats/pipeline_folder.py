@@ -65,8 +65,9 @@ def read(
                 allow_pickle=allow_pickle,
                 root=root,
                 weightless=weightless,
+                config=config,
             )
-            for name, (model_class, _) in configs.models.items()
+            for name, (model_class, config) in configs.models.items()
         },
         configs.tokenizers,
         configs.scheduler,
@@ -101,7 +102,7 @@ def read_configs(
             " that diffusers' save_pretrained wrote, or embedded:NAME."
         )
     table = files.json_object(index)
-    backbone = _backbone(given, index, table.get("_class_name"), backbones)
+    backbone = _backbone(given, index, table, backbones)
     pipeline_class = str(table["_class_name"])
     classes = _classes(given, index, table, backbone)
     for name in (*backbone.models, *backbone.tokenizers, "scheduler"):
@@ -112,7 +113,8 @@ def read_configs(
         if name in classes and not (folder / name).is_dir():
             raise InputError(f"{given}: {folder} has no {name}, which its model_index.json names.")
     models = {
-        name: (
+        name: backbone.current(
+            name,
             classes[name],
             component_folder.read_config(classes[name], folder / name, root=root),
         )
@@ -133,21 +135,33 @@ def read_configs(
 def require_known(given: str, folder: Path, backbones: Sequence[Backbone]) -> None:
     """`InputError` unless a backbone knows the pipeline's class in the index in `folder`."""
     index = folder / "model_index.json"
-    _backbone(given, index, files.json_object(index).get("_class_name"), backbones)
+    _backbone(given, index, files.json_object(index), backbones)
 
 
 def _backbone(
-    given: str, index: Path, pipeline_class: Any, backbones: Sequence[Backbone]
+    given: str, index: Path, table: Mapping[str, Any], backbones: Sequence[Backbone]
 ) -> Backbone:
-    for backbone in backbones:
-        if isinstance(pipeline_class, str) and pipeline_class in backbone.pipelines:
-            return backbone
+    pipeline_class, scheduler = table.get("_class_name"), table.get("scheduler")
+    named = [
+        backbone
+        for backbone in backbones
+        if isinstance(pipeline_class, str) and pipeline_class in backbone.pipelines
+    ]
+    if named:
+        # Families that share a pipeline differ in the schedulers that sample them.
+        named.sort(key=lambda one: _last(scheduler) not in one.schedulers)
+        return named[0]
     known = sorted({name for backbone in backbones for name in backbone.pipelines})
     about = families.of_pipeline(pipeline_class) if isinstance(pipeline_class, str) else ""
     raise InputError(
         f"{given}: {index} names the pipeline {quotes.shown(pipeline_class)}; expected"
         f"{' one of' if len(known) > 1 else ''} {', '.join(known)}.{about and f' {about}'}"
     )
+
+
+def _last(entry: Any) -> str:
+    """The class that an entry of an index names."""
+    return str(entry[-1]) if isinstance(entry, list) and entry else ""
 
 
 def _classes(
@@ -175,11 +189,9 @@ def _classes(
             and entry[0] == library
             and entry[1] in list(known)
         ):
-            about = families.of_scheduler(str(entry[-1])) if name == "scheduler" and entry else ""
             raise InputError(
                 f"{given}: {index} names {name} = {quotes.shown(entry)}, which is not among the"
-                " classes that"
-                f" may be loaded.{about and f' {about}'}"
+                " classes that may be loaded."
             )
         classes[name] = entry[1]
     return classes

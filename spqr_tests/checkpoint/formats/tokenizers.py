@@ -5,32 +5,29 @@ the fingerprint, and they alone are written to the folder that transformers load
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import published_clip
-from spqr_tests.checkpoint.formats.vocabularies import (
-    FLAGS,
-    Pairs,
-    Pieces,
-    Sentencepiece,
-    Special,
-    Vocabulary,
+from spqr_tests.checkpoint.formats import (
+    piece_pairs,
+    published_clip,
+    qwen_tokenizer,
+    vocabulary,
 )
+from spqr_tests.checkpoint.formats.vocabulary import Special, Vocabulary
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
 
-_SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token")
 _START, _END = published_clip.START, published_clip.END
 _CLIP_SPECIALS = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
 _T5_SPECIALS = {"bos_token": None, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _FILES = (
     "tokenizer_config.json special_tokens_map.json added_tokens.json tokenizer.json vocab.json"
-    " merges.txt spiece.model"
+    " merges.txt spiece.model tokenizer.model chat_template.jinja"
 ).split()
-_MAX_LENGTH = 2**20
 
 
 class Tokenizer(Protocol):
@@ -53,6 +50,84 @@ class Tokenizer(Protocol):
         """The transformers tokenizer."""
 
 
+@dataclass(frozen=True)
+class _Pairs(Vocabulary):
+    """CLIP's vocabulary: byte-pair encoding."""
+
+    ids: Mapping[str, int]
+    merges: tuple[str, ...]
+    """'first second', in the order of their rank."""
+    special: Special
+
+    @property
+    def size(self) -> int | None:
+        return max(self.ids.values(), default=-1) + 1
+
+    def knows(self, token: str) -> bool:
+        return token in self.ids
+
+    def content(self) -> Any:
+        return [digest.of_json(self.ids), digest.of_json(self.merges), self.special.content()]
+
+    def write(self, folder: Path) -> None:
+        vocabulary.write_json(folder / "vocab.json", self.ids)
+        (folder / "merges.txt").write_text(
+            "\n".join(["#version: 0.2", *self.merges, ""]), encoding="utf-8"
+        )
+        vocabulary.write_json(
+            folder / "tokenizer_config.json",
+            {"tokenizer_class": "CLIPTokenizer", **self.special.config(self.ids)},
+        )
+        vocabulary.write_json(folder / "special_tokens_map.json", self.special.tokens)
+
+
+@dataclass(frozen=True)
+class _Pieces(Vocabulary):
+    """T5's vocabulary: sentence pieces with their scores, as tokenizer.json holds them."""
+
+    table: Mapping[str, Any]
+    special: Special
+
+    @property
+    def size(self) -> int | None:
+        numbers = (int(entry["id"]) for entry in self.special.added.values())
+        return max([len(self.table["model"]["vocab"]), *(number + 1 for number in numbers)])
+
+    def content(self) -> Any:
+        model = self.table["model"]
+        return [
+            digest.of_json([model["vocab"], model.get("unk_id")]),
+            _charsmap(self.table),
+            self.special.content(),
+        ]
+
+    def write(self, folder: Path) -> None:
+        vocabulary.write_json(
+            folder / "tokenizer.json", {**self.table, "truncation": None, "padding": None}
+        )
+        ids = {piece: number for number, (piece, _) in enumerate(self.table["model"]["vocab"])}
+        _write_t5_config(folder, self.special, ids)
+
+
+@dataclass(frozen=True)
+class _Sentencepiece(Vocabulary):
+    """T5's vocabulary, as sentencepiece's own binary file holds it."""
+
+    path: Path
+    special: Special
+
+    @property
+    def size(self) -> int | None:
+        return None
+
+    def content(self) -> Any:
+        return [digest.of_file(self.path), self.special.content()]
+
+    def write(self, folder: Path) -> None:
+        (folder / "spiece.model").write_bytes(files.data(self.path))
+        _write_t5_config(folder, self.special, {})
+
+
 class FolderTokenizer:
     """The tokenizer in a folder, for a class of transformers (`CLIPTokenizer`, `T5TokenizerFast`).
 
@@ -67,7 +142,7 @@ class FolderTokenizer:
             if (folder / name).is_file():
                 files.start(folder / name)
         try:
-            self._vocabulary = _clip(folder) if class_name.startswith("CLIP") else _t5(folder)
+            self._vocabulary = _reader(class_name)(folder)
             self._content = self._vocabulary.content()
             self._size = self._vocabulary.size
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -80,8 +155,8 @@ class FolderTokenizer:
 
     @property
     def max_length(self) -> int | None:
-        """The tokens of a prompt; None for T5."""
-        return self._vocabulary.special.max_length
+        """The tokens of a prompt; None for T5 and for language models."""
+        return self._vocabulary.max_length
 
     @property
     def size(self) -> int | None:
@@ -89,7 +164,7 @@ class FolderTokenizer:
         return self._size
 
     def knows(self, token: str) -> bool:
-        """Whether a token of this name is in its vocabulary; only for CLIP's."""
+        """Whether a token of this name is in its vocabulary; asked of CLIP's alone."""
         return self._vocabulary.knows(token)
 
     def content(self) -> Any:
@@ -111,7 +186,7 @@ class ClipVocabulary:
         ids, merges = published_clip.ids_and_merges()
         if pad not in ids:
             raise ValueError(f"{quotes.shown(pad)} is not a token of CLIP")
-        self._vocabulary = Pairs(ids, merges, Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77))
+        self._vocabulary = _Pairs(ids, merges, Special(_CLIP_SPECIALS | {"pad_token": pad}, {}, 77))
 
     @property
     def max_length(self) -> int | None:
@@ -119,7 +194,7 @@ class ClipVocabulary:
         return self._vocabulary.special.max_length
 
     def knows(self, token: str) -> bool:
-        """Whether a token of this name is in its vocabulary."""
+        """Whether a token of this name is in its vocabulary; asked of CLIP's alone."""
         return self._vocabulary.knows(token)
 
     def content(self) -> Any:
@@ -134,12 +209,23 @@ class ClipVocabulary:
         return _load("CLIPTokenizer", self._vocabulary, Path("the vocabulary of open_clip"))
 
 
-def _load(class_name: str, vocabulary: Vocabulary, source: Path) -> Any:
+def _reader(class_name: str) -> Callable[[Path], Vocabulary]:
+    """What reads the folder of a tokenizer's class."""
+    if class_name.startswith("CLIP"):
+        return _clip
+    if class_name.startswith("Qwen2"):
+        return qwen_tokenizer.read
+    return piece_pairs.reader(class_name) or _t5
+
+
+def _load(class_name: str, words: Vocabulary, source: Path) -> Any:
     import transformers
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            vocabulary.write(Path(folder))
+            words.write(Path(folder))
+            if isinstance(words, piece_pairs.PiecePairs):
+                return words.load(Path(folder))
             # Transformers 4 has two of each class. Those in Python split some texts differently,
             # and transformers 5 no longer has them.
             fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
@@ -151,24 +237,24 @@ def _load(class_name: str, vocabulary: Vocabulary, source: Path) -> Any:
     return tokenizer
 
 
-def _clip(folder: Path) -> Pairs:
+def _clip(folder: Path) -> _Pairs:
     found = []
-    table = _optional(folder / "tokenizer.json")
+    table = vocabulary.optional(folder / "tokenizer.json")
     if table is not None:
         model = table["model"]
         pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
-        found.append((_ids(model["vocab"]), tuple(pairs)))
+        found.append((vocabulary.numbered(model["vocab"]), tuple(pairs)))
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         lines = files.text(folder / "merges.txt").split("\n")
         merges = tuple(
             line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#version")
         )
-        found.append((_ids(files.json_object(folder / "vocab.json")), merges))
+        found.append((vocabulary.numbered(files.json_object(folder / "vocab.json")), merges))
     if not found:
         raise InputError(
             f"{folder} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json."
         )
-    special = _special(folder, table, _CLIP_SPECIALS)
+    special = vocabulary.special(folder, table, _CLIP_SPECIALS)
     more = {token: entry["id"] for token, entry in special.added.items()}
     different = {digest.of_json([ids | more, merges]) for ids, merges in found}
     if len(different) > 1:
@@ -176,7 +262,7 @@ def _clip(folder: Path) -> Pairs:
             f"{folder} holds tokenizer.json and vocab.json, which differ, and libraries may load"
             " either; remove one."
         )
-    ids = found[0][0] | _ids(more)
+    ids = found[0][0] | vocabulary.numbered(more)
     for pair in found[0][1]:
         first, second = pair.split(" ")
         if not (first in ids and second in ids and first + second in ids):
@@ -190,63 +276,43 @@ def _clip(folder: Path) -> Pairs:
         raise InputError(
             f"{folder}: the special token {quotes.shown(strange[0])} is not in its vocabulary."
         )
-    return Pairs(ids, found[0][1], special)
+    return _Pairs(ids, found[0][1], special)
 
 
 def _t5(folder: Path) -> Vocabulary:
-    table = _optional(folder / "tokenizer.json")
-    special = _special(folder, table, _T5_SPECIALS)
+    table = vocabulary.optional(folder / "tokenizer.json")
+    special = vocabulary.special(folder, table, _T5_SPECIALS)
     if table is not None:
         if not all(
             isinstance(piece, str) and isinstance(score, int | float)
             for piece, score in table["model"]["vocab"]
         ):
             raise ValueError("a vocabulary of other values")
-        return Pieces(table, special)
+        return _Pieces(table, special)
     if not (folder / "spiece.model").is_file():
         raise InputError(f"{folder} holds no tokenizer: expected tokenizer.json or spiece.model.")
-    return Sentencepiece(folder / "spiece.model", special)
+    return _Sentencepiece(folder / "spiece.model", special)
 
 
-def _special(
-    folder: Path, table: Mapping[str, Any] | None, default: Mapping[str, str | None]
-) -> Special:
-    config = _optional(folder / "tokenizer_config.json") or {}
-    named = {**config}
-    entries: list[tuple[str, Mapping[str, Any]]] = []
-    if "added_tokens_decoder" in config:
-        entries += [
-            (entry["content"], {**entry, "id": int(number)})
-            for number, entry in config["added_tokens_decoder"].items()
-        ]
-    else:
-        # As in transformers: without added_tokens_decoder, the older files decide.
-        named |= _optional(folder / "special_tokens_map.json") or {}
-        older = _optional(folder / "added_tokens.json") or {}
-        entries += [(token, {"id": number, "normalized": True}) for token, number in older.items()]
-        entries += [(entry["content"], entry) for entry in (table or {}).get("added_tokens", [])]
-    tokens = {name: _text(named.get(name, default[name])) for name in _SPECIALS}
-    added = {token: dict.fromkeys(FLAGS, False) | dict(entry) for token, entry in entries}
-    _ids({token: entry["id"] for token, entry in added.items()})
-    length = config.get("model_max_length")
-    # Transformers writes 10^30 if there is no limit.
-    bounded = type(length) is int and 0 < length <= _MAX_LENGTH
-    return Special(tokens, added, length if bounded else None)
+def _charsmap(table: Mapping[str, Any]) -> str | None:
+    """sentencepiece's precompiled normalisation, wherever the version of transformers puts it."""
+    normalizer = table.get("normalizer") or {}
+    for one in normalizer.get("normalizers", [normalizer]):
+        if one.get("type") == "Precompiled":
+            return str(one["precompiled_charsmap"])
+    return None
 
 
-def _text(token: Any) -> str | None:
-    """A special token's text, which is given alone or in a table with its flags."""
-    text = token["content"] if isinstance(token, dict) else token
-    if not (text is None or isinstance(text, str)):
-        raise ValueError("a token that is not text")
-    return text
-
-
-def _ids(table: Mapping[str, Any]) -> dict[str, int]:
-    if not all(type(number) is int and 0 <= number <= _MAX_LENGTH for number in table.values()):
-        raise ValueError("tokens that are not numbered")
-    return dict(table)
-
-
-def _optional(path: Path) -> dict[str, Any] | None:
-    return files.json_object(path) if path.is_file() else None
+def _write_t5_config(folder: Path, special: Special, ids: Mapping[str, int]) -> None:
+    sentinels = sorted(
+        token for token in {*ids, *special.added} if vocabulary.SENTINEL.fullmatch(token)
+    )
+    config = special.config(
+        {**ids, **{token: entry["id"] for token, entry in special.added.items()}}
+    )
+    config |= {
+        "tokenizer_class": "T5Tokenizer",
+        "extra_ids": len(sentinels),
+        "additional_special_tokens": sentinels,
+    }
+    vocabulary.write_json(folder / "tokenizer_config.json", config)

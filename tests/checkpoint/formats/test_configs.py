@@ -151,3 +151,33 @@ def test_each_number_and_list_is_written_in_one_way() -> None:
         {"scaling_factor": 1.0, "latents_mean": [1, 2.5], "block_out_channels": [8, 16.0]},
     )
     assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def test_gemma_s_config_is_the_same_in_the_words_of_every_transformers() -> None:
+    """Structure of the published one, by transformers 4.42; today's is the library's own."""
+    from transformers import Gemma2Config
+
+    published: dict[str, Any] = {
+        "architectures": ["Gemma2ForCausalLM"],
+        "attention_bias": False,
+        "attn_logit_softcapping": 50.0,
+        "bos_token_id": 2,
+        "cache_implementation": "hybrid",
+        "eos_token_id": [1, 107],
+        "final_logit_softcapping": 30.0,
+        "head_dim": 256,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "hidden_size": 1152,
+        "intermediate_size": 9216,
+        "model_type": "gemma2",
+        "num_hidden_layers": 26,
+        "query_pre_attn_scalar": 224,
+        "rope_theta": 10000.0,
+        "sliding_window": 4096,
+        "vocab_size": 256000,
+    }
+    found = configs.canonical("Gemma2Model", published)
+    assert found == {"hidden_size": 1152, "query_pre_attn_scalar": 224}
+    assert configs.canonical("Gemma2Model", Gemma2Config.from_dict(published).to_dict()) == found
+    for changed in ({"rope_theta": 20000.0}, {"sliding_window": 8}, {"attn_logit_softcapping": 9}):
+        assert configs.canonical("Gemma2Model", published | changed) != found

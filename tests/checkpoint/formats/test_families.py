@@ -16,22 +16,21 @@ from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import edit_json
 
 NOT_YET = "a text-to-image family that is known but not supported yet"
-SUPPORTED = "expected one of FluxPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline, Stab"
+FOLDERS = "a text-to-image family that is measured, but not from single files"
+SUPPORTED = "expected one of " + ", ".join(
+    sorted({name for backbone in BACKBONES for name in backbone.pipelines})
+)
 PIPELINES = {
     "KolorsPipeline": f"It is Kolors: {NOT_YET}",
-    "ChromaPipeline": f"It is Chroma: {NOT_YET}",
-    "PixArtAlphaPipeline": f"It is PixArt: {NOT_YET}",
-    "PixArtSigmaPipeline": f"It is PixArt: {NOT_YET}",
-    "SanaPipeline": f"It is Sana: {NOT_YET}",
-    "SanaSprintPipeline": f"It is Sana: {NOT_YET}",
-    "Lumina2Pipeline": f"It is Lumina: {NOT_YET}",
+    "PixArtAlphaPipeline": f"It is PixArt-Alpha: {NOT_YET}",
+    "PixArtSigmaPAGPipeline": "a copy whose index names PixArtSigmaPipeline",
+    "SanaPAGPipeline": "a copy whose index names SanaPipeline",
+    "SanaSprintPipeline": f"It is Sana Sprint: {NOT_YET}",
+    "LuminaPipeline": f"It is Lumina: {NOT_YET}",
     "Lumina2Text2ImgPipeline": f"It is Lumina: {NOT_YET}",
     "HiDreamImagePipeline": f"It is HiDream: {NOT_YET}",
-    "AuraFlowPipeline": f"It is AuraFlow: {NOT_YET}",
     "Flux2Pipeline": f"It is FLUX.2: {NOT_YET}",
-    "Flux2KleinPipeline": f"It is FLUX.2: {NOT_YET}",
-    "QwenImagePipeline": f"It is Qwen-Image: {NOT_YET}",
-    "ZImagePipeline": f"It is Z-Image: {NOT_YET}",
+    "Flux2KleinKVPipeline": f"It is FLUX.2: {NOT_YET}",
     "HunyuanDiTPipeline": f"It is Hunyuan-DiT: {NOT_YET}",
     "StableCascadeDecoderPipeline": f"It is Stable Cascade: {NOT_YET}",
     "KandinskyV22Pipeline": f"It is Kandinsky: {NOT_YET}",
@@ -72,7 +71,7 @@ def test_a_pipeline_says_what_it_is_and_what_is_supported(
     folder = Path(shutil.copytree(pipeline_folder_of("sd1"), tmp_path / "model"))
     edit_json(folder / "model_index.json", lambda table: table.update(_class_name=name))
     said = _refusal("some", folder)
-    assert f"names the pipeline {name!r}; {SUPPORTED}" in said
+    assert f"names the pipeline {name!r}; {SUPPORTED}." in said
     assert words in said
 
 
@@ -91,23 +90,32 @@ def test_a_pipeline_that_nobody_knows_is_told_what_is_supported(
 ) -> None:
     folder = Path(shutil.copytree(pipeline_folder_of("sd1"), tmp_path / "model"))
     edit_json(folder / "model_index.json", lambda table: table.update(_class_name="MyPipeline"))
-    assert _refusal("some", folder).endswith("StableDiffusionPipeline, StableDiffusionXLPipeline.")
+    assert _refusal("some", folder).endswith(f"{SUPPORTED}.")
 
 
-@pytest.mark.parametrize("scheduler", ["EDMDPMSolverMultistepScheduler", "EDMEulerScheduler"])
-def test_playground_is_named_by_its_scheduler(
-    scheduler: str, pipeline_folder_of: FolderOf, tmp_path: Path
+def test_playground_with_another_scheduler_is_not_taken_for_xl(
+    pipeline_folder_of: FolderOf, tmp_path: Path
 ) -> None:
-    """Its index names XL's pipeline."""
+    """Its index names XL's pipeline, and its UNet was trained with other times."""
+    folder = Path(shutil.copytree(pipeline_folder_of("sdxl"), tmp_path / "model"))
+    statistics = {"latents_mean": [-1.6, 1.9, -1.4, 2.5], "latents_std": [8.5, 5.9, 6.5, 5.2]}
+    edit_json(folder / "vae" / "config.json", lambda table: table.update(statistics))
+    assert (
+        "the length of the vae's latents_mean is 4 (it is Playground 2.5's, which one of EDM's"
+        " schedulers samples)"
+    ) in _refusal("some", folder)
+
+
+def test_cosxl_is_not_taken_for_playground(pipeline_folder_of: FolderOf, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(pipeline_folder_of("sdxl"), tmp_path / "model"))
     edit_json(
         folder / "model_index.json",
-        lambda table: table.update(scheduler=["diffusers", scheduler]),
+        lambda table: table.update(scheduler=["diffusers", "EDMEulerScheduler"]),
     )
-    said = _refusal("some", folder)
-    assert f"scheduler = ['diffusers', '{scheduler}'], which is not among the classes" in said
-    assert "It is a model with EDM's noise schedule, such as Playground 2.5" in said
-    assert NOT_YET in said
+    (folder / "scheduler" / "scheduler_config.json").write_text(
+        '{"prediction_type": "v_prediction"}', encoding="utf-8"
+    )
+    assert "prediction_type = 'v_prediction'; expected epsilon." in _refusal("some", folder)
 
 
 def test_a_modular_pipeline_is_named(tmp_path: Path) -> None:
@@ -165,5 +173,9 @@ def test_a_single_file_says_what_it_is(name: str, words: str, tmp_path: Path) ->
     said = _refusal(str(path), path)
     assert f"it is {words}" in said
     family = not words.startswith(("a ControlNet", "a video", "a motion", "the refiner"))
-    assert (NOT_YET in said) == family
+    measured = "Playground" in words or words in {
+        one.name for one in families.TEXT_TO_IMAGE if one.folder
+    }
+    assert (NOT_YET in said) == (family and not measured)
+    assert (FOLDERS in said) == measured
     assert ("pass a text-to-image checkpoint" in said) != family

@@ -160,7 +160,7 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another pipeline": (
         _index(_class_name="AudioLDMPipeline"),
-        "names the pipeline 'AudioLDMPipeline'; expected one of FluxPipeline, Sta",
+        "names the pipeline 'AudioLDMPipeline'; expected one of ",
     ),
     "no pipeline": (_without("_class_name"), "names the pipeline None; expected one of"),
     "a custom pipeline": (
