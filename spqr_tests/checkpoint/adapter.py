@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from spqr_tests import files, quotes
+from spqr_tests import quotes
+from spqr_tests.checkpoint import strengths
 from spqr_tests.checkpoint.checkpoint import Checkpoint
 from spqr_tests.checkpoint.formats import overlay
 from spqr_tests.errors import InputError
@@ -39,11 +40,11 @@ class Adapter:
 def read(
     checkpoint: Checkpoint, given: str, where: Path, *, allow_pickle: bool, known: str | None = None
 ) -> Adapter:
-    """The adapter of `--spqr-adapter NAME=PATH`.
+    """The adapter of `--spqr-adapter NAME=PATH@STRENGTH,PATH@STRENGTH`.
 
-    `given` is NAME=PATH, and PATH is relative to `where`. It is anything that changes weights: a
-    LoRA, a state dict or a part of one, a component's folder. Reads names and shapes, not weights.
-    Raises `InputError`.
+    `given` is the option's value, and a PATH is relative to `where`. It is anything that changes
+    weights: a LoRA, a state dict or a part of one, a component's folder. Several are applied in
+    their order, as overlays are. Reads names and shapes, not weights. Raises `InputError`.
     """
     name, equals, named = given.partition("=")
     option = f"--spqr-adapter {given}"
@@ -55,17 +56,23 @@ def read(
             " digits and"
             " underscores, at least one."
         )
-    path = files.place(named, where, f"--spqr-adapter {name}")
-    try:
-        parts, recognised = overlay.apply(checkpoint.parts, path, allow_pickle=allow_pickle)
-    except InputError as error:
-        # The reader's messages name the option that most files are given with.
-        said = str(error).replace(f"{_OPTION} {path}", str(path))
-        raise InputError(f"{option}: {said.replace(_OPTION, '--spqr-adapter')}") from error
-    sentence = f"{name}: {recognised.sentence}"
+    parts, said = checkpoint.parts, []
+    for one in strengths.several(named, where, f"--spqr-adapter {name}"):
+        try:
+            parts, recognised = overlay.apply(
+                parts, one.path, allow_pickle=allow_pickle, strength=one.strength
+            )
+        except InputError as error:
+            # The reader's messages name the option that most files are given with.
+            text = str(error).replace(f"{_OPTION} {one.path}", str(one.path))
+            raise InputError(f"{option}: {text.replace(_OPTION, '--spqr-adapter')}") from error
+        said.append(recognised.sentence)
+    sentence = "; ".join(said)
     return Adapter(
         name,
-        replace(checkpoint, parts=parts, recognised=(*checkpoint.recognised, sentence)),
-        recognised.sentence,
+        replace(
+            checkpoint, parts=parts, recognised=(*checkpoint.recognised, f"{name}: {sentence}")
+        ),
+        sentence,
         known,
     )

@@ -13,6 +13,7 @@ from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Parts
+from spqr_tests.checkpoint.strengths import Given
 from spqr_tests.errors import InputError
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.settings.sampler import SamplerSettings
@@ -135,7 +136,7 @@ def read(
     target: str,
     path: Path,
     *,
-    overlays: Sequence[Path] = (),
+    overlays: Sequence[Path | Given] = (),
     config: str | None = None,
     allow_pickle: bool = False,
     cached: str | None = None,
@@ -143,11 +144,11 @@ def read(
 ) -> Checkpoint:
     """The checkpoint at `path`, or on the hub if there is no such path, with `overlays` applied.
 
-    Overlays are applied in their order. `config` is a preset's name or a folder of configs, for
-    single files. `cached` is the commit of a hub id that is read from the cache alone. Reads names,
-    shapes and configs, not weights, and what they say of each other must agree. With `weightless`
-    no weights are downloaded, a folder may lack them, and they are not compared with the configs.
-    Raises `InputError`.
+    Overlays are applied in their order, at their strengths. `config` is a preset's name or a folder
+    of configs, for single files. `cached` is the commit of a hub id that is read from the cache
+    alone. Reads names, shapes and configs, not weights, and what they say of each other must agree.
+    With `weightless` no weights are downloaded, a folder may lack them, and they are not compared
+    with the configs. Raises `InputError`.
     """
     hub_id = None if path.exists() else hub.parse(target)
     revision = None
@@ -197,10 +198,13 @@ def read(
     checkpoint = Checkpoint(target, parts, tuple(said), revision)
     if not weightless:
         fit.require(parts)
-    if checkpoint.weightless and overlays:
-        raise InputError(f"--spqr-overlay {overlays[0]}: {without_weights(target)}")
-    for given in overlays:
-        parts, recognised = overlay.apply(parts, given, allow_pickle=allow_pickle)
+    for each in overlays:
+        given = each if isinstance(each, Given) else Given(each)
+        if checkpoint.weightless:
+            raise InputError(f"--spqr-overlay {given.path}: {without_weights(target)}")
+        parts, recognised = overlay.apply(
+            parts, given.path, allow_pickle=allow_pickle, strength=given.strength
+        )
         said.append(recognised.sentence)
     return Checkpoint(target, parts, tuple(said), revision)
 

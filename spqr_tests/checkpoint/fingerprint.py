@@ -39,7 +39,10 @@ def fingerprint(parts: Parts) -> str:
         "loras": [lora.digest() for lora in parts.loras],
     }
     # Left out where there is none, so that the fingerprints of the suite's own families stay.
-    return digest.of_json(content | ({"package": package} if package else {}))
+    more: dict[str, Any] = {"package": package} if package else {}
+    if parts.words:
+        more["words"] = [word.content() for word in parts.words]
+    return digest.of_json(content | more)
 
 
 def _tensors(parts: Parts) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint import config_bounds
+from spqr_tests.checkpoint import config_bounds, words
 from spqr_tests.checkpoint.formats import language_models
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
@@ -37,7 +37,9 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     _quieten()
     number: torch.dtype = getattr(torch, dtype)
     models = {name: _model(parts, component, number) for name, component in parts.models.items()}
-    return _laid_out(_assembled(parts, models).to(device))
+    pipeline = _assembled(parts, models)
+    words.apply(pipeline, parts.words)
+    return _laid_out(pipeline.to(device))
 
 
 def skeleton(parts: Parts, device: str = "meta") -> Any:

@@ -10,6 +10,7 @@ from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats.tensor import ModelTensor
 from spqr_tests.checkpoint.formats.tokenizers import Tokenizer
 from spqr_tests.checkpoint.lora.update import Lora
+from spqr_tests.checkpoint.words import Word
 
 
 @dataclass(frozen=True)
@@ -45,4 +46,6 @@ class Parts:
     """Class and config."""
     arguments: Mapping[str, bool] = field(default_factory=dict)
     loras: tuple[Lora, ...] = ()
-    """Low-rank updates, merged into the weights when they are loaded."""
+    """What adapters add, merged into the weights when they are loaded."""
+    words: tuple[Word, ...] = ()
+    """Words of textual inversion, which the tokenizers and text encoders learn when loaded."""

@@ -3,7 +3,7 @@
 What comes after the limit is cut off without a word, and decides nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,13 @@ def of(parts: Parts) -> list[TextReader]:
             encoder = name.replace("tokenizer", "text_encoder")
             content = partial(_content, parts, tokenizer)
             written = parts.backbone.written(name)
+            words = {
+                word.text: word.vectors[encoder].shape[0]
+                for word in parts.words
+                if encoder in word.vectors
+            }
+            if words:  # of families whose encoders read the text alone
+                content, written = partial(_learned, content, words), partial(_spelled, words)
             found.append(TextReader(encoder, limit, tokenizer.load, content, written))
     return found
 
@@ -94,6 +101,18 @@ def of(parts: Parts) -> list[TextReader]:
 def _content(parts: Parts, tokenizer: Tokenizer) -> Any:
     """A tokenizer's content, and whose pipeline writes the text for it."""
     return [tokenizer.content(), parts.backbone.name]
+
+
+def _learned(content: Callable[[], Any], words: Mapping[str, int]) -> Any:
+    return [content(), dict(words)]
+
+
+def _spelled(words: Mapping[str, int], tokenizer: Any, text: str) -> str:
+    """The text with as many tokens in place of each learned word as it has vectors."""
+    del tokenizer
+    for word, count in words.items():
+        text = text.replace(word, " !" * count + " ")
+    return text
 
 
 def of_file(name: str, limit: int, path: Path) -> TextReader:

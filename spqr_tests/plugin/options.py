@@ -111,23 +111,23 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--spqr-overlay",
         dest="spqr_overlay",
-        metavar="FILE|DIR",
+        metavar="PATH[@STRENGTH]",
         action="append",
         default=[],
         help=(
             "weights that change the model: a state dict (also a part of one), a component's"
-            " folder, a LoRA; may be repeated"
+            " folder, a LoRA, which may have a strength (1 is as it was trained); may be repeated"
         ),
     )
     group.addoption(
         "--spqr-adapter",
         dest="spqr_adapter",
-        metavar="NAME=PATH",
+        metavar="NAME=PATH[@STRENGTH][,PATH...]",
         action="append",
         default=[],
         help=(
-            "also measure the drift and SPQR of a ready adapter; PATH as for --spqr-overlay; may be"
-            " repeated"
+            "also measure the drift and SPQR of a ready adapter, or of several together; PATH as"
+            " for --spqr-overlay; may be repeated"
         ),
     )
     group.addoption(

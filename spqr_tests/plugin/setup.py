@@ -20,7 +20,16 @@ from spqr_tests.errors import InputError
 from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
 from spqr_tests.reports.html import thumbnails
-from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
+from spqr_tests.run import (
+    curves,
+    cut_prompts,
+    learned_words,
+    places,
+    protocols,
+    selection,
+    sources,
+    user_data,
+)
 from spqr_tests.run.registered_protocols import Protocols
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
@@ -126,6 +135,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
             " replaced while the run began; run again."
         )
     if not known:  # for a worker, the controller has checked them
+        learned_words.require(run)
         _check_captions(run)
         run = replace(
             run,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spqr_tests import files, quotes
+from spqr_tests.checkpoint import strengths
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
+from spqr_tests.checkpoint.strengths import Given
 from spqr_tests.errors import InputError
 from spqr_tests.run.packaged import Packaged
 from spqr_tests.run.user_data import DATA, UserData
@@ -27,13 +29,13 @@ def checkpoint(
     cached: str | None = None,
     weightless: bool = False,
 ) -> Checkpoint:
-    """The checkpoint that `--model` names, with overlays applied.
+    """The checkpoint that `--model` names, with overlays (PATH or PATH@STRENGTH) applied.
 
     `target` is `embedded:NAME`, a path (relative to `where`) or a hub id. `cached` is the commit of
     a hub id that the controller has fetched. With `weightless`, configs are enough. Raises
     `InputError` for a checkpoint that is not there or cannot be used.
     """
-    own = [files.place(overlay, where, "--spqr-overlay") for overlay in overlays]
+    own = [strengths.one(overlay, where, "--spqr-overlay") for overlay in overlays]
     if target.startswith(EMBEDDED):
         name, world = target.removeprefix(EMBEDDED), packaged.world
         if name not in world.checkpoints:
@@ -42,7 +44,7 @@ def checkpoint(
                 f" {', '.join(world.checkpoints)}."
             )
         aligned = world.overlay(name)
-        path, own = world.base, [*([aligned] if aligned else []), *own]
+        path, own = world.base, [*([Given(aligned)] if aligned else []), *own]
     else:
         path = files.place(target, where, "--model")
     configs = config

@@ -72,7 +72,7 @@ def test_a_pipeline_of_another_kind(refused: Refused, tmp_path: Path) -> None:
 def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A flow model, a component's folder, a pickle, a stray tensor, a LoRA."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
     folder = tmp_path_factory.mktemp("parts")
     backbones.build("sd3", folder / "sd3")
@@ -81,6 +81,9 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save({"conv_in.bias": torch.ones(4)}, folder / "unet.pt")
     save_file({"somewhere.else": torch.ones(4)}, folder / "stray.safetensors")
     save_file({"conv_out.bias": torch.ones(4)}, folder / "moved.safetensors")
+    encoder = load_file(base / "text_encoder" / "model.safetensors")
+    (width,) = (one.numel() for name, one in encoder.items() if "final_layer_norm.weight" in name)
+    save_file({"emb_params": torch.ones(1, width)}, folder / "stylish.safetensors")
     down, up = torch.ones(1, 4), torch.ones(4, 1)
     save_file(
         {"lora_unet_a.lora_down.weight": down, "lora_unet_a.lora_up.weight": up},
@@ -109,6 +112,12 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (None, ("--spqr-overlay={}/unet.pt",), "--spqr-allow-pickle"),
         (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
         (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
+        (None, ("--spqr-overlay={}/moved.safetensors@0.5",), "only what is added to them"),
+        (
+            None,
+            ("--spqr-overlay={}/stylish.safetensors",),
+            "teaches the word 'stylish' by textual inversion, and no prompt of the protocol",
+        ),
         (None, ("--spqr-overlay={}/sd3",), "is a whole pipeline; pass it as --model"),
         (
             None,

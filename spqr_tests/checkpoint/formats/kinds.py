@@ -65,6 +65,12 @@ _BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable D
 _TEXT_KEYS = re.compile(r".*attn2[._]to_k(?:\.processor)?(?:\.lora)?[._].*")
 _NAMED = (
     ("FLUX", re.compile(r"(?:.*[._])?(?:double_blocks|single_transformer_blocks)[._]\d+[._].*")),
+    (
+        "Qwen-Image",
+        re.compile(r"(?:.*[._])?transformer_blocks[._]\d+[._](?:img|txt)_(?:mlp|mod)[._].*"),
+    ),
+    ("Anima", re.compile(r"(?:.*[._])?blocks[._]\d+[._](?:cross|self)_attn[._][qkvo]\w*_proj\..*")),
+    ("Krea 2", re.compile(r"(?:.*[._])?txtfusion[._].*")),
     ("Stable Diffusion 3", re.compile(r"(?:.*[._])?joint_blocks[._]\d+[._].*")),
     (
         "Stable Diffusion XL",

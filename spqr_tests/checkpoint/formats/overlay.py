@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import component_folder, kinds
+from spqr_tests.checkpoint.formats import component_folder, inversion, kinds
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -25,6 +25,7 @@ from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.lora.file import LoraFile
 from spqr_tests.checkpoint.lora.file import read as read_lora
 from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.checkpoint.words import Word
 from spqr_tests.errors import InputError
 from spqr_tests.store import links
 
@@ -41,10 +42,14 @@ class Recognised:
     """Whose names its tensors have: "diffusers' names"."""
     counts: Mapping[str, tuple[int, int]]
     """For each component, how many of its tensors change, and how many it has."""
-    low_rank: bool = False
-    """Whether something is added to the tensors (LoRA); otherwise they are replaced."""
+    what: str = ""
+    """What adapters give the tensors: "a low-rank update"; '' where they are replaced."""
     note: str = ""
     """What else a reader must know, as a phrase; '' for most files."""
+    words: tuple[Word, ...] = ()
+    """What an embedding of textual inversion teaches the text encoders."""
+    strength: float = 1.0
+    """How strongly something is added, as a factor; 1 is as it was trained."""
 
     @property
     def sentence(self) -> str:
@@ -52,23 +57,37 @@ class Recognised:
 
         For example "esd.pt: 686 of the unet's 686 tensors are replaced, in diffusers' names".
         """
+        if self.words:
+            said = " and ".join(
+                f"{word.text} ({next(iter(word.vectors.values())).shape[0]} vectors)"
+                for word in self.words
+            )
+            return (
+                f"{self.path.name}: the {' and the '.join(self.counts)} learn {said} by textual"
+                " inversion; a prompt without it gives the same image"
+            )
         parts = [
             f"{changed} of the {component}'s {total}"
             for component, (changed, total) in self.counts.items()
         ]
         listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-        what = "get a low-rank update" if self.low_rank else "are replaced"
+        what = f"get {self.what}" if self.what else "are replaced"
+        if self.strength != 1:
+            what += f" at strength {self.strength:g}"
         said = f"{self.path.name}: {listed} tensors {what}, in {self.layout}"
         return f"{said}; it is {self.note}" if self.note else said
 
 
-def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
+def apply(
+    parts: Parts, path: Path, *, allow_pickle: bool, strength: float = 1.0
+) -> tuple[Parts, Recognised]:
     """The checkpoint with an overlay applied, and what the overlay was recognised as.
 
     `path` is a file of weights or of a LoRA, a component's folder (config.json and its weights), a
-    folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. Raises
-    `InputError` for a file with tensors that have no place in the base or another shape than the
-    base's, and for one that changes nothing.
+    folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. What is added
+    to weights is added `strength` times. Raises `InputError` for a file with tensors that have no
+    place in the base or another shape than the base's, for one that changes nothing, and for a
+    strength of weights that replace the base's.
     """
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
@@ -77,7 +96,22 @@ def apply(parts: Parts, path: Path, *, allow_pickle: bool) -> tuple[Parts, Recog
     else:
         raise InputError(f"--spqr-overlay {path}: there is no such file or folder.")
     _require_order(parts, changed, path)
-    return changed, recognised
+    if strength == 1:
+        return changed, recognised
+    if recognised.words:
+        raise InputError(
+            f"--spqr-overlay {path} is an embedding of textual inversion, which has no strength;"
+            f" leave @{strength:g} out."
+        )
+    if not recognised.what:
+        raise InputError(
+            f"--spqr-overlay {path} replaces weights, and only what is added to them (a LoRA) has a"
+            f" strength; leave @{strength:g} out."
+        )
+    added = changed.loras[-1].scaled(strength)
+    return replace(changed, loras=(*changed.loras[:-1], added)), replace(
+        recognised, strength=strength
+    )
 
 
 def _require_order(before: Parts, after: Parts, path: Path) -> None:
@@ -86,14 +120,15 @@ def _require_order(before: Parts, after: Parts, path: Path) -> None:
     LoRAs are merged last, so the replaced weights would still get the update.
     """
     for update in (update for lora in before.loras for update in lora.updates):
-        old, new = (
-            parts.models[update.component].tensors[update.tensor] for parts in (before, after)
-        )
-        if old is not new:
-            raise InputError(
-                f"--spqr-overlay {path} replaces the {update.component}'s {update.tensor}, to which"
-                " an earlier overlay adds a LoRA; put the LoRA after it, or leave one of them out."
+        for name in update.names:
+            old, new = (
+                parts.models[update.component].tensors.get(name) for parts in (before, after)
             )
+            if old is not new:
+                raise InputError(
+                    f"--spqr-overlay {path} replaces the {update.component}'s {name}, to which an"
+                    " earlier overlay adds a LoRA; put the LoRA after it, or leave one of them out."
+                )
 
 
 def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, Recognised]:
@@ -115,11 +150,19 @@ def _folder(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts, R
         if found is None:
             raise InputError(f"--spqr-overlay {file.path} holds no LoRA.")
         return _with_lora(parts, folder, found)
+    for names in inversion.NAMES:
+        there = [name for name in names if (folder / name).exists()]
+        if there:
+            opened = [_first(folder, (name,), allow_pickle=allow_pickle) for name in there]
+            if words := inversion.read(opened, parts):
+                return _with_words(parts, folder, words)
+            return _file(parts, opened[0])
     if (folder / "config.json").exists():
         return _component(parts, folder, allow_pickle=allow_pickle)
     raise InputError(
         f"--spqr-overlay {folder} is not an overlay: expected a folder with config.json (a"
-        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA). For weights without"
+        f" component), adapter_config.json or {_DIFFUSERS_LORA[0]} (a LoRA), or"
+        " learned_embeds.safetensors (an embedding). For weights without"
         " such a file, pass the file of weights itself."
     )
 
@@ -207,6 +250,8 @@ def _file(parts: Parts, file: TensorFile) -> tuple[Parts, Recognised]:
     found = read_lora(file, parts)
     if found is not None:
         return _with_lora(parts, file.path, found)
+    if words := inversion.read([file], parts):
+        return _with_words(parts, file.path, words)
     kind = other_kind(file, parts)
     if kind:
         raise InputError(
@@ -266,16 +311,46 @@ def _made_for(file: TensorFile, parts: Parts) -> str:
 
 
 def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recognised]:
-    components = [update.component for update in found.lora.updates]
+    components = [update.component for update in found.lora.updates for _ in update.names]
     counts = {
         name: (components.count(name), len(model.tensors))
         for name, model in parts.models.items()
         if name in components
     }
     recognised = Recognised(
-        path, f"{found.names} names", MappingProxyType(counts), low_rank=True, note=found.note
+        path, f"{found.names} names", MappingProxyType(counts), what=found.what, note=found.note
     )
+    _require_sum(parts, found, path)
     return replace(parts, loras=(*parts.loras, found.lora)), recognised
+
+
+def _with_words(parts: Parts, path: Path, words: list[Word]) -> tuple[Parts, Recognised]:
+    counts = {
+        encoder: (sum(word.vectors[encoder].shape[0] for word in words), len(model.tensors))
+        for encoder, model in parts.models.items()
+        if encoder in words[0].vectors
+    }
+    recognised = Recognised(path, "", MappingProxyType(counts), words=tuple(words))
+    return replace(parts, words=(*parts.words, *words)), recognised
+
+
+def _require_sum(parts: Parts, found: LoraFile, path: Path) -> None:
+    """`InputError` when the sum with an earlier adapter depends on which is applied first."""
+    before = {
+        (update.component, name): update.rotates
+        for lora in parts.loras
+        for update in lora.updates
+        for name in update.names
+    }
+    for update in found.lora.updates:
+        for name in update.names:
+            earlier = before.get((update.component, name))
+            if earlier or (earlier is not None and update.rotates):
+                raise InputError(
+                    f"--spqr-overlay {path} and an earlier adapter both change the"
+                    f" {update.component}'s {name}, and one of them multiplies it, so that the"
+                    " result depends on their order; merge them with the tool that made them."
+                )
 
 
 def _require_change(

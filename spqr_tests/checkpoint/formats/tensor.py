@@ -107,7 +107,7 @@ class ModelTensor:
         return stored.clone(memory_format=torch.contiguous_format).reshape(self.shape)
 
     def _blocks(self) -> Iterator[bytes]:
-        size = _itemsize(self.stored.dtype)
+        size = itemsize(self.stored.dtype)
         whole = prod(self.stored.shape) * size
         name = self.stored.name
         if self.transposed:
@@ -126,7 +126,7 @@ class ModelTensor:
             yield from self.file.blocks(name, begin, end)
 
 
-def _itemsize(dtype: str) -> int:
+def itemsize(dtype: str) -> int:
     """Bytes per element; `ValueError` unless the dtype is one of safetensors' whole-byte ones."""
     bits = (
         8

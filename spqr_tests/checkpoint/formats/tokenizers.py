@@ -43,6 +43,9 @@ class Tokenizer(Protocol):
         It is the same in every format.
         """
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary."""
+
     def load(self) -> Any:
         """The transformers tokenizer."""
 
@@ -59,6 +62,9 @@ class _Pairs(Vocabulary):
     @property
     def size(self) -> int | None:
         return max(self.ids.values(), default=-1) + 1
+
+    def knows(self, token: str) -> bool:
+        return token in self.ids
 
     def content(self) -> Any:
         return [digest.of_json(self.ids), digest.of_json(self.merges), self.special.content()]
@@ -157,6 +163,10 @@ class FolderTokenizer:
         """How many tokens an encoder must know; None for a sentencepiece file."""
         return self._size
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary; asked of CLIP's alone."""
+        return self._vocabulary.knows(token)
+
     def content(self) -> Any:
         """Digests of its vocabulary, its special and added tokens and its length."""
         return self._content
@@ -182,6 +192,10 @@ class ClipVocabulary:
     def max_length(self) -> int | None:
         """The tokens of a prompt."""
         return self._vocabulary.special.max_length
+
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in its vocabulary; asked of CLIP's alone."""
+        return self._vocabulary.knows(token)
 
     def content(self) -> Any:
         """Digests of its vocabulary, its special tokens and its length.

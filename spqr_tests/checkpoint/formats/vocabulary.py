@@ -74,6 +74,11 @@ class Vocabulary(ABC):
         """The tokens of a prompt, the rest of which is cut; None where the pipeline decides."""
         return self.special.max_length
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of this name is in it; asked of CLIP's alone."""
+        del token
+        return False
+
     @abstractmethod
     def content(self) -> Any:
         """A JSON value that is the same in every format."""

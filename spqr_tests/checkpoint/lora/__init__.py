@@ -1,1 +1,1 @@
-"""LoRA files: low-rank updates of named weights, whoever trained them."""
+"""Adapter files: LoRAs and their kin, changes of named weights, whoever trained them."""

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
-from spqr_tests.checkpoint.formats.tensor import ModelTensor, TensorFile
+from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile, itemsize
+from spqr_tests.checkpoint.lora.change import Change
+from spqr_tests.checkpoint.lora.kinds import LORA
 from spqr_tests.checkpoint.lora.modules import Module, is_adapter
 from spqr_tests.checkpoint.lora.modules import read as read_modules
-from spqr_tests.checkpoint.lora.scales import Scales
+from spqr_tests.checkpoint.lora.multiplied import PEFT_IA3
+from spqr_tests.checkpoint.lora.scales import Scales, number
 from spqr_tests.checkpoint.lora.targets import Target, Targets
 from spqr_tests.checkpoint.lora.update import Lora, Update
 from spqr_tests.checkpoint.parts import Parts
@@ -26,6 +30,8 @@ class LoraFile:
     lora: Lora
     names: str
     """Whose names its tensors have, for messages: "kohya's"."""
+    what: str = "a low-rank update"
+    """What tensors get, for reports."""
     note: str = ""
     """What its authors do with it and merging does not, as a phrase for reports; '' for most."""
 
@@ -33,34 +39,39 @@ class LoraFile:
 def read(
     file: TensorFile, parts: Parts, config: Mapping[str, Any] | None = None
 ) -> LoraFile | None:
-    """The updates of an adapter file; None when `file` is not an adapter.
+    """The changes of an adapter file; None when `file` is not an adapter.
 
     `config` is peft's adapter_config.json if there is one next to the file. `InputError` for an
-    adapter that is not a LoRA, for one whose modules the base lacks or has in another shape, and
-    for one that changes nothing.
+    adapter of a kind that is not merged here, for one whose modules the base lacks or has in
+    another shape, and for one that changes nothing.
     """
     if not is_adapter(file.tensors):
         return None
     modules, names = read_modules(file)
     targets = Targets(parts).of_all(file.path, modules)
     scales = Scales(file, parts, config)
-    updates: dict[tuple[str, str], Update] = {}
+    updates: list[Update | Change] = []
+    changed: set[tuple[str, str]] = set()
     for module, target in zip(modules, targets, strict=True):
-        for update in _updates(file, target, module, scales.of(target, module)):
-            key = (update.component, update.tensor)
-            if key in updates:
-                raise InputError(
-                    f"{file.path} changes the {update.component}'s {update.tensor} twice, the"
-                    f" second time by {module.named}."
-                )
-            updates[key] = update
-    lora = Lora(tuple(updates[key] for key in sorted(updates)))
-    if not any(_changes(update) for update in lora.updates):
+        for update in _updates(file, target, module, scales):
+            for name in update.names:
+                if (update.component, name) in changed:
+                    raise InputError(
+                        f"{file.path} changes the {update.component}'s {name} twice, the"
+                        f" second time by {module.named}."
+                    )
+                changed.add((update.component, name))
+            updates.append(update)
+    lora = Lora(tuple(sorted(updates, key=lambda update: (update.component, update.names))))
+    if all(module.kind.idle(module.held, _Constants(file, module)) for module in modules):
         raise InputError(
             f"{file.path} changes nothing: its updates are all zero, so only the base would be"
             " measured."
         )
-    return LoraFile(lora, names, _note(file, modules, names))
+    what = dict.fromkeys(
+        "a DoRA update" if "magnitude" in module.held else module.kind.update for module in modules
+    )
+    return LoraFile(lora, names, " or ".join(what), _note(file, modules, names))
 
 
 def _note(file: TensorFile, modules: Sequence[Module], names: str) -> str:
@@ -85,23 +96,61 @@ def _note(file: TensorFile, modules: Sequence[Module], names: str) -> str:
     return ""
 
 
-def _updates(file: TensorFile, target: Target, module: Module, scale: float) -> Iterator[Update]:
+def _updates(
+    file: TensorFile, target: Target, module: Module, scales: Scales
+) -> Iterator[Update | Change]:
+    scale, tensors = scales.of(target, module), target.component.tensors
+    settings = scales.settings(target, module)
+    if module.kind is not LORA or module.held.keys() != {"down", "up"}:
+        held = {role: ModelTensor(file, one, one.shape) for role, one in module.held.items()}
+        if (one := module.held.get("magnitude")) is not None:
+            # Trainers store it with one axis, two or four.
+            held["magnitude"] = ModelTensor(file, one, (prod(one.shape),))
+        name = target.places[0].name.removesuffix(".weight") + ".bias"
+        scaled = module.kind is PEFT_IA3 and not settings["feedforward"] and name in tensors
+        yield Change(
+            target.component.name,
+            target.places,
+            module.kind,
+            MappingProxyType(held),
+            scale,
+            MappingProxyType(settings),
+            name if scaled else "",
+        )
+        return
+    down, up = module.held["down"], module.held["up"]
     for place in target.places:
-        weight = target.component.tensors[place.name].shape
+        weight = tensors[place.name].shape
         ones = (1,) * (len(weight) - 2)
-        down = ModelTensor(file, module.down, (module.rank, *weight[1:]))
-        up = ModelTensor(file, module.up, (weight[0], module.rank, *ones), place.rows)
-        yield Update(target.component.name, place.name, down, up, scale)
+        yield Update(
+            target.component.name,
+            place.name,
+            ModelTensor(file, down, (down.shape[0], *weight[1:])),
+            ModelTensor(file, up, (weight[0], down.shape[0], *ones), place.rows),
+            scale,
+        )
 
 
-def _changes(update: Update) -> bool:
-    return all(
-        any(block.count(0) != len(block) for block in _bytes(factor))
-        for factor in (update.up, update.down)
-    )
+@dataclass(frozen=True)
+class _Constants:
+    """The number that all elements of a module's tensor are; None when they differ."""
+
+    file: TensorFile
+    module: Module
+
+    def __call__(self, role: str) -> float | None:
+        # A DoRA draws W to other lengths even where it adds nothing.
+        if "magnitude" in self.module.held:
+            return None
+        return constant(self.file, self.module.held[role])
 
 
-def _bytes(factor: ModelTensor) -> Iterator[bytes]:
-    stored = factor.stored
-    bits = int(stored.dtype.lstrip("BF").split("_")[0])
-    yield from factor.file.blocks(stored.name, 0, prod(stored.shape) * bits // 8)
+def constant(file: TensorFile, stored: StoredTensor) -> float | None:
+    """The number that all elements of a tensor are; None when they differ, or it has none."""
+    size = itemsize(stored.dtype)
+    first: bytes | None = None
+    for block in file.blocks(stored.name, 0, prod(stored.shape) * size):
+        first = block[:size] if first is None else first
+        if block.count(first) < len(block) // size or first * (len(block) // size) != block:
+            return None
+    return number(stored.dtype, first) if first else None

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from math import isfinite, sqrt
+from math import isfinite, prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from spqr_tests import quotes
 from spqr_tests.checkpoint.formats.tensor import StoredTensor, TensorFile
+from spqr_tests.checkpoint.lora.change import shape_of
+from spqr_tests.checkpoint.lora.kinds import LOHA, LOKR, LORA
 from spqr_tests.checkpoint.lora.modules import Module
+from spqr_tests.checkpoint.lora.multiplied import LYCORIS_IA3, PEFT_BOFT, PEFT_IA3, PEFT_OFT
 from spqr_tests.checkpoint.lora.targets import Target
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
@@ -32,7 +35,6 @@ _DTYPES = {
 }
 # Settings of peft that make an adapter more than a product of two matrices.
 _OTHER_SUMS = (
-    "use_dora",
     "lora_bias",
     "use_qalora",
     "use_bdlora",
@@ -43,6 +45,22 @@ _OTHER_SUMS = (
     "monteclora_config",
     "velora_config",
 )
+_TYPES = {
+    "LORA": (LORA,),
+    "LOHA": (LOHA,),
+    "LOKR": (LOKR,),
+    "OFT": (PEFT_OFT,),
+    "BOFT": (PEFT_BOFT,),
+    "IA3": (PEFT_IA3,),
+}
+_RANKED = ("LORA", "LOHA", "LOKR")
+_ROTATION: dict[str, Any] = {
+    "coft": bool,
+    "eps": float,
+    "block_share": bool,
+    "use_cayley_neumann": bool,
+    "num_cayley_neumann_terms": int,
+}
 
 
 class Scales:
@@ -70,12 +88,64 @@ class Scales:
             if settings:
                 self._configs[component] = _Config(file.path, settings)
 
+    def settings(self, target: Target, module: Module) -> dict[str, Any]:
+        """What a module's kind needs to know besides its tensors.
+
+        `InputError` when neither the file nor peft's config says it.
+        """
+        config = self._configs.get(target.component.name)
+        weight = shape_of(target.places, target.component.tensors[target.places[0].name].shape)
+        if "magnitude" in module.held:
+            return {"dora": "inputs" if module.inputs else "outputs"}
+        if module.kind.constrained:
+            return {"constraint": self._constraint(module)}
+        if module.kind is PEFT_OFT:
+            return self._of_config(config, module).rotation()
+        if module.kind is PEFT_IA3:
+            inputs = _scales_inputs(module.held["ia3_l"].shape, weight)
+            if inputs is None:
+                inputs = self._of_config(config, module).feeds_forward(target.module)
+            return {"feedforward": inputs}
+        if module.kind is LYCORIS_IA3:
+            inputs = bool(_number(self._file, module.held["on_input"]))
+            if prod(module.held["vector"].shape) != weight[1 if inputs else 0]:
+                raise InputError(
+                    f"{self._file.path} is a LoRA of another base: {module.named} scales"
+                    f" {prod(module.held['vector'].shape)} {'inputs' if inputs else 'outputs'}, and"
+                    f" the {target.component.name}'s {target.places[0].name} is {list(weight)}."
+                )
+        return {}
+
+    def _constraint(self, module: Module) -> float:
+        """The bound of an OFT's rotations, 0 for none."""
+        value = _number(self._file, module.alpha) if module.alpha is not None else 0.0
+        # kohya's OFT is bounded always; LyCORIS' only where the bound is above 0.
+        least = "above 0" if module.named.startswith("oft_unet_") else "0 or more"
+        if not isfinite(value) or value < 0 or (value == 0 and least == "above 0"):
+            raise InputError(
+                f"{self._file.path}: the constraint of {module.named} is {value:g}; expected a"
+                f" number {least}."
+            )
+        return value
+
+    def _of_config(self, config: "_Config | None", module: Module) -> "_Config":
+        if config is None:
+            raise InputError(
+                f"{self._file.path} is {module.kind.name} of peft, whose settings are in"
+                " adapter_config.json; pass the folder that holds both."
+            )
+        return config
+
     def of(self, target: Target, module: Module) -> float:
         """The scale of one module.
 
         `InputError` when the file says it twice, or says something other than a number above 0.
         """
         config = self._configs.get(target.component.name)
+        if config is not None:
+            config.require(module)
+        if module.kind.constrained or not module.kind.strengths or module.kind is LYCORIS_IA3:
+            return 1.0
         if module.alpha is None:
             return config.scale(target.module, module.rank) if config is not None else 1.0
         if config is not None:
@@ -88,7 +158,14 @@ class Scales:
             raise InputError(
                 f"{self._file.path}: {module.alpha.name} is {alpha}; an alpha is a number above 0."
             )
-        return alpha / module.rank
+        return alpha / module.rank if module.rank is not None else 1.0
+
+
+def _scales_inputs(vector: tuple[int, ...], weight: tuple[int, ...]) -> bool | None:
+    """Whether a vector of (IA)3 scales a layer's inputs; None when its shape does not tell."""
+    if len(weight) == 2:
+        return vector[0] == 1 if vector[0] != vector[1] else None
+    return None if weight[0] == weight[1] else vector[1] == weight[1]
 
 
 class _Config:
@@ -96,11 +173,12 @@ class _Config:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path = path
-        kind = settings.get("peft_type", "LORA")
-        if kind != "LORA":
+        self._settings = settings
+        self._type = settings.get("peft_type", "LORA")
+        if not isinstance(self._type, str) or self._type not in _TYPES:
             raise InputError(
-                f"{path} is a peft adapter of the type {kind}, and only LoRA is merged here; merge"
-                " it with peft."
+                f"{path} is a peft adapter of the type {quotes.shown(self._type)}, and only"
+                f" {', '.join(_TYPES)} are merged here; merge it with peft."
             )
         odd = [key for key in _OTHER_SUMS if settings.get(key)]
         if odd:
@@ -120,13 +198,59 @@ class _Config:
                 " path_initial_model_for_weight_conversion."
             )
         self._rslora = bool(settings.get("use_rslora"))
-        self._alpha = self._value("lora_alpha", settings.get("lora_alpha", 8))
+        if self._type not in _RANKED:
+            return
+        key = "lora_alpha" if self._type == "LORA" else "alpha"
+        self._alpha = self._value(key, settings.get(key, 8))
         self._rank = self._value("r", settings.get("r", 8))
         self._alphas = self._patterns("alpha_pattern", settings)
         self._ranks = self._patterns("rank_pattern", settings)
 
-    def scale(self, module: str, rank: int) -> float:
+    def require(self, module: Module) -> None:
+        """`InputError` when a module is of another kind than the config says."""
+        if module.kind not in _TYPES[self._type]:
+            raise InputError(
+                f"{self._path}: {module.named} is {module.kind.name}, and the adapter config says"
+                f" that the type is {self._type}."
+            )
+        dora = bool(self._settings.get("use_dora"))
+        if dora and "magnitude" not in module.held:
+            raise InputError(
+                f"{self._path} is damaged: its adapter config says that it is a DoRA, and"
+                f" {module.named} has no lora_magnitude_vector."
+            )
+
+    def rotation(self) -> dict[str, Any]:
+        """The settings of peft's OFT that its rotations depend on."""
+        found = {key: self._settings[key] for key in _ROTATION if key in self._settings}
+        for key, value in found.items():
+            wanted = _ROTATION[key]
+            if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted):
+                raise InputError(
+                    f"{self._path}: its adapter config says {key} = {quotes.shown(value)}; expected"
+                    f" {'true or false' if wanted is bool else 'a number'}."
+                )
+        # Its default changed between versions of peft.
+        if "use_cayley_neumann" not in found:
+            raise InputError(
+                f"{self._path}: its adapter config does not say use_cayley_neumann, without which"
+                " the rotations of an OFT are unknown; save it with peft 0.17 or later."
+            )
+        return found
+
+    def feeds_forward(self, module: str) -> bool:
+        """Whether (IA)3 scales the inputs of a module."""
+        names = self._settings.get("feedforward_modules") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(
+                f"{self._path}: its adapter config's feedforward_modules are"
+                f" {quotes.shown(names)}; only a list of names is supported."
+            )
+        return any(module == name or module.endswith(f".{name}") for name in names)
+
+    def scale(self, module: str, rank: int | None) -> float:
         said = _matched(self._ranks, module, self._rank)
+        rank = int(said) if rank is None else rank
         if said != rank:
             raise InputError(
                 f"{self._path}: {module} has the rank {rank}, and the adapter config says {said:g}."
@@ -189,8 +313,15 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
 
 def _number(file: TensorFile, stored: StoredTensor) -> float:
     """The one number of a tensor."""
-    kind = _DTYPES[stored.dtype]
-    data = np.frombuffer(b"".join(file.blocks(stored.name, 0, np.dtype(kind).itemsize)), dtype=kind)
-    if stored.dtype == "BF16":
-        data = (data.astype("<u4") << 16).view("<f4")
-    return float(data[0])
+    size = np.dtype(_DTYPES[stored.dtype]).itemsize
+    return number(stored.dtype, b"".join(file.blocks(stored.name, 0, size)))
+
+
+def number(dtype: str, data: bytes) -> float:
+    """The number of these bytes, of a dtype that adapters are stored in."""
+    if dtype not in _DTYPES:  # float8: only whether it is 0 matters, and its zero is all zeros
+        return float(any(data))
+    found = np.frombuffer(data, dtype=_DTYPES[dtype])
+    if dtype == "BF16":
+        found = (found.astype("<u4") << 16).view("<f4")
+    return float(found[0])

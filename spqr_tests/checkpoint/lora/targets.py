@@ -1,13 +1,15 @@
-"""Finds the weights of a base that a LoRA's modules change, by all the names that trainers use."""
+"""Finds the weights that an adapter's modules change, by all the names that trainers use."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 from spqr_tests.checkpoint.formats import kinds
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.layouts.table import Place
+from spqr_tests.checkpoint.lora.change import shape_of
 from spqr_tests.checkpoint.lora.modules import Module
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import InputError
@@ -19,8 +21,10 @@ _JOINED = {
     "lora_te1_": "text_encoder",
     "lora_te2_": "text_encoder_2",
     "lora_te3_": "text_encoder_3",
+    "oft_unet_": "",
+    "lycoris_": "",
 }
-"""kohya's prefixes and the components that they mean, '' for the denoiser."""
+"""Prefixes of joined names and the components that they mean, '' for the denoiser."""
 _WRAPPERS = ("base_model.model.", "module.")
 _DENOISER = ("model.diffusion_model.", "diffusion_model.")
 
@@ -49,20 +53,20 @@ class Targets:
         `InputError` when the base lacks a module or has it in another shape, and when a module may
         belong to more than one component.
         """
-        targets = [self._of(path, module) for module in modules]
+        targets = [self._of(path, module, modules) for module in modules]
         unknown = [
             module.named for module, target in zip(modules, targets, strict=True) if target is None
         ]
         if unknown:
             raise InputError(
-                f"{path} is a LoRA of another base: this base has"
+                f"{path} is {modules[0].kind.name} of another base: this base has"
                 f" {len(targets) - len(unknown)} of its {len(targets)} modules, but not"
                 f" {unknown[0]}.{self._made_for(modules)}"
             )
         return [target for target in targets if target is not None]
 
-    def _of(self, path: Path, module: Module) -> Target | None:
-        """The target of a module; None when the base has no module of its name."""
+    def _of(self, path: Path, module: Module, modules: Sequence[Module]) -> Target | None:
+        """The target of one of a file's modules; None when the base has no module of its name."""
         misfit = ""
         targets: list[Target] = []
         for component, rest in self._candidates(module.named):
@@ -81,13 +85,13 @@ class Targets:
             return targets[0]
         if misfit:
             raise InputError(
-                f"{path} is a LoRA of another base: {misfit}.{self._made_for([module])}"
+                f"{path} is {module.kind.name} of another base: {misfit}.{self._made_for(modules)}"
             )
         return None
 
     def _made_for(self, modules: Sequence[Module]) -> str:
         """A sentence that names the family of a LoRA that does not fit; '' when it is unknown."""
-        stored = {tensor.name: tensor for module in modules for tensor in (module.down, module.up)}
+        stored = {tensor.name: tensor for module in modules for tensor in module.held.values()}
         made_for = kinds.family(stored)
         same = made_for == self._parts.backbone.name
         return f" It was made for {made_for}." if made_for and not same else ""
@@ -142,10 +146,7 @@ class Targets:
         stored = self._originals.get(rest)
         if self._layout is None or stored is None:
             return ()
-        found = (
-            self._layout.places(f"{stored}.weight", (module.up.shape[0], *module.down.shape[1:]))
-            or ()
-        )
+        found = self._layout.places(f"{stored}.weight", module.shape) or ()
         return tuple(place for _, place in found)
 
     @cached_property
@@ -221,28 +222,44 @@ def _plain(named: str, *, older: bool) -> str:
     return named.replace(".processor.", ".") if older else named
 
 
-def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without the trailing 1s of a 1 x 1 convolution."""
-    while len(shape) > 2 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
-
-
 def _misfit(target: Target, module: Module) -> str:
     """Why a module does not fit its place, '' when it does."""
-    up, down = _core(module.up.shape), _core(module.down.shape)
-    if len(up) != 2 or up[1] != down[0] or not down[0]:
+    first = target.places[0]
+    base = target.component.tensors.get(first.name)
+    if base is None or any(place.transposed for place in target.places):
+        has = "is missing" if base is None else f"is {list(base.shape)}"
         return (
-            f"{module.named} multiplies {list(module.up.shape)} by {list(module.down.shape)},"
-            " which have no rank in common"
+            f"{module.named} changes a weight, and the {target.component.name}'s {first.name} {has}"
         )
-    for place in target.places:
-        base = target.component.tensors.get(place.name)
-        rows = sum(end - begin for begin, end in place.rows) if place.rows is not None else up[0]
-        if base is None or place.transposed or (rows, *down[1:]) != _core(base.shape):
-            has = "is missing" if base is None else f"is {list(base.shape)}"
-            return (
-                f"{module.named} changes a weight of the shape {[up[0], *down[1:]]}, and the"
-                f" {target.component.name}'s {place.name} {has}"
-            )
+    if any(
+        place.name not in target.component.tensors
+        or target.component.tensors[place.name].shape[1:] != base.shape[1:]
+        or sum(end - begin for begin, end in place.rows or ())
+        not in (0, target.component.tensors[place.name].shape[0])
+        for place in target.places
+    ):
+        return f"{module.named} changes weights that the {target.component.name} has otherwise"
+    whole = shape_of(target.places, base.shape)
+    if not module.kind.fits(module.held, whole):
+        shape = list(module.shape)
+        changes = (
+            f"a weight of the shape {shape}" if all(shape) else f"another one by {_held(module)}"
+        )
+        return (
+            f"{module.named} changes {changes}, and the"
+            f" {target.component.name}'s {first.name} is {list(whole)}"
+        )
+    lengths = module.held.get("magnitude")
+    if lengths is not None and prod(lengths.shape) != whole[1 if module.inputs else 0]:
+        return (
+            f"{lengths.name} has {prod(lengths.shape)} lengths, and the {target.component.name}'s"
+            f" {first.name} is {list(whole)}"
+        )
     return ""
+
+
+def _held(module: Module) -> str:
+    """The tensors of a module, with shapes, for messages."""
+    return " and ".join(
+        f"{role} of the shape {list(one.shape)}" for role, one in module.held.items()
+    )

@@ -1,12 +1,13 @@
-"""Low-rank updates (LoRA): changes of named weights, whichever trainer named them."""
+"""The changes of an adapter file: of named weights, whichever trainer named them."""
 
 import hashlib
 import json
-from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.formats.tensor import ModelTensor
+from spqr_tests.checkpoint.lora.change import Change
 from spqr_tests.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,22 +29,51 @@ class Update:
     up: ModelTensor
     scale: float
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tensors that change: one."""
+        return (self.tensor,)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether what is added depends on what else is added to the weight: it does not."""
+        return False
+
+    def row(self) -> list[Any]:
+        """What the update consists of, for a digest."""
+        digests = [self.down.digest(), self.up.digest()]
+        return [self.component, self.tensor, *digests, float(self.scale)]
+
+    def scaled(self, strength: float) -> "Update":
+        """The same update, `strength` times as strong."""
+        return replace(self, scale=strength * self.scale)
+
+    def added(self, weights: "Mapping[str, torch.Tensor]") -> "Iterator[tuple[str, torch.Tensor]]":
+        """What is added to the weight, given the component's weights in float32."""
+        up, down = self.up.tensor().float(), self.down.tensor().float()
+        added = self.scale * (up.flatten(1) @ down.flatten(1))
+        yield self.tensor, added.reshape(weights[self.tensor].shape)
+
 
 @dataclass(frozen=True)
 class Lora:
-    """The updates of one adapter file."""
+    """The changes that one adapter file makes, low-rank updates or of another kind."""
 
-    updates: tuple[Update, ...]
+    updates: tuple[Update | Change, ...]
+
+    def scaled(self, strength: float) -> "Lora":
+        """The same changes, `strength` times as strong; 1 changes nothing.
+
+        `InputError` for a kind of adapter that has one strength only.
+        """
+        return Lora(tuple(update.scaled(strength) for update in self.updates))
 
     def digest(self) -> str:
-        """SHA-256 (hex) of all updates.
+        """SHA-256 (hex) of all changes.
 
         It is the same when the adapter is stored under another trainer's names.
         """
-        rows = [
-            [u.component, u.tensor, u.down.digest(), u.up.digest(), float(u.scale)]
-            for u in self.updates
-        ]
+        rows = [update.row() for update in self.updates]
         return hashlib.sha256(
             json.dumps(sorted(rows, key=lambda row: row[:2])).encode()
         ).hexdigest()
@@ -52,25 +82,29 @@ class Lora:
 def merge(
     tensors: "MutableMapping[str, torch.Tensor]", component: str, loras: Iterable[Lora]
 ) -> None:
-    """Add a component's updates, in float32, to its tensors by name; each keeps its dtype.
+    """Add the changes of a component, in float32, to its tensors by name; each keeps its dtype.
 
-    `InputError` when an update is not finite.
+    What each adds is computed of the weights without the others, as peft does for several active
+    adapters. `InputError` when something is not finite.
     """
     import torch
 
+    updates = [update for lora in loras for update in lora.updates if update.component == component]
     sums: dict[str, torch.Tensor] = {}
-    for update in (
-        update for lora in loras for update in lora.updates if update.component == component
-    ):
-        if update.tensor not in sums:
-            sums[update.tensor] = tensors[update.tensor].to(torch.float32, copy=True)
-        up, down = update.up.tensor().float(), update.down.tensor().float()
-        added = update.scale * (up.flatten(1) @ down.flatten(1))
-        if not torch.isfinite(added).all():
-            raise InputError(
-                f"{update.up.file.path} adds values that are not finite to the {component}'s"
-                f" {update.tensor}."
-            )
-        sums[update.tensor] += added.reshape(sums[update.tensor].shape)
+    for update in updates:
+        base = {name: tensors[name].float() for name in update.names}
+        for name, added in update.added(base):
+            if not torch.isfinite(added).all():
+                raise InputError(
+                    f"{_path(update)} adds values that are not finite to the {component}'s {name}."
+                )
+            if name not in sums:
+                sums[name] = tensors[name].to(torch.float32, copy=True)
+            sums[name] += added
     for name, total in sums.items():
         tensors[name] = total.to(tensors[name].dtype)
+
+
+def _path(update: Update | Change) -> Any:
+    tensor = update.up if isinstance(update, Update) else next(iter(update.held.values()))
+    return tensor.file.path

@@ -79,7 +79,7 @@ def test_one_model_has_one_fingerprint_in_every_format(
 
 
 def test_the_documents_rows_and_the_tests_are_the_same() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8").split("## Backbones")[0]
+    text = DOCUMENT.read_text(encoding="utf-8").split("## Kinds of adapters")[0]
     named = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
     rows = [name for name in named if name not in {"---", "format", "method"}]
     # A hub id needs a hub, which hub/test_hub.py starts.

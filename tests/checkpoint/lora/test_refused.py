@@ -23,16 +23,87 @@ KOHYA_PAIR = {DOWN: torch.ones(2, 8), UP: torch.ones(8, 2)}
 @pytest.mark.parametrize(
     ("tensors", "says"),
     [
-        ({**KOHYA_PAIR, f"{KOHYA}.dora_scale": torch.ones(1, 8)}, ["DoRA", "dora_scale"]),
-        ({**PAIR, f"{Q}.lora_magnitude_vector": torch.ones(8)}, ["DoRA", "lora_magnitude_vector"]),
+        (
+            {**KOHYA_PAIR, f"{KOHYA}.dora_scale": torch.ones(1, 7)},
+            ["another base", "dora_scale has 7 lengths", "is [8, 8]"],
+        ),
         (
             {f"{KOHYA}.hada_w1_a": torch.ones(8, 2), f"{KOHYA}.alpha": torch.ones(())},
-            ["LoHa", "hada_w1_a"],
+            ["damaged", "is a LoHa adapter", "hada_w1_a", "hada_w1_b matrix"],
         ),
-        ({f"{KOHYA}.lokr_w1": torch.ones(8, 2)}, ["LoKr", "lokr_w1"]),
+        (
+            {f"{KOHYA}.lokr_w1": torch.ones(8, 2)},
+            ["damaged", "is a LoKr adapter", "lokr_w1", "lokr_w2 matrix"],
+        ),
+        (
+            {f"{KOHYA}.lokr_w1": torch.ones(2, 2), f"{KOHYA}.lokr_w2": torch.ones(4, 5)},
+            ["a LoKr adapter of another base", "[8, 10]", "is [8, 8]"],
+        ),
+        (
+            {
+                f"{KOHYA}.hada_w1_a": torch.ones(8, 2),
+                f"{KOHYA}.hada_w1_b": torch.ones(2, 8),
+                f"{KOHYA}.hada_w2_a": torch.ones(8, 2),
+                f"{KOHYA}.hada_w2_b": torch.zeros(2, 8),
+            },
+            ["changes nothing"],
+        ),
+        (
+            {f"{KOHYA}.hada_w1_a": torch.ones(8, 2), **KOHYA_PAIR},
+            ["hada_w1_a, which is no part of a LoRA"],
+        ),
+        (
+            {**KOHYA_PAIR, f"{KOHYA}.lora_mid.weight": torch.ones(3, 2, 3, 3)},
+            ["damaged", "a core of the shape [3, 2, 3, 3], and the rank 2"],
+        ),
         (
             {**KOHYA_PAIR, f"{KOHYA}.lora_mid.weight": torch.ones(2, 2, 3, 3)},
-            ["Tucker", "lora_mid"],
+            ["another base", "[8, 8, 3, 3]"],
+        ),
+        (
+            {f"{KOHYA}.oft_blocks": torch.ones(2, 4, 3)},
+            ["damaged", "blocks of the shape [2, 4, 3], which are not square"],
+        ),
+        (
+            {f"{KOHYA}.oft_blocks": torch.rand(3, 4, 4)},
+            ["an OFT adapter of another base", "oft_blocks of the shape [3, 4, 4]", "is [8, 8]"],
+        ),
+        (
+            {
+                f"{KOHYA}.lokr_w1": torch.rand(2, 2),
+                f"{KOHYA}.lokr_w2_a": torch.rand(4, 1),
+                f"{KOHYA}.lokr_w2_b": torch.rand(1, 4, 1),
+            },
+            ["damaged", "multiplies [4, 1] by [1, 4, 1]"],
+        ),
+        ({f"{KOHYA}.oft_blocks": torch.ones(2, 4, 4)}, ["changes nothing"]),
+        (
+            {f"{KOHYA}.oft_blocks": torch.rand(2, 4, 4), f"{KOHYA}.rescale": torch.rand(7, 1)},
+            ["an OFT adapter of another base", "rescale of the shape [7, 1]"],
+        ),
+        (
+            {
+                f"{KOHYA}.lokr_w1": torch.rand(2, 2),
+                f"{KOHYA}.lokr_w2_a": torch.rand(0, 4),
+                f"{KOHYA}.lokr_w2_b": torch.rand(0, 4),
+                f"{KOHYA}.lokr_t2": torch.rand(0, 0, 3, 3),
+                f"{KOHYA}.alpha": torch.ones(()),
+            },
+            ["damaged", "a core of the shape [0, 0, 3, 3]"],
+        ),
+        (
+            {f"{Q}.boft_R": torch.rand(1, 2, 4, 4), f"{Q}.boft_s": torch.ones(())},
+            ["a BOFT adapter of another base", "is [8, 8]"],
+        ),
+        (
+            {f"{Q}.boft_R": torch.rand(2, 2, 4, 4), f"{Q}.boft_s": torch.ones(8, 1)},
+            ["BOFT of 2 butterfly factors, which peft computes by a CUDA extension"],
+        ),
+        ({f"{Q}.ia3_l": torch.ones(8, 1)}, ["changes nothing"]),
+        ({f"{Q}.ia3_l": torch.rand(7, 1)}, ["an (IA)3 adapter of another base", "is [8, 8]"]),
+        (
+            {f"{KOHYA}.weight": torch.rand(7), f"{KOHYA}.on_input": torch.tensor(1)},
+            ["an (IA)3 adapter of another base", "is [8, 8]"],
         ),
         ({**KOHYA_PAIR, f"{KOHYA}.diff_b": torch.ones(8)}, ["biases", "diff_b"]),
         ({**PAIR, f"{Q}.lora_B.bias": torch.ones(8)}, ["biases", "lora_B.bias"]),
@@ -110,8 +181,9 @@ def test_what_is_refused(
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"peft_type": "LOHA"}, ["the type LOHA"]),
-        ({"r": 2, "use_dora": True}, ["use_dora"]),
+        ({"peft_type": "LOHA", "r": 2}, ["is a LoRA, and the adapter config says", "LOHA"]),
+        ({"peft_type": ["LORA"]}, ["the type", "only LORA, LOHA, LOKR, OFT, BOFT, IA3 are"]),
+        ({"r": 2, "use_dora": True}, ["damaged", "is a DoRA", "no lora_magnitude_vector"]),
         ({"r": 2, "lora_bias": True}, ["lora_bias"]),
         (
             {"r": 2, "init_lora_weights": "pissa_niter_4"},

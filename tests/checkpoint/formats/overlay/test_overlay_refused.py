@@ -124,9 +124,9 @@ def test_quantised_weights(parts_of: PartsOf, tmp_path: Path) -> None:
             },
             "an IP-Adapter",
         ),
-        ({"emb_params": torch.ones(2, 16)}, "an embedding of textual inversion"),
-        ({"string_to_param.*": torch.ones(2, 16)}, "an embedding of textual inversion"),
-        ({"<cat-toy>": torch.ones(16)}, "an embedding of textual inversion"),
+        ({"emb_params": torch.ones(2, 17)}, "an embedding of textual inversion"),
+        ({"string_to_param.*": torch.ones(2, 17)}, "an embedding of textual inversion"),
+        ({"<cat-toy>": torch.ones(17)}, "an embedding of textual inversion"),
         (
             {"down.attn2.processor.to_k_custom_diffusion.weight": torch.ones(8, 16)},
             "a set of Custom Diffusion's",
