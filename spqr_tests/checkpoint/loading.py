@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint import config_bounds
-from spqr_tests.checkpoint.formats import language_models
+from spqr_tests.checkpoint.formats import language_models, libraries
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import BrokenModelError, InputError
@@ -60,7 +60,7 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
                 f"{component.source} cannot be built as {component.model_class}:"
                 f" {first_line(error)}; its config is damaged."
             ) from error
-        if device == "meta" and parts.backbone.models[name][0] == "transformers":
+        if device == "meta" and parts.backbone.models[name][0] != "diffusers":
             model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
@@ -173,13 +173,7 @@ def _tensors(component: Component) -> "dict[str, torch.Tensor]":
 
 
 def _class_of(parts: Parts, component: Component) -> Any:
-    import diffusers
-    import transformers
-
-    library = {"diffusers": diffusers, "transformers": transformers}[
-        parts.backbone.models[component.name][0]
-    ]
-    return getattr(library, component.model_class)
+    return libraries.class_of(parts.backbone.models[component.name][0], component.model_class)
 
 
 def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -204,8 +198,14 @@ def _canonical(name: str) -> str:
 
 def _from_config(model_class: Any, config: Mapping[str, Any]) -> Any:
     if hasattr(model_class, "config_class") and model_class.config_class is not None:
-        return model_class(model_class.config_class.from_dict(dict(config)))
+        own = _built_empty(model_class)
+        return model_class(model_class.config_class.from_dict(dict(config)), **own)
     return model_class.from_config(dict(config))
+
+
+def _built_empty(model_class: Any) -> dict[str, Any]:
+    """What keeps a class from taking memory for its weights on a device of its own choice."""
+    return {"empty_init": False} if model_class.__name__ == "ChatGLMModel" else {}
 
 
 def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -266,6 +266,7 @@ def _transformers_model(
         state_dict={own[name]: tensor for name, tensor in tensors.items()},
         dtype=dtype,
         output_loading_info=True,
+        **_built_empty(model_class),
     )
     lost = sorted(
         name

@@ -15,8 +15,8 @@ from spqr_tests.store.store import Store
 
 KIND = "tokens"
 _LIBRARIES = ("transformers", "tokenizers")
-_SPECIAL = 2
-"""Tokens that an encoder adds, at most: a beginning and an end."""
+_SPECIAL = 3
+"""Tokens that an encoder adds, at most: two special ones, and the space before the first word."""
 
 
 class TextReader:
@@ -52,12 +52,16 @@ class TextReader:
         return counts
 
     def _count(self, texts: Sequence[str]) -> list[int]:
+        if not hasattr(self._tokenizer, "encode_batch"):  # one that is written in Python
+            return [len(self._tokenizer(text)["input_ids"]) for text in texts]
         return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
 
     @cached_property
     def _tokenizer(self) -> Any:
         loaded = self._load()
         tokenizer = getattr(loaded, "backend_tokenizer", loaded)
+        if not hasattr(tokenizer, "encode_batch"):
+            return loaded
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer

@@ -31,6 +31,12 @@ def check(
             f"profiles.{name}.guidance is for models whose guidance is an input, and"
             f" {backbone.name} has none; leave it out."
         )
+    for key in ("text_encoder", "inversion"):
+        if getattr(profile, key) is not None and not backbone.clip_encoders:
+            raise InputError(
+                f"profiles.{name}.{key} trains CLIP text encoders, and {backbone.name} has none;"
+                " leave it out."
+            )
     wanted = profile.text_encoder.encoders if profile.text_encoder is not None else None
     unknown = [one for one in wanted or () if one not in backbone.clip_encoders]
     if unknown:
