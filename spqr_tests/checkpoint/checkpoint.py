@@ -55,10 +55,11 @@ class Checkpoint:
 
     @property
     def _configs(self) -> dict[str, Mapping[str, Any]]:
-        """The components' configs, and the scheduler's with its class."""
+        """The components' configs, the scheduler's with its class, and the index's switches."""
         scheduler_class, scheduler = self.parts.scheduler
         return {name: model.config for name, model in self.parts.models.items()} | {
-            "scheduler": {**scheduler, "_class_name": scheduler_class}
+            "scheduler": {**scheduler, "_class_name": scheduler_class},
+            "pipeline": self.parts.arguments,
         }
 
     @cached_property

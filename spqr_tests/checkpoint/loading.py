@@ -55,6 +55,8 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
         try:
             with torch.device(device):
                 model = _from_config(_class_of(parts, component), component.config)
+        except InputError:
+            raise
         except Exception as error:  # a config's bad values raise anything in a model's constructor
             raise InputError(
                 f"{component.source} cannot be built as {component.model_class}:"
@@ -85,9 +87,7 @@ def _laid_out(pipeline: Any) -> Any:
 
 def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
     """The pipeline of these models, on their devices."""
-    import diffusers
-
-    pipeline_class = getattr(diffusers, parts.pipeline_class)
+    pipeline_class = _known("diffusers", parts.pipeline_class)
     scheduler_class, scheduler = parts.scheduler
     config_bounds.require_scheduler(parts.models[parts.backbone.denoiser].source, scheduler)
     try:
@@ -100,7 +100,7 @@ def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
             | {name: tokenizer.load() for name, tokenizer in parts.tokenizers.items()}
             | dict(models)
             | dict(parts.arguments),
-            scheduler=getattr(diffusers, scheduler_class).from_config(dict(scheduler)),
+            scheduler=_known("diffusers", scheduler_class).from_config(dict(scheduler)),
         )
     except InputError:
         raise
@@ -173,7 +173,18 @@ def _tensors(component: Component) -> "dict[str, torch.Tensor]":
 
 
 def _class_of(parts: Parts, component: Component) -> Any:
-    return libraries.class_of(parts.backbone.models[component.name][0], component.model_class)
+    return _known(parts.backbone.models[component.name][0], component.model_class)
+
+
+def _known(library: str, name: str) -> Any:
+    """A library's class; `InputError` where the installed version has none of this name."""
+    try:
+        return libraries.class_of(library, name)
+    except AttributeError as error:
+        raise InputError(
+            f"The installed {library} has no {name}, which this checkpoint consists of; install a"
+            " newer one."
+        ) from error
 
 
 def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

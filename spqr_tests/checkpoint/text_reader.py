@@ -4,11 +4,12 @@ What comes after the limit is cut off without a word, and decides nothing.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary
+from spqr_tests.checkpoint.backbones.chat import Written
+from spqr_tests.checkpoint.formats.tokenizers import ClipVocabulary, Tokenizer
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.store import digest, libraries
 from spqr_tests.store.store import Store
@@ -24,15 +25,22 @@ class TextReader:
 
     `load` gives a fast tokenizer of transformers or a tokenizer of the library tokenizers; it is
     called once there is a text that may be too long. `content` gives what decides its counts.
+    `written` is what the encoder is given of a text, up to the text's end, where that is more.
     """
 
     def __init__(
-        self, name: str, limit: int, load: Callable[[], Any], content: Callable[[], Any]
+        self,
+        name: str,
+        limit: int,
+        load: Callable[[], Any],
+        content: Callable[[], Any],
+        written: Written | None = None,
     ) -> None:
         self.name = name
         self.limit = limit
         self._load = load
         self._content = content
+        self._written = written
 
     def tokens(self, texts: Sequence[str], store: Store) -> list[int]:
         """The number of tokens of each text, those that the encoder adds included.
@@ -41,7 +49,8 @@ class TextReader:
         counts of the others: loading a tokenizer takes longer than all else that is checked of
         prompts.
         """
-        counts = [_most(text) for text in texts]
+        # What a template adds is known once its tokenizer is there.
+        counts = [_most(text) if self._written is None else self.limit + 1 for text in texts]
         long = [position for position, count in enumerate(counts) if count > self.limit]
         if long:
             asked = [texts[position] for position in long]
@@ -52,16 +61,21 @@ class TextReader:
         return counts
 
     def _count(self, texts: Sequence[str]) -> list[int]:
+        if self._written is not None:
+            texts = [self._written(self._loaded, text) for text in texts]
         if not hasattr(self._tokenizer, "encode_batch"):  # one that is written in Python
             return [len(self._tokenizer(text)["input_ids"]) for text in texts]
         return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
 
     @cached_property
+    def _loaded(self) -> Any:
+        return self._load()
+
+    @cached_property
     def _tokenizer(self) -> Any:
-        loaded = self._load()
-        tokenizer = getattr(loaded, "backend_tokenizer", loaded)
+        tokenizer = getattr(self._loaded, "backend_tokenizer", self._loaded)
         if not hasattr(tokenizer, "encode_batch"):
-            return loaded
+            return self._loaded
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -75,8 +89,15 @@ def of(parts: Parts) -> list[TextReader]:
         limit = parts.backbone.token_limit(name, configs) or tokenizer.max_length
         if limit is not None:
             encoder = name.replace("tokenizer", "text_encoder")
-            found.append(TextReader(encoder, limit, tokenizer.load, tokenizer.content))
+            content = partial(_content, parts, tokenizer)
+            written = parts.backbone.written(name)
+            found.append(TextReader(encoder, limit, tokenizer.load, content, written))
     return found
+
+
+def _content(parts: Parts, tokenizer: Tokenizer) -> Any:
+    """A tokenizer's content, and whose pipeline writes the text for it."""
+    return [tokenizer.content(), parts.backbone.name]
 
 
 def of_file(name: str, limit: int, path: Path) -> TextReader:

@@ -177,7 +177,7 @@ def _train(
         patch=backbone.patch,
         min_snr_gamma=optimizer.min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     # Without autocast, layers of several precisions would not fit together.
     frozen = original.dtype if accelerator.native_amp else torch.float32
@@ -284,7 +284,7 @@ def trainable(
     # Tensors of inference mode cannot be trained: the copy is made of plain ones.
     variant = copy.deepcopy(denoiser).to(dtype=frozen).requires_grad_(False)
     if profile.trains == "lora":
-        lora.add_to_denoiser(variant, profile)
+        lora.add_to_denoiser(variant, profile, backbone.fused)
     trained = {}
     for name, parameter in variant.named_parameters():
         chosen = {

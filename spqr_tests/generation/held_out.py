@@ -136,7 +136,7 @@ def _losses(
         patch=backbone.patch,
         min_snr_gamma=profile.optimizer_of(shared).min_snr_gamma,
         noise_offset=profile.noise_offset,
-        times=profile.times,
+        times=profile.times or backbone.times,
     )
     guided = {} if profile.guidance is None else {"guidance": profile.guidance}
     generator = torch.Generator("cpu").manual_seed(_SEED)

@@ -1,5 +1,6 @@
 """LoRA adapters of a training: which layers get one, and merging them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.errors import EvidenceError
@@ -11,25 +12,31 @@ if TYPE_CHECKING:
 ADAPTER = "spqr"
 
 
-def of_denoiser(profile: ProfileSettings) -> "LoraConfig":
-    """The adapter of a profile's denoiser."""
+def of_denoiser(
+    profile: ProfileSettings, fused: Mapping[str, frozenset[str]] | None = None
+) -> "LoraConfig":
+    """The adapter of a profile's denoiser; `fused` is the backbone's."""
     from peft import LoraConfig
 
+    wanted = set(profile.targets)
+    targets = [*profile.targets, *(name for name, held in (fused or {}).items() if held & wanted)]
     return LoraConfig(
         r=profile.rank,
         lora_alpha=profile.alpha,
         lora_dropout=profile.dropout,
         # A text is a regular expression for the whole name, a list has ends of names.
-        target_modules=list(profile.targets) if profile.pattern is None else profile.pattern,
+        target_modules=targets if profile.pattern is None else profile.pattern,
         rank_pattern=dict(profile.ranks or {}),
         alpha_pattern=dict(profile.alphas or {}),
         init_lora_weights=_init(profile),
     )
 
 
-def add_to_denoiser(denoiser: Any, profile: ProfileSettings) -> None:
-    """Put the profile's adapter into a denoiser; raises as `add` does."""
-    adapter = of_denoiser(profile)
+def add_to_denoiser(
+    denoiser: Any, profile: ProfileSettings, fused: Mapping[str, frozenset[str]] | None = None
+) -> None:
+    """Put the profile's adapter into a denoiser; `fused` is the backbone's. Raises as `add`."""
+    adapter = of_denoiser(profile, fused)
     if not hasattr(denoiser, "add_adapter"):  # some of diffusers' models lack peft's methods
         add(denoiser, adapter, "denoiser")
         return

@@ -53,7 +53,8 @@ class Flops:
     def _passes(self, guidance: float | None = None) -> int:
         """Forward passes a step: two with guidance, where the denoiser does not take it in."""
         scale = self._settings.numbers.guidance if guidance is None else guidance
-        doubled = scale > 1 and bool(self._backbone.unconditional(self._pipeline, self._text))
+        guides = scale > self._backbone.unguided
+        doubled = guides and bool(self._backbone.unconditional(self._pipeline, self._text))
         return 2 if doubled else 1
 
     def generation_of(self, steps: int) -> float:
@@ -96,7 +97,11 @@ class Flops:
     @cached_property
     def text(self) -> int:
         """Embedding one text."""
-        return self._each(lambda: self._backbone.embed(self._pipeline, [_TEXT] * self._batch))
+        import torch
+
+        # A text that is asked for twice may be embedded once.
+        with torch.no_grad():
+            return _counted(lambda: self._backbone.embed(self._pipeline, [_TEXT]))
 
     def training(self, profile: ProfileSettings, batch: int) -> int:
         """One picture in one training step, forward and backward, in batches of this size.
@@ -198,10 +203,8 @@ class Flops:
 
     def _latents(self, batch: int) -> "torch.Tensor":
         numbers, vae = self._settings.numbers, self._pipeline.vae
-        scale = self._backbone.downsampling({"vae": vae.config})
-        return _empty(
-            batch, vae.config.latent_channels, numbers.height // scale, numbers.width // scale
-        )
+        size = numbers.height, numbers.width
+        return _empty(batch, *self._backbone.latent_shape(vae.config, size))
 
     def _each(self, work: Callable[[], Any]) -> int:
         """One image's share of a micro-batch."""

@@ -78,8 +78,7 @@ def examples(pipeline: Any, backbone: Backbone, settings: SamplerSettings, count
     import torch
 
     numbers, vae = settings.numbers, pipeline.vae
-    scale = backbone.downsampling({"vae": vae.config})
-    shape = (count, vae.config.latent_channels, numbers.height // scale, numbers.width // scale)
+    shape = (count, *backbone.latent_shape(vae.config, (numbers.height, numbers.width)))
     with torch.inference_mode():
         embedded = backbone.embed(pipeline, [""])
     text = {name: tensor.cpu().clone() for name, tensor in embedded.items()}

@@ -4,13 +4,14 @@ import copy
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spqr_tests.checkpoint import text_reader
+from spqr_tests.checkpoint import loading, text_reader
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.data.pictures import BenignSet
@@ -145,6 +146,15 @@ class TestReading:
         with pytest.raises(InputError) as refused:
             read("some", folder, weightless=True)
         assert sentence in str(refused.value)
+
+    def test_a_library_that_lacks_its_classes_is_named(self, made: Made) -> None:
+        parts = made.checkpoint.parts
+        old = dict(parts.models) | {"vae": replace(parts.models["vae"], model_class="NotYet")}
+        for lacking in (replace(parts, pipeline_class="NotYet"), replace(parts, models=old)):
+            with pytest.raises(
+                InputError, match=r"^The installed diffusers has no NotYet, which this checkpoint"
+            ):
+                loading.load(lacking, "cpu", "float32")
 
     def test_it_has_one_fingerprint_in_every_format(self, made: Made, tmp_path: Path) -> None:
         import torch

@@ -8,6 +8,9 @@ from benchmarks.sizes.architectures import t5_tokenizer
 from spqr_fixtures.embedded import weights
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
+from tests.tiny.families import chroma, flux_2_klein, qwen_image, z_image
+from tests.tiny.families.family import TinyFamily
+from tests.tiny.families.vae import vae
 
 SIDE = 32
 """Width and height of their images, in pixels: 16 rows of latents."""
@@ -20,7 +23,7 @@ def build(name: str, folder: Path) -> Path:
 
 
 def make(name: str) -> Any:
-    """The backbone's pipeline: 'sd1', 'sd2' (v prediction), 'sdxl', 'sd3' or 'flux'."""
+    """The pipeline of one of `NAMES` or `FAMILIES`; 'sd2' predicts the velocity."""
     import torch
 
     torch.manual_seed(0)
@@ -32,26 +35,13 @@ def make(name: str) -> Any:
         "text_encoder",
         "text_encoder_2",
         "text_encoder_3",
+        "text_encoder_4",
     ):
         model = getattr(pipeline, component, None)
         if model is not None:
             model.eval().requires_grad_(False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def _vae(channels: int, **changed: Any) -> Any:
-    from diffusers import AutoencoderKL
-
-    settings: dict[str, Any] = {
-        "block_out_channels": (8, 16),
-        "down_block_types": ("DownEncoderBlock2D",) * 2,
-        "up_block_types": ("UpDecoderBlock2D",) * 2,
-        "norm_num_groups": 4,
-        "latent_channels": channels,
-        "sample_size": SIDE,
-    }
-    return AutoencoderKL(**settings | changed)
 
 
 def _clip_tokenizer(pad: str = "<|endoftext|>") -> Any:
@@ -146,7 +136,7 @@ def _sd1() -> Any:
 
     scheduler = PNDMScheduler.from_config(_ddim().config, skip_prk_steps=True)
     return StableDiffusionPipeline(
-        vae=_vae(4),
+        vae=vae(4),
         text_encoder=_clip(16),
         tokenizer=_clip_tokenizer(),
         unet=_unet(16),
@@ -161,7 +151,7 @@ def _sd2() -> Any:
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline(
-        vae=_vae(4),
+        vae=vae(4),
         text_encoder=_clip(16, act="gelu"),
         tokenizer=_clip_tokenizer("!"),
         unet=_unet(16, attention_head_dim=(1, 2), use_linear_projection=True),
@@ -187,7 +177,7 @@ def _sdxl() -> Any:
         projection_class_embeddings_input_dim=6 * 8 + 24,
     )
     return StableDiffusionXLPipeline(
-        vae=_vae(4, scaling_factor=0.13025, force_upcast=True),
+        vae=vae(4, scaling_factor=0.13025, force_upcast=True),
         text_encoder=_clip(16),
         text_encoder_2=_projected_clip(24, act="gelu"),
         tokenizer=_clip_tokenizer(),
@@ -222,7 +212,7 @@ def _sd3() -> Any:
     return StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(
+        vae=vae(
             16,
             scaling_factor=1.5305,
             shift_factor=0.0609,
@@ -256,7 +246,7 @@ def _flux() -> Any:
     return FluxPipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-        vae=_vae(
+        vae=vae(
             16,
             scaling_factor=0.3611,
             shift_factor=0.1159,
@@ -278,6 +268,15 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "flux": _flux,
 }
 NAMES = tuple(_MAKERS)
+"""Those that are also read from single files in their authors' names."""
+FAMILIES: dict[str, TinyFamily] = {
+    "qwen-image": qwen_image.FAMILY,
+    "z-image": z_image.FAMILY,
+    "flux-2-klein": flux_2_klein.FAMILY,
+    "chroma": chroma.FAMILY,
+}
+"""Those that are read from folders alone."""
+_MAKERS |= {name: family.make for name, family in FAMILIES.items()}
 
 
 def backbone_of(pipeline: Any) -> Backbone:

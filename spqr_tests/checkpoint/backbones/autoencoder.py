@@ -15,10 +15,11 @@ def downsampling(config: Mapping[str, Any]) -> int:
     """Pixels a side of one row of latents; `KeyError` or `TypeError` where a config tells none."""
     # DC-AE's encoder and decoder may differ in their widths, not in their number of levels.
     own = "encoder_block_out_channels"
-    blocks = config[own if own in config else "block_out_channels"]
-    if not isinstance(blocks, list | tuple) or not blocks:
-        raise TypeError("block_out_channels is not a list")
-    return int(2 ** (len(blocks) - 1))
+    key = own if own in config else "block_out_channels"
+    steps = config["temperal_downsample" if _has_frames(config) else key]
+    if not isinstance(steps, list | tuple) or not steps:
+        raise TypeError("the config's levels are not a list")
+    return int(2 ** (len(steps) - (0 if _has_frames(config) else 1)))
 
 
 def overflows(vae: Any) -> bool:
@@ -44,7 +45,7 @@ def decode(vae: Any, latents: "torch.Tensor", *, upcast: bool = False) -> "torch
         size = next(
             size for size in range(len(latents), 0, -1) if size <= fit and len(latents) % size == 0
         )
-        return torch.cat([vae.decode(part).sample.float() for part in latents.split(size)])
+        return torch.cat([_decoded(vae, part).float() for part in latents.split(size)])
 
 
 def encode(
@@ -59,10 +60,10 @@ def encode(
 
     with _precision(vae, upcast=upcast):
         size = max(1, _PIXELS // (pixels.shape[2] * pixels.shape[3]))
-        found = [_moments(vae.encode(part)) for part in pixels.to(vae.dtype).split(size)]
+        found = [_encoded(vae, part) for part in pixels.to(vae.dtype).split(size)]
     mean, std = (torch.cat([part.float() for part in parts]) for parts in zip(*found, strict=True))
     config = vae.config
-    factor = config.scaling_factor
+    factor = config.get("scaling_factor", 1.0)
     if _has_statistics(config):
         shift, scale = _statistics(config, mean)
         return (mean - shift) * factor / scale, std * factor / scale
@@ -71,7 +72,25 @@ def encode(
     ) * factor, std * factor
 
 
-def _moments(encoded: Any) -> "tuple[torch.Tensor, torch.Tensor]":
+def _has_frames(config: Mapping[str, Any]) -> bool:
+    """Whether it is an autoencoder of videos, to which an image is one frame."""
+    return "temperal_downsample" in config
+
+
+def _decoded(vae: Any, latents: "torch.Tensor") -> "torch.Tensor":
+    if _has_frames(vae.config):
+        frames: torch.Tensor = vae.decode(latents[:, :, None]).sample
+        return frames[:, :, 0]
+    image: torch.Tensor = vae.decode(latents).sample
+    return image
+
+
+def _encoded(vae: Any, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """Mean and deviation."""
+    if _has_frames(vae.config):
+        found = vae.encode(pixels[:, :, None]).latent_dist
+        return found.mean[:, :, 0], found.std[:, :, 0]
+    encoded = vae.encode(pixels)
     if hasattr(encoded, "latent_dist"):
         return encoded.latent_dist.mean, encoded.latent_dist.std
     return encoded.latent, encoded.latent.new_zeros(encoded.latent.shape)
@@ -80,9 +99,9 @@ def _moments(encoded: Any) -> "tuple[torch.Tensor, torch.Tensor]":
 def _denormalised(config: Any, latents: "torch.Tensor") -> "torch.Tensor":
     if _has_statistics(config):
         mean, std = _statistics(config, latents)
-        moved: torch.Tensor = latents * std / config.scaling_factor + mean
+        moved: torch.Tensor = latents * std / config.get("scaling_factor", 1.0) + mean
         return moved
-    scaled: torch.Tensor = latents / config.scaling_factor
+    scaled: torch.Tensor = latents / config.get("scaling_factor", 1.0)
     return scaled if config.get("shift_factor") is None else scaled + config.shift_factor
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint.backbones import autoencoder
+from spqr_tests.checkpoint.backbones.chat import Written
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.table import Original
 from spqr_tests.errors import InputError
@@ -95,6 +96,8 @@ class Backbone(ABC):
     """Parts of the names, whole between dots, of what `trains = "cross-attention"` trains: the
     parameters that bring the text into the denoiser.
     """
+    fused: Mapping[str, frozenset[str]] = MappingProxyType({})
+    """Layers that are several of a profile's `targets` in one."""
     defaults: Defaults
     patch: int = 1
     """Rows of latents that the denoiser reads as one."""
@@ -114,6 +117,12 @@ class Backbone(ABC):
 
     guided = False
     """Whether guidance may be an input of the denoiser."""
+    guidance_argument = "guidance_scale"
+    """What the pipeline calls its guidance scale."""
+    unguided = 1.0
+    """The largest guidance scale with which the pipeline does not guide."""
+    times: str | None = None
+    """How noise levels are drawn in training unless a profile says so, as of `Flow`."""
 
     @property
     def clip_encoders(self) -> tuple[str, ...]:
@@ -147,15 +156,29 @@ class Backbone(ABC):
         """Pixels a side of one row of latents."""
         return autoencoder.downsampling(configs["vae"])
 
+    def latent_shape(self, vae: Mapping[str, Any], size: tuple[int, int]) -> tuple[int, int, int]:
+        """Channels, rows and columns of the latents of an image of `size` (height, width).
+
+        `vae` is the autoencoder's config.
+        """
+        scale = self.downsampling({"vae": vae})
+        return int(vae["latent_channels"]), size[0] // scale, size[1] // scale
+
     def token_limit(self, tokenizer: str, configs: Mapping[str, Mapping[str, Any]]) -> int | None:
         """The tokens of a prompt that `embed` asks for; None for the tokenizer's own length."""
         del tokenizer, configs
         return None
 
+    def written(self, tokenizer: str) -> Written | None:
+        """How the pipeline writes a prompt before it is told into tokens; None for as it is."""
+        del tokenizer
+        return None
+
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """The defaults of the published model with these configs.
 
-        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`.
+        `configs["scheduler"]`, if it is there, is the scheduler's, with its class as `_class_name`,
+        and `configs["pipeline"]` has the switches of the index.
         """
         del configs
         return self.defaults
@@ -271,7 +294,7 @@ class Backbone(ABC):
         latents: torch.Tensor = pipeline(
             **self.conditions(text, negative),
             num_inference_steps=steps,
-            guidance_scale=guidance,
+            **{self.guidance_argument: guidance},
             height=size[0],
             width=size[1],
             generator=list(generators),

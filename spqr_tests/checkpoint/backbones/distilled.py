@@ -17,9 +17,17 @@ _TCD = Defaults(4, 0.0, "a model distilled for trajectory consistency (TCD), suc
 SDXL_TURBO = Defaults(1, 0.0, "SDXL Turbo")
 SD_TURBO = Defaults(1, 0.0, "SD Turbo")
 SCHNELL = Defaults(4, 0.0, "FLUX.1 schnell")
+# lightx2v/Qwen-Image-Lightning: 8 steps or 4, as the file's name says.
+QWEN_LIGHTNING = Defaults(8, 0.0, "Qwen-Image-Lightning")
+# Tongyi-MAI/Z-Image-Turbo.
+Z_IMAGE_TURBO = Defaults(9, 0.0, "Z-Image-Turbo")
+# black-forest-labs/FLUX.2-klein-4B and 9B.
+KLEIN = Defaults(4, 0.0, "FLUX.2 klein, the distilled one")
 
 _TURBO_ROWS = 64
 """Rows of latents: 512 pixels."""
+_Z_TURBO_SHIFT = 3.0
+"""The base model's is 6."""
 
 
 def unet(config: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Defaults | None:
@@ -46,3 +54,18 @@ def is_turbo(config: Mapping[str, Any], scheduler: Mapping[str, Any]) -> bool:
 def is_schnell(config: Mapping[str, Any], scheduler: Mapping[str, Any]) -> bool:
     """Whether a FLUX transformer has no input for guidance and schnell's constant schedule."""
     return not config.get("guidance_embeds") and scheduler.get("use_dynamic_shifting") is False
+
+
+def is_qwen_lightning(scheduler: Mapping[str, Any]) -> bool:
+    """Whether Qwen-Image is sampled with Lightning's shift, which no resolution changes."""
+    shift = scheduler.get("base_shift")
+    return (
+        isinstance(shift, float)
+        and shift == scheduler.get("max_shift")
+        and not scheduler.get("shift_terminal")
+    )
+
+
+def is_z_image_turbo(scheduler: Mapping[str, Any]) -> bool:
+    """Whether Z-Image is sampled with Turbo's constant shift."""
+    return scheduler.get("shift") == _Z_TURBO_SHIFT and not scheduler.get("use_dynamic_shifting")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint.backbones import distilled
+from spqr_tests.checkpoint.backbones import distilled, packing
 from spqr_tests.checkpoint.backbones.backbone import (
     FLOW_SCHEDULERS,
     Backbone,
@@ -14,6 +14,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
 )
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.formats.layouts.flux import ORIGINAL
+from spqr_tests.checkpoint.formats.layouts.table import Original
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class Flux(Backbone):
     inputs = MappingProxyType(
         {128: "FLUX.1 with a control picture", 384: "FLUX.1 Fill, an inpainting model"}
     )
-    original = ORIGINAL
+    original: Original | None = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """dev's if the guidance is an input, otherwise schnell's: four steps without guidance.
@@ -145,7 +146,7 @@ class Flux(Backbone):
             generators=generators,
         )
         patch = pipeline.vae_scale_factor * self.patch
-        return _unpacked(packed, size[0] // patch, size[1] // patch)
+        return packing.unpacked(packed, size[0] // patch, size[1] // patch)
 
     def predict(
         self,
@@ -166,41 +167,16 @@ class Flux(Backbone):
         n, _, rows, columns = noisy.shape
         sequence = text["sequence"]
         packed = denoiser(
-            hidden_states=_packed(noisy),
+            hidden_states=packing.packed(noisy),
             timestep=times / 1000,
             guidance=noisy.new_full((n,), guidance) if denoiser.config.guidance_embeds else None,
             encoder_hidden_states=sequence,
             pooled_projections=text["pooled"],
             txt_ids=noisy.new_zeros(sequence.shape[1], 3),
-            img_ids=_positions(rows // 2, columns // 2).to(noisy),
+            img_ids=packing.positions(rows // 2, columns // 2).to(noisy),
             return_dict=False,
         )[0]
-        return _unpacked(packed, rows // 2, columns // 2)
-
-
-# As FluxPipeline packs latents; its helpers for that are private.
-def _packed(latents: "torch.Tensor") -> "torch.Tensor":
-    """Latents (n, channels, rows, columns) as patches of 2 x 2: (n, patches, 4 channels)."""
-    n, channels, rows, columns = latents.shape
-    split = latents.view(n, channels, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return split.reshape(n, (rows // 2) * (columns // 2), channels * 4)
-
-
-def _unpacked(packed: "torch.Tensor", rows: int, columns: int) -> "torch.Tensor":
-    """The latents (n, channels, 2 rows, 2 columns) of so many rows and columns of patches."""
-    n, _, width = packed.shape
-    split = packed.view(n, rows, columns, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
-    return split.reshape(n, width // 4, 2 * rows, 2 * columns)
-
-
-def _positions(rows: int, columns: int) -> "torch.Tensor":
-    """Each patch's row and column, after a 0: (rows * columns, 3)."""
-    import torch
-
-    ids = torch.zeros(rows, columns, 3)
-    ids[..., 1] = torch.arange(rows)[:, None]
-    ids[..., 2] = torch.arange(columns)
-    return ids.reshape(-1, 3)
+        return packing.unpacked(packed, rows // 2, columns // 2)
 
 
 BACKBONE = Flux()

@@ -28,22 +28,25 @@ class Family:
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
     Family("Kolors", _NEVER, r"encoder_hid_proj\.(?:weight|bias)", folder=True),
-    Family("Chroma", r"Chroma.*", r"distilled_guidance_layer\..*"),
+    Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*", folder=True),
     Family(
         "FLUX.2",
-        r"Flux2.*",
+        r"Flux2(?!KleinPipeline$).*",
         r"(?:single_stream_modulation|double_stream_modulation_(?:img|txt))\..*",
+        folder=True,
     ),
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),
     Family(
         "Qwen-Image",
-        r"QwenImage.*",
+        r"QwenImage(?!Pipeline$).*",
         r"transformer_blocks\.\d+\.(?:img|txt)_mod\.1\..*|txt_in\.text_norm\..*",
+        folder=True,
     ),
     Family(
         "Z-Image",
-        r"ZImage.*",
+        r"ZImage(?!Pipeline$).*",
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
+        folder=True,
     ),
     Family("Lumina", r"Lumina.*", r"cap_embedder\.\d\..*|time_caption_embed\..*"),
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),

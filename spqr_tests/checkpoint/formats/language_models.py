@@ -51,8 +51,12 @@ _KINDS = {
         "model.language_model.",
         "model.visual.",
     ),
+    "Qwen3Model": _Kind(("Qwen3Model", "Qwen3ForCausalLM"), ("qwen3",), head=False),
+    "Qwen3ForCausalLM": _Kind(("Qwen3ForCausalLM", "Qwen3Model"), ("qwen3",), "model."),
     "Gemma2Model": _Kind(("Gemma2Model", "Gemma2ForCausalLM"), ("gemma2",), head=False),
 }
+_BARE = ("embed_tokens.", "layers.", "norm.")
+"""What a decoder's own file calls its parts."""
 ARCHITECTURES = {name: kind.architectures for name, kind in _KINDS.items()}
 MODEL_TYPES = {name: kind.model_types for name, kind in _KINDS.items()}
 
@@ -74,7 +78,7 @@ def canonical_name(model_class: str, name: str) -> str | None:
     for prefix in (kind.decoder, "model."):
         if prefix and name.startswith(prefix):
             return kind.decoder + name.removeprefix(prefix)
-    return name
+    return kind.decoder + name if name.startswith(_BARE) else name
 
 
 def is_tied(config: Mapping[str, Any]) -> bool:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import chatglm_tokenizer, piece_pairs, published_clip, vocabulary
+from spqr_tests.checkpoint.formats import (
+    chatglm_tokenizer,
+    piece_pairs,
+    published_clip,
+    qwen_tokenizer,
+    vocabulary,
+)
 from spqr_tests.checkpoint.formats.vocabulary import Special, Vocabulary
 from spqr_tests.errors import InputError
 from spqr_tests.store import digest
@@ -196,6 +202,8 @@ def _reader(class_name: str) -> Callable[[Path], Vocabulary]:
         return _clip
     if class_name == chatglm_tokenizer.NAME:
         return chatglm_tokenizer.read
+    if class_name.startswith("Qwen2"):
+        return qwen_tokenizer.read
     return piece_pairs.reader(class_name) or _t5
 
 

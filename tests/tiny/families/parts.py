@@ -3,7 +3,7 @@
 from benchmarks.sizes.architectures import t5_tokenizer
 from tests.tiny.backbones import SIDE
 from tests.tiny.backbones import _t5 as t5
-from tests.tiny.backbones import _vae as vae
+from tests.tiny.families.vae import vae
 
 __all__ = ["PUBLISHED_VAE", "SIDE", "t5", "t5_tokenizer", "vae"]
 

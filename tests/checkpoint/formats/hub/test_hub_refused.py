@@ -42,14 +42,16 @@ def test_a_family_that_is_not_supported_is_named_before_its_files_are_fetched(
 ) -> None:
     """What its components need may be more than the suite knows of."""
     index = {
-        "_class_name": "QwenImagePipeline",
-        "processor": ["transformers", "Qwen2VLProcessor"],
-        "transformer": ["diffusers", "QwenImageTransformer2DModel"],
+        "_class_name": "HunyuanDiTPipeline",
+        "text_encoder_2": ["transformers", "T5EncoderModel"],
+        "transformer": ["diffusers", "HunyuanDiT2DModel"],
     }
     served.repositories["org/tiny"].commit(
         {"model_index.json": json.dumps(index).encode(), "transformer/config.json": b"{}"}
     )
-    with pytest.raises(InputError, match=r"^--model org/tiny: .*It is Qwen-Image: a text-to-image"):
+    with pytest.raises(
+        InputError, match=r"^--model org/tiny: .*It is Hunyuan-DiT: a text-to-image"
+    ):
         fetch(
             check_index=lambda folder: pipeline_folder.require_known(
                 "--model org/tiny", folder, BACKBONES
