@@ -48,7 +48,8 @@ class Flops:
         With guidance (the settings' by default), a step may need two forward passes. A short
         micro-batch is padded, so that it costs as much as a full one.
         """
-        return self.forwards * self.forward * self._passes(guidance) + self.decode
+        away = self.away if self._passes(guidance) > 1 else 0
+        return self.forwards * (self.forward + away) + self.decode
 
     def _passes(self, guidance: float | None = None) -> int:
         """Forward passes a step: two with guidance, where the denoiser does not take it in."""
@@ -81,6 +82,18 @@ class Flops:
     def forward(self) -> int:
         """One forward pass of the denoiser, for one image."""
         return self._each(lambda: self._predict(self._denoiser, self._batch))
+
+    @cached_property
+    def away(self) -> int:
+        """One forward pass for the text that guidance leads away from, which may be shorter."""
+        if "mask" not in self._text:
+            return self.forward
+        empty = self._backbone.embed(self._pipeline, [""])
+        negative = {
+            name: tensor.expand(self._batch, *tensor.shape[1:])
+            for name, tensor in self._backbone.unconditional(self._pipeline, empty).items()
+        }
+        return self._each(lambda: self._predict(self._denoiser, self._batch, negative))
 
     @cached_property
     def decode(self) -> int:

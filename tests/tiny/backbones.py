@@ -8,7 +8,7 @@ from benchmarks.sizes.architectures import t5_tokenizer
 from spqr_fixtures.embedded import weights
 from spqr_tests.checkpoint.backbones import BACKBONES
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from tests.tiny.families import chroma, flux_2_klein, qwen_image, z_image
+from tests.tiny.families import chroma, flux_2_klein, lumina_2, qwen_image, z_image
 from tests.tiny.families.family import TinyFamily
 from tests.tiny.families.vae import vae
 
@@ -274,6 +274,7 @@ FAMILIES: dict[str, TinyFamily] = {
     "z-image": z_image.FAMILY,
     "flux-2-klein": flux_2_klein.FAMILY,
     "chroma": chroma.FAMILY,
+    "lumina-2": lumina_2.FAMILY,
 }
 """Those that are read from folders alone."""
 _MAKERS |= {name: family.make for name, family in FAMILIES.items()}

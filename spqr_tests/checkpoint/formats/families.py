@@ -48,7 +48,12 @@ TEXT_TO_IMAGE = (
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
         folder=True,
     ),
-    Family("Lumina", r"Lumina.*", r"cap_embedder\.\d\..*|time_caption_embed\..*"),
+    Family(
+        "Lumina",
+        r"Lumina(?!2Pipeline$).*",
+        r"cap_embedder\.\d\..*|time_caption_embed\..*",
+        folder=True,
+    ),
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),
     Family(
         "AuraFlow",

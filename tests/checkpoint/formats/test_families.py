@@ -26,7 +26,7 @@ PIPELINES = {
     "PixArtSigmaPAGPipeline": "a copy whose index names PixArtSigmaPipeline",
     "SanaPAGPipeline": "a copy whose index names SanaPipeline",
     "SanaSprintPipeline": f"It is Sana Sprint: {NOT_YET}",
-    "Lumina2Pipeline": f"It is Lumina: {NOT_YET}",
+    "LuminaPipeline": f"It is Lumina: {NOT_YET}",
     "Lumina2Text2ImgPipeline": f"It is Lumina: {NOT_YET}",
     "HiDreamImagePipeline": f"It is HiDream: {NOT_YET}",
     "Flux2Pipeline": f"It is FLUX.2: {NOT_YET}",
