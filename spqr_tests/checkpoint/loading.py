@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from spqr_tests.checkpoint import config_bounds, words
-from spqr_tests.checkpoint.formats import language_models
+from spqr_tests.checkpoint.formats import language_models, libraries
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
 from spqr_tests.errors import BrokenModelError, InputError
@@ -57,12 +57,14 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
         try:
             with torch.device(device):
                 model = _from_config(_class_of(parts, component), component.config)
+        except InputError:
+            raise
         except Exception as error:  # a config's bad values raise anything in a model's constructor
             raise InputError(
                 f"{component.source} cannot be built as {component.model_class}:"
                 f" {first_line(error)}; its config is damaged."
             ) from error
-        if device == "meta" and parts.backbone.models[name][0] == "transformers":
+        if device == "meta" and parts.backbone.models[name][0] != "diffusers":
             model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
@@ -87,9 +89,7 @@ def _laid_out(pipeline: Any) -> Any:
 
 def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
     """The pipeline of these models, on their devices."""
-    import diffusers
-
-    pipeline_class = getattr(diffusers, parts.pipeline_class)
+    pipeline_class = _known("diffusers", parts.pipeline_class)
     scheduler_class, scheduler = parts.scheduler
     config_bounds.require_scheduler(parts.models[parts.backbone.denoiser].source, scheduler)
     try:
@@ -102,7 +102,7 @@ def _assembled(parts: Parts, models: Mapping[str, Any]) -> Any:
             | {name: tokenizer.load() for name, tokenizer in parts.tokenizers.items()}
             | dict(models)
             | dict(parts.arguments),
-            scheduler=getattr(diffusers, scheduler_class).from_config(dict(scheduler)),
+            scheduler=_known("diffusers", scheduler_class).from_config(dict(scheduler)),
         )
     except InputError:
         raise
@@ -175,13 +175,18 @@ def _tensors(component: Component) -> "dict[str, torch.Tensor]":
 
 
 def _class_of(parts: Parts, component: Component) -> Any:
-    import diffusers
-    import transformers
+    return _known(parts.backbone.models[component.name][0], component.model_class)
 
-    library = {"diffusers": diffusers, "transformers": transformers}[
-        parts.backbone.models[component.name][0]
-    ]
-    return getattr(library, component.model_class)
+
+def _known(library: str, name: str) -> Any:
+    """A library's class; `InputError` where the installed version has none of this name."""
+    try:
+        return libraries.class_of(library, name)
+    except AttributeError as error:
+        raise InputError(
+            f"The installed {library} has no {name}, which this checkpoint consists of; install a"
+            " newer one."
+        ) from error
 
 
 def _shapes(model_class: Any, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -206,8 +211,14 @@ def _canonical(name: str) -> str:
 
 def _from_config(model_class: Any, config: Mapping[str, Any]) -> Any:
     if hasattr(model_class, "config_class") and model_class.config_class is not None:
-        return model_class(model_class.config_class.from_dict(dict(config)))
+        own = _built_empty(model_class)
+        return model_class(model_class.config_class.from_dict(dict(config)), **own)
     return model_class.from_config(dict(config))
+
+
+def _built_empty(model_class: Any) -> dict[str, Any]:
+    """What keeps a class from taking memory for its weights on a device of its own choice."""
+    return {"empty_init": False} if model_class.__name__ == "ChatGLMModel" else {}
 
 
 def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -268,6 +279,7 @@ def _transformers_model(
         state_dict={own[name]: tensor for name, tensor in tensors.items()},
         dtype=dtype,
         output_loading_info=True,
+        **_built_empty(model_class),
     )
     lost = sorted(
         name

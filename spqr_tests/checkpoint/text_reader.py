@@ -16,8 +16,8 @@ from spqr_tests.store.store import Store
 
 KIND = "tokens"
 _LIBRARIES = ("transformers", "tokenizers")
-_SPECIAL = 2
-"""Tokens that an encoder adds, at most: a beginning and an end."""
+_SPECIAL = 3
+"""Tokens that an encoder adds, at most: two special ones, and the space before the first word."""
 
 
 class TextReader:
@@ -63,6 +63,8 @@ class TextReader:
     def _count(self, texts: Sequence[str]) -> list[int]:
         if self._written is not None:
             texts = [self._written(self._loaded, text) for text in texts]
+        if not hasattr(self._tokenizer, "encode_batch"):  # one that is written in Python
+            return [len(self._tokenizer(text)["input_ids"]) for text in texts]
         return [len(one.ids) for one in self._tokenizer.encode_batch(texts)]
 
     @cached_property
@@ -72,6 +74,8 @@ class TextReader:
     @cached_property
     def _tokenizer(self) -> Any:
         tokenizer = getattr(self._loaded, "backend_tokenizer", self._loaded)
+        if not hasattr(tokenizer, "encode_batch"):
+            return self._loaded
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer

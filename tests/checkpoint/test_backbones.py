@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from spqr_tests.checkpoint.backbones import BACKBONES
+from spqr_tests.checkpoint.backbones import BACKBONES, profile_check
 from spqr_tests.checkpoint.backbones.backbone import Defaults
+from spqr_tests.checkpoint.formats import libraries
 from spqr_tests.errors import InputError
-from spqr_tests.settings.finetuning import OptimizerSettings
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
+from spqr_tests.settings.trainer import InversionSettings, TextEncoderSettings
 from tests.tiny import settings
 from tests.tiny.backbones import NAMES
 
@@ -51,7 +53,6 @@ def test_backbones_are_found_without_torch() -> None:
 
 def test_every_backbone_has_what_its_pipelines_need() -> None:
     import diffusers
-    import transformers
 
     for backbone in BACKBONES:
         for name in backbone.pipelines:
@@ -72,7 +73,9 @@ def test_every_backbone_has_what_its_pipelines_need() -> None:
             *backbone.tokenizers.values(),
         ):
             for name in classes:
-                assert hasattr(diffusers, name) or hasattr(transformers, name)
+                assert libraries.find(name).__name__.removesuffix("Fast") == name.removesuffix(
+                    "Fast"
+                )
         assert set(backbone.samplers.values()) <= backbone.schedulers
 
 
@@ -264,3 +267,37 @@ def test_min_snr_is_refused_where_it_means_nothing(name: str, flow: bool) -> Non
             backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
     else:
         backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
+
+
+@pytest.mark.parametrize("name", ["PixArt-Sigma", "Sana", "AuraFlow", "Kolors"])
+def test_a_family_without_clip_has_no_text_encoder_to_train(name: str) -> None:
+    (backbone,) = (one for one in BACKBONES if one.name == name)
+    profile = ProfileSettings(trains="lora", steps=1)
+    profile_check.check(backbone, "mine", profile, OptimizerSettings())
+    for key, stated in (
+        ("text_encoder", TextEncoderSettings()),
+        ("text_encoder", TextEncoderSettings(encoders=("text_encoder",))),
+        ("inversion", InversionSettings(initializer="ring")),
+    ):
+        changed = profile.model_copy(update={key: stated})
+        with pytest.raises(InputError) as refused:
+            profile_check.check(backbone, "mine", changed, OptimizerSettings())
+        said = f"profiles.mine.{key} trains CLIP text encoders, and {name} has none; leave it out."
+        assert str(refused.value) == said
+
+
+def test_a_loss_of_its_own_takes_no_other_loss_s_settings() -> None:
+    (backbone,) = (one for one in BACKBONES if one.name == "Playground 2.5")
+    with pytest.raises(
+        InputError, match=r"Playground 2\.5 is trained by EDM's preconditioned loss"
+    ):
+        backbone.check_optimizer(OptimizerSettings(min_snr_gamma=5))
+    profile = ProfileSettings(trains="lora", steps=1, times="uniform")
+    with pytest.raises(
+        InputError, match=r"Playground 2\.5 is trained by EDM's preconditioned loss"
+    ):
+        profile_check.check(backbone, "mine", profile, OptimizerSettings())
+    (sana,) = (one for one in BACKBONES if one.name == "Sana")
+    profile_check.check(sana, "mine", profile, OptimizerSettings())
+    with pytest.raises(InputError, match="Sana is trained by flow matching"):
+        sana.check_optimizer(OptimizerSettings(min_snr_gamma=5))

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spqr_tests.checkpoint import loading
 from spqr_tests.checkpoint.checkpoint import read
 from spqr_tests.errors import InputError
 from tests.tiny import backbones, edit_json, edit_tensors
@@ -87,6 +89,17 @@ def test_switches_of_the_index_reach_the_pipeline(folders: dict[str, Path], tmp_
         is True
     )
     assert read("sdxl", tmp_path).fingerprint != read("sdxl", folders["sdxl"]).fingerprint
+
+
+def test_a_library_that_lacks_a_class_is_named(folders: dict[str, Path]) -> None:
+    parts = read("sd1", folders["sd1"]).parts
+    old = dict(parts.models) | {"vae": replace(parts.models["vae"], model_class="NotYet")}
+    for lacking in (replace(parts, pipeline_class="NotYet"), replace(parts, models=old)):
+        for build in (loading.skeleton, lambda given: loading.load(given, "cpu", "float32")):
+            with pytest.raises(
+                InputError, match=r"^The installed diffusers has no NotYet, which this checkpoint"
+            ):
+                build(lacking)
 
 
 def _first(tensors: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ class Backbone(ABC):
     models: Mapping[str, tuple[str, frozenset[str]]]
     """Library and allowed classes of each component that has weights."""
     tokenizers: Mapping[str, frozenset[str]]
+    tokenizer_library: str = "transformers"
     schedulers: frozenset[str]
     samplers: Mapping[str, str]
     """The diffusers class for each `sampler.scheduler` of a protocol, except 'checkpoint'."""

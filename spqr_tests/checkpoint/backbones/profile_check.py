@@ -31,12 +31,12 @@ def check(
             f"profiles.{name}.guidance is for models whose guidance is an input, and"
             f" {backbone.name} has none; leave it out."
         )
-    if not backbone.clip_encoders and (profile.text_encoder or profile.inversion):
-        what = "text_encoder" if profile.text_encoder else "inversion"
-        raise InputError(
-            f"profiles.{name}.{what} is for CLIP text encoders, and {backbone.name} has none; leave"
-            " the profile out."
-        )
+    for key in ("text_encoder", "inversion"):
+        if getattr(profile, key) is not None and not backbone.clip_encoders:
+            raise InputError(
+                f"profiles.{name}.{key} trains CLIP text encoders, and {backbone.name} has none;"
+                " leave it out."
+            )
     wanted = profile.text_encoder.encoders if profile.text_encoder is not None else None
     unknown = [one for one in wanted or () if one not in backbone.clip_encoders]
     if unknown:

@@ -18,6 +18,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
 )
 from spqr_tests.checkpoint.backbones.relation import Relation, total
 from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL_XL
+from spqr_tests.checkpoint.formats.layouts.table import Original
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class StableDiffusionXL(Backbone):
     statistics = False
     """Whether its autoencoder's config has the mean and deviation of latents."""
     defaults = Defaults(50, 5.0)
-    original = ORIGINAL_XL
+    original: Original | None = ORIGINAL_XL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """Those of the base model, or of a distilled model that the configs tell."""

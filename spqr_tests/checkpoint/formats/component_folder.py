@@ -21,6 +21,7 @@ from spqr_tests.store import links
 _STEMS = {
     "diffusers": {"safetensors": "diffusion_pytorch_model", "bin": "diffusion_pytorch_model"},
     "transformers": {"safetensors": "model", "bin": "pytorch_model"},
+    "kolors": {"safetensors": "model", "bin": "pytorch_model"},
 }
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _ATTENTION = re.compile(

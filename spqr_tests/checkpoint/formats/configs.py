@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.checkpoint.formats import language_models
+from spqr_tests.checkpoint.formats import language_models, libraries
 
 _TABLE = "config_defaults.json"
 _VERSIONS = frozenset(
@@ -164,19 +164,16 @@ def installed(model_class: str) -> dict[str, Any]:
     """The defaults of a class in the installed diffusers or transformers."""
     import inspect
 
-    import diffusers
-    import transformers
-
-    if hasattr(diffusers, model_class):
-        parameters = inspect.signature(getattr(diffusers, model_class).__init__).parameters.values()
+    kind = libraries.find(model_class)
+    if getattr(kind, "config_class", None) is not None:
+        found = _worded(model_class, kind.config_class().to_dict())
+    else:
+        parameters = inspect.signature(kind.__init__).parameters.values()
         found = {
             one.name: one.default
             for one in parameters
             if one.default is not inspect.Parameter.empty
         }
-    else:
-        found = getattr(transformers, model_class).config_class().to_dict()
-        found = _worded(model_class, found)
     return {
         key: _plain(value)
         for key, value in found.items()

@@ -27,7 +27,7 @@ class Family:
 
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
-    Family("Kolors", r"Kolors.*", r"encoder_hid_proj\.(?:weight|bias)"),
+    Family("Kolors", _NEVER, r"encoder_hid_proj\.(?:weight|bias)", folder=True),
     Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*", folder=True),
     Family(
         "FLUX.2",
@@ -145,6 +145,7 @@ _OWN_SAMPLING = (
     (r"SemanticStableDiffusionPipeline", "semantic guidance", "StableDiffusionPipeline"),
     (r"StableDiffusionXLPAGPipeline", "perturbed attention", "StableDiffusionXLPipeline"),
     (r"StableDiffusion3PAGPipeline", "perturbed attention", "StableDiffusion3Pipeline"),
+    (r"KolorsPAGPipeline", "perturbed attention", "KolorsPipeline"),
     (r"PixArtSigmaPAGPipeline", "perturbed attention", "PixArtSigmaPipeline"),
     (r"SanaPAGPipeline", "perturbed attention", "SanaPipeline"),
     (r"StableDiffusionPAGPipeline", "perturbed attention", "StableDiffusionPipeline"),

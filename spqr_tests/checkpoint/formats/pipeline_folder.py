@@ -168,7 +168,8 @@ def _classes(
     given: str, index: Path, table: Mapping[str, Any], backbone: Backbone
 ) -> dict[str, str]:
     """The class of each component that the index names."""
-    allowed = {name: ("transformers", classes) for name, classes in backbone.tokenizers.items()}
+    own = backbone.tokenizer_library
+    allowed = {name: (own, classes) for name, classes in backbone.tokenizers.items()}
     allowed |= {"scheduler": ("diffusers", backbone.schedulers), **backbone.models}
     classes = {}
     for name, entry in table.items():

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import (
+    chatglm_tokenizer,
     piece_pairs,
     published_clip,
     qwen_tokenizer,
@@ -213,6 +214,8 @@ def _reader(class_name: str) -> Callable[[Path], Vocabulary]:
     """What reads the folder of a tokenizer's class."""
     if class_name.startswith("CLIP"):
         return _clip
+    if class_name == chatglm_tokenizer.NAME:
+        return chatglm_tokenizer.read
     if class_name.startswith("Qwen2"):
         return qwen_tokenizer.read
     return piece_pairs.reader(class_name) or _t5
@@ -224,12 +227,14 @@ def _load(class_name: str, words: Vocabulary, source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         try:
             words.write(Path(folder))
-            if isinstance(words, piece_pairs.PiecePairs):
+            if isinstance(words, piece_pairs.PiecePairs | chatglm_tokenizer.ChatGlm):
                 return words.load(Path(folder))
             # Transformers 4 has two of each class. Those in Python split some texts differently,
             # and transformers 5 no longer has them.
             fast = getattr(transformers, f"{class_name.removesuffix('Fast')}Fast")
             tokenizer = fast.from_pretrained(folder, local_files_only=True)
+        except InputError:
+            raise
         except Exception as error:  # the tokenizers library raises anything
             reason = (str(error) or repr(error)).splitlines()[0]
             raise InputError(f"{source} cannot be loaded as {class_name}: {reason}") from error

@@ -21,7 +21,7 @@ SUPPORTED = "expected one of " + ", ".join(
     sorted({name for backbone in BACKBONES for name in backbone.pipelines})
 )
 PIPELINES = {
-    "KolorsPipeline": f"It is Kolors: {NOT_YET}",
+    "KolorsPAGPipeline": "a copy whose index names KolorsPipeline",
     "PixArtAlphaPipeline": f"It is PixArt-Alpha: {NOT_YET}",
     "PixArtSigmaPAGPipeline": "a copy whose index names PixArtSigmaPipeline",
     "SanaPAGPipeline": "a copy whose index names SanaPipeline",

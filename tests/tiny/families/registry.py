@@ -2,6 +2,7 @@
 
 from tests.tiny.families.auraflow import AURAFLOW
 from tests.tiny.families.facts import Facts
+from tests.tiny.families.kolors import KOLORS
 from tests.tiny.families.pixart_sigma import PIXART_SIGMA
 from tests.tiny.families.playground import PLAYGROUND
 from tests.tiny.families.sana import SANA
@@ -11,4 +12,5 @@ FAMILIES: dict[str, Facts] = {
     "playground": PLAYGROUND,
     "sana": SANA,
     "auraflow": AURAFLOW,
+    "kolors": KOLORS,
 }
