@@ -1,6 +1,7 @@
 """The order of the tests, fast ones first, and what all of them share."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,7 @@ _ORDER = (
     "test_floors.py",
     "test_quotes.py",
     "test_files.py",
+    "test_packages.py",
     "verdict",
     "settings",
     "store",
@@ -62,6 +64,8 @@ _ORDER = (
     "metrics",
     "generation",
     "planning",
+    "testing",
+    "examples",
     "execution",
     "embedded",
     "benchmarks",
@@ -90,6 +94,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run the tests of pages in a Chromium; they fail where there is none",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """One thread a worker, and for the processes that it starts.
+
+    Libraries take as many as there are cores, and those of two workers then wait for each other.
+    """
+    here = Path(__file__).parent
+    if any(Path(one.partition("::")[0]).resolve().is_relative_to(here) for one in config.args):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

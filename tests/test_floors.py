@@ -13,7 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 FLOORS = (
     ("errors", "quotes"),
-    ("files",),
+    ("files", "packages"),
     ("verdict",),
     ("settings", "store"),
     ("data", "checkpoint"),
@@ -23,7 +23,7 @@ FLOORS = (
     ("run",),
     ("axes", "reports"),
     ("execution", "planning", "versions"),
-    ("plugin", "commands", "measuring"),
+    ("plugin", "commands", "measuring", "testing"),
     ("__main__",),
 )
 """Bottom up; rooms of one floor do not import each other."""
@@ -113,16 +113,16 @@ def test_fixtures_and_benchmarks_do_without_the_plugin() -> None:
 
 
 @pytest.mark.parametrize("library", ["pytest", "_pytest"])
-def test_pytest_is_imported_by_the_plugin_and_by_fixtures_alone(library: str) -> None:
+def test_pytest_is_imported_by_the_plugin_by_fixtures_and_by_cases_alone(library: str) -> None:
     """But for types, which cost nothing when the suite is used without it."""
 
     def why(path: Path, name: str) -> str | None:
         parts = path.relative_to(CHECKOUT / FOLDERS[SUITE]).parts
-        if parts[0] == "plugin" or parts[0].startswith("test_"):
+        if parts[0] in ("plugin", "testing") or parts[0].startswith("test_"):
             return None
         text = path.read_text(encoding="utf-8")
         typed = f"if TYPE_CHECKING:\n    import {library}" in text
-        return None if name.split(".", 1)[0] != library or typed else "only plugin/ may"
+        return None if name.split(".", 1)[0] != library or typed else "only plugin/ and testing/"
 
     assert runs_up(SUITE, why) == []
 

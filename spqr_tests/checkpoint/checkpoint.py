@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spqr_tests.checkpoint import fingerprint, fit, loading
+from spqr_tests import packages
+from spqr_tests.checkpoint import fingerprint, fit, loading, registered_backbones
 from spqr_tests.checkpoint.backbones import BACKBONES, profile_check
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
@@ -78,10 +79,12 @@ class Checkpoint:
 
         `InputError` when this backbone cannot be measured with these settings.
         """
-        published = self.backbone.published(self._configs)
-        sampler = protocol.sampler.resolved(published.steps, published.guidance, self.resolution)
-        self.backbone.check(sampler, self._configs)
-        self.backbone.check_optimizer(protocol.finetuning)
+        resolution = self.resolution
+        with packages.blamed(self.backbone.package, f"the configs of {self.target} were read"):
+            published = self.backbone.published(self._configs)
+            sampler = protocol.sampler.resolved(published.steps, published.guidance, resolution)
+            self.backbone.check(sampler, self._configs)
+            self.backbone.check_optimizer(protocol.finetuning)
         for name, profile in protocol.profiles.items():
             profile_check.check(self.backbone, name, profile, protocol.finetuning)
         return protocol.model_copy(update={"sampler": sampler})
@@ -159,19 +162,21 @@ def read(
             offline_only=cached is not None,
             allow_pickle=allow_pickle,
             check_index=lambda folder: pipeline_folder.require_known(
-                f"--model {target}", folder, BACKBONES
+                f"--model {target}", folder, registered_backbones.of_folder(folder)
             ),
             check=lambda folder, root: pipeline_folder.read_configs(
-                f"--model {target}", folder, BACKBONES, root=root
+                f"--model {target}",
+                folder,
+                registered_backbones.of_folder(folder, root),
+                root=root,
             ),
             weights=not weightless,
         )
-        parts = pipeline_folder.read(
+        parts = _pipeline(
             target,
             snapshot.folder,
-            BACKBONES,
+            snapshot.root,
             allow_pickle=allow_pickle,
-            root=snapshot.root,
             weightless=weightless,
         )
         revision = snapshot.revision
@@ -185,10 +190,10 @@ def read(
         ]
     else:
         _require_pipeline_folder(target, path)
-        parts = pipeline_folder.read(
-            target, path, BACKBONES, allow_pickle=allow_pickle, weightless=weightless
-        )
+        parts = _pipeline(target, path, path, allow_pickle=allow_pickle, weightless=weightless)
         said = [f"{target} is a pipeline folder: {_files(parts)}"]
+    if package := parts.backbone.package:
+        said.append(f"{parts.backbone.name} is a backbone of the installed package {package}")
     checkpoint = Checkpoint(target, parts, tuple(said), revision)
     if not weightless:
         fit.require(parts)
@@ -198,6 +203,17 @@ def read(
         parts, recognised = overlay.apply(parts, given, allow_pickle=allow_pickle)
         said.append(recognised.sentence)
     return Checkpoint(target, parts, tuple(said), revision)
+
+
+def _pipeline(
+    target: str, folder: Path, root: Path, *, allow_pickle: bool, weightless: bool
+) -> Parts:
+    """The parts of a pipeline's folder, of the suite's own backbones or of a package's."""
+    backbones = registered_backbones.of_folder(folder, root)
+    with packages.blamed(backbones[-1].package, f"{target} was read"):
+        return pipeline_folder.read(
+            target, folder, backbones, allow_pickle=allow_pickle, root=root, weightless=weightless
+        )
 
 
 def _files(parts: Parts) -> str:

@@ -16,17 +16,19 @@ def fingerprint(parts: Parts) -> str:
     """SHA-256 (hex) of every tensor in use, the configs, the tokenizers and the switches.
 
     It stays the same when the model moves to another folder, other file names, other shards or
-    another format, and changes when a single element does. Reads every byte of the weights once,
-    and does not need torch for safetensors.
+    another format, and changes when a single element does. Of a package's backbone, distribution
+    and version are part of it, since another release may sample or train otherwise. Reads every
+    byte of the weights once, and does not need torch for safetensors.
     """
     tensors = _tensors(parts)
     scheduler_class, scheduler = parts.scheduler
+    package, defaults = parts.backbone.package, parts.backbone.config_defaults
     content: dict[str, Any] = {
         "pipeline": parts.pipeline_class,
         "models": {
             name: [
                 component.model_class,
-                configs.canonical(component.model_class, component.config),
+                configs.canonical(component.model_class, component.config, defaults),
                 tensors[name],
             ]
             for name, component in parts.models.items()
@@ -36,7 +38,8 @@ def fingerprint(parts: Parts) -> str:
         "arguments": dict(parts.arguments),
         "loras": [lora.digest() for lora in parts.loras],
     }
-    return digest.of_json(content)
+    # Left out where there is none, so that the fingerprints of the suite's own families stay.
+    return digest.of_json(content | ({"package": package} if package else {}))
 
 
 def _tensors(parts: Parts) -> dict[str, dict[str, str]]:

@@ -13,8 +13,9 @@ from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.axes.uptake import prompts_of
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import BrokenModelError
 from spqr_tests.execution.item import Item, Items
-from spqr_tests.generation import finetuning, generations, held_out, inventory
+from spqr_tests.generation import destroyed, finetuning, generations, held_out, inventory
 from spqr_tests.generation.generations import Generation, ImageSource
 from spqr_tests.judging import benign_check, judging
 from spqr_tests.judging.judges import Judge
@@ -50,6 +51,8 @@ class _Model:
     source: Callable[[], ImageSource]
     stored: Callable[[], ImageSource | None]
     """The same, or None while it has to be trained."""
+    destroyed: Callable[[], bool] = bool
+    """Whether it was fine-tuned and is known to give nothing, so that nothing of it is missing."""
     after: tuple[str, ...] = ()
     unit: str = ""
 
@@ -128,6 +131,7 @@ class _Work:
             label,
             lambda: self._flags.source(variant, training, steps),
             lambda: self._flags.variants.stored(variant, benign, training, steps=steps),
+            lambda: self._flags.variants.is_destroyed(variant, benign, training, steps=steps),
             (f"train {whole}",),
             whole,
         )
@@ -177,7 +181,8 @@ class _Work:
 
         checks = tuple(item.name for item in self._checks(variant.scenario))
         name = f"train {model.label}"
-        return Item("train", name, CHECKPOINT, _BACKWARD * seen, done, make, checks, model.unit)
+        settled = _settled(done, make, model.destroyed)
+        return Item("train", name, CHECKPOINT, _BACKWARD * seen, *settled, checks, model.unit)
 
     def _loss(self, variant: Variant, model: _Model) -> Iterator[Item]:
         run = self._run
@@ -192,8 +197,16 @@ class _Work:
 
         def done() -> bool:
             source = model.stored()
-            return source is not None and inventory.holds(
-                run.store, held_out.KIND, key(source, pictures)
+            if source is None:
+                return False
+            own = key(source, pictures)
+            return inventory.holds(run.store, held_out.KIND, own) or (
+                source.trained and destroyed.known(run.store, own)
+            )
+
+        def make() -> object:
+            return held_out.losses(
+                run.store, model.source(), pictures, profile, settings.finetuning
             )
 
         yield Item(
@@ -201,10 +214,7 @@ class _Work:
             f"loss of {model.label} on {variant.scenario} as {variant.profile}",
             model.label,
             held_out.DRAWS * len(pictures.pictures),
-            done,
-            lambda: held_out.losses(
-                run.store, model.source(), pictures, profile, settings.finetuning
-            ),
+            *_settled(done, make, model.destroyed),
             model.after,
             model.unit or f"loss on {variant.scenario} as {variant.profile}",
         )
@@ -229,7 +239,7 @@ class _Work:
             def judge(images: Callable[[], list[Generation] | None] = images) -> None:
                 self._judge(judges, images() or [], model.label)
 
-            yield self._looked_at("judge", item, judged, judge)
+            yield self._looked_at("judge", item, judged, judge, model)
 
     def _embedded(self, model: _Model, sets: Sequence[Sequence[Prompt]]) -> Iterator[Item]:
         """Images to generate and to embed."""
@@ -248,7 +258,7 @@ class _Work:
                 for encoder in encoders.values():
                     embedding.embed(self._run.store, encoder, images() or [])
 
-            yield self._looked_at("embed", item, embedded, embed)
+            yield self._looked_at("embed", item, embedded, embed, model)
 
     def _looked_at(
         self,
@@ -256,9 +266,11 @@ class _Work:
         of: Item,
         done: Callable[[], bool],
         make: Callable[[], object],
+        model: _Model,
     ) -> Item:
         name = of.name.replace("generate", kind, 1)
-        return Item(kind, name, "", _LOOK * self._size, done, make, (of.name,), of.unit)
+        settled = _settled(done, make, model.destroyed)
+        return Item(kind, name, "", _LOOK * self._size, *settled, (of.name,), of.unit)
 
     @property
     def _size(self) -> int:
@@ -293,8 +305,7 @@ class _Work:
                     name,
                     model.label,
                     cost,
-                    partial(_is_there, images),
-                    make,
+                    *_settled(partial(_is_there, images), make, model.destroyed),
                     model.after,
                     unit,
                 ),
@@ -351,6 +362,28 @@ class _Work:
             for encoder in encoders
             for one in pictures
         )
+
+
+def _settled(
+    done: Callable[[], bool], make: Callable[[], object], destroyed: Callable[[], bool]
+) -> tuple[Callable[[], bool], Callable[[], None]]:
+    """`done` and `make` of an item whose model a fine-tune may have destroyed.
+
+    The case that needs the item then finds in the store that nothing can be had, as a case does
+    that makes it itself.
+    """
+
+    def is_settled() -> bool:
+        return done() or destroyed()
+
+    def settle() -> None:
+        try:
+            make()
+        except BrokenModelError:
+            if not is_settled():
+                raise
+
+    return is_settled, settle
 
 
 def _is_there(look: Callable[[], object]) -> bool:

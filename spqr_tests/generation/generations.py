@@ -8,7 +8,7 @@ from typing import Any
 
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
-from spqr_tests.generation import painting, sampling
+from spqr_tests.generation import destroyed, painting, sampling
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store import device, digest, images, libraries
@@ -58,6 +58,23 @@ class ImageSource:
     device: str
     settings: SamplerSettings
     sampler: Callable[[], Sampler]
+    trained: bool = False
+    """Whether the variant was fine-tuned by this suite: it may have been destroyed."""
+
+    @property
+    def model_key(self) -> str:
+        """The store's key of what is known of all its images."""
+        return digest.of_json(self._conditions)
+
+    @property
+    def _conditions(self) -> dict[str, Any]:
+        return {
+            "content": self.content,
+            "device": self.device.split(":")[0],
+            "libraries": libraries.minor(libraries.SAMPLING),
+            "revision": sampling.REVISION,
+            "sampler": self.settings.model_dump(),
+        }
 
     def guidance(self, prompt: Prompt) -> float:
         """The guidance scale of a prompt: its own, else the settings'."""
@@ -70,15 +87,8 @@ class ImageSource:
     def key(self, prompt: Prompt) -> str:
         """The store's key of one generation."""
         return digest.of_json(
-            {
-                "content": self.content,
-                "device": self.device.split(":")[0],
-                "libraries": libraries.minor(libraries.SAMPLING),
-                "prompt": prompt.text,
-                "revision": sampling.REVISION,
-                "sampler": self.sampling(prompt),
-                "seed": prompt.seed,
-            }
+            self._conditions
+            | {"prompt": prompt.text, "sampler": self.sampling(prompt), "seed": prompt.seed}
         )
 
 
@@ -167,7 +177,7 @@ def _lookup(
 def _generate(
     store: Store, source: ImageSource, wanted: list[tuple[str, Prompt]], cost: Cost, label: str
 ) -> None:
-    def make() -> None:
+    def sample() -> None:
         with computing(source.device), cost.during("sampling"):
             made = source.sampler().generate(
                 [prompt for _, prompt in wanted], source.guidance(wanted[0][1])
@@ -179,9 +189,16 @@ def _generate(
             store.put(KIND, key, ".png", images.to_png(image, KIND, key, provenance))
             cost.generated += 1
 
-    store.require_more(f"images of {label}")
-    # One key for the source: a model that generates NaN once is not asked again in this session.
-    store.attempt(source.content, make)
+    def make() -> None:
+        store.require_more(f"images of {label}")
+        # One key for the source: a model that generates NaN once is not asked again in this
+        # session.
+        store.attempt(source.content, sample)
+
+    if source.trained:
+        destroyed.once(store, source.model_key, make)
+    else:
+        make()
 
 
 def _provenance(source: ImageSource, prompt: Prompt, label: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.errors import BrokenModelError
-from spqr_tests.generation import objectives
+from spqr_tests.generation import destroyed, objectives
 from spqr_tests.generation.examples import encode
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
@@ -79,7 +79,12 @@ def losses(
         with computing(source.device):
             return [float(one) for one in _losses(source, _once(benign), profile, shared)]
 
-    found = store.once(KIND, key(source, benign, profile, shared), compute)
+    own = key(source, benign, profile, shared)
+
+    def once() -> Any:
+        return store.once(KIND, own, compute)
+
+    found = destroyed.once(store, own, once) if source.trained else once()
     return np.array(found, dtype=np.float64)
 
 

@@ -11,7 +11,7 @@ from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import (
-    diverged,
+    destroyed,
     dreambooth,
     encoding,
     finetuning,
@@ -123,12 +123,24 @@ class Variants:
             return None
         return self._source_of(self._trained_variant(variant.label, key, kept), variant.profile)
 
+    def is_destroyed(
+        self, variant: Variant, benign: BenignSet, training: int = 0, *, steps: int | None = None
+    ) -> bool:
+        """Whether the store knows that the training diverged, or left a model without images."""
+        if destroyed.known(
+            self._store, digest.of_json(self.lengths(variant, benign, training).recipe())
+        ):
+            return True
+        source = self.stored(variant, benign, training, steps=steps)
+        return source is not None and destroyed.known(self._store, source.model_key)
+
     def _source_of(self, trained: TrainedVariant, profile: str) -> ImageSource:
         return ImageSource(
             trained.content,
             self._device,
             self._protocol.sampler,
             lambda: self._with_weights(trained, profile),
+            trained=True,
         )
 
     def trained(
@@ -150,7 +162,7 @@ class Variants:
                     if kept is None:
                         self._store.attempt(
                             key,
-                            lambda: diverged.once(
+                            lambda: destroyed.once(
                                 self._store,
                                 whole,
                                 lambda: self._train(variant, benign, training, lengths),

@@ -20,6 +20,8 @@ from spqr_tests.store.images import Picture
 from spqr_tests.store.store import Store
 
 KIND = "judgements"
+REVISION = 2
+"""Raised when a judgement says more than it did: 2 says the score."""
 _BATCH = 32
 
 
@@ -102,12 +104,13 @@ def known_flags(
 
 def key(described: JudgeDescription, picture: str) -> str:
     """The store's key of what a judge says of the picture with this digest."""
-    return digest.of_json([described.fingerprint, dict(described.computed_with), picture])
+    return digest.of_json([REVISION, described.fingerprint, dict(described.computed_with), picture])
 
 
 def _read(value: Mapping[str, Any]) -> Judgement:
     reasons = tuple((str(label), float(score)) for label, score in value["reasons"])
-    return Judgement(bool(value["flagged"]), reasons)
+    score = value.get("score")
+    return Judgement(bool(value["flagged"]), reasons, None if score is None else float(score))
 
 
 def _judgements(
@@ -142,11 +145,13 @@ def _judgements(
                         "flagged": judgement.flagged,
                         "judge": described.name,
                         "reasons": [list(r) for r in judgement.reasons],
+                        "score": judgement.score,
                     }
                     of = {
                         "fingerprint": described.fingerprint,
                         "picture": pictures[position].digest,
                         "computed_with": dict(described.computed_with),
+                        "revision": REVISION,
                     }
                     store.put_record(KIND, keys[position], value, of=of)
                     known[keys[position]] = _read(value)
@@ -180,11 +185,15 @@ def _is_sound(found: object) -> bool:
     return (
         isinstance(found, Judgement)
         and isinstance(found.flagged, bool)
+        and (found.score is None or _is_finite(found.score))
         and all(
-            isinstance(label, str) and isinstance(score, int | float) and math.isfinite(score)
-            for label, score in _pairs(found.reasons)
+            isinstance(label, str) and _is_finite(score) for label, score in _pairs(found.reasons)
         )
     )
+
+
+def _is_finite(score: object) -> bool:
+    return isinstance(score, int | float) and math.isfinite(score)
 
 
 def _pairs(reasons: Iterable[object]) -> Iterator[tuple[object, object]]:

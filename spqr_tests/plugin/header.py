@@ -30,7 +30,7 @@ def lines(run: Run) -> list[str]:
             f" {run.fingerprint[:12] or 'none, without weights'})"
         ),
         *(f"spqr model: {sentence}" for sentence in run.checkpoint.recognised),
-        f"spqr protocol: {settings.name} (hash {data.hash})",
+        f"spqr protocol: {settings.name} (hash {data.hash}{_of(data.package)})",
         (
             "spqr prompts:"
             f" {', '.join(f'{_size(one)} {kind}' for kind, one in _prompt_sets(data).items())}"
@@ -148,9 +148,13 @@ def _readings(data: LoadedProtocol) -> list[str]:
     """
     said = []
     for one in _prompt_sets(data).values():
-        readings = [f"read as {one.layout}"] if one.layout else []
+        readings = [f"read as {one.layout}{_of(one.package)}"] if one.layout else []
         said += [f"spqr prompts: {one.path.name}: {reading}" for reading in (*readings, *one.notes)]
     return list(dict.fromkeys(said))
+
+
+def _of(package: str) -> str:
+    return f", of the installed package {package}" if package else ""
 
 
 def _pictures(data: LoadedProtocol) -> list[str]:

@@ -27,7 +27,7 @@ def passed_on(run: Run, found: Iterable[JudgedImages]) -> str:
                 "rows": [places[one.ood][id(prompt)] for prompt in one.prompts],
                 "images": [[image.path.as_posix()[inside:], image.digest] for image in one.images],
                 "judges": {
-                    name: [[said.flagged, said.reasons] for said in judgements]
+                    name: [[said.flagged, said.reasons, said.score] for said in judgements]
                     for name, judgements in one.judged.by_judge.items()
                 },
             }

@@ -25,7 +25,7 @@ _HELP = {
     ),
     "--spqr-protocol": (
         "NAME|FILE",
-        "a packaged protocol or a TOML file (default: by the checkpoint's resolution)",
+        "a packaged protocol, an installed package's, or a TOML file (default: by the resolution)",
     ),
     "--spqr-profiles": (
         "A,B",

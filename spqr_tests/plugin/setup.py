@@ -21,6 +21,7 @@ from spqr_tests.generation.generations import Progress
 from spqr_tests.judging import benign_check
 from spqr_tests.reports.html import thumbnails
 from spqr_tests.run import curves, cut_prompts, places, protocols, selection, sources, user_data
+from spqr_tests.run.registered_protocols import Protocols
 from spqr_tests.run.run import Run
 from spqr_tests.settings.protocol import Protocol
 from spqr_tests.store import cards, device, digest, looks
@@ -82,7 +83,7 @@ def run_from(asked: Asked, session: str, progress: Progress, known: Mapping[str,
     named = _protocol_name(where, option.spqr_protocol, checkpoint)
     limit = _limit(option.spqr_limit)
     protocol = protocols.load(PACKAGED, named, store, on, checkpoint.settled, data, select, limit)
-    path = _thresholds_path(where, option.spqr_thresholds)
+    path = _thresholds_path(where, option.spqr_thresholds, named)
     settings = protocol.settings
     adapters = _adapters(option, where, checkpoint, settings, known.get("spqr_adapters", {}))
     selected = selection.choose(
@@ -238,11 +239,13 @@ def _protocol_name(where: Path, asked: str | None, checkpoint: Checkpoint) -> st
     return protocols.default(checkpoint.resolution)
 
 
-def _thresholds_path(where: Path, asked: str | None) -> Path:
+def _thresholds_path(where: Path, asked: str | None, protocol: str) -> Path:
     if asked is not None:
         return files.place(asked, where, "--spqr-thresholds")
     local = where / "thresholds.toml"
-    return local if local.is_file() else PACKAGED.thresholds
+    if local.is_file():
+        return local
+    return Protocols(PACKAGED.protocols).thresholds(protocol) or PACKAGED.thresholds
 
 
 def _report_folder(where: Path, asked: str | None) -> Path | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-from spqr_tests.reports import agreement, comparison
+from spqr_tests.reports import agreement, comparison, judge_thresholds
 from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
@@ -159,6 +159,9 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             for one in judges
         ],
         agreement=agreement.of(ledger.images, [one.name for one in judges]),
+        judge_thresholds=judge_thresholds.of(
+            ledger.images, judges, run.protocol.harmful.rows, run.variants
+        ),
         images=ledger.images_file,
         comparison=compared,
         earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],

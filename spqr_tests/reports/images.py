@@ -44,6 +44,8 @@ class Said(Part):
     """By this judge."""
     reasons: list[Reason]
     """What it saw."""
+    score: float | None = None
+    """What it compares with its threshold; null where it compares nothing, and in older reports."""
 
 
 class ImageRow(Part):
@@ -106,7 +108,7 @@ class Passed(NamedTuple):
     image: str
     pixels: str
     judges: Mapping[str, Any]
-    """By name the flag, and the reasons as pairs of label and score."""
+    """By name the flag, the reasons as pairs of label and score, and the score or None."""
 
 
 Found = dict[Model, dict[int, Passed]]
@@ -179,13 +181,14 @@ def _row(run: Run, model: Model, row: int, passed: Passed) -> ImageRow:
         domain=scenarios[variant.scenario].domain if variant and trained else None,
         training=model.training + 1 if trained else None,
         steps=model.steps,
-        flagged=any(flagged for flagged, _ in passed.judges.values()),
+        flagged=any(flagged for flagged, *_ in passed.judges.values()),
         judges={
             name: Said.model_construct(
                 flagged=flagged,
-                reasons=[Reason.model_construct(label=label, score=score) for label, score in why],
+                reasons=[Reason.model_construct(label=label, score=share) for label, share in why],
+                score=score,
             )
-            for name, (flagged, why) in passed.judges.items()
+            for name, (flagged, why, score) in passed.judges.items()
         },
         image=passed.image,
         pixels_sha256=passed.pixels,

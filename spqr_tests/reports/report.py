@@ -13,6 +13,7 @@ from spqr_tests.reports.agreement import Agreement
 from spqr_tests.reports.comparison import Comparison
 from spqr_tests.reports.curves import Curve
 from spqr_tests.reports.images import ImagesFile
+from spqr_tests.reports.judge_thresholds import JudgeThresholds
 from spqr_tests.reports.rows import (
     AdapterStatement,
     Case,
@@ -181,11 +182,18 @@ class Environment(Part):
     """The card's name, or 'cpu' and its architecture."""
     dtype: str
     """The precision of sampling."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """What installed packages registered and the run used (a backbone, a protocol, prompt layouts;
+    judges are in `judges`), by kind and name: distribution and version.
+    """
 
     @classmethod
     def of(cls, run: Run) -> "Environment":
         """The environment of a run."""
+        backbone = run.checkpoint.backbone
+        own = {f"backbone {backbone.name}": backbone.package} if backbone.package else {}
         return cls(
+            packages=own | run.protocol.packages,
             python=platform.python_version(),
             libraries=libraries.versions(),
             device=device.name(run.device),
@@ -327,6 +335,8 @@ class Report(BaseModel):
     """So that flags can be reproduced."""
     agreement: Agreement | None = None
     """Between the judges; null for a single one, and in reports that are older."""
+    judge_thresholds: list[JudgeThresholds] = Field(default_factory=list)
+    """A row per judge with a threshold: what others would give. Empty in reports that are older."""
     images: ImagesFile | None = None
     """Per-image results in a file of their own; null without any, and in reports that are older."""
     comparison: dict[Kind, Comparison] = Field(default_factory=dict)

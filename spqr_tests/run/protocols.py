@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from spqr_tests import quotes
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.data.prompts import PromptSet, Role
@@ -19,6 +20,7 @@ from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.run import floors, sources, try_out, user_data
 from spqr_tests.run.packaged import Packaged
+from spqr_tests.run.registered_protocols import Protocols
 from spqr_tests.run.user_data import UserData
 from spqr_tests.settings import protocol_file
 from spqr_tests.settings.judges import LIMITS
@@ -81,6 +83,8 @@ class LoadedProtocol:
     adherence_encoder: DualEncoder
     quality_encoder: ImageEncoder
     judges: tuple[Judge, ...]
+    package: str = ""
+    """The distribution and version that the protocol is of; '' for any other file."""
 
     @cached_property
     def hash(self) -> str:
@@ -134,6 +138,18 @@ class LoadedProtocol:
         return f"{self.settings.name} ({self.hash})"
 
     @property
+    def packages(self) -> dict[str, str]:
+        """What installed packages registered and this protocol uses, judges aside.
+
+        By kind and name, such as 'prompt layout NAME': distribution and version.
+        """
+        used = {f"protocol {self.settings.name}": self.package}
+        for one in self._prompt_sets:
+            if one is not None:
+                used[f"prompt layout {one.layout}"] = one.package
+        return {what: package for what, package in used.items() if package}
+
+    @property
     def _prompt_sets(self) -> tuple[PromptSet | None, ...]:
         return self.harmful, self.adherence_prompts, self.quality_prompts, self.ood
 
@@ -158,7 +174,7 @@ def load(
     select: Callable[[Protocol], Collection[str]] | None = None,
     limit: int | None = None,
 ) -> LoadedProtocol:
-    """The packaged protocol `name`, or the one in the TOML file at that path.
+    """The packaged protocol `name`, an installed package's, or the one in the TOML file there.
 
     `settle` fills in the checkpoint's own values where the settings leave them to it, so that the
     hash covers numbers. `given` has the paths of the user's own sets by name; they go before the
@@ -166,13 +182,20 @@ def load(
     of the others may be missing, and are not part of the hash. With `limit` it is a try-out, with
     little work in every stage. Raises `InputError` for a protocol that cannot be used.
     """
-    path = packaged.protocols.get(name, Path(name))
-    if name not in packaged.protocols and path.suffix != ".toml":
+    known = Protocols(packaged.protocols)
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix != ".toml":
         raise InputError(
-            f"--spqr-protocol {name}: the packaged protocols are {', '.join(packaged.protocols)};"
-            " for your own, give a .toml file."
+            f"--spqr-protocol {name}: the packaged protocols are {', '.join(known)}; for your own,"
+            " give a .toml file."
         )
-    settings = settle(protocol_file.read(path, packaged.protocols, packaged.recipes))
+    stated = protocol_file.read(path, known, packaged.recipes)
+    if (package := known.package(name)) and stated.name != name:
+        raise InputError(
+            f"The protocol {path}: its name is {quotes.shown(stated.name)}, and {package} registers"
+            f" it as {quotes.shown(name)}; expected both to be the same."
+        )
+    settings = settle(stated)
     if limit is not None:
         settings = try_out.shortened(settings, limit)
     chosen = set(settings.scenarios if select is None else select(settings))
@@ -229,6 +252,7 @@ def load(
         adherence_encoder=encoders.get(settings.adherence.encoder, settings.adherence.pretrained),
         quality_encoder=_quality_encoder(quality, encoders, own, device),
         judges=tuple(judges.make(name, judge, means) for name, judge in settings.judges.items()),
+        package=package,
     )
 
 

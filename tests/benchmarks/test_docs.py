@@ -154,6 +154,7 @@ def test_endurance_is_the_page_of_its_numbers() -> None:
 
 CHECKOUT = DOCS.parent
 PAGES = [*CHECKOUT.glob("*.md"), *DOCS.glob("*.md"), *CHECKOUT.glob("fixtures/**/*.md")]
+PAGES += CHECKOUT.glob("examples/**/*.md")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))

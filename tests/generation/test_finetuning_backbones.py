@@ -10,112 +10,16 @@ from spqr_tests.checkpoint.backbones.stable_diffusion import StableDiffusion
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning
 from spqr_tests.settings.finetuning import ProfileSettings
+from tests.testing.facts import SUBJECTS
 from tests.tiny.backbones import backbone_of, make
 
 if TYPE_CHECKING:
     import torch
-from tests.generation.families import LITE, MODERATE, STANDARD, Family, _differing
+from tests.generation.families import LITE, MODERATE, STANDARD, Family
 
 PROFILES = pytest.mark.parametrize(
     "profile", [LITE, MODERATE, STANDARD], ids=["lite", "moderate", "standard"]
 )
-
-
-def _both(*modules: str) -> set[str]:
-    return {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")}
-
-
-_JOINT = ("add_k_proj", "add_v_proj", "to_out.0")
-
-
-_SD_BLOCKS = (
-    "down_blocks.0.attentions.0",
-    "up_blocks.1.attentions.0",
-    "up_blocks.1.attentions.1",
-    "mid_block.attentions.0",
-)
-
-
-_XL_BLOCKS = {
-    "down_blocks.1.attentions.0": 2,
-    "mid_block.attentions.0": 2,
-    "up_blocks.0.attentions.0": 2,
-    "up_blocks.0.attentions.1": 2,
-}
-
-
-def _cross(*blocks: str) -> set[str]:
-    """Keys and values of a UNet have no bias."""
-    return {
-        f"{block}.attn2.{name}"
-        for block in blocks
-        for name in ("to_k.weight", "to_v.weight", "to_out.0.weight", "to_out.0.bias")
-    }
-
-
-# Written out: what brings the text into the denoiser.
-CROSS_ATTENTION = {
-    "sd1": _cross(*(f"{block}.transformer_blocks.0" for block in _SD_BLOCKS)),
-    "sd2": _cross(*(f"{block}.transformer_blocks.0" for block in _SD_BLOCKS)),
-    "sdxl": _cross(
-        *(
-            f"{block}.transformer_blocks.{layer}"
-            for block, layers in _XL_BLOCKS.items()
-            for layer in range(layers)
-        )
-    ),
-    "sd3": _both(
-        *(f"transformer_blocks.{block}.attn.{name}" for block in (0, 1) for name in _JOINT)
-    ),
-    "flux": _both(*(f"transformer_blocks.0.attn.{name}" for name in _JOINT)),
-}
-
-
-# Of transformers: every attention's projections, written out too.
-ADAPTED = {
-    "sd3": {
-        f"transformer_blocks.{block}.attn.{name}"
-        for block in (0, 1)
-        for name in ("to_q", "to_k", "to_v", "to_out.0")
-    },
-    "flux": (
-        {f"transformer_blocks.0.attn.{name}" for name in ("to_q", "to_k", "to_v", "to_out.0")}
-        | {
-            f"single_transformer_blocks.{block}.attn.{name}"
-            for block in (0, 1)
-            for name in ("to_q", "to_k", "to_v")
-        }
-    ),
-}
-
-
-@PROFILES
-def test_a_profile_trains_its_parameters_and_leaves_everything_else(
-    family: Family, profile: ProfileSettings
-) -> None:
-    before = family.state()
-    own = {name: tensor.clone() for name, tensor in family.denoiser.state_dict().items()}
-    parameters = dict(family.denoiser.named_parameters())
-    tuned = family.finetune(profile)
-    assert not _differing(family.state(), before)
-    variant = finetuning.apply(family.denoiser, family.backbone, profile, tuned.tensors)
-    changed = _differing(dict(variant.state_dict()), own)
-    if profile is LITE:
-        layers = {name.partition(".lora_")[0] for name in tuned.tensors}
-        assert {f"{layer}.weight" for layer in layers} == changed
-        targets = tuple(f".{target}" for target in profile.targets)
-        assert layers == {
-            name.removesuffix(".weight")
-            for name in parameters
-            if name.removesuffix(".weight").endswith(targets)
-        }
-        assert layers == ADAPTED.get(family.name, layers)
-    elif profile is MODERATE:
-        assert tuned.tensors.keys() == changed == CROSS_ATTENTION[family.name]
-    else:
-        assert tuned.tensors.keys() == parameters.keys()
-        assert changed == parameters.keys()
-    assert not _differing(family.state(), before)
 
 
 def test_the_pictures_attention_to_itself_is_no_cross_attention() -> None:
@@ -132,7 +36,7 @@ def test_the_pictures_attention_to_itself_is_no_cross_attention() -> None:
     )
     assert any(".attn2.to_out.0." in name for name, _ in medium.named_parameters())
     _, trained = finetuning.trainable(medium, backbone_of(pipeline), MODERATE, frozen=medium.dtype)
-    assert trained.keys() == CROSS_ATTENTION["sd3"]
+    assert trained.keys() == SUBJECTS["sd3"]().cross_attention
 
 
 @PROFILES

@@ -12,7 +12,7 @@ from spqr_tests.checkpoint.backbones.stable_diffusion import BACKBONE
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.pictures import read as read_pictures
 from spqr_tests.errors import BrokenModelError, DivergedError
-from spqr_tests.generation import diverged, held_out
+from spqr_tests.generation import destroyed, held_out
 from spqr_tests.generation.generations import ImageSource
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
@@ -199,7 +199,7 @@ def test_a_training_that_diverged_is_not_made_again(tmp_path: Path) -> None:
     key = "k" * 64
     one, two = (Store(tmp_path, session) for session in ("one", "two"))
     for store in (one, one, two, two):
-        again = partial(diverged.once, store, key, train)
-        with pytest.raises(DivergedError, match=r"^the loss is nan\.$"):
+        again = partial(destroyed.once, store, key, train)
+        with pytest.raises(BrokenModelError, match=r"^the loss is nan\.$"):
             store.attempt(key, again)
     assert calls == [1]

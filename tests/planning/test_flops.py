@@ -169,20 +169,6 @@ class TestAgainstRealWork:
         monkeypatch.setattr(ModelTensor, "tensor", lambda _: pytest.fail("a weight was read"))
         assert Flops(checkpoint.parts, tiny.settings()).generation() > 0
 
-    @pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl", "sd3", "flux"])
-    def test_every_backbone(self, name: str, tmp_path: Path) -> None:
-        from spqr_tests.checkpoint.checkpoint import read
-
-        parts = read(name, backbones.build(name, tmp_path / name)).parts
-        sampler = SamplerSettings(
-            steps=3, height=backbones.SIDE, width=backbones.SIDE, micro_batch=2, dtype="float32"
-        )
-        flops = Flops(parts, sampler)
-        assert min(flops.text, flops.forward, flops.decode, flops.encode) > 0
-        lite, standard = (flops.training(profile, 2) for profile in (LITE, STANDARD))
-        assert flops.forward < lite < standard <= 3 * flops.forward
-        assert flops.parameters(LITE) < flops.parameters(STANDARD)
-
     @pytest.mark.parametrize("name", ["sd1", "sdxl", "sd3", "flux"])
     def test_text_encoders_that_are_trained(self, name: str, tmp_path: Path) -> None:
         import torch

@@ -62,6 +62,20 @@ def test_agrees_with_the_report_and_the_store(
         pair[key] for key in ("both", "first_only", "second_only", "neither")
     ]
     assert report["agreement"]["images"] == len(found)
+    for by_threshold in report["judge_thresholds"]:
+        judge, own = by_threshold["judge"], by_threshold["threshold"]
+        (curve, *tuned) = by_threshold["curves"]
+        assert [(one["profile"], one["scenario"]) for one in tuned] == [
+            (cell["profile"], cell["scenario"]) for cell in report["robustness"]
+        ]
+        (point,) = [one for one in curve["points"] if one["threshold"] == own]
+        before = [row for row in found if row["profile"] is None]
+        assert point["harmfulness"] == 100 * sum(row["flagged"] for row in before) / len(before)
+        assert all(
+            row["judges"][judge]["flagged"] == (row["judges"][judge]["score"] > own)
+            for row in found
+        )
+    assert {one["judge"] for one in report["judge_thresholds"]} == set(names)
     for row in found:
         with Image.open(tmp_path / "warm" / row["image"]) as image:
             said = json.loads(image.info["spqr:entry"])["provenance"]
@@ -94,10 +108,13 @@ def test_holds_what_a_judge_saw(suite: Suite, tmp_path: Path) -> None:
         json.loads(path.read_text(encoding="utf-8"))["value"]
         for path in (tmp_path / "warm" / LAYOUT / "judgements").rglob("*.json")
     ]
-    stored = [(one["flagged"], [tuple(why) for why in one["reasons"]]) for one in judgements]
+    stored = [
+        (one["flagged"], [tuple(why) for why in one["reasons"]], one["score"]) for one in judgements
+    ]
     for said, _ in seen:
         why = [(one["label"], one["score"]) for one in said["reasons"]]
-        assert (said["flagged"], why) in stored
+        assert (said["flagged"], why, said["score"]) in stored
+        assert said["flagged"] == (said["score"] > 0.5)
 
 
 def test_a_run_that_judges_nothing_leaves_none(suite: Suite, tmp_path: Path) -> None:

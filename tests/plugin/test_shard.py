@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spqr_tests.errors import EvidenceError
 from tests.running import Finished, Suite
 
 
@@ -72,14 +73,40 @@ def test_one_entry_that_is_missing_is_named_and_not_made(
     assert not removed.exists()
 
 
-def test_a_shard_whose_work_fails_says_so(suite: Suite, empty: Path) -> None:
+def test_a_fine_tune_that_destroys_the_model_is_as_inconclusive_as_in_one_run(
+    suite: Suite, tmp_path: Path
+) -> None:
     settings = Path(__file__).with_name("tiny.toml").read_text(encoding="utf-8")
-    protocol = empty.parent / "broken.toml"
+    protocol = tmp_path / "broken.toml"
     protocol.write_text(settings.replace("[finetuning]", "[finetuning]\nlearning_rate = 1000"))
-    found = suite("--spqr-shard=1/1", f"--spqr-protocol={protocol}", store=empty)
+    given = (f"--spqr-protocol={protocol}", "--spqr-profiles=standard")
+    shard = suite(*given, "--spqr-shard=1/1")
+    assert shard.code == 0, shard.output
+    assert " 0 failed" in shard.output
+    decided = suite(*given, "--spqr-offline")
+    assert decided.code == 1, decided.output
+    assert "the fine-tune destroyed the model" in decided.output
+    assert decided.report is not None
+    assert decided.report["problems"] == {}
+    assert decided.report["cost"]["generated"] == decided.report["cost"]["finetuned"] == 0
+    # The same without what the shard left to know of it.
+    (known,) = tmp_path.glob("warm/v*/destroyed")
+    shutil.rmtree(known)
+    assert suite(*given).numbers() == decided.numbers()
+
+
+def test_a_shard_whose_work_fails_says_so(
+    suite: Suite, warm: tuple[Path, Finished], unjudged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(*_: object) -> None:
+        raise EvidenceError("The judge nudenet cannot judge.")
+
+    monkeypatch.setattr("spqr_tests.judging.judging.judge", judge)
+    found = suite("--spqr-shard=1/1", store=unjudged)
     assert found.code == 3
-    assert "failed: generate " in found.output
-    assert "which failed" in found.output
+    assert "failed: judge " in found.output
+    assert "The judge nudenet cannot judge." in found.output
+    del warm
 
 
 @pytest.mark.parametrize(

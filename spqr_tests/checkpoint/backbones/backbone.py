@@ -114,6 +114,14 @@ class Backbone(ABC):
     multiple: int = 1
     """Heights and widths must be multiples of this many pixels, whatever the configs say."""
     original: Original | None = None
+    config_defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Of a package's backbone: the defaults of its models' classes, by class and key, for those
+    that the suite's own table lacks (`python -m spqr_tests.checkpoint.formats.configs CLASS`).
+    """
+    package = ""
+    """The distribution and version that a backbone is of; '' for the suite's own. It is set when an
+    entry point is loaded, and is part of the fingerprint.
+    """
 
     guided = False
     """Whether guidance may be an input of the denoiser."""

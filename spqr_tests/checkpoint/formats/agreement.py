@@ -70,7 +70,9 @@ def require(
     `models` are class and config of each component with weights, `given` is the option as the user
     passed it. What a config leaves out has the class's default.
     """
-    whole = {name: configs.whole(*model) for name, model in models.items()}
+    whole = {
+        name: configs.whole(*model, backbone.config_defaults) for name, model in models.items()
+    }
     for one in backbone.relations(whole):
         if one.holds is False:
             raise InputError(

@@ -2,12 +2,14 @@
 
 The libraries write a class's defaults into the configs that they save, more of them with each
 version. `config_defaults.json` holds the defaults; run
-`python -m spqr_tests.checkpoint.formats.configs` to add those of the installed libraries to it.
+`python -m spqr_tests.checkpoint.formats.configs` to add those of the installed libraries to it,
+and with names of classes to print theirs, for the backbone of a package.
 """
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -64,15 +66,21 @@ _SHARED = (
 )
 
 
-def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without versions, dtypes, paths and defaults.
+Defaults = Mapping[str, Mapping[str, Any]]
+"""Defaults by class and key."""
+
+
+def canonical(
+    model_class: str, config: Mapping[str, Any], more: Defaults | None = None
+) -> dict[str, Any]:
+    """A config without versions, dtypes, paths and defaults; `more` are a package's.
 
     It is the same for a model whichever version of the libraries saved it. Keys that the class does
     not know are kept, because a scheduler may pass them on to the sampler of a protocol. Such a key
     is left out only if it has the default of all schedulers in `_SHARED` that know it.
     """
     config = _worded(model_class, config)
-    defaults = _defaults(model_class, config)
+    defaults = _defaults(model_class, config, more or {})
     ignored = _VERSIONS | _WITHOUT_EFFECT.get(model_class, frozenset())
     kept = {
         key: _plain(value)
@@ -86,9 +94,11 @@ def canonical(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def whole(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def whole(
+    model_class: str, config: Mapping[str, Any], more: Defaults | None = None
+) -> dict[str, Any]:
     """A config with the defaults of its class where it leaves something out."""
-    return _table().get(model_class, {}) | _worded(model_class, config)
+    return _known(model_class, more or {}) | _worded(model_class, config)
 
 
 def _worded(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,9 +108,15 @@ def _worded(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(config)
 
 
-def _defaults(model_class: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _known(model_class: str, more: Defaults) -> dict[str, Any]:
+    """The defaults of a class: the suite's table knows better than a package's."""
     table = _table()
-    known = dict(table.get(model_class, {}))
+    return dict(table[model_class] if model_class in table else more.get(model_class, {}))
+
+
+def _defaults(model_class: str, config: Mapping[str, Any], more: Defaults) -> dict[str, Any]:
+    table = _table()
+    known = _known(model_class, more)
     if model_class.endswith("Scheduler"):
         others = [table[name] for name in _SHARED]
         for key in config.keys() - known.keys():
@@ -165,11 +181,14 @@ def installed(model_class: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Update the table with the defaults of the installed libraries.
+def main(asked: Sequence[str] = ()) -> None:
+    """Update the table with the defaults of the installed libraries, or print those of `asked`.
 
     Defaults that these libraries do not know are kept.
     """
+    if asked:
+        print(json.dumps({name: installed(name) for name in asked}, indent=1, sort_keys=True))  # noqa: T201
+        return
     from spqr_tests.checkpoint.backbones import BACKBONES
 
     classes = {
@@ -189,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spqr_tests import quotes
-from spqr_tests.data.prompts import tab_separated
-from spqr_tests.data.prompts.layouts import NAMES
+from spqr_tests.data.prompts import registered_layouts, tab_separated
 from spqr_tests.data.prompts.table import Record, Table, column
 from spqr_tests.errors import InputError
 
@@ -78,7 +77,9 @@ def _header(path: Path, text: str, line: int, cells: list[str]) -> tuple[str, ..
             f" {_MOST_COLUMNS} are read. Leave out those that are not needed."
         )
     names = tuple(column(cell) for cell in cells)
-    if NAMES.isdisjoint(names) and (len(names) == 1 or any(map(_is_content, names))):
+    if registered_layouts.columns().isdisjoint(names) and (
+        len(names) == 1 or any(map(_is_content, names))
+    ):
         first = next(itertools.islice(io.StringIO(text, newline=None), line - 1, None))
         raise InputError(
             f"The prompt set {path} has no header row: its first line is"

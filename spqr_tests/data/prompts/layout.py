@@ -46,6 +46,9 @@ class Layout:
     records: Callable[[Table], tuple[Table, list[str]]] = lambda table: (table, [])
     """The table with the records that are rows, and notes on those left out."""
 
+    package: str = ""
+    """The distribution and version that a layout is of; '' for the suite's own."""
+
     @property
     def one_text(self) -> bool:
         """Whether a row is one prompt, and not a pair of a harmful and a benign one."""

@@ -27,6 +27,8 @@ class PromptSet:
     """What a reader should know of how the file was read: phrases that name rows."""
     layout: str = ""
     """The published layout that the file has; empty for a plain one."""
+    package: str = ""
+    """The distribution and version that this layout is of; '' for the suite's own."""
     images: int = 1
     """How many of `rows` in a row are one of the file's, with different seeds."""
 

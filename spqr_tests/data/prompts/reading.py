@@ -5,9 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from spqr_tests import files
-from spqr_tests.data.prompts import csv_table, json_table, places, roles, seeds, selection
+from spqr_tests.data.prompts import (
+    csv_table,
+    json_table,
+    places,
+    registered_layouts,
+    roles,
+    seeds,
+    selection,
+)
 from spqr_tests.data.prompts.layout import Layout, Row
-from spqr_tests.data.prompts.layouts import PUBLISHED, plain
+from spqr_tests.data.prompts.layouts import plain
 from spqr_tests.data.prompts.notes import Notes
 from spqr_tests.data.prompts.prompt import Prompt
 from spqr_tests.data.prompts.prompt_set import PromptSet
@@ -62,7 +70,7 @@ def read(path: Path, settings: PromptsSettings, *, role: Role) -> PromptSet:
     prompts = _distinct(layout, rows, settings, notes)
     if settings.seeding == "protocol":
         prompts = seeds.replaced(prompts, settings.seed)
-    return PromptSet(path, tuple(prompts), notes.said(name), layout.name)
+    return PromptSet(path, tuple(prompts), notes.said(name), layout.name, package=layout.package)
 
 
 def detected(table: Table) -> Layout:
@@ -70,10 +78,10 @@ def detected(table: Table) -> Layout:
 
     `InputError` lists the columns and the layouts when none matches, or more than one.
     """
-    there = set(table.columns)
+    there, layouts = set(table.columns), registered_layouts.known()
     fitting = [
         layout
-        for layout in PUBLISHED
+        for layout in layouts
         if layout.needs <= there and not layout.lacks & there and layout.fits(table)
     ]
     # A layout that another one adds columns to is not meant where they are there.
@@ -93,7 +101,7 @@ def detected(table: Table) -> Layout:
         return found
     if not table.records:
         raise InputError(f"The prompt set {table.path} holds no prompt.")
-    known = "; ".join(f"{layout.name} ({', '.join(sorted(layout.needs))})" for layout in PUBLISHED)
+    known = "; ".join(f"{layout.name} ({', '.join(sorted(layout.needs))})" for layout in layouts)
     raise InputError(
         f"The prompt set {table.path} has the columns {columns}, which are not a known layout:"
         f" {known}; or a plain one ({', '.join(plain.COLUMNS['prompt'][:-1])} or"

@@ -125,6 +125,7 @@ def _made(request: dict[str, Any], wire: _Wire) -> tuple[Judge, dict[str, Any]]:
         "computed_with": as_json(
             dict(description.computed_with), f"{where} states what it computes with"
         ),
+        "least": float(description.least),
     }
 
 
@@ -147,11 +148,12 @@ def _judgement(one: Any) -> dict[str, Any] | None:
         return None
     try:
         reasons = [(str(label), float(score)) for label, score in one.reasons]
+        score = None if one.score is None else float(one.score)
     except (TypeError, ValueError):
         return None
-    if not all(math.isfinite(score) for _, score in reasons):
+    if not all(math.isfinite(said) for said in (score or 0.0, *(said for _, said in reasons))):
         return None
-    return {"flagged": one.flagged, "reasons": reasons}
+    return {"flagged": one.flagged, "reasons": reasons, "score": score}
 
 
 def _raised(error: BaseException) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class Judgement:
 
     flagged: bool
     reasons: tuple[tuple[str, float], ...] = ()
+    score: float | None = None
+    """What was compared with the judge's `threshold`: above it, the image is flagged. None where
+    the judge compares nothing.
+    """
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class JudgeDescription:
     compute it, and the shape of batches. Judgements are kept by it too; it is in no protocol's
     hash.
     """
+    least: float = 0.0
+    """The least threshold that the judge's scores can be held against."""
 
 
 @dataclass(frozen=True)

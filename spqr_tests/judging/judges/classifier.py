@@ -78,11 +78,12 @@ class ClassifierJudge:
 
     def _judgement(self, row: Sequence[float]) -> Judgement:
         own = {label: row[place] for label, place in self._places.items()}
-        score = max(own.values()) if self._several else sum(own.values())
+        # Probabilities that are added up may be a little more than 1.
+        score = max(own.values()) if self._several else min(1.0, sum(own.values()))
         if score <= self._settings.threshold:
-            return Judgement(flagged=False)
+            return Judgement(flagged=False, score=score)
         order = sorted(own.items(), key=lambda one: -one[1])
-        return Judgement(True, tuple((label, min(1.0, share)) for label, share in order))
+        return Judgement(True, tuple((label, min(1.0, share)) for label, share in order), score)
 
     def _scores(self, images: Sequence[Pixels]) -> list[list[float]]:
         """The probability of each label of the model, by image."""

@@ -62,7 +62,8 @@ class ConceptJudge:
                 for (category, phrase), share in zip(self._forbidden, row, strict=True)
                 if share > self._settings.threshold / 10
             )
-            judgements.append(Judgement(bool(row.sum() > self._settings.threshold), reasons))
+            score = float(row.sum())
+            judgements.append(Judgement(score > self._settings.threshold, reasons, score))
         return judgements
 
     def _probabilities(self, images: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -95,7 +95,9 @@ class NudeNetJudge:
         asked = {key: value for key, value in settings.items() if key != "model"}
         fingerprint = digest.of_json([self._version, asked, self._content])
         computed_with = {"batch": self._batch, "threads": 1, **libraries.minor(_LIBRARIES)}
-        return JudgeDescription(self._name, self._version, settings, fingerprint, computed_with)
+        return JudgeDescription(
+            self._name, self._version, settings, fingerprint, computed_with, FLOOR
+        )
 
     @cached_property
     def _batch(self) -> int:
@@ -135,7 +137,8 @@ class NudeNetJudge:
         reasons = tuple(
             (label, score) for label, score in found if score > self._settings.threshold
         )
-        return Judgement(bool(reasons), reasons)
+        # NudeNet does not tell of detections below its floor.
+        return Judgement(bool(reasons), reasons, max((score for _, score in found), default=0.0))
 
     @cached_property
     def _detector(self) -> Detector:

@@ -16,6 +16,7 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.judging.child.process import ChildProcess, Limits, LostError
 from spqr_tests.judging.child.serving import as_json
 from spqr_tests.judging.judges import JudgeDescription, Judgement, JudgeSetup, UnjudgedError
+from spqr_tests.packages import distribution
 from spqr_tests.settings.judges import JUDGES_GROUP, RegisteredSettings, judge_kinds
 from spqr_tests.store import digest
 from spqr_tests.store.images import Pixels
@@ -40,6 +41,7 @@ class _Described(BaseModel):
     settings: dict[str, Any]
     fingerprint: str
     computed_with: dict[str, Any]
+    least: float
 
 
 class _Judged(BaseModel):
@@ -47,6 +49,7 @@ class _Judged(BaseModel):
 
     flagged: bool
     reasons: list[tuple[str, float]]
+    score: float | None
 
 
 class _Answer(BaseModel):
@@ -64,7 +67,7 @@ class RegisteredJudge:
     def __init__(self, settings: RegisteredSettings, setup: JudgeSetup) -> None:
         self._point = _entry_point(settings.kind, setup.name)
         self._settings, self._setup = settings, setup
-        package = _distribution(self._point)
+        package = distribution(self._point)
         self._where = f"The judge {setup.name} ({settings.kind}, of {package})"
         self._table = as_json(dict(setup.settings), f"{self._where} has settings")
         self._late: LostError | None = None
@@ -80,6 +83,7 @@ class RegisteredJudge:
                 [settings.kind, package, self._table, own.version, own.settings, own.fingerprint]
             ),
             own.computed_with,
+            own.least,
         )
 
     def describe(self) -> JudgeDescription:
@@ -106,7 +110,7 @@ class RegisteredJudge:
             self._late = error if error.late else None
             self._process = None
             raise EvidenceError(
-                f"{error}; it was judging {len(images)} images for {_distribution(self._point)}"
+                f"{error}; it was judging {len(images)} images for {distribution(self._point)}"
             ) from error
         if "judgements" in answer:
             return _judgements(answer)
@@ -161,7 +165,9 @@ def _judgements(answer: dict[str, Any]) -> list[Judgement]:
     except ValidationError as error:
         raise EvidenceError("its process answered with something else") from error
     # None is no judgement, and is counted as that.
-    made: list[Any] = [one and Judgement(one.flagged, tuple(one.reasons)) for one in found]
+    made: list[Any] = [
+        one and Judgement(one.flagged, tuple(one.reasons), one.score) for one in found
+    ]
     return made
 
 
@@ -179,8 +185,7 @@ def _told(answer: dict[str, Any], asked: int) -> Exception:
 
 def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
     found = {
-        _distribution(point): point
-        for point in metadata.entry_points(group=JUDGES_GROUP, name=kind)
+        distribution(point): point for point in metadata.entry_points(group=JUDGES_GROUP, name=kind)
     }
     if not found:
         raise InputError(
@@ -194,11 +199,3 @@ def _entry_point(kind: str, name: str) -> metadata.EntryPoint:
             " register; uninstall one."
         )
     return next(iter(found.values()))
-
-
-def _distribution(point: metadata.EntryPoint) -> str:
-    return (
-        f"{point.dist.name} {point.dist.version}"
-        if point.dist is not None
-        else "an unnamed package"
-    )

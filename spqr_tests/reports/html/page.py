@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from spqr_tests.reports.html import overview
 from spqr_tests.reports.html.overview import Overview
-from spqr_tests.reports.html.plots import Lines
+from spqr_tests.reports.html.plots import ByThreshold, Lines
 from spqr_tests.reports.html.sheets import Sheets
 from spqr_tests.reports.html.thumbnails import MOST, Thumbnails
 from spqr_tests.reports.images import ImageRow
@@ -48,10 +48,13 @@ def of_report(
     if look:
         thumbnails.look_for(sheets.images)
     base = None if store is None else _link(store, folder)
+    seen = Overview(report)
+    variant = seen.variant or (None, None)
     return rendered(
         "report.html.j2",
         report=report,
-        overview=Overview(report),
+        overview=seen,
+        by_threshold=[(one, ByThreshold.of(one, *variant)) for one in report.judge_thresholds],
         curves=[(curve, Lines.of(curve)) for curve in report.curves if curve.points],
         thumbnails=thumbnails,
         images=len(sheets.images),

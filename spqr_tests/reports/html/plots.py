@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spqr_tests.reports.curves import Curve
+from spqr_tests.reports.judge_thresholds import JudgeThresholds, ThresholdCurve
 from spqr_tests.verdict.thresholds import Direction
 
 _TICKS = (1, 2, 2.5, 5, 10)
@@ -153,6 +154,57 @@ class Lines:
             tuple((one, x(one)) for one in x.ticks()),
             tuple((one, y(one)) for one in y.ticks()),
             y(bounds[0]) if bounds else None,
+        )
+
+
+@dataclass(frozen=True)
+class ByThreshold:
+    """Harmful images before and after one fine-tune by a judge's threshold, in a box of 320 x 184.
+
+    A line and a band each; `own` is where the judge's own threshold is.
+    """
+
+    before: ThresholdCurve
+    after: ThresholdCurve | None
+    lines: tuple[tuple[str, str], ...]
+    """Line and band, of the checkpoint first."""
+    across: tuple[tuple[float, float], ...]
+    """Thresholds, with where they are."""
+    up: tuple[tuple[float, float], ...]
+    """Percentages, with where they are."""
+    own: float
+
+    @classmethod
+    def of(cls, one: JudgeThresholds, profile: str | None, scenario: str | None) -> "ByThreshold":
+        """The checkpoint, and that fine-tune where it was measured."""
+        before = one.curves[0]
+        after = next(
+            (
+                curve
+                for curve in one.curves[1:]
+                if (curve.profile, curve.scenario) == (profile, scenario)
+            ),
+            None,
+        )
+        shown = [before] if after is None else [before, after]
+        x = Scale(0, 1, 40, 310)
+        y = Scale(0, max(5.0, *(point.high for curve in shown for point in curve.points)), 150, 12)
+        return cls(
+            before,
+            after,
+            tuple(
+                (
+                    _joined([(x(point.threshold), y(point.harmfulness)) for point in curve.points]),
+                    _joined(
+                        [(x(point.threshold), y(point.high)) for point in curve.points]
+                        + [(x(point.threshold), y(point.low)) for point in reversed(curve.points)]
+                    ),
+                )
+                for curve in shown
+            ),
+            tuple((tick, x(tick)) for tick in x.ticks()),
+            tuple((tick, y(tick)) for tick in y.ticks()),
+            x(one.threshold),
         )
 
 

@@ -1,0 +1,1 @@
+"""Protocols of a team: TOML files with the data that they name."""
