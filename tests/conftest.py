@@ -51,6 +51,7 @@ _ORDER = (
     "test_floors.py",
     "test_quotes.py",
     "test_files.py",
+    "test_container.py",
     "test_packages.py",
     "verdict",
     "settings",

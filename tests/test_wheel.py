@@ -1,8 +1,10 @@
-"""The wheel: everything a run needs is in it, and the suite runs from it in an empty folder."""
+"""What is published: the source distribution is the tree, and the wheel made of it runs."""
 
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,13 @@ import pytest
 from spqr_fixtures.embedded import weights
 from tests.running import CHECKOUT, clean_copy, start
 
+NOT_IN_IT = (".ci/", ".git", ".pre-commit", "build/", "spqr_tests.egg-info/")
+"""What belongs to the repository alone, and what building leaves."""
+
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's content, as an installer would lay it out."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the source distribution, and with the wheel that was made of it."""
     folder = tmp_path_factory.mktemp("wheel")
     # From a copy: setuptools builds in its source tree.
     source = clean_copy(folder / "source")
@@ -21,7 +26,6 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sys.executable,
         "-m",
         "build",
-        "--wheel",
         "--no-isolation",
         "--outdir",
         str(folder),
@@ -29,10 +33,39 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    [wheel] = folder.glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path) -> Path:
+    """The wheel's content, as an installer would lay it out."""
+    [wheel] = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
-        file.extractall(folder / "site")
-    return folder / "site"
+        file.extractall(built / "site")  # noqa: S202  our own zip file
+    return built / "site"
+
+
+def test_the_source_distribution_is_the_whole_tree(built: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        found = {name.partition("/")[2] for name in file.getnames() if "/" in name}
+    source = built / "source"
+    tree = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_file() and not path.relative_to(source).as_posix().startswith(NOT_IN_IT)
+    }
+    assert tree - found == set()
+
+
+def test_the_metadata_is_what_an_index_shows(unpacked: Path) -> None:
+    [text] = unpacked.glob("*.dist-info/METADATA")
+    metadata = Parser().parsestr(text.read_text(encoding="utf-8"))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Author"] or metadata["Author-email"]
+    assert "concept erasure" in metadata["Keywords"]
+    assert metadata.get_payload() == (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 def test_holds_the_data(unpacked: Path) -> None:
