@@ -4,10 +4,10 @@ FROM python:3.12-slim
 
 # Where torch comes from: by default its builds without CUDA. For a machine with a card:
 # --build-arg TORCH_INDEX=https://pypi.org/simple
+# From this index alone: of two, pip takes the newest version, whichever build that is.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "torch>=2.6" torchvision
+RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6" torchvision
 
-# What the suite needs, before its own files: a change of these does not install it anew.
 COPY pyproject.toml README.md LICENSE /opt/spqr-tests/
 COPY spqr_tests /opt/spqr-tests/spqr_tests
 COPY fixtures /opt/spqr-tests/fixtures

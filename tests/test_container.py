@@ -3,10 +3,7 @@
 import re
 import shlex
 import tomllib
-from fnmatch import fnmatch
 from pathlib import Path
-
-import pytest
 
 from tests.running import CHECKOUT
 
@@ -54,17 +51,31 @@ def test_it_runs_as_nobody_special_and_keeps_its_store() -> None:
     )
 
 
-@pytest.mark.parametrize("file", [CHECKOUT / "Dockerfile", PAGE], ids=lambda file: file.name)
-def test_what_pip_is_asked_for_fits_the_project(file: Path) -> None:
+def test_torch_comes_from_one_index_and_the_suite_with_extras_that_it_has() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (torch,) = (one for one in project["dependencies"] if one.startswith("torch>"))
-    text = file.read_text(encoding="utf-8")
-    for stated in re.findall(r'"(torch[^"]*)"', text):
-        assert stated == torch
-    # torch from one index without torchvision would be a mixed pair.
-    for line in text.splitlines():
-        if "pip install" in line and "torch" in line and not fnmatch(line, "*--torch-backend*"):
-            assert "torchvision" in line, line
+    (index,) = (rest for word, rest in instructions() if word == "ARG")
+    pips = [
+        shlex.split(rest)[2:]
+        for word, rest in instructions()
+        if word == "RUN" and rest.startswith("pip install")
+    ]
+    first, second = ([one for one in words if not one.startswith("--")] for words in pips)
+    assert pips[0][pips[0].index("--index-url") + 1] == f"${index.partition('=')[0]}"
+    assert first == [f"${index.partition('=')[0]}", torch, "torchvision"]
+    assert not any("--extra-index-url" in words for words in pips)
+    (suite,) = second
+    folder, _, extras = suite.rstrip("]").partition("[")
+    assert all(one in project["optional-dependencies"] for one in extras.split(",") if one)
+    copied = [rest.split()[-1] for word, rest in instructions() if word == "COPY"]
+    assert all(one.startswith(f"{folder}/") for one in copied)
+
+
+def test_the_page_takes_torch_and_torchvision_from_one_index() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines if "--index-url" in line]
+    assert found
+    assert all("torch torchvision --index-url" in line for line in found)
 
 
 def test_the_page_lists_every_extra() -> None:

@@ -118,7 +118,7 @@ def test_a_recipe_changes_what_it_trains_and_learns(
 
     family = families(tiny)
     before = family.state()
-    found = _fast(name, steps=30)
+    found = _fast(name, steps=15)
     tuned = _train(family, found)
     assert not _differing(family.state(), before), "the pipeline stays as it was"
     variant = _applied(family, found, tuned)
