@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 from tests.running import CHECKOUT
 
