@@ -29,6 +29,8 @@ class Item:
 
     '' for work that each of them needs.
     """
+    pieces: int = 0
+    """Images that it generates, steps that it trains or judgements that it makes, at most."""
 
 
 class Items(Mapping[str, Item]):

@@ -156,6 +156,7 @@ class _Work:
                 _LOOK * len(pictures),
                 partial(self._are_judged, looking, pictures),
                 partial(self._judge, looking, pictures, scenario),
+                pieces=len(pictures) * len(looking),
             )
 
     def _training(self, variant: Variant, training: int, model: _Model) -> Item:
@@ -182,7 +183,9 @@ class _Work:
         checks = tuple(item.name for item in self._checks(variant.scenario))
         name = f"train {model.label}"
         settled = _settled(done, make, model.destroyed)
-        return Item("train", name, CHECKPOINT, _BACKWARD * seen, *settled, checks, model.unit)
+        return Item(
+            "train", name, CHECKPOINT, _BACKWARD * seen, *settled, checks, model.unit, whole
+        )
 
     def _loss(self, variant: Variant, model: _Model) -> Iterator[Item]:
         run = self._run
@@ -270,7 +273,8 @@ class _Work:
     ) -> Item:
         name = of.name.replace("generate", kind, 1)
         settled = _settled(done, make, model.destroyed)
-        return Item(kind, name, "", _LOOK * self._size, *settled, (of.name,), of.unit)
+        pieces = of.pieces * len(self._run.protocol.judges) if kind == "judge" else 0
+        return Item(kind, name, "", _LOOK * self._size, *settled, (of.name,), of.unit, pieces)
 
     @property
     def _size(self) -> int:
@@ -308,6 +312,7 @@ class _Work:
                     *_settled(partial(_is_there, images), make, model.destroyed),
                     model.after,
                     unit,
+                    len(chosen),
                 ),
                 images,
             )

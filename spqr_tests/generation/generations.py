@@ -22,6 +22,8 @@ KIND = "generations"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
+TRAINING = "fine-tuning "
+"""What it is called with begins like this where steps of a training are counted."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from spqr_tests.generation import (
     text_encoder_training,
 )
 from spqr_tests.generation.finetuning import Examples, FineTuned
-from spqr_tests.generation.generations import ImageSource, Progress, generate
+from spqr_tests.generation.generations import TRAINING, ImageSource, Progress, generate
 from spqr_tests.generation.lengths import Lengths
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.generation.training_state import Keeper
@@ -202,7 +202,7 @@ class Variants:
                 self._optimizer(profile, training),
                 self._size,
                 lambda done, steps: self._progress(
-                    f"fine-tuning {names.training(variant, training)}", done, steps
+                    f"{TRAINING}{names.training(variant, training)}", done, steps
                 ),
                 keeper,
                 dict.fromkeys(missing, keep),

@@ -19,6 +19,7 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.execution import dispatch, sharing, work
 from spqr_tests.execution.item import Items
 from spqr_tests.plugin import needs
+from spqr_tests.plugin.progress import PROGRESS
 from spqr_tests.plugin.setup import Asked, for_worker, run_from
 from spqr_tests.run.needs import Needs
 from spqr_tests.run.run import Run
@@ -96,6 +97,7 @@ class RayExecutor:
             )
             kept = ray.put(told)
             slots = int(ray.cluster_resources().get("GPU" if on_card else "CPU", 1))
+            self._config.stash[PROGRESS].processes = max(slots, 1)
             dispatch.carry_out(
                 items,
                 lambda name: task.remote(kept, name),

@@ -7,8 +7,9 @@ import pytest
 
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.errors import EvidenceError, InputError
-from spqr_tests.execution import sharing, work
+from spqr_tests.execution import shards, sharing, work
 from spqr_tests.execution.shards import Shard
+from spqr_tests.execution.tally import Left
 from spqr_tests.plugin import needs, ray_executor
 from spqr_tests.plugin.shard import Offline, Sharder
 from spqr_tests.reports.ledger import Ledger
@@ -47,6 +48,22 @@ def plugin(
         ray_executor.require()
         return ray_executor.RayExecutor(config, session, run, flags)
     return SharedOut(run, flags, worker) if worker else None
+
+
+def left(run: Run, flags: HarmfulFlags, session: pytest.Session) -> Left | None:
+    """What the store lacks of a session's work; None where nobody can say.
+
+    A sequential run decides as it goes how many images it needs.
+    """
+    if run.sequential:
+        return None
+    try:
+        items = work.of(flags, needs.of(run, session.items))
+        if asked := session.config.option.spqr_shard:
+            items = shards.share(items, Shard.parse(asked))
+        return Left.of(items)
+    except (EvidenceError, InputError):
+        return None  # the cases meet it again, and say what is wrong
 
 
 class SharedOut:

@@ -28,7 +28,14 @@ from spqr_tests.plugin import (
     shared_out,
     summary,
 )
-from spqr_tests.plugin.progress import ProgressLines, ProgressReader, verbosity
+from spqr_tests.plugin.progress import (
+    PROGRESS,
+    Listener,
+    ProgressReader,
+    RunProgress,
+    teller,
+    verbosity,
+)
 from spqr_tests.plugin.report_file import ReportFile
 from spqr_tests.plugin.setup import Asked, for_worker, run_from
 from spqr_tests.reports import building
@@ -56,12 +63,13 @@ class Suite:
         self._is_worker = worker is not None
         replaced.refuse(config)
         session = worker["spqr_session"] if worker else f"{owner()}.{time.time_ns():x}"
-        told = Path(worker["spqr_progress"]) if worker else None
+        self._listener = Listener(config)
         self._reader: ProgressReader | None = None
+        tell = teller(Path(worker["spqr_progress"])) if worker else self._listener.hear
+        looks = worker is None or worker["workerid"] == "gw0"
+        config.stash[PROGRESS] = self._progress = RunProgress(tell, looks=looks)
         try:
-            self.run = run_from(
-                Asked.of(config), session, ProgressLines(config, told), worker or {}
-            )
+            self.run = run_from(Asked.of(config), session, self._progress, worker or {})
         except (EvidenceError, InputError, ThresholdError) as error:
             raise pytest.UsageError(str(error)) from error
         self._session = session
@@ -104,7 +112,7 @@ class Suite:
         node.workerinput.update(for_worker(self.run))
         node.workerinput["spqr_session"] = self._session
         if self._reader is None:
-            self._reader = ProgressReader(self._config)
+            self._reader = ProgressReader(self._listener)
         node.workerinput["spqr_progress"] = str(self._reader.told)
 
     @pytest.hookimpl(optionalhook=True)
@@ -117,8 +125,13 @@ class Suite:
         SHOWN.reset(self._shown)
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
+        self._end_progress()
+
+    def _end_progress(self) -> None:
         if self._reader is not None:
             self._reader.stop()
+            self._reader = None
+        self._listener.end()
 
     def pytest_report_header(self) -> list[str]:
         """What is measured, and how."""
@@ -206,9 +219,23 @@ class Suite:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Begin the report, on the controller."""
+        """Begin the report, on the controller, and find the terminal."""
+        if not self._is_worker:
+            self._listener.begin()
         if not (self._is_worker or last_word.nothing_is_asked_for(self._config)):
             self._file.begin()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Count what is made, and take the line of progress away when all is done."""
+        run, flags = self.run, self._config.stash[FLAGS]
+        self._progress.watch(run.cost, lambda: shared_out.left(run, flags, session))
+        try:
+            return (yield)
+        finally:
+            if self._is_worker:
+                self._progress.flush()
+            self._end_progress()
 
     def pytest_runtest_logstart(self) -> None:
         """Note that a test starts."""

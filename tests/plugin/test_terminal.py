@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from spqr_tests.plugin.progress import ProgressLines, ProgressReader
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
 
 RAISES = (
@@ -132,51 +131,6 @@ def test_a_long_run_on_a_cpu_says_so_before_it_starts(
     finished = suite("-k", "adherence", store=unjudged)
     assert "spqr time: about " in finished.output
     assert "on this machine's CPU in one process" in finished.output
-
-
-class TestProgress:
-    """`ProgressLines` in a process of its own, where pytest writes dots."""
-
-    SLOW = (
-        "from spqr_tests.plugin import progress\n"
-        "progress._FIRST = progress._EVERY = -1.0\n"
-        "progress._LOOKS = 0.05\n"
-    )
-
-    @WORKERS
-    def test_it_has_lines_of_its_own(
-        self, suite: Suite, unjudged: Path, tmp_path: Path, workers: tuple[str, ...]
-    ) -> None:
-        (tmp_path / "hasty.py").write_text(self.SLOW)
-        finished = suite("-p", "hasty", *workers, store=unjudged)
-        assert finished.code == 0, finished.output
-        # Workers share items of work, of which judging is a part.
-        label = "work shared out " if workers else "judging "
-        said = [line for line in finished.output.splitlines() if label in line]
-        assert said
-        assert all(line.startswith(("gw0: ", "gw1: ", "spqr: ")) for line in said), said
-
-    def test_a_worker_s_lines_reach_the_controller(
-        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        written: list[str] = []
-        monkeypatch.setattr(
-            "spqr_tests.plugin.progress.write", lambda _, line: written.append(line)
-        )
-        monkeypatch.setattr("spqr_tests.plugin.progress._FIRST", -1.0)
-        config = pytester.parseconfig()
-        monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw7")
-        reader = ProgressReader(config)
-        worker = ProgressLines(config, reader.told)
-        worker("training", 1, 4)
-        worker("training", 4, 4)
-        reader.stop()
-        assert [line.split(",")[0] for line in written] == [
-            "gw7: training 1/4",
-            "gw7: training 4/4",
-        ]
-        assert not reader.told.exists()
-        worker("judging", 1, 4)  # nobody listens any more, and nothing breaks
 
 
 def test_importing_the_plugin_imports_no_rich() -> None:
