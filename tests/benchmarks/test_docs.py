@@ -8,7 +8,6 @@ from PIL import Image
 
 from benchmarks import (
     board,
-    first_hour,
     judge_threshold,
     leaderboard,
     numbers,
@@ -30,7 +29,6 @@ from benchmarks.endurance import page as endurance
 from benchmarks.endurance.rows import Endurance
 from benchmarks.exit_codes import page as exit_codes
 from benchmarks.exit_codes.rows import ExitCodes
-from benchmarks.first_hour import FirstHour
 from benchmarks.judge_threshold import Curves
 from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
@@ -136,21 +134,6 @@ def test_the_screenshots_are_small_and_shown() -> None:
     assert sorted(path.name for path in DOCS.glob("report-page-*")) == sorted(
         [*names, screenshots.SHEET]
     )
-
-
-def test_the_first_hour_is_the_page_of_its_numbers_and_of_todays_commands() -> None:
-    found = numbers.read(FirstHour, DOCS / "first-hour.json")
-    assert kept_page("first-hour.md") == first_hour.page(found)
-    steps = first_hour.steps()
-    assert [(one.command, one.code) for one in found.steps] == [
-        (one.command, one.code) for one in steps
-    ]
-    for one in steps:
-        written = (DOCS.parent / one.page).read_text(encoding="utf-8")
-        # Which model, report and interpreter it is differs from page to page.
-        for word in one.command.split():
-            if word.startswith("--spqr") or word.endswith(".yml"):
-                assert word.partition("=")[0] in written, (one.page, word)
 
 
 def test_operations_is_the_page_of_its_numbers() -> None:
