@@ -29,11 +29,15 @@ FAST: dict[str, Any] = {"learning_rate": 1e-2, "mixed_precision": "no", "batch":
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
-    """Every recipe with every tiny backbone that it exists for."""
+    """Every recipe with every tiny backbone that it exists for.
+
+    sd2 differs from sd1 by what it predicts, which `test_objectives.py` has with its
+    weights.
+    """
     for name, path in PACKAGED.recipes.items():
         families = recipes.load(path).families
         for tiny in NAMES:
-            if not families or backbone_of(make(tiny)).name in families:
+            if tiny != "sd2" and (not families or backbone_of(make(tiny)).name in families):
                 yield name, tiny
 
 
