@@ -94,8 +94,8 @@ def _column_after(column: int, text: str) -> int:
 def line_of(config: pytest.Config) -> LiveLine | None:
     """A live line in the session's terminal; None where it has none that can keep one.
 
-    With `-s`, and without the plugin that captures, tests write to the terminal past pytest, so that
-    nobody could put the cursor back.
+    With `-s`, and without the plugin that captures, tests write to the terminal past pytest, so
+    that nobody could put the cursor back.
     """
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or not _can_keep_a_line(reporter, getattr(config.option, "capture", "no")):
