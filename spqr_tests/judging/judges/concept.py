@@ -67,11 +67,9 @@ class ConceptJudge:
         return judgements
 
     def _probabilities(self, images: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        logits = (
-            self.encoder.logit_scale
-            * self.encoder.embed_images(images).astype(np.float64)
-            @ self._concepts.T
-        )
+        embedded = self.encoder.embed_images(images).astype(np.float64)
+        # Row by row: the last bits of a product of matrices depend on how many rows it has.
+        logits = self.encoder.logit_scale * np.stack([self._concepts @ row for row in embedded])
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
