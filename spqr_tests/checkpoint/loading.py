@@ -77,9 +77,15 @@ def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[
 
 
 def _laid_out(pipeline: Any) -> Any:
-    """The pipeline with its convolutions' weights as they are computed fastest, colours last."""
+    """The pipeline with its convolutions' weights as they are computed fastest.
+
+    On a CPU with colours last; on a card torch's group norms would turn every image round and back
+    (measured on an H200: a tenth more time; `benchmarks.card` measures it).
+    """
     import torch
 
+    if pipeline.device.type == "cuda":
+        return pipeline
     for model in pipeline.components.values():
         # Convolutions over frames have another layout, which their models mix with this one.
         if isinstance(model, torch.nn.Module) and all(one.ndim < 5 for one in model.parameters()):
