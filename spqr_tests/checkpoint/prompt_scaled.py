@@ -81,14 +81,16 @@ class _Beside:
         down, up = self.down.to(inputs), self.up.to(inputs)
         # Guidance's unconditional half comes first, with the same strengths.
         each = strengths.to(inputs).repeat(len(inputs) // len(strengths), 1)
+        added: torch.Tensor
         if inputs.ndim == 4:
             inner = functional.conv2d(
                 inputs, down, None, layer.stride, layer.padding, layer.dilation
             )
             summed = self._weighted(inner.movedim(1, -1), each).movedim(-1, 1)
-            return output + self.scale * functional.conv2d(summed, up)
-        summed = self._weighted(functional.linear(inputs, down), each)
-        return output + self.scale * functional.linear(summed, up)
+            added = functional.conv2d(summed, up)
+        else:
+            added = functional.linear(self._weighted(functional.linear(inputs, down), each), up)
+        return output + added * self.scale
 
     @staticmethod
     def _weighted(inner: "torch.Tensor", strengths: "torch.Tensor") -> "torch.Tensor":
@@ -97,7 +99,8 @@ class _Beside:
         parts = inner.unflatten(-1, (count, -1))
         each = strengths.reshape(len(strengths), *[1] * (parts.ndim - 3), count, 1)
         summed = (parts * each).sum(dim=-2, keepdim=True)
-        return (summed * each).flatten(-2)
+        weighted: torch.Tensor = (summed * each).flatten(-2)
+        return weighted
 
 
 def attach(

@@ -28,8 +28,9 @@ def strengths(
     import torch
 
     special = set(tokenizer.all_special_ids)
-    own = {text: _tokens(tokenizer, text) - special for text in (*prompts, *sum(erased, start=()))}
-    for text in sum(erased, start=()):
+    concepts = [text for texts in erased for text in texts]
+    own = {text: _tokens(tokenizer, text) - special for text in (*prompts, *concepts)}
+    for text in concepts:
         if not own[text]:
             raise InputError(
                 f"An SPM erases {text!r}, which has no token of its own in this checkpoint's"

@@ -69,7 +69,8 @@ class Flops:
         models = (getattr(self._pipeline, name) for name in self._models)
         adapters = prompt_scaled.of(self._denoiser)
         beside = 0 if adapters is None else adapters.parameters
-        return beside + sum(one.numel() for model in models for one in model.parameters())
+        own = sum(int(one.numel()) for model in models for one in model.parameters())
+        return beside + own
 
     @cached_property
     def forwards(self) -> int:

@@ -12,6 +12,7 @@ from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.checkpoint.strengths import MERGE, PROMPT, Given
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
+from spqr_tests.errors import InputError
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.planning.flops import Flops
@@ -206,10 +207,19 @@ def test_the_plan_counts_what_it_computes(folder: Path, monkeypatch: pytest.Monk
     assert flops.all_parameters == without.all_parameters + 2 * size
     half = SETTINGS.model_copy(update={"dtype": "float16"})
     more, less = (
-        Memory(one.parts, half, Flops(one.parts, half)).generation()
-        for one in (checkpoint, _read(folder))
+        Memory(one.parts, half, count).generation()
+        for one, count in ((checkpoint, flops), (_read(folder), without))
     )
     assert more >= less + 2 * 2 * size
+
+
+def test_an_erased_prompt_without_a_token_of_its_own(
+    made: Any, folder: Path, tmp_path: Path
+) -> None:
+    state = spm.tensors(made.unet, 0)
+    path = spm.save(tmp_path / "none.safetensors", state, "star,<|endoftext|>")
+    with pytest.raises(InputError, match=r"An SPM erases '<\|endoftext\|>', which has no token"):
+        _images(_read(folder, path))
 
 
 def test_half_precision(folder: Path) -> None:
