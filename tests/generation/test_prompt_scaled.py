@@ -13,12 +13,13 @@ from spqr_tests.checkpoint.strengths import MERGE, PROMPT, Given
 from spqr_tests.data.pictures import BenignSet
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import InputError
-from spqr_tests.generation import finetuning
+from spqr_tests.generation import finetuning, text_encoder_training
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.memory import Memory
 from spqr_tests.settings.finetuning import ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
+from spqr_tests.settings.trainer import TextEncoderSettings
 from tests.generation.families import LITE, STANDARD, Family
 from tests.tiny import spm
 from tests.tiny.backbones import SIDE
@@ -152,7 +153,10 @@ def test_an_image_does_not_depend_on_its_neighbours(folder: Path) -> None:
         np.testing.assert_array_equal(sampler.generate([prompt])[0], image)
 
 
-@pytest.mark.parametrize("profile", [LITE, STANDARD], ids=lambda profile: profile.trains)
+BOTH = LITE.model_copy(update={"text_encoder": TextEncoderSettings()})
+
+
+@pytest.mark.parametrize("profile", [BOTH, STANDARD], ids=["with text encoder", "denoiser"])
 def test_a_training_does_not_see_it_and_its_images_do(
     folder: Path, benign_set: BenignSet, profile: ProfileSettings
 ) -> None:
@@ -170,15 +174,18 @@ def test_a_training_does_not_see_it_and_its_images_do(
     images = []
     for family, tensors in zip(families, left, strict=True):
         unet = finetuning.apply(family.denoiser, family.backbone, profile, tensors)
+        encoders = text_encoder_training.apply(family.pipeline, family.backbone, profile, tensors)
         backbone: Any = Decoding(family.backbone)
-        sampler = Sampler(family.pipeline, backbone, SETTINGS).with_models({"unet": unet})
+        sampler = Sampler(family.pipeline, backbone, SETTINGS).with_models(
+            {"unet": unet, **encoders}
+        )
         sampler.generate([Prompt(text, seed) for text, seed in ROWS])
         images.append((sampler.pipeline, backbone.images))
     (trained, without), (_, ours) = images
     trained.set_progress_bar_config(disable=True)
     state = spm.tensors(trained.unet, 0)
-    _close(without[1], ours[1])
     _close(ours, spm.images(trained, [(state, PROMPTS[0])], ROWS, **OPTIONS))
+    assert (ours - without).abs().max() > 1e-2
 
 
 def test_the_plan_counts_what_it_computes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
