@@ -42,6 +42,8 @@ def fingerprint(parts: Parts) -> str:
     more: dict[str, Any] = {"package": package} if package else {}
     if parts.words:
         more["words"] = [word.content() for word in parts.words]
+    if parts.scaled:
+        more["scaled"] = [adapter.content() for adapter in parts.scaled]
     return digest.of_json(content | more)
 
 
