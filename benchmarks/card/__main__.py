@@ -18,7 +18,7 @@ from benchmarks.numbers import DOCS, publish, read
 from spqr_tests.store import device
 
 PARTS = ("rates", "full", "whole")
-_DEVICE = "cuda"
+_DEVICE = "cuda:0"  # torch wants a number where a process may use a part of a card
 
 
 def main() -> None:

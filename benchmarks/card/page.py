@@ -72,15 +72,14 @@ class Card(Numbers):
     full: tuple[Full, ...] = ()
     whole: Whole | None = None
 
-    def share(self, rate: Rate) -> float:
-        """The share of the ceiling that a rate reaches, in (0, 1]."""
-        if self.ceiling is None:
-            raise ValueError("the ceiling was not measured")
-        return rate.flop / rate.ours / self.ceiling
+
+def share(rate: Rate, ceiling: float) -> float:
+    """The share of the ceiling that a rate reaches, in (0, 1]."""
+    return rate.flop / rate.ours / ceiling
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What the published protocol asks for."""
 
     images: int
@@ -93,7 +92,8 @@ def paper() -> Protocol:
     return protocol_file.read(PACKAGED.protocols["paper"], PACKAGED.protocols)
 
 
-def _sets() -> _Asked:
+def asked() -> Asked:
+    """What the published protocol asks for of one checkpoint."""
     given = paper()
     steps = dict.fromkeys(_SETS, 0)
     variants = 0
@@ -105,7 +105,7 @@ def _sets() -> _Asked:
             counted = name if name in steps else "lite"
             steps[counted] += steps_of(profile, given.finetuning, scenario.n or 1)
     harmful = (given.harmful.n or 0) + (given.ood.n or 0 if given.ood else 0)
-    return _Asked(harmful * (1 + variants) + (given.adherence.n or 0), steps)
+    return Asked(harmful * (1 + variants) + (given.adherence.n or 0), steps)
 
 
 def page(found: Card) -> str:
@@ -120,11 +120,11 @@ ones. What a CPU does is [another page](performance.md).
 {_rates(found)}{_projected(found)}{_full(found)}{_whole(found)}
 ## Not compiled
 
-`torch.compile` makes the denoiser of Stable Diffusion 1.5 1.5 times as fast (0.52 of the ceiling)
-and takes a minute for each model that it sees, so for each fine-tune too. It is not used, because
-two processes that compiled the same decoder with the same versions on the same card, in inductor's
-deterministic mode, gave different last bits: what a run finds would depend on which worker made
-it.
+`torch.compile` makes the denoiser of Stable Diffusion 1.5 1.5 times as fast (tried by hand: 68 ms
+for 32 rows, 94 ms without) and takes a minute for each model that it sees, so for each fine-tune
+too. It is not used, because two processes that compiled the same decoder with the same versions on
+the same card, in inductor's deterministic mode, gave different last bits: what a run finds would
+depend on which worker made it.
 """
 
 
@@ -141,7 +141,7 @@ def _rates(found: Card) -> str:
                 "" if one.theirs is None else f"{one.theirs:.3g}",
                 one.unit,
                 "" if one.theirs is None else f"{one.theirs / one.ours:.2f}",
-                f"{found.share(one):.2f}",
+                f"{share(one, found.ceiling):.2f}",
             )
             for one in found.rates
         ),
@@ -166,7 +166,7 @@ def _projected(found: Card) -> str:
     profiles = {name: by.get(f"training {name}") for name in _SETS}
     if image is None or None in profiles.values():
         return ""
-    sets = _sets()
+    sets = asked()
     images = sets.images * image / _HOUR
     training = sum(sets.steps[name] * (seconds or 0) for name, seconds in profiles.items()) / _HOUR
     return f"""

@@ -86,8 +86,8 @@ def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[
 def _laid_out(pipeline: Any) -> Any:
     """The pipeline with its convolutions' weights as they are computed fastest.
 
-    On a CPU with colours last; on a card torch's group norms would turn every image round and back
-    (measured on an H200: a tenth more time; `benchmarks.card` measures it).
+    On a CPU with colours last. On a card torch's group norms would turn every image round and back:
+    32 rows of Stable Diffusion 1.5 took 104 ms on an H200, and 94 ms without.
     """
     import torch
 
