@@ -63,6 +63,8 @@ STABLE_DIFFUSION = Model(
 )
 # Few steps: a step takes as long as any other.
 LARGE = (
-    Model("Stable Diffusion XL at 1024 pixels, 6 steps", "sdxl", sampled(1024, 6, 4, "float16", 5.0)),
+    Model(
+        "Stable Diffusion XL at 1024 pixels, 6 steps", "sdxl", sampled(1024, 6, 4, "float16", 5.0)
+    ),
     Model("FLUX.1 at 1024 pixels, 4 steps", "flux-dev", sampled(1024, 4, 2, "bfloat16", 3.5)),
 )
