@@ -89,6 +89,7 @@ def apply(
     place in the base or another shape than the base's, for one that changes nothing, and for a
     strength of weights that replace the base's.
     """
+    _require_unpacked(parts, path)
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
     elif path.is_file():
@@ -112,6 +113,18 @@ def apply(
     return replace(changed, loras=(*changed.loras[:-1], added)), replace(
         recognised, strength=strength
     )
+
+
+def _require_unpacked(parts: Parts, path: Path) -> None:
+    """`InputError` when weights are packed: what is added to integers would be rounded anew."""
+    for name, component in parts.models.items():
+        if component.quantisation is not None:
+            raise InputError(
+                f"--spqr-overlay {path}: the {name} of the base is quantised"
+                f" ({component.quantisation.kind}), and overlays are merged into weights, which"
+                " would make a model that nobody deploys. Apply it to the base in 16 or 32 bits, or"
+                " quantise the merged model and pass that."
+            )
 
 
 def _require_order(before: Parts, after: Parts, path: Path) -> None:
@@ -207,6 +220,11 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
         root=folder,
         config=config,
     )
+    if given.quantisation is not None:
+        raise InputError(
+            f"--spqr-overlay {folder} is quantised ({given.quantisation.kind}); quantised weights"
+            " are measured in a pipeline's folder, passed as --model."
+        )
     problems = {name: _difference(given, parts.models[name]) for name in names}
     fitting = [name for name in names if not problems[name]]
     if len(fitting) > 1 and folder.name in fitting:
