@@ -17,6 +17,7 @@ from spqr_tests.errors import InputError
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.memory import Memory
 from spqr_tests.settings.finetuning import ProfileSettings
+from spqr_tests.store.kernels import Kernels
 from tests.tiny import edit_json, protocol, quantised
 from tests.tiny.backbones import SIDE
 
@@ -134,6 +135,19 @@ def test_it_differs_from_the_full_base_by_rounding_alone(base: Base) -> None:
     images = _images(loaded)
     np.testing.assert_allclose(images, _images(plain), rtol=0, atol=1e-4)
     assert (images != _images(base.pipeline)).any()
+
+
+def test_kernels_of_float32_leave_packed_weights_alone() -> None:
+    """Of a size that they would take, were the weight what it says."""
+    import torch
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    layer = torch.nn.Sequential(torch.nn.Linear(64, 64)).requires_grad_(requires_grad=False)
+    quantize_(layer, Int8WeightOnlyConfig())
+    rows = torch.randn(16, 64, 64)
+    expected = layer(rows)
+    with Kernels():
+        assert torch.equal(layer(rows), expected)
 
 
 def test_it_has_a_name_and_a_fingerprint_of_its_own(base: Base, tmp_path: Path) -> None:
