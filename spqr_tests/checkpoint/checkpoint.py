@@ -205,7 +205,11 @@ def read(
         if checkpoint.weightless:
             raise InputError(f"--spqr-overlay {given.path}: {without_weights(target)}")
         parts, recognised = overlay.apply(
-            parts, given.path, allow_pickle=allow_pickle, strength=given.strength
+            parts,
+            given.path,
+            allow_pickle=allow_pickle,
+            strength=given.strength,
+            mode=given.mode,
         )
         said.append(recognised.sentence)
     return Checkpoint(target, parts, tuple(said), revision)

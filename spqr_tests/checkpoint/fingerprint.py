@@ -45,6 +45,8 @@ def fingerprint(parts: Parts) -> str:
         more["quantised"] = {name: one.content() for name, one in packed.items()}
     if parts.words:
         more["words"] = [word.content() for word in parts.words]
+    if parts.scaled:
+        more["scaled"] = [adapter.content() for adapter in parts.scaled]
     return digest.of_json(content | more)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint import config_bounds, packed, words
+from spqr_tests.checkpoint import config_bounds, packed, prompt_scaled, words
 from spqr_tests.checkpoint.formats import language_models, libraries
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
@@ -39,7 +39,9 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     models = {name: _model(parts, component, number) for name, component in parts.models.items()}
     pipeline = _assembled(parts, models)
     words.apply(pipeline, parts.words)
-    return _laid_out(pipeline.to(device))
+    denoiser = getattr(pipeline.to(device), parts.backbone.denoiser)
+    prompt_scaled.attach(denoiser, parts.scaled, lambda one: one.tensor().to(device, number))
+    return _laid_out(pipeline)
 
 
 def skeleton(parts: Parts, device: str = "meta") -> Any:
@@ -68,6 +70,11 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
             model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
+    prompt_scaled.attach(
+        models[parts.backbone.denoiser],
+        parts.scaled,
+        lambda one: torch.zeros(one.shape, device=device),
+    )
     return _laid_out(_assembled(parts, models))
 
 
@@ -77,9 +84,15 @@ def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[
 
 
 def _laid_out(pipeline: Any) -> Any:
-    """The pipeline with its convolutions' weights as they are computed fastest, colours last."""
+    """The pipeline with its convolutions' weights as they are computed fastest.
+
+    On a CPU with colours last. On a card torch's group norms would turn every image round and back:
+    32 rows of Stable Diffusion 1.5 took 104 ms on an H200, and 94 ms without.
+    """
     import torch
 
+    if pipeline.device.type == "cuda":
+        return pipeline
     for model in pipeline.components.values():
         # Convolutions over frames have another layout, which their models mix with this one.
         if isinstance(model, torch.nn.Module) and all(one.ndim < 5 for one in model.parameters()):

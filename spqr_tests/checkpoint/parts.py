@@ -11,6 +11,7 @@ from spqr_tests.checkpoint.formats.quantised import Quantisation
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, itemsize
 from spqr_tests.checkpoint.formats.tokenizers import Tokenizer
 from spqr_tests.checkpoint.lora.update import Lora
+from spqr_tests.checkpoint.prompt_scaled import PromptScaled
 from spqr_tests.checkpoint.words import Word
 
 
@@ -63,3 +64,5 @@ class Parts:
     """What adapters add, merged into the weights when they are loaded."""
     words: tuple[Word, ...] = ()
     """Words of textual inversion, which the tokenizers and text encoders learn when loaded."""
+    scaled: tuple[PromptScaled, ...] = ()
+    """Adapters beside the denoiser's weights, scaled anew for each prompt."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint import loading
+from spqr_tests.checkpoint import loading, prompt_scaled
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.sampling import Sampler
@@ -65,9 +65,12 @@ class Flops:
 
     @cached_property
     def all_parameters(self) -> int:
-        """Of all models of the pipeline."""
+        """Of all models of the pipeline, and of adapters beside them."""
         models = (getattr(self._pipeline, name) for name in self._models)
-        return sum(one.numel() for model in models for one in model.parameters())
+        adapters = prompt_scaled.of(self._denoiser)
+        beside = 0 if adapters is None else adapters.parameters
+        own = sum(int(one.numel()) for model in models for one in model.parameters())
+        return beside + own
 
     @cached_property
     def forwards(self) -> int:
@@ -81,7 +84,8 @@ class Flops:
     @cached_property
     def forward(self) -> int:
         """One forward pass of the denoiser, for one image."""
-        return self._each(lambda: self._predict(self._denoiser, self._batch))
+        with prompt_scaled.scaled(self._denoiser):
+            return self._each(lambda: self._predict(self._denoiser, self._batch))
 
     @cached_property
     def away(self) -> int:
@@ -163,14 +167,17 @@ class Flops:
             for name, tensor in self._text.items()
         }
 
+        denoiser = getattr(pipeline, self._backbone.denoiser)
+
         def denoise() -> Any:
-            return self._backbone.predict(
-                getattr(pipeline, self._backbone.denoiser),
-                self._latents(count).to(dtype),
-                _empty(count),
-                text,
-                (numbers.height, numbers.width),
-            )
+            with prompt_scaled.scaled(denoiser):
+                return self._backbone.predict(
+                    denoiser,
+                    self._latents(count).to(dtype),
+                    _empty(count),
+                    text,
+                    (numbers.height, numbers.width),
+                )
 
         def decode() -> Any:
             return self._backbone.decode(pipeline, self._latents(self._batch).to(dtype))

@@ -116,7 +116,8 @@ def add(parser: pytest.Parser) -> None:
         default=[],
         help=(
             "weights that change the model: a state dict (also a part of one), a component's"
-            " folder, a LoRA, which may have a strength (1 is as it was trained); may be repeated"
+            " folder, a LoRA, which may have a strength (1 is as it was trained); an SPM is scaled"
+            " by the prompt, or merged with PATH@merge; may be repeated"
         ),
     )
     group.addoption(

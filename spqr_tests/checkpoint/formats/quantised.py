@@ -97,6 +97,26 @@ def require_known(path: Path, config: Mapping[str, Any]) -> None:
             )
 
 
+def require_plain(overlay: Path, found: Mapping[str, Quantisation | None]) -> None:
+    """`InputError` for an overlay on packed weights, or one that is packed itself.
+
+    `found` has how each component of the base is packed, and with the name '' how the overlay is.
+    """
+    for name, one in found.items():
+        if one is not None and not name:
+            raise InputError(
+                f"--spqr-overlay {overlay} is quantised ({one.kind}); quantised weights are"
+                " measured in a pipeline's folder, passed as --model."
+            )
+        if one is not None:
+            raise InputError(
+                f"--spqr-overlay {overlay}: the {name} of the base is quantised ({one.kind}), and"
+                " overlays are merged into weights, which would make a model that nobody deploys."
+                " Apply it to the base in 16 or 32 bits, or quantise the merged model and pass"
+                " that."
+            )
+
+
 def _kind(config: Mapping[str, Any]) -> Any:
     """torchao's class of settings; diffusers writes it under 'default'."""
     kind = config.get("quant_type")
