@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint import config_bounds, prompt_scaled, words
+from spqr_tests.checkpoint import config_bounds, packed, prompt_scaled, words
 from spqr_tests.checkpoint.formats import language_models, libraries
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
@@ -160,18 +160,25 @@ def _unloadable(component: Component, error: Exception) -> InputError:
 
 
 def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
+    from accelerate import init_empty_weights
+
     model_class = _class_of(parts, component)
     config_bounds.require_model(component.source, component.config)
     try:
         _require_fit(component, _shapes(model_class, component.config))
         tensors = _tensors(component)
         update.merge(tensors, component.name, parts.loras)
-        build = (
-            _diffusers_model
-            if parts.backbone.models[component.name][0] == "diffusers"
-            else _transformers_model
-        )
-        model = build(model_class, component.config, tensors, dtype)
+        if component.quantisation is not None:
+            with init_empty_weights():
+                model = _from_config(model_class, component.config)
+            packed.load(model, component.quantisation, tensors, dtype)
+        else:
+            build = (
+                _diffusers_model
+                if parts.backbone.models[component.name][0] == "diffusers"
+                else _transformers_model
+            )
+            model = build(model_class, component.config, tensors, dtype)
     except InputError:
         raise
     except Exception as error:  # a config's bad values raise anything in a model's constructor
@@ -235,7 +242,7 @@ def _built_empty(model_class: Any) -> dict[str, Any]:
 
 
 def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
-    given = {name: tensor.shape for name, tensor in component.tensors.items()}
+    given = component.shapes
     both = given.keys() & expected.keys()
     for what, names in (
         ("lacks", expected.keys() - given.keys()),
@@ -313,7 +320,9 @@ def _require_finite_weights(model: Any, component: Component) -> None:
     import torch
 
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not all(
+            torch.isfinite(one).all() for one in packed.inner(tensor) if one.is_floating_point()
+        ):
             given = component.tensors.get(_canonical(name))
             raise InputError(
                 f"{given.file.path if given else component.source}: the weights of {name}"

@@ -39,8 +39,10 @@ class Memory:
 
     @property
     def weights(self) -> int:
-        """Of all models of the pipeline, in the sampler's dtype."""
-        return self._bytes * self._flops.all_parameters
+        """Of all models of the pipeline, in the sampler's dtype; packed ones as they are stored."""
+        packed = [one for one in self._parts.models.values() if one.quantisation and one.tensors]
+        saved = sum(self._bytes * one.parameters - one.stored_bytes for one in packed)
+        return self._bytes * self._flops.all_parameters - saved
 
     def generation(self) -> int:
         """Of generating a micro-batch: the larger of a denoising step and decoding."""

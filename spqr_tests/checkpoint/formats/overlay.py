@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import component_folder, inversion, kinds
+from spqr_tests.checkpoint.formats import component_folder, inversion, kinds, quantised
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -93,6 +93,7 @@ def apply(
     place in the base or another shape than the base's, for one that changes nothing, and for a
     strength of weights that replace the base's.
     """
+    quantised.require_plain(path, {k: one.quantisation for k, one in parts.models.items()})
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
     elif path.is_file():
@@ -222,6 +223,7 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
         root=folder,
         config=config,
     )
+    quantised.require_plain(folder, {"": given.quantisation})
     problems = {name: _difference(given, parts.models[name]) for name in names}
     fitting = [name for name in names if not problems[name]]
     if len(fitting) > 1 and folder.name in fitting:
