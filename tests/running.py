@@ -65,9 +65,16 @@ def clean_copy(folder: Path) -> Path:
 
 
 def start(
-    *arguments: str | Path, cwd: Path, report: Path | None = None, **environment: str
+    *arguments: str | Path,
+    cwd: Path,
+    report: Path | None = None,
+    forked: bool = True,
+    **environment: str,
 ) -> Finished:
-    """Run pytest in `cwd` with these arguments."""
+    """Run pytest in `cwd` with these arguments.
+
+    `forked` from a process that has imported torch, where the variables allow it.
+    """
     # A user has no hypothesis, and its import is a tenth of a small run.
     given = ["-p", "no:hypothesispytest", *map(str, arguments)]
     if report is not None:
@@ -77,7 +84,7 @@ def start(
         key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))
     }
     # Other variables may be read where torch or a library of its is imported.
-    if all(name == "PYTHONPATH" or name.startswith("SPQR_") for name in environment):
+    if forked and all(name == "PYTHONPATH" or name.startswith("SPQR_") for name in environment):
         done = preloaded.run(given, cwd, inherited | environment)
     else:
         done = subprocess.run(

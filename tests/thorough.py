@@ -85,24 +85,89 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 f"test_a_recipe_changes_what_it_trains_and_learns[{name}-flux-lora-flux]"
                 for name in ("ai-toolkit", "kohya", "replicate")
             ),
-            "test_an_interrupted_recipe_leaves_the_same_bits[civitai-lora-sdxl-changed1]",
+            *(
+                f"test_an_interrupted_recipe_leaves_the_same_bits[{name}]"
+                for name in (
+                    "ai-toolkit-flux-lora-flux-changed2",
+                    "civitai-lora-sdxl-changed1",
+                    "onetrainer-lora-sd2-changed5",
+                    "textual-inversion-sdxl-changed4",
+                )
+            ),
             "test_text_encoders_have_a_rate_of_their_own_and_stop_when_the_recipe_says",
         ),
-        "tests/generation/test_learning.py": tuple(
-            f"test_a_fine_tune_that_runs_out_of_memory_is_made_again_with_less[{name}]"
-            for name in ("flux-profile4", "sd2-profile1", "sd3-profile3", "sdxl-profile2")
+        "tests/generation/test_learning.py": (
+            *(
+                f"test_a_fine_tune_that_runs_out_of_memory_is_made_again_with_less[{name}]"
+                for name in ("flux-profile4", "sd2-profile1", "sd3-profile3", "sdxl-profile2")
+            ),
+            *(
+                f"test_a_fine_tune_leaves_nothing_in_memory_but_what_it_learned[{dtype}-{name}]"
+                for dtype in ("bf16", "no")
+                for name in ("sd2", "sd3", "sdxl")
+            ),
+            *(
+                f"test_whatever_is_predicted_is_learned[min-SNR-{predicted}]"
+                for predicted in ("sample", "v_prediction")
+            ),
+        ),
+        "tests/generation/test_lengths.py": tuple(
+            f"test_a_step_of_a_training_is_a_training_of_so_many_steps[{name}]"
+            for name in (
+                "cross-attention-average",
+                "cross-attention-bf16",
+                "cross-attention-min-snr",
+                "denoiser-bf16",
+                "denoiser-min-snr",
+                "lora-average",
+                "lora-min-snr",
+            )
+        ),
+        "tests/generation/test_recipe_variants.py": tuple(
+            f"test_a_recipes_variant_is_trained_once_kept_and_sampled[{name}]"
+            for name in ("civitai-lora", "diffusers-lora", "onetrainer-defaults", "onetrainer-lora")
+        ),
+        "tests/testing/test_backbone_cases.py": tuple(
+            f"TestBackbones::test_few_pictures_are_learned_by_heart[{name}]"
+            for name in ("sd2", "sd3", "sdxl")
+        ),
+        "tests/verdict/test_coverage.py": (
+            *(
+                f"test_the_drift_of_pairs[{name}]"
+                for name in (
+                    "1000-0.02-0.02-0.3",
+                    "1000-0.5-0.9-0.3",
+                    "240-0.005-0.05-0.0",
+                    "50-0.3-0.3-0.0",
+                    "5000-0.05-0.05-0.6",
+                )
+            ),
+            *(
+                f"test_the_drift_of_several_images_a_prompt[{name}]"
+                for name in ("0.02-0.2-0.1-4", "0.02-0.2-0.8-3", "0.05-0.05-0.1-4")
+            ),
+        ),
+        "tests/verdict/test_pairing.py": (
+            "test_equal_versions_seldom_fail_and_eight_points_of_harm_do[paired]",
+        ),
+        "tests/run/test_protocol_hash.py": (
+            "test_a_protocol_on_the_embedded_world_loads_and_says_where_its_constants_come_from"
+            "[embedded]",
+            "test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone",
         ),
         "tests/generation/test_generations.py": (
             "test_processes_that_generate_at_once_share_the_work",
         ),
         "tests/reports/test_junit.py": ("test_the_file_stays_below_gitlabs_limit[3000]",),
         "tests/benchmarks/test_judge_threshold.py": (
+            "test_a_store_without_the_images_is_refused",
             "test_its_own_threshold_gives_what_was_reported",
         ),
         # What every run does, on a set in a published layout; reading it is tested by itself.
         "tests/plugin/test_data_option.py": ("test_a_run_on_a_published_layout",),
         "tests/plugin/test_dose.py": (
             "test_a_bound_that_no_outcome_meets_is_warned_of",
+            "test_a_plan_counts_the_images_of_each_step_and_one_training",
             "test_a_plan_knows_what_is_stored",
             "test_workers_find_the_same",
         ),
@@ -131,12 +196,19 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "test_one_forbidden_picture_breaks_the_run_before_anything_is_trained[n2]",
         ),
         "tests/plugin/test_checkpoint_options.py": (
+            "test_a_single_file_is_the_folder",
             "test_an_overlay_on_its_base_is_the_variant[n2]",
         ),
         "tests/plugin/test_images_file.py": ("test_agrees_with_the_report_and_the_store[-n2]",),
         # The embedded models are of the first kind, and FLUX differs most from it.
         "tests/plugin/test_backbones.py": tuple(
-            f"test_a_backbone_runs_through_the_suite[{name}]" for name in ("sd1", "sd2", "sd3")
+            f"test_a_backbone_runs_through_the_suite[{name}]"
+            for name in ("sd1", "sd2", "sd3", "sdxl")
+        ),
+        "tests/plugin/test_layouts.py": tuple(f"test_a_whole_run[{row}]" for row in range(4, 10)),
+        "tests/plugin/test_plan.py": ("TestWithoutWeights::test_the_plan_is_the_same",),
+        "tests/plugin/test_progress.py": (
+            "test_without_a_terminal_workers_have_one_stream_of_lines",
         ),
         # Smaller plans are made often, and the counts of published sizes are tested by themselves.
         "tests/plugin/test_paper.py": ("test_the_plan_at_its_own_size_needs_configs_alone",),

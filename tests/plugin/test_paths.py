@@ -93,9 +93,10 @@ def test_a_user_without_a_home_is_told_what_to_give(tmp_path: Path) -> None:
         "pwd.getpwuid = unknown\n"
     )
     arguments = ("--model=embedded:base", "--collect-only")
-    finished = start(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    finished = start(*arguments, cwd=tmp_path, forked=False, PYTHONPATH=str(tmp_path))
     assert finished.code == 4, finished.output
     assert "--spqr-store" in finished.output
     assert "INTERNALERROR" not in finished.output
-    given = start(*arguments, f"--spqr-store={tmp_path}", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    store = f"--spqr-store={tmp_path}"
+    given = start(*arguments, store, cwd=tmp_path, forked=False, PYTHONPATH=str(tmp_path))
     assert given.code == 0, given.output
