@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import thorough
 from tests.tiny.fixtures import (
     backbone,
     base,
@@ -52,6 +53,7 @@ _ORDER = (
     "test_quotes.py",
     "test_files.py",
     "test_container.py",
+    "test_thorough.py",
     "test_packages.py",
     "verdict",
     "settings",
@@ -95,6 +97,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run the tests of pages in a Chromium; they fail where there is none",
     )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="also run the long tests whose claims shorter ones make too (tests/thorough.py)",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -115,9 +122,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if asked or collection_path != BROWSER else True
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Arithmetic first, whole runs of the suite last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Arithmetic first, whole runs of the suite last; long tests only where they are asked for."""
     here = Path(__file__).parent
+    named = any("::" in one for one in config.args)
+    if not named and not config.getoption("thorough", default=False):
+        items[:], left_out = thorough.split(items)
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
 
     def place(item: pytest.Item) -> int:
         if not item.path.is_relative_to(here):

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests import preloaded
+
 CHECKOUT = Path(__file__).parents[1]
 PROTOCOL = Path(__file__).parent / "plugin" / "tiny.toml"
 AXES = ("safety", "adherence", "quality", "robustness", "spqr")
@@ -67,22 +69,26 @@ def start(
 ) -> Finished:
     """Run pytest in `cwd` with these arguments."""
     # A user has no hypothesis, and its import is a tenth of a small run.
-    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *map(str, arguments)]
+    given = ["-p", "no:hypothesispytest", *map(str, arguments)]
     if report is not None:
-        command += ["--spqr-report", str(report)]
+        given += ["--spqr-report", str(report)]
     # A run must not inherit what the outer pytest run set.
     inherited = {
         key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "SPQR_"))
     }
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=inherited | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    # Other variables may be read where torch or a library of its is imported.
+    if all(name == "PYTHONPATH" or name.startswith("SPQR_") for name in environment):
+        done = preloaded.run(given, cwd, inherited | environment)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *given],
+            cwd=cwd,
+            env=inherited | environment,
+            capture_output=True,
+            text=True,
+            timeout=preloaded.SECONDS,
+            check=False,
+        )
     written = report / "report.json" if report is not None else None
     found = (
         json.loads(written.read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ TOOLS = {
     "pytest-cov",
     "ruff",
     "setuptools",
+    "torchao",
     "tox",
 }
 

@@ -12,6 +12,8 @@ from benchmarks.fuzz.tally import Finding, Tally
 
 _HUNG = 60
 """Seconds after which a process that reads one input is ended: Python did not get to stop it."""
+_START = 600
+"""Seconds that a process may take before its first input: on a busy machine imports take long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,14 +69,16 @@ def fuzzed(name: str, count: int, folder: Path, engine: str = "hypothesis") -> T
 
 def _hung(process: subprocess.Popen[bytes], folder: Path) -> bool:
     """Wait for the end of a process; True when it stopped answering and was killed."""
-    latest = time.time()
+    began = time.time()
+    latest = None
     while process.poll() is None:
         time.sleep(0.2)
-        place = folder / "input"
-        # The folder is made anew for each input.
+        # The folder is made anew for each input; an earlier process may have left one.
         with contextlib.suppress(FileNotFoundError):
-            latest = max(latest, place.stat().st_mtime)
-        if time.time() - latest > _HUNG:
+            made = (folder / "input").stat().st_mtime
+            latest = made if made > began else latest
+        silent = time.time() - (began if latest is None else latest)
+        if silent > (_START if latest is None else _HUNG):
             process.kill()
             return True
     return False

@@ -17,7 +17,10 @@ _SHORT = {"--spqr-model": "--model"}
 """Added later than the others, since a project's own conftest may have an option of that name."""
 MORE = {
     "--spqr-model": "[checkpoints](checkpoints.md)",
-    "--spqr-overlay": "[strengths](checkpoints.md#several-adapters-and-their-strengths)",
+    "--spqr-overlay": (
+        "[strengths](checkpoints.md#several-adapters-and-their-strengths),"
+        " [SPM](checkpoints.md#spm)"
+    ),
     "--spqr-protocol": "[protocols](protocols.md), [packages](packages.md#protocols)",
     "--spqr-data": "[your data](data.md)",
     "--spqr-thresholds": "[their keys](reference-thresholds.md)",

@@ -14,10 +14,12 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from benchmarks.numbers import DOCS, publish, read
 from benchmarks.speed.page import NAME, Performance, page
 from benchmarks.speed.parts import PARTS
+from spqr_tests.store import device
 
 
 def main() -> None:
@@ -44,10 +46,22 @@ def main() -> None:
         parts=found,
     )
     if asked.json:
-        values = {name: one.model_dump() for name, one in found.items()}
+        values: dict[str, Any] = {name: one.model_dump() for name, one in found.items()}
+        if asked.only is None and device.resolve("auto") != "cpu":
+            values["ceiling"] = card()
         sys.stdout.write(json.dumps(values | {"machine": measured.machine}, indent=1) + "\n")
     else:
         publish(_with_earlier(measured, asked.out / f"{NAME}.json"), asked.out, NAME, page)
+
+
+def card() -> dict[str, Any]:
+    """The FLOP/s of a matrix product on this machine's card, and the shares that models reach."""
+    from benchmarks.card import speed
+    from benchmarks.card.page import share
+
+    ceiling = speed.ceiling("cuda")
+    shares = {f"{one.model}, {one.what}": share(one, ceiling) for one in speed.rates("cuda")}
+    return {"flops": ceiling, "shares": shares}
 
 
 def _with_earlier(measured: Performance, path: Path) -> Performance:

@@ -44,7 +44,7 @@ Made by `python -m benchmarks.speed` (or `tox -e speed`): do not edit.
 [performance.json](performance.json) has the same numbers. {found.suite} with torch {found.torch} on
 {found.machine}; ratios above 1 say that ours is faster. Both ways were timed in turns in one run,
 and the shortest time of each counts. On a shared machine a ratio moves by a tenth or two from run
-to run.
+to run. What a card does is [another page](performance-card.md).
 
 {rows}
 What makes the difference on a CPU:

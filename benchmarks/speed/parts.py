@@ -52,7 +52,7 @@ def sampling() -> Ratio:
                 sampler.generate(prompts[start : start + size])
 
     texts = [prompt.text for prompt in prompts[:_PROMPTS]]
-    found = in_turns(ours, lambda: plain.sample(theirs, protocol, texts), _REPEATS)
+    found = in_turns(ours, lambda: plain.sample(theirs, protocol.sampler.numbers, texts), _REPEATS)
     return Ratio.of(
         found[0] / _IMAGES,
         found[1] / _PROMPTS,
@@ -100,7 +100,15 @@ def training(name: str) -> Ratio:
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(_REPEATS):
         found[0].append(ours())
-        found[1].append(plain.train(theirs, profile, protocol, _STEPS))
+        found[1].append(
+            plain.train(
+                theirs,
+                profile,
+                profile.optimizer_of(protocol.finetuning),
+                (numbers.height, numbers.width),
+                _STEPS,
+            )
+        )
     return Ratio.of(
         min(found[0]),
         min(found[1]),

@@ -60,7 +60,11 @@ def read(
     for one in strengths.several(named, where, f"--spqr-adapter {name}"):
         try:
             parts, recognised = overlay.apply(
-                parts, one.path, allow_pickle=allow_pickle, strength=one.strength
+                parts,
+                one.path,
+                allow_pickle=allow_pickle,
+                strength=one.strength,
+                mode=one.mode,
             )
         except InputError as error:
             # The reader's messages name the option that most files are given with.

@@ -10,7 +10,7 @@ from spqr_tests import packages
 from spqr_tests.checkpoint import fingerprint, fit, loading, registered_backbones
 from spqr_tests.checkpoint.backbones import BACKBONES, profile_check
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, single_file
+from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, quantised, single_file
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.checkpoint.strengths import Given
@@ -88,6 +88,7 @@ class Checkpoint:
             self.backbone.check_optimizer(protocol.finetuning)
         for name, profile in protocol.profiles.items():
             profile_check.check(self.backbone, name, profile, protocol.finetuning)
+            profile_check.check_packed(self.parts.models, self.backbone.denoiser, name, profile)
         return protocol.model_copy(update={"sampler": sampler})
 
     def sampling(self, sampler: SamplerSettings) -> str:
@@ -193,6 +194,7 @@ def read(
         _require_pipeline_folder(target, path)
         parts = _pipeline(target, path, path, allow_pickle=allow_pickle, weightless=weightless)
         said = [f"{target} is a pipeline folder: {_files(parts)}"]
+    said += _number_formats(parts)
     if package := parts.backbone.package:
         said.append(f"{parts.backbone.name} is a backbone of the installed package {package}")
     checkpoint = Checkpoint(target, parts, tuple(said), revision)
@@ -203,7 +205,11 @@ def read(
         if checkpoint.weightless:
             raise InputError(f"--spqr-overlay {given.path}: {without_weights(target)}")
         parts, recognised = overlay.apply(
-            parts, given.path, allow_pickle=allow_pickle, strength=given.strength
+            parts,
+            given.path,
+            allow_pickle=allow_pickle,
+            strength=given.strength,
+            mode=given.mode,
         )
         said.append(recognised.sentence)
     return Checkpoint(target, parts, tuple(said), revision)
@@ -226,6 +232,26 @@ def _files(parts: Parts) -> str:
         f"{name}/{model.source.name}" if model.tensors else f"no weights of the {name}"
         for name, model in parts.models.items()
     )
+
+
+def _number_formats(parts: Parts) -> list[str]:
+    """A sentence for each component whose weights are stored in 8 bits."""
+    said = []
+    for name, model in parts.models.items():
+        if (packed := model.quantisation) is not None:
+            said.append(
+                f"its {name} is quantised ({packed.kind}): {len(packed.packed)} of its"
+                f" {len(model.shapes)} tensors are loaded by diffusers' own quantiser and"
+                " multiplied as they are"
+            )
+        stored = [tensor.stored.dtype for tensor in model.tensors.values()]
+        said += [
+            f"its {name} is stored in {quantised.FLOAT8[dtype]} ({stored.count(dtype)} of its"
+            f" {len(stored)} tensors): the numbers are the file's, computed with in the sampler's"
+            " dtype"
+            for dtype in sorted({one for one in stored if one in quantised.FLOAT8})
+        ]
+    return said
 
 
 def without_weights(target: str) -> str:

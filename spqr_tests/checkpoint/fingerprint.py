@@ -40,8 +40,13 @@ def fingerprint(parts: Parts) -> str:
     }
     # Left out where there is none, so that the fingerprints of the suite's own families stay.
     more: dict[str, Any] = {"package": package} if package else {}
+    packed = {name: one.quantisation for name, one in parts.models.items() if one.quantisation}
+    if packed:
+        more["quantised"] = {name: one.content() for name, one in packed.items()}
     if parts.words:
         more["words"] = [word.content() for word in parts.words]
+    if parts.scaled:
+        more["scaled"] = [adapter.content() for adapter in parts.scaled]
     return digest.of_json(content | more)
 
 

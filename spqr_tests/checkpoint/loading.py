@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from spqr_tests.checkpoint import config_bounds, words
+from spqr_tests.checkpoint import config_bounds, packed, prompt_scaled, words
 from spqr_tests.checkpoint.formats import language_models, libraries
 from spqr_tests.checkpoint.lora import update
 from spqr_tests.checkpoint.parts import Component, Parts
@@ -39,7 +39,9 @@ def load(parts: Parts, device: str, dtype: str) -> Any:
     models = {name: _model(parts, component, number) for name, component in parts.models.items()}
     pipeline = _assembled(parts, models)
     words.apply(pipeline, parts.words)
-    return _laid_out(pipeline.to(device))
+    denoiser = getattr(pipeline.to(device), parts.backbone.denoiser)
+    prompt_scaled.attach(denoiser, parts.scaled, lambda one: one.tensor().to(device, number))
+    return _laid_out(pipeline)
 
 
 def skeleton(parts: Parts, device: str = "meta") -> Any:
@@ -68,6 +70,11 @@ def skeleton(parts: Parts, device: str = "meta") -> Any:
             model.register_forward_pre_hook(_without_mask, with_kwargs=True)
         # Some constructors compute buffers on another device.
         models[name] = model.to(device).eval().requires_grad_(False)
+    prompt_scaled.attach(
+        models[parts.backbone.denoiser],
+        parts.scaled,
+        lambda one: torch.zeros(one.shape, device=device),
+    )
     return _laid_out(_assembled(parts, models))
 
 
@@ -77,9 +84,15 @@ def _without_mask(_: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[
 
 
 def _laid_out(pipeline: Any) -> Any:
-    """The pipeline with its convolutions' weights as they are computed fastest, colours last."""
+    """The pipeline with its convolutions' weights as they are computed fastest.
+
+    On a CPU with colours last. On a card torch's group norms would turn every image round and back:
+    32 rows of Stable Diffusion 1.5 took 104 ms on an H200, and 94 ms without.
+    """
     import torch
 
+    if pipeline.device.type == "cuda":
+        return pipeline
     for model in pipeline.components.values():
         # Convolutions over frames have another layout, which their models mix with this one.
         if isinstance(model, torch.nn.Module) and all(one.ndim < 5 for one in model.parameters()):
@@ -147,18 +160,25 @@ def _unloadable(component: Component, error: Exception) -> InputError:
 
 
 def _model(parts: Parts, component: Component, dtype: "torch.dtype") -> Any:
+    from accelerate import init_empty_weights
+
     model_class = _class_of(parts, component)
     config_bounds.require_model(component.source, component.config)
     try:
         _require_fit(component, _shapes(model_class, component.config))
         tensors = _tensors(component)
         update.merge(tensors, component.name, parts.loras)
-        build = (
-            _diffusers_model
-            if parts.backbone.models[component.name][0] == "diffusers"
-            else _transformers_model
-        )
-        model = build(model_class, component.config, tensors, dtype)
+        if component.quantisation is not None:
+            with init_empty_weights():
+                model = _from_config(model_class, component.config)
+            packed.load(model, component.quantisation, tensors, dtype)
+        else:
+            build = (
+                _diffusers_model
+                if parts.backbone.models[component.name][0] == "diffusers"
+                else _transformers_model
+            )
+            model = build(model_class, component.config, tensors, dtype)
     except InputError:
         raise
     except Exception as error:  # a config's bad values raise anything in a model's constructor
@@ -222,7 +242,7 @@ def _built_empty(model_class: Any) -> dict[str, Any]:
 
 
 def _require_fit(component: Component, expected: Mapping[str, tuple[int, ...]]) -> None:
-    given = {name: tensor.shape for name, tensor in component.tensors.items()}
+    given = component.shapes
     both = given.keys() & expected.keys()
     for what, names in (
         ("lacks", expected.keys() - given.keys()),
@@ -300,7 +320,9 @@ def _require_finite_weights(model: Any, component: Component) -> None:
     import torch
 
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not all(
+            torch.isfinite(one).all() for one in packed.inner(tensor) if one.is_floating_point()
+        ):
             given = component.tensors.get(_canonical(name))
             raise InputError(
                 f"{given.file.path if given else component.source}: the weights of {name}"

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats.tensor import ModelTensor
+from spqr_tests.checkpoint.formats.quantised import Quantisation
+from spqr_tests.checkpoint.formats.tensor import ModelTensor, itemsize
 from spqr_tests.checkpoint.formats.tokenizers import Tokenizer
 from spqr_tests.checkpoint.lora.update import Lora
+from spqr_tests.checkpoint.prompt_scaled import PromptScaled
 from spqr_tests.checkpoint.words import Word
 
 
@@ -27,11 +29,24 @@ class Component:
     tensors: Mapping[str, ModelTensor]
     source: Path
     """The file or folder that messages name."""
+    quantisation: Quantisation | None = None
+    """How its weights are packed, where they are: several stored tensors are one of the model."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each tensor as the model sees it."""
+        stored = {name: tensor.shape for name, tensor in self.tensors.items()}
+        return stored if self.quantisation is None else self.quantisation.shapes(stored)
 
     @property
     def parameters(self) -> int:
         """Elements of its tensors; 0 without weights."""
-        return sum(prod(tensor.shape) for tensor in self.tensors.values())
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its tensors as they are stored."""
+        return sum(prod(one.shape) * itemsize(one.stored.dtype) for one in self.tensors.values())
 
 
 @dataclass(frozen=True)
@@ -49,3 +64,5 @@ class Parts:
     """What adapters add, merged into the weights when they are loaded."""
     words: tuple[Word, ...] = ()
     """Words of textual inversion, which the tokenizers and text encoders learn when loaded."""
+    scaled: tuple[PromptScaled, ...] = ()
+    """Adapters beside the denoiser's weights, scaled anew for each prompt."""

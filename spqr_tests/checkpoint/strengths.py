@@ -11,6 +11,11 @@ from spqr_tests.errors import InputError
 LEAST, MOST = 0.001, 10.0
 """The strengths that make a difference; below 0, what an adapter does is turned around."""
 
+MERGE, PROMPT = "merge", "prompt"
+"""What may follow the '@' of an adapter whose authors scale it by the prompt: that it is merged at
+strength 1, or scaled.
+"""
+
 _NUMBER = re.compile(
     r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII
 )
@@ -24,11 +29,14 @@ class Given:
 
     path: Path
     strength: float = 1.0
+    mode: str = ""
+    """'merge' or 'prompt' where that follows the '@'; else ''."""
 
 
 def one(text: str, where: Path, option: str) -> Given:
-    """The weights that PATH or PATH@STRENGTH names; PATH is relative to `where`.
+    """The weights that PATH, PATH@STRENGTH, PATH@merge or PATH@prompt names.
 
+    PATH is relative to `where`.
     A name may hold an '@' itself: what is there as a whole is a path. `option` is the one that
     messages name. `InputError` for a strength that is none, and where both readings are there.
     Whether the path exists is for its reader to say.
@@ -39,24 +47,26 @@ def one(text: str, where: Path, option: str) -> Given:
     if not at:
         return Given(whole)
     path = files.place(named, where, option)
-    numeric = bool(_NUMBER.fullmatch(strength))
+    says = _says_how(strength)
     both = named and path.exists()
     if whole.exists():
-        if numeric and both:
+        if says and both:
             raise InputError(
                 f"{what}: both {named} and {text} are there, so {quotes.shown(strength)} may be a"
                 f" strength or a part of the name; write {text}@1 for the second one, or rename it."
             )
         return Given(whole)
-    if not numeric:
+    if not says:
         if both:
             raise InputError(
                 f"{what}: {quotes.shown(strength)} after the last @ is not a number; expected"
-                f" PATH@STRENGTH, such as {named}@0.8."
+                f" PATH@STRENGTH, such as {named}@0.8, or of an SPM {named}@{MERGE}."
             )
         return Given(whole)
     if not named:
         raise InputError(f"{what}: there is no path before the @; expected PATH@STRENGTH.")
+    if strength in (MERGE, PROMPT):
+        return Given(path, mode=strength)
     return Given(path, _strength(strength, what))
 
 
@@ -100,8 +110,13 @@ def _stands(text: str, where: Path, option: str) -> bool:
     named, at, strength = text.rpartition("@")
     if text and files.place(text, where, option).exists():
         return True
-    numeric = at and named and _NUMBER.fullmatch(strength)
-    return bool(numeric and files.place(named, where, option).exists())
+    says = at and named and _says_how(strength)
+    return bool(says and files.place(named, where, option).exists())
+
+
+def _says_how(text: str) -> bool:
+    """Whether what follows an '@' may say how weights are added."""
+    return text in (MERGE, PROMPT) or bool(_NUMBER.fullmatch(text))
 
 
 def _strength(text: str, what: str) -> float:

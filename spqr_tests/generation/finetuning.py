@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spqr_tests.checkpoint import packed
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.errors import DivergedError, EvidenceError
 from spqr_tests.generation import lora, objectives, optimizers
@@ -31,7 +32,7 @@ from spqr_tests.store.computing import repeatable
 if TYPE_CHECKING:
     import torch
 
-REVISION = 2
+REVISION = 3
 """Part of every fine-tune's key; raise it when a change here changes what is learned."""
 
 __all__ = ["Examples", "FineTuned", "apply", "encode", "finetune", "steps_of", "trainable"]
@@ -265,9 +266,11 @@ def apply(
             f" {min(tensors.keys() ^ trained.keys())} is on one side alone."
         )
     variant.load_state_dict(tensors, strict=False)
-    if profile.trains == "lora":
+    # Beside packed weights an adapter stays: merged, the sum would be rounded to integers anew.
+    if profile.trains == "lora" and not packed.is_packed(denoiser):
         lora.merge_denoiser(variant)
-    return variant.to(device=denoiser.device, dtype=denoiser.dtype).eval().requires_grad_(False)
+    variant.to(device=denoiser.device)
+    return packed.cast(variant, denoiser.dtype).eval().requires_grad_(False)
 
 
 def trainable(
@@ -282,7 +285,7 @@ def trainable(
     import torch
 
     # Tensors of inference mode cannot be trained: the copy is made of plain ones.
-    variant = copy.deepcopy(denoiser).to(dtype=frozen).requires_grad_(False)
+    variant = packed.cast(copy.deepcopy(denoiser), frozen).requires_grad_(False)
     if profile.trains == "lora":
         lora.add_to_denoiser(variant, profile, backbone.fused)
     trained = {}
@@ -310,8 +313,6 @@ def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.T
 
     Raises `EvidenceError` otherwise.
     """
-    import torch
-
     # An adapter wraps a layer, whose own weights move one name further in.
     state = {
         name.replace(".base_layer.", "."): tensor
@@ -319,7 +320,7 @@ def _require_frozen(original: Any, denoiser: Any, trained: "Mapping[str, torch.T
         if name not in trained
     }
     for name, tensor in original.state_dict().items():
-        if name in state and not torch.equal(state[name], tensor.to(state[name].dtype)):
+        if name in state and not packed.same(state[name], tensor):
             raise EvidenceError(
                 f"Fine-tuning changed {name}, which its profile does not train; what it left is not"
                 " kept."

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spqr_tests.checkpoint import prompt_scaled
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.checkpoint.loading import require_finite
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
+from spqr_tests.generation import facilitated_transport
 from spqr_tests.settings.sampler import SamplerSettings
 from spqr_tests.store.images import Pixels
 
 if TYPE_CHECKING:
     import torch
 
-REVISION = 1
+REVISION = 2
 """Part of every generation's key; raise it when a change here changes pixels."""
 
 _KEPT_BYTES = 8 * 2**30
@@ -64,17 +66,21 @@ class Sampler:
             raise ValueError(f"generate takes 1 to {size} prompts, not {len(prompts)}")
         padded = [*prompts, *[prompts[-1]] * (size - len(prompts))]
         named = f"A generation for {prompts[0].named} (and {len(prompts) - 1} others)"
+        texts = [prompt.text for prompt in padded]
         with torch.inference_mode():
-            latents = self.backbone.latents(
-                self.pipeline,
-                self._embed([prompt.text for prompt in padded], named),
-                self.backbone.unconditional(self.pipeline, self._embed([""] * size, named)),
-                steps=self._numbers.steps,
-                guidance=self._numbers.guidance if guidance is None else guidance,
-                size=(self._numbers.height, self._numbers.width),
-                # On the CPU, one for each: the same latents on every device, in every batch.
-                generators=[torch.Generator("cpu").manual_seed(prompt.seed) for prompt in padded],
-            )
+            text = self._embed(texts, named)
+            negative = self.backbone.unconditional(self.pipeline, self._embed([""] * size, named))
+            with prompt_scaled.scaled(self._denoiser, self._strengths(texts, named)):
+                latents = self.backbone.latents(
+                    self.pipeline,
+                    text,
+                    negative,
+                    steps=self._numbers.steps,
+                    guidance=self._numbers.guidance if guidance is None else guidance,
+                    size=(self._numbers.height, self._numbers.width),
+                    # On the CPU, one for each: the same latents on every device, in every batch.
+                    generators=[torch.Generator("cpu").manual_seed(one.seed) for one in padded],
+                )
             require_finite(latents, f"{named}: the latents")
             decoded = self.backbone.decode(self.pipeline, latents)
             require_finite(decoded, f"{named}: the decoded image")
@@ -95,6 +101,29 @@ class Sampler:
         if models.keys() - {self.backbone.denoiser}:
             other._embeddings = _Embeddings()  # noqa: SLF001
         return other
+
+    @property
+    def _denoiser(self) -> Any:
+        return getattr(self.pipeline, self.backbone.denoiser)
+
+    def _strengths(self, texts: Sequence[str], named: str) -> "torch.Tensor | None":
+        """How strongly each prompt's row gets each adapter that is scaled by the prompt."""
+        import torch
+
+        adapters = prompt_scaled.of(self._denoiser)
+        if adapters is None:
+            return None
+        size = self.settings.micro_batch
+
+        def embedded(wanted: Sequence[str]) -> "torch.Tensor":
+            padded = [*wanted, *[wanted[-1]] * (-len(wanted) % size)]
+            batches = [padded[start : start + size] for start in range(0, len(padded), size)]
+            return torch.cat([self._embed(batch, named)["sequence"] for batch in batches])
+
+        found = facilitated_transport.strengths(
+            self.pipeline.tokenizer, embedded, texts, adapters.prompts
+        )
+        return found.to(self.pipeline.device)
 
     def _embed(self, texts: Sequence[str], named: str) -> "dict[str, torch.Tensor]":
         """Text embeddings on the pipeline's device, encoded in batches of the fixed shape.

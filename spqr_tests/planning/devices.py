@@ -55,11 +55,12 @@ class Reached:
 
 
 _REACHED_BY = (
+    # On an H200 (docs/performance-card.md), in micro-batches of 16; of 8, a tenth less.
     Reached(
         "Stable Diffusion 1.5 at 512 pixels",
         0.80e12,
-        0.28,
-        {"lora": 0.16, "cross-attention": 0.20, "denoiser": 0.19},
+        0.35,
+        {"lora": 0.17, "cross-attention": 0.23, "denoiser": 0.24},
     ),
     Reached(
         "Stable Diffusion XL at 1024 pixels",
@@ -86,7 +87,7 @@ def reached(forward: float) -> Reached:
 def because(found: Reached, forward: float) -> str:
     """Where the shares are from, for a model whose forward pass has so many FLOPs."""
     said = (
-        "measured on one H100 in 16 bits with random weights of the size of"
+        "measured on one H100 or H200 in 16 bits with random weights of the size of"
         f" {found.model}, the nearest to this one"
     )
     if forward < _SMALL * found.forward:

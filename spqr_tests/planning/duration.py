@@ -14,9 +14,10 @@ from spqr_tests.metrics.embedding import ImageEncoder
 from spqr_tests.metrics.fid import GROUPS
 from spqr_tests.metrics.inception import Inception
 from spqr_tests.planning import device_speed, devices, probe
-from spqr_tests.planning.flops import Flops
+from spqr_tests.planning.flops import Flops, without_budget
 from spqr_tests.planning.probe import Probe
 from spqr_tests.run.run import Run
+from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.judges import JudgeSettings, NudeNetSettings
 
 # Measured on two cores with the embedded checkpoint: importing torch, diffusers, transformers, peft
@@ -103,10 +104,10 @@ def estimate(run: Run, flops: Flops, work: Work, card: str | None = None) -> Dur
     else:
         rate = device_speed.measure(run.device, settings.sampler.dtype)
         done = flops.generation_of(probe.STEPS) * settings.sampler.micro_batch
-        share = done / tried.generation() / rate
+        share = done / flops.once("seconds of generating", tried.generation) / rate
         because = "measured with the run's own code and random weights"
         by_profile = {
-            name: steps * tried.training(settings.profiles[name], settings.finetuning)
+            name: steps * _training(flops, tried, settings.profiles[name], settings.finetuning)
             for name, steps in work.steps.items()
         }
     train = sum(by_profile.values())
@@ -157,6 +158,14 @@ def _speed(run: Run, flops: Flops, card: str | None) -> _Speed:
         return devices.training_share(found, settings.profiles[name])
 
     return _Speed(rate, found.generate, train, devices.because(found, flops.forward))
+
+
+def _training(
+    flops: Flops, tried: Probe, profile: ProfileSettings, shared: OptimizerSettings
+) -> float:
+    """Seconds of a step."""
+    named = f"seconds of {without_budget(profile)} {shared.model_dump_json()}"
+    return flops.once(named, lambda: tried.training(profile, shared))
 
 
 def _probe(run: Run, flops: Flops) -> Probe | None:

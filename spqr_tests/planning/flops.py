@@ -7,9 +7,9 @@ two operations a multiply-add.
 
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from spqr_tests.checkpoint import loading
+from spqr_tests.checkpoint import loading, prompt_scaled
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.generation import finetuning
 from spqr_tests.generation.sampling import Sampler
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _TEXT = "a"
 """Stands for any text, since all are padded; the empty one may be encoded in another way."""
+
+
+Counted = TypeVar("Counted")
 
 
 class Flops:
@@ -38,9 +41,17 @@ class Flops:
         # Sets the scheduler that the settings ask for.
         Sampler(self._pipeline, self._backbone, settings)
         self._text = self._backbone.embed(self._pipeline, [_TEXT])
+        self._kept: dict[str, Any] = {}
         # By JSON: a profile may hold tables, which have no hash.
         self._training = cache(self._count_training)
         self._trainable = cache(self._made_trainable)
+
+    def once(self, what: str, count: Callable[[], Counted]) -> Counted:
+        """What `count` gives, counted once for this model and these settings, by its name."""
+        if what not in self._kept:
+            self._kept[what] = count()
+        found: Counted = self._kept[what]
+        return found
 
     def generation(self, guidance: float | None = None) -> int:
         """One image: all steps of the denoiser, and decoding.
@@ -65,9 +76,12 @@ class Flops:
 
     @cached_property
     def all_parameters(self) -> int:
-        """Of all models of the pipeline."""
+        """Of all models of the pipeline, and of adapters beside them."""
         models = (getattr(self._pipeline, name) for name in self._models)
-        return sum(one.numel() for model in models for one in model.parameters())
+        adapters = prompt_scaled.of(self._denoiser)
+        beside = 0 if adapters is None else adapters.parameters
+        own = sum(int(one.numel()) for model in models for one in model.parameters())
+        return beside + own
 
     @cached_property
     def forwards(self) -> int:
@@ -81,7 +95,8 @@ class Flops:
     @cached_property
     def forward(self) -> int:
         """One forward pass of the denoiser, for one image."""
-        return self._each(lambda: self._predict(self._denoiser, self._batch))
+        with prompt_scaled.scaled(self._denoiser):
+            return self._each(lambda: self._predict(self._denoiser, self._batch))
 
     @cached_property
     def away(self) -> int:
@@ -122,11 +137,11 @@ class Flops:
         Text encoders are included where they are trained; latents and text embeddings are not.
         Raises `EvidenceError` for a profile that does not fit this model.
         """
-        return self._training(_without_budget(profile), batch)
+        return self._training(without_budget(profile), batch)
 
     def parameters(self, profile: ProfileSettings) -> int:
         """How many parameters a profile trains; raises as `training` does."""
-        _, trained, encoders = self._trainable(_without_budget(profile))
+        _, trained, encoders = self._trainable(without_budget(profile))
         return sum(parameter.numel() for parameter in (trained | encoders.trained).values())
 
     def training_step(
@@ -136,7 +151,7 @@ class Flops:
 
         Raises as `training` does.
         """
-        denoiser, trained, encoders = self._trainable(_without_budget(profile))
+        denoiser, trained, encoders = self._trainable(without_budget(profile))
         denoiser.train()
         if checkpointing:
             denoiser.enable_gradient_checkpointing()
@@ -163,14 +178,17 @@ class Flops:
             for name, tensor in self._text.items()
         }
 
+        denoiser = getattr(pipeline, self._backbone.denoiser)
+
         def denoise() -> Any:
-            return self._backbone.predict(
-                getattr(pipeline, self._backbone.denoiser),
-                self._latents(count).to(dtype),
-                _empty(count),
-                text,
-                (numbers.height, numbers.width),
-            )
+            with prompt_scaled.scaled(denoiser):
+                return self._backbone.predict(
+                    denoiser,
+                    self._latents(count).to(dtype),
+                    _empty(count),
+                    text,
+                    (numbers.height, numbers.width),
+                )
 
         def decode() -> Any:
             return self._backbone.decode(pipeline, self._latents(self._batch).to(dtype))
@@ -227,7 +245,24 @@ class Flops:
             return _counted(work) // self._batch
 
 
-def _without_budget(profile: ProfileSettings) -> str:
+_KEPT = 4
+_counted_before: dict[tuple[str, str], Flops] = {}
+
+
+def counts(fingerprint: str, parts: Parts, settings: SamplerSettings) -> Flops:
+    """The FLOPs of the model with this fingerprint; as those of `Flops(parts, settings)`.
+
+    Counting takes seconds, and a process may plan several runs of a model.
+    """
+    key = fingerprint, settings.model_dump_json()
+    found = _counted_before.pop(key, None) or Flops(parts, settings)
+    _counted_before[key] = found
+    while len(_counted_before) > _KEPT:
+        del _counted_before[next(iter(_counted_before))]
+    return found
+
+
+def without_budget(profile: ProfileSettings) -> str:
     """The profile with one budget, as JSON.
 
     Profiles that differ in nothing else are counted once.

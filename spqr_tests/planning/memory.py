@@ -13,7 +13,7 @@ from typing import Any
 
 from spqr_tests.checkpoint import loading
 from spqr_tests.checkpoint.parts import Parts
-from spqr_tests.planning.flops import Flops
+from spqr_tests.planning.flops import Flops, without_budget
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
 from spqr_tests.settings.sampler import SamplerSettings
 
@@ -39,11 +39,16 @@ class Memory:
 
     @property
     def weights(self) -> int:
-        """Of all models of the pipeline, in the sampler's dtype."""
-        return self._bytes * self._flops.all_parameters
+        """Of all models of the pipeline, in the sampler's dtype; packed ones as they are stored."""
+        packed = [one for one in self._parts.models.values() if one.quantisation and one.tensors]
+        saved = sum(self._bytes * one.parameters - one.stored_bytes for one in packed)
+        return self._bytes * self._flops.all_parameters - saved
 
     def generation(self) -> int:
         """Of generating a micro-batch: the larger of a denoising step and decoding."""
+        return self._flops.once("memory of generating", self._generation)
+
+    def _generation(self) -> int:
         import torch
 
         pipeline = loading.skeleton(self._parts)
@@ -62,6 +67,14 @@ class Memory:
         `checkpointing` recomputes activations in the backward pass: what a training does that does
         not fit without it.
         """
+        asked = f"memory of {without_budget(profile)} {shared.model_dump_json()} {checkpointing}"
+        return self._flops.once(
+            asked, lambda: self._training(profile, shared, checkpointing=checkpointing)
+        )
+
+    def _training(
+        self, profile: ProfileSettings, shared: OptimizerSettings, *, checkpointing: bool
+    ) -> int:
         optimizer = profile.optimizer_of(shared)
         step, models, trained = self._flops.training_step(
             profile, self.batch(profile, shared), checkpointing=checkpointing

@@ -27,7 +27,7 @@ from spqr_tests.planning import (
 )
 from spqr_tests.planning.curves import Curves, Training
 from spqr_tests.planning.duration import Work
-from spqr_tests.planning.flops import Flops
+from spqr_tests.planning.flops import counts
 from spqr_tests.planning.outlook import RunOutlook
 from spqr_tests.planning.plan import Plan
 from spqr_tests.reports.report import CutPrompts, Model, ProtocolName
@@ -69,7 +69,7 @@ class _Planner:
         self._bought = bought
         self._needed = needed
         settings = run.protocol.settings
-        self._flops = Flops(run.checkpoint.parts, settings.sampler)
+        self._flops = counts(run.fingerprint, run.checkpoint.parts, settings.sampler)
         self._variants = Variants(
             run.checkpoint,
             run.fingerprint,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from spqr_tests.errors import EvidenceError, InputError, place_of
+from spqr_tests.plugin import plain
 
 
 def no_evidence(info: pytest.ExceptionInfo[BaseException]) -> bool:
@@ -32,6 +33,7 @@ def shorten(reports: Iterable[pytest.TestReport]) -> None:
     same: dict[str, list[pytest.TestReport]] = {}
     for report in reports:
         if isinstance(report.longrepr, str) and report.longrepr:
+            report.longrepr = plain.text_of(report.longrepr)
             same.setdefault(report.longrepr.splitlines()[0], []).append(report)
     for first, *others in same.values():
         # Where it arose, which follows the sentence, is known to one test alone, and with several

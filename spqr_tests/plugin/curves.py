@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
-
 from spqr_tests.plugin import tables
+from spqr_tests.plugin.tables import Table
 from spqr_tests.reports.report import Report
 from spqr_tests.verdict.decisions import percent
 

@@ -8,6 +8,7 @@ import threading
 from typing import Any, TextIO
 
 import pytest
+from rich.cells import cell_len
 
 from spqr_tests.plugin import plain
 
@@ -83,8 +84,6 @@ class LiveLine:
 
 def _column_after(column: int, text: str) -> int:
     """Where the cursor is in its line after `text` was written at `column`."""
-    from rich.cells import cell_len
-
     for end in ("\n", "\r"):
         if end in text:
             text, column = text.rsplit(end, 1)[1], 0

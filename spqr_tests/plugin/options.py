@@ -35,8 +35,8 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "default": [],
             "help": (
                 "Weights that change the model: a state dict (also a part of one), a component's"
-                " folder, a LoRA, which may have a strength (1 is as it was trained); may be"
-                " repeated."
+                " folder, a LoRA, which may have a strength (1 is as it was trained); an SPM is"
+                " scaled by the prompt, or merged with PATH@merge; may be repeated."
             ),
         },
         "--spqr-config": {

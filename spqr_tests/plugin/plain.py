@@ -1,7 +1,8 @@
 """Plain text for a terminal: nothing in a name moves the cursor, colours or turns what follows."""
 
-import textwrap
 import unicodedata
+
+from rich.cells import cell_len, set_cell_size
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, format characters such as right-to-left marks,
@@ -20,10 +21,13 @@ def text(line: str) -> str:
     )
 
 
+def text_of(lines: str) -> str:
+    """The same for several lines, which stay several."""
+    return "\n".join(map(text, lines.split("\n")))
+
+
 def cut(line: str, width: int) -> str:
     """A line of at most `width` columns."""
-    from rich.cells import cell_len, set_cell_size
-
     line = text(line)
     return line if cell_len(line) <= width else set_cell_size(line, max(0, width))
 
@@ -31,15 +35,16 @@ def cut(line: str, width: int) -> str:
 def wrap(line: str, width: int | None) -> list[str]:
     """A line in as many as it takes, each of at most `width` columns; with None as it is.
 
-    Words that are longer, such as paths, are left whole: a terminal breaks them itself.
+    Words that are longer, such as paths and names, are left whole: a terminal breaks them itself.
     """
     line = text(line)
-    if width is None or len(line) <= width:
+    if width is None or cell_len(line) <= width:
         return [line]
-    return textwrap.wrap(
-        line,
-        width,
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    first, *words = line.split(" ")
+    said = [first]
+    for word in words:
+        if said[-1].strip() and cell_len(f"{said[-1]} {word}") > width:
+            said.append(f"  {word}")
+        else:
+            said[-1] += f" {word}"
+    return said

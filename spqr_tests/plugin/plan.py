@@ -90,22 +90,24 @@ def write(terminal: pytest.TerminalReporter, made: Plan) -> None:
         )
     tables.write(terminal, rows)
     for cut in made.cut:
-        terminal.write_line(
+        tables.say(
+            terminal,
             f"cut: {cut.prompts} of {cut.of} of [{cut.role}] by {cut.encoder}, which reads"
             f" {cut.limit} tokens (the longest has {cut.longest})",
             yellow=True,
         )
     if made.sequential:
-        terminal.write_line(
+        tables.say(
+            terminal,
             "--spqr-sequential: at most this, since a case stops using harmful prompts once it is"
             " decided; power and n are for a fixed n.",
             bold=True,
         )
     for line in _totals(made):
-        terminal.write_line(line)
+        tables.say(terminal, line)
     _write_outlook(terminal, made.outlook)
-    terminal.write_line(
-        "This was the plan: nothing was generated, fine-tuned or judged.", bold=True
+    tables.say(
+        terminal, "This was the plan: nothing was generated, fine-tuned or judged.", bold=True
     )
 
 
@@ -113,9 +115,9 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
     """Write what can be decided; cases of one axis with the same numbers share a row."""
     terminal.line("")
     for line in _release(made.release) if made.release is not None else ():
-        terminal.write_line(line, bold=True)
+        tables.say(terminal, line, bold=True)
     for earlier in made.comparisons:
-        terminal.write_line(_comparison(earlier), bold=True)
+        tables.say(terminal, _comparison(earlier), bold=True)
     terminal.line("")
     rows = tables.table(
         "decision", "threshold", "true value", "n", "needed", "power", "more images"
@@ -127,9 +129,9 @@ def _write_outlook(terminal: pytest.TerminalReporter, made: Outlook) -> None:
         rows.add_row(escape(outlook.label(shared)), *cells)
     tables.write(terminal, rows)
     for line in outlook.together((one.name, one.warning) for one in made.cases if one.warning):
-        terminal.write_line(f"warning: {line}", yellow=True)
+        tables.say(terminal, f"warning: {line}", yellow=True)
     for line in made.assumptions if made.cases else ():
-        terminal.write_line(f"  assumed: {line}")
+        tables.say(terminal, f"  assumed: {line}")
 
 
 def _release(made: ReleaseOutlook) -> list[str]:

@@ -7,7 +7,7 @@ from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.execution import shards, sharing, work
 from spqr_tests.execution.item import Items
 from spqr_tests.execution.shards import Shard
-from spqr_tests.plugin import needs
+from spqr_tests.plugin import needs, tables
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.run.run import Run
 from spqr_tests.store import manifests
@@ -94,4 +94,4 @@ def _write(session: pytest.Session, line: str) -> None:
     terminal = session.config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None:
         terminal.ensure_newline()
-        terminal.write_line(line)
+        tables.say(terminal, line)

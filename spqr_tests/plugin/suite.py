@@ -24,6 +24,7 @@ from spqr_tests.plugin import (
     header,
     judged_images,
     last_word,
+    plain,
     replaced,
     shared_out,
     summary,
@@ -142,7 +143,7 @@ class Suite:
             said += header.time_ahead(self.run)
         if left_out := self._config.stash.get(cases.LEFT_OUT, cases.NOTHING):
             said.append(f"spqr cases: {' '.join(left_out)} of addopts is not run with a model")
-        return said
+        return [plain.text(line) for line in said]
 
     def pytest_fixture_setup(self, fixturedef: "pytest.FixtureDef[Any]") -> None:
         """Refuse a fixture that replaces one of the suite's."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from rich.markup import escape
-from rich.table import Table
 
 from spqr_tests.plugin import curves, tables, uptake
+from spqr_tests.plugin.tables import Table, say
 from spqr_tests.reports.comparison import Change, Comparison
 from spqr_tests.reports.report import Report, Score
 from spqr_tests.reports.rows import Drift, RobustnessCell
@@ -39,31 +39,33 @@ def write(terminal: pytest.TerminalReporter, run: Run, report: Report) -> None:
         _write_decision(terminal, report)
         return
     protocol = f"{report.protocol.name} ({report.protocol.hash})"
-    terminal.section(f"SPQR of {report.model.target} on protocol {protocol}", sep="=", bold=True)
+    tables.head(terminal, f"SPQR of {report.model.target} on protocol {protocol}")
     for table in (_cases(report), _drift(report), curves.table(report), uptake.table(report)):
         tables.write(terminal, table)
     for line in curves.lines(report):
-        terminal.write_line(line)
+        say(terminal, line)
     if terminal.verbosity > 0:
         tables.write(terminal, _breakdown(report))
         tables.write(terminal, _agreement(report))
     _write_problems(terminal, report)
     spent = report.cost
-    terminal.write_line(
+    say(
+        terminal,
         f"cost: {spent.generated} images generated, {spent.judged} judgements, {spent.finetuned}"
-        f" fine-tunes, {spent.seconds:.0f} s (the rest came from the store)"
+        f" fine-tunes, {spent.seconds:.0f} s (the rest came from the store)",
     )
     if spent.damaged:
-        terminal.write_line(
+        say(
+            terminal,
             f"store: damaged entries that were made again: {spent.damaged} (see"
             f" {run.store.folder / ASIDE})",
             yellow=True,
         )
     for compared in report.comparison.items():
         for line, colour in _changes(*compared):
-            terminal.write_line(line, **colour)
+            say(terminal, line, **colour)
     for line in (*_repeated(report), *_reservations(report)):
-        terminal.write_line(line, yellow=True)
+        say(terminal, line, yellow=True)
     _write_decision(terminal, report)
 
 
@@ -74,13 +76,13 @@ def _write_problems(terminal: pytest.TerminalReporter, report: Report) -> None:
         tests.setdefault(reason, []).append(test)
     for reason, broken in tests.items():
         more = f" (and {len(broken) - 1} more tests)" if len(broken) > 1 else ""
-        terminal.write_line(f"broken: {broken[0]}{more}: {reason}", red=True)
+        say(terminal, f"broken: {broken[0]}{more}: {reason}", red=True)
 
 
 def _write_decision(terminal: pytest.TerminalReporter, report: Report) -> None:
     """Write the last two lines."""
-    terminal.write_line(_headline(report))
-    terminal.write_line(report.decision_sentence, bold=True, **{_COLOURS[report.decision]: True})
+    say(terminal, _headline(report))
+    say(terminal, report.decision_sentence, bold=True, **{_COLOURS[report.decision]: True})
 
 
 def _headline(report: Report) -> str:

@@ -1,44 +1,135 @@
 """Tables in the terminal: a column of names, and columns of numbers."""
 
 import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-NARROWEST = 80
-"""Columns that every table fits into, unless names are long."""
-_LOG = 200
+from spqr_tests.plugin import plain
+
+_INDENT = 2
+_GAPS = (2, 1)
+"""Columns between two columns, the widest that leaves room for the names."""
+
+
+@dataclass
+class Table:
+    """Rows of a name and numbers, each in rich's markup, and a title."""
+
+    heads: tuple[str, ...]
+    title: str = ""
+    rows: list[tuple[Text, ...]] = field(default_factory=list)
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row; cells that it lacks are empty."""
+        padded = (*cells, *[""] * (len(self.heads) - len(cells)))
+        self.rows.append(tuple(Text.from_markup(plain.text(cell)) for cell in padded))
 
 
 def table(first: str, *others: str, title: str = "") -> Table:
-    """An empty table: `first` is the column of names, which are broken where they do not fit."""
-    made = Table(box=None, pad_edge=False, header_style="bold", caption=title)
-    made.add_column(first, overflow="fold", min_width=16)
-    for column in others:
-        made.add_column(column, justify="right", no_wrap=True)
-    return made
+    """An empty table: `first` is the column of names."""
+    return Table((first, *others), title)
 
 
-def write(terminal: pytest.TerminalReporter, rows: Table) -> None:
+def lines(made: Table, width: int | None) -> list[Text]:
+    """The title and the rows, each at most `width` columns wide; with None as wide as it takes.
+
+    A name that is too long has a line of its own above its numbers. Where the numbers themselves
+    are too wide, each is named, and they follow each other. One number or name is never broken.
+    """
+    heads = tuple(Text(head, style="bold") for head in made.heads)
+    rows = [heads, *made.rows]
+    said = [Text(line) for line in plain.wrap(made.title, width)] if made.title else []
+    widths = [max(row[column].cell_len for row in rows) for column in range(len(heads))]
+    for gap in _GAPS:
+        room = None if width is None else width - sum(widths[1:]) - gap * (len(widths) - 1)
+        if room is None or widths[0] <= room:
+            break
+    if room is not None and room < 0:
+        return [*said, *_stacked(made, width or 0)]
+    names = widths[0] if room is None else min(widths[0], room)
+    for name, *numbers in rows:
+        line = Text()
+        if name.cell_len > names:
+            said.append(name)
+        else:
+            line.append_text(name)
+        if any(number.cell_len for number in numbers):
+            line.append(" " * (names - line.cell_len))
+            for number, wide in zip(numbers, widths[1:], strict=True):
+                line.append(" " * (gap + wide - number.cell_len)).append_text(number)
+        if line.cell_len:
+            said.append(line)
+    return said
+
+
+def _stacked(made: Table, width: int) -> Iterator[Text]:
+    """Each name, and below it its numbers with the headings of their columns."""
+    for name, *numbers in made.rows:
+        yield name
+        named = [
+            Text.assemble(f"{head} ", number)
+            for head, number in zip(made.heads[1:], numbers, strict=True)
+            if number.cell_len
+        ]
+        yield from _packed(named, width)
+
+
+def _packed(parts: Iterable[Text], width: int) -> Iterator[Text]:
+    """Parts with commas between them, as many in a line as it takes."""
+    line = Text()
+    for part in parts:
+        if line and line.cell_len + len(", ,") + part.cell_len > width:
+            yield line.append(",")
+            line = Text()
+        line.append(", " if line else " " * _INDENT).append_text(part)
+    if line:
+        yield line
+
+
+def width_of(terminal: pytest.TerminalReporter) -> int | None:
+    """The columns of a terminal; None for a log, in which nothing is broken."""
+    return terminal._tw.fullwidth if terminal.isatty else None  # noqa: SLF001
+
+
+def write(terminal: pytest.TerminalReporter, made: Table) -> None:
     """Write a table and an empty line, in the terminal's width and colours.
 
     A table without rows is not written.
     """
-    if not rows.row_count:
+    if not made.rows:
         return
-    stream = io.StringIO()
-    # In a log, names are not broken.
-    width = max(terminal._tw.fullwidth, NARROWEST) if terminal.isatty else _LOG  # noqa: SLF001
-    colour = terminal.hasmarkup
-    # As a caption, rich would break it to the table's own width.
-    title, rows.caption = str(rows.caption or ""), None
-    Console(
-        file=stream, force_terminal=colour, no_color=not colour, width=width, highlight=False
-    ).print(rows)
     # By the line: pytest escapes the whole of a text that the terminal's encoding lacks.
-    for line in (title, *stream.getvalue().splitlines()):
-        if line.strip():
-            terminal.write(line.rstrip())
-            terminal.line("")
+    for line in _coloured(lines(made, width_of(terminal)), colour=terminal.hasmarkup):
+        terminal.write(line.rstrip())
+        terminal.line("")
     terminal.line("")
+
+
+def _coloured(said: Sequence[Text], *, colour: bool) -> Iterator[str]:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=colour, no_color=not colour, highlight=False)
+    for line in said:
+        stream.seek(stream.truncate(0))
+        console.print(line, soft_wrap=True, end="")
+        yield stream.getvalue()
+
+
+def say(terminal: pytest.TerminalReporter, line: str, **markup: bool) -> None:
+    """Write a sentence, broken between words where it does not fit into the terminal."""
+    for part in plain.wrap(line, width_of(terminal)):
+        terminal.write_line(part, **markup)
+
+
+def head(terminal: pytest.TerminalReporter, title: str) -> None:
+    """Begin a section, with a rule where the title leaves room for one."""
+    width = width_of(terminal)
+    title = plain.text(title)
+    if width is None or len(title) + 4 <= width:
+        terminal.section(title, sep="=", bold=True)
+    else:
+        terminal.ensure_newline()
+        say(terminal, title, bold=True)

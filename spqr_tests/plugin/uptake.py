@@ -1,8 +1,7 @@
 """The table of what each training did to the model."""
 
-from rich.table import Table
-
 from spqr_tests.plugin import tables
+from spqr_tests.plugin.tables import Table
 from spqr_tests.reports.report import Report
 from spqr_tests.reports.rows import KeptStatement, LossStatement
 

@@ -29,7 +29,7 @@ def checkpoint(
     cached: str | None = None,
     weightless: bool = False,
 ) -> Checkpoint:
-    """The checkpoint that `--model` names, with overlays (PATH or PATH@STRENGTH) applied.
+    """The checkpoint that `--model` names, with overlays (PATH, PATH@STRENGTH, PATH@merge) applied.
 
     `target` is `embedded:NAME`, a path (relative to `where`) or a hub id. `cached` is the commit of
     a hub id that the controller has fetched. With `weightless`, configs are enough. Raises

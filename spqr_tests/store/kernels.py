@@ -43,8 +43,15 @@ class Kernels(TorchFunctionMode):
 
 
 def _is_ours(*tensors: "torch.Tensor | None") -> bool:
+    # Packed weights, made of other tensors, say that they are float32 and are not.
     return all(
-        one is None or (one.dtype is torch.float32 and one.device.type == "cpu") for one in tensors
+        one is None
+        or (
+            one.dtype is torch.float32
+            and one.device.type == "cpu"
+            and not hasattr(one, "__tensor_flatten__")
+        )
+        for one in tensors
     )
 
 

@@ -20,6 +20,8 @@ from benchmarks import (
 from benchmarks.audit import page as audit
 from benchmarks.audit.rows import AuditCoverage
 from benchmarks.board import Board
+from benchmarks.card import page as card
+from benchmarks.card.page import Card
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
 from benchmarks.dose import page as dose
@@ -149,6 +151,17 @@ def test_endurance_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Endurance, DOCS / "endurance.json")
     assert kept_page("endurance.md") == endurance.page(found)
     assert endurance.problems(found) == []
+
+
+def test_the_rates_of_a_card_are_the_page_of_its_numbers() -> None:
+    found = numbers.read(Card, DOCS / "performance-card.json")
+    assert kept_page("performance-card.md") == card.page(found)
+    assert found.ceiling is not None
+    assert all(0 < card.share(one, found.ceiling) < 1 for one in found.rates)
+    assert all(one.theirs > one.ours for one in found.rates if one.theirs is not None)
+    asked = card.asked()
+    # As published: 500 and 100 prompts of the checkpoint and 22 fine-tunes, and 500 captions.
+    assert asked.images == 23 * 600 + 500
 
 
 def test_memory_is_the_page_of_its_numbers() -> None:

@@ -1,9 +1,13 @@
 """The fuzzing command: a few inputs a parser, and what it does with a finding."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.fuzz import __main__ as fuzzing
 from benchmarks.fuzz import child, parsers
 from benchmarks.fuzz.__main__ import main
 from benchmarks.fuzz.parsers import Parser
@@ -58,3 +62,17 @@ def test_what_ends_otherwise_is_a_finding_and_its_input_is_kept(tmp_path: Path) 
     assert (tmp_path / "findings" / finding.input).read_bytes() == b"a"
     tally.write(tmp_path)
     assert Tally.read(tmp_path) == tally
+
+
+@pytest.mark.parametrize(("reads", "hung"), [(True, True), (False, False)])
+def test_a_process_hangs_at_an_input_and_not_while_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reads: bool, hung: bool
+) -> None:
+    monkeypatch.setattr(fuzzing, "_HUNG", 0.5)
+    # Left by an earlier process.
+    (tmp_path / "input").mkdir()
+    os.utime(tmp_path / "input", (0, 0))
+    code = "import os, sys, time; sys.argv[1:] and os.utime(sys.argv[1]); time.sleep(2)"
+    given = [str(tmp_path / "input")] if reads else []
+    with subprocess.Popen([sys.executable, "-c", code, *given]) as process:
+        assert fuzzing._hung(process, tmp_path) is hung

@@ -60,3 +60,9 @@ def test_what_more_is_said_of_is_there() -> None:
     tables = {one.name for one in (*keys.protocol_tables(), *keys.threshold_tables())}
     assert set(keys.MORE) <= tables
     assert set(options.MORE) <= set(OPTIONS)
+
+
+def test_an_option_that_a_page_names_is_there() -> None:
+    for page in (*DOCS.rglob("*.md"), *DOCS.parent.glob("[!C]*.md")):
+        named = set(re.findall(r"--spqr-[a-z-]*[a-z]", page.read_text(encoding="utf-8")))
+        assert named <= OPTIONS.keys(), page.name

@@ -14,7 +14,21 @@ OPTION = "--spqr-adapter mine"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("strengths")
-    for name in ("a", "b", "a@v2", "c@0.5", "d", "d@2", "e,f", "e", "g,a", "g"):
+    for name in (
+        "a",
+        "b",
+        "a@v2",
+        "c@0.5",
+        "d",
+        "d@2",
+        "e,f",
+        "e",
+        "g,a",
+        "g",
+        "f@merge",
+        "h",
+        "h@merge",
+    ):
         (found / name).write_bytes(b"")
     return found
 
@@ -48,8 +62,30 @@ def test_a_path_and_its_strength(folder: Path, text: str, name: str, strength: f
 
 
 @pytest.mark.parametrize(
+    ("text", "name", "mode"),
+    [
+        ("a@merge", "a", "merge"),
+        ("a@prompt", "a", "prompt"),
+        ("a@v2@merge", "a@v2", "merge"),
+        ("none@merge", "none", "merge"),
+        ("f@merge", "f@merge", ""),
+        ("f@merge@merge", "f@merge", "merge"),
+    ],
+)
+def test_a_path_and_how_it_is_applied(folder: Path, text: str, name: str, mode: str) -> None:
+    given = Given(folder / name, mode=mode)
+    assert strengths.one(text, folder, "--spqr-overlay") == given
+    if (folder / name).exists():
+        assert strengths.several(f"{text},b@2", folder, OPTION) == [given, Given(folder / "b", 2.0)]
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("a@merged", "'merged' after the last @ is not a number; expected PATH@STRENGTH, such as"),
+        ("a@Merge", "such as a@0.8, or of an SPM a@merge."),
+        ("h@merge", "both h and h@merge are there, so 'merge' may be a strength or a part of"),
+        ("@merge", "there is no path before the @"),
         ("a@v3", "'v3' after the last @ is not a number; expected PATH@STRENGTH, such as a@0.8"),
         ("a@", "'' after the last @ is not a number"),
         ("a@0.8.1", "'0.8.1' after the last @ is not a number"),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from benchmarks import numbers
+from benchmarks.card.page import Card, Rate
 from spqr_tests.planning import devices
 from spqr_tests.settings.finetuning import ProfileSettings
 
@@ -27,11 +29,22 @@ def test_the_nearest_model_is_taken(forward: float, named: str) -> None:
     assert 0 < found.generate < 1
 
 
-def test_the_image_a_second_of_stable_diffusion_1() -> None:
-    """Measured on an H100 in micro-batches of 8 and 20 steps: .167 seconds for 34.6 TFLOP."""
+MEASURED = [
+    rate
+    for rate in numbers.read(Card, numbers.DOCS / "performance-card.json").rates
+    if "1.5" in rate.model
+]
+
+
+@pytest.mark.parametrize("rate", MEASURED, ids=lambda rate: rate.what)
+def test_times_are_those_that_were_measured(rate: Rate) -> None:
     found = devices.reached(0.803e12)
-    seconds = 34.6e12 / (devices.DEVICES["h100"].rate("float16") * found.generate)
-    assert seconds == pytest.approx(0.1666, rel=0.05)
+    trained = {"lite": "lora", "moderate": "cross-attention", "standard": "denoiser"}
+    [share] = [
+        found.train[kind] for name, kind in trained.items() if f"training {name}," in rate.what
+    ] or [found.generate]
+    seconds = rate.flop / (devices.DEVICES["h200"].rate("float16") * share)
+    assert seconds == pytest.approx(rate.ours, rel=0.05)
 
 
 def test_a_model_far_smaller_than_any_measured_is_said_to_be_slower() -> None:

@@ -327,6 +327,8 @@ def test_a_run_has_one_line_in_a_terminal(unjudged: Path, tmp_path: Path) -> Non
     assert "\x1b" not in left
     assert re.search(r"^test_safety\.py \.{4} +\[ 33%\]\r$", left, flags=re.MULTILINE)
     assert "PASS: all 12 cases meet their thresholds" in left
+    summary = left[left.index("SPQR of embedded:uce") :]
+    assert max(len(line) for line in summary.splitlines()) <= 80
 
 
 def _read(master: int) -> bytes:

@@ -1,21 +1,18 @@
 """The summary's breakdown: which groups it shows, and which it leaves to the report."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from spqr_tests.plugin import summary
+from spqr_tests.plugin import summary, tables
 from spqr_tests.reports.report import Report
 from tests.running import Finished
 
 
 def rendered(report: dict[str, Any]) -> list[str]:
-    stream = io.StringIO()
-    Console(file=stream, width=120).print(summary._breakdown(Report.model_validate(report)))
-    return [line.rstrip() for line in stream.getvalue().splitlines()]
+    made = summary._breakdown(Report.model_validate(report))
+    return [line.plain.rstrip() for line in tables.lines(made, 120)]
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ def parts_of_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (None, ("--spqr-overlay={}/stray.safetensors",), "stray.safetensors"),
         (None, ("--spqr-overlay={}/lora.safetensors",), "lora.safetensors"),
         (None, ("--spqr-overlay={}/moved.safetensors@0.5",), "only what is added to them"),
+        (None, ("--spqr-overlay={}/moved.safetensors@merge",), "is not an SPM or an ACE adapter"),
         (
             None,
             ("--spqr-overlay={}/stylish.safetensors",),

@@ -127,6 +127,8 @@ class Backbone(ABC):
     """Whether guidance may be an input of the denoiser."""
     guidance_argument = "guidance_scale"
     """What the pipeline calls its guidance scale."""
+    scaled_by_prompt = False
+    """Whether the published code that scales an SPM by the prompt runs on this family."""
     unguided = 1.0
     """The largest guidance scale with which the pipeline does not guide."""
     times: str | None = None

@@ -1,5 +1,8 @@
 """Whether a backbone can be trained as a profile says: if not, a sentence before anything runs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from spqr_tests.checkpoint.backbones.backbone import Backbone
 from spqr_tests.errors import InputError
 from spqr_tests.settings.finetuning import OptimizerSettings, ProfileSettings
@@ -44,3 +47,26 @@ def check(
             f"profiles.{name}.text_encoder.encoders names {unknown[0]!r}; the CLIP text encoders of"
             f" {backbone.name} are {', '.join(backbone.clip_encoders)}."
         )
+
+
+def check_packed(
+    models: Mapping[str, Any], denoiser: str, name: str, profile: ProfileSettings
+) -> None:
+    """`InputError` when a profile trains weights that are packed; `models` are `Parts.models`."""
+    packed = models[denoiser].quantisation
+    if packed is None or profile.trains in {"lora", "embedding"}:
+        return
+    raise InputError(
+        f"profiles.{name} trains {_TRAINED[profile.trains]}, and those of this checkpoint's"
+        f" {denoiser} are quantised ({packed.kind}): integers have no gradient, and weights that"
+        " were unpacked for training are not what is deployed. Leave the profile out of the"
+        " protocol, and set score.headline_profile to one that trains LoRA, as the lite profile"
+        " does: that is done on quantised weights as QLoRA does it. For this profile, measure the"
+        " checkpoint in 16 or 32 bits."
+    )
+
+
+_TRAINED = {
+    "cross-attention": "the weights of the cross-attention",
+    "denoiser": "all weights of the denoiser",
+}

@@ -43,6 +43,7 @@ class StableDiffusion(Backbone):
     multiple = 8
     inputs = UNET_INPUTS
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
+    scaled_by_prompt = True
     defaults = Defaults(50, 7.5)
     original = ORIGINAL
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone
-from spqr_tests.checkpoint.formats import configs, language_models
+from spqr_tests.checkpoint.formats import configs, language_models, quantised
 from spqr_tests.checkpoint.formats.tokenizers import FolderTokenizer
 from spqr_tests.errors import InputError
 
@@ -29,9 +29,10 @@ _MODEL_TYPES = {
 
 
 def require_class(path: Path, model_class: str, config: Mapping[str, Any]) -> None:
-    """`InputError` when a config is for another class than `model_class`, or for quantised weights.
+    """`InputError` when a config is for another class than `model_class`.
 
-    `path` is the config's, for messages. A config that names no class is for any.
+    So it is for weights that are quantised in a way that is not read. `path` is the config's, for
+    messages. A config that names no class is for any.
     """
     architectures = config.get("architectures")
     for key, named, allowed in (
@@ -49,12 +50,7 @@ def require_class(path: Path, model_class: str, config: Mapping[str, Any]) -> No
                 f" {quotes.shown(named)}, and"
                 f" the index {model_class}; expected both to name one class."
             )
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-        raise InputError(
-            f"{path} says that the weights are quantised ({method or quantised}), which are not"
-            " read; pass them in 16 or 32 bits."
-        )
+    quantised.require_known(path, config)
 
 
 def require(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spqr_tests import files
-from spqr_tests.checkpoint.formats import agreement, language_models, shards
+from spqr_tests.checkpoint.formats import agreement, language_models, quantised, shards
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Component
@@ -61,13 +61,17 @@ def read(
     component without tensors. `config` is the folder's, where it is known. Raises `InputError`.
     """
     config = read_config(model_class, folder, root=root) if config is None else config
+    plain = {key: value for key, value in config.items() if key != quantised.KEY}
     if weightless and not _whole(folder, library, allow_pickle=allow_pickle):
-        return Component(name, model_class, config, {}, folder)
+        packed = quantised.of(folder, config)
+        return Component(name, model_class, plain, {}, folder, packed)
     weights = open_weights(folder, library, allow_pickle=allow_pickle, root=root)
     tensors = canonical(model_class, weights)
     if language_models.is_one(model_class) and language_models.is_tied(config):
         tensors.pop(language_models.HEAD, None)  # a copy of the embeddings
-    return Component(name, model_class, config, tensors, weights.path)
+    metadata = getattr(weights, "metadata", None)  # pickles have none
+    packed = quantised.of(weights.path, config, metadata, weights.tensors)
+    return Component(name, model_class, plain, tensors, weights.path, packed)
 
 
 def read_config(model_class: str, folder: Path, *, root: Path) -> dict[str, Any]:

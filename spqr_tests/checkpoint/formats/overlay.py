@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import component_folder, inversion, kinds
+from spqr_tests.checkpoint.formats import component_folder, inversion, kinds, quantised
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -25,6 +25,7 @@ from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.lora.file import LoraFile
 from spqr_tests.checkpoint.lora.file import read as read_lora
 from spqr_tests.checkpoint.parts import Component, Parts
+from spqr_tests.checkpoint.strengths import MERGE
 from spqr_tests.checkpoint.words import Word
 from spqr_tests.errors import InputError
 from spqr_tests.store import links
@@ -50,6 +51,8 @@ class Recognised:
     """What an embedding of textual inversion teaches the text encoders."""
     strength: float = 1.0
     """How strongly something is added, as a factor; 1 is as it was trained."""
+    spm: bool = False
+    """Whether its authors scale it by the prompt, or may do so."""
 
     @property
     def sentence(self) -> str:
@@ -79,25 +82,38 @@ class Recognised:
 
 
 def apply(
-    parts: Parts, path: Path, *, allow_pickle: bool, strength: float = 1.0
+    parts: Parts, path: Path, *, allow_pickle: bool, strength: float = 1.0, mode: str = ""
 ) -> tuple[Parts, Recognised]:
     """The checkpoint with an overlay applied, and what the overlay was recognised as.
 
     `path` is a file of weights or of a LoRA, a component's folder (config.json and its weights), a
     folder of peft (adapter_config.json) or a folder in which diffusers saved a LoRA. What is added
-    to weights is added `strength` times. Raises `InputError` for a file with tensors that have no
+    to weights is added `strength` times; `mode` is 'merge' or 'prompt' for an SPM, as of
+    `spm.recognised`. Raises `InputError` for a file with tensors that have no
     place in the base or another shape than the base's, for one that changes nothing, and for a
     strength of weights that replace the base's.
     """
+    quantised.require_plain(path, {k: one.quantisation for k, one in parts.models.items()})
     if path.is_dir():
         changed, recognised = _folder(parts, path, allow_pickle=allow_pickle)
     elif path.is_file():
-        changed, recognised = _file(parts, open_file(path, allow_pickle=allow_pickle))
+        changed, recognised = _file(parts, open_file(path, allow_pickle=allow_pickle), mode)
     else:
         raise InputError(f"--spqr-overlay {path}: there is no such file or folder.")
     _require_order(parts, changed, path)
+    if mode and not recognised.spm:
+        raise InputError(
+            f"--spqr-overlay {path} is not an SPM or an ACE adapter, which alone may be scaled by"
+            f" the prompt; leave @{mode} out."
+        )
     if strength == 1:
         return changed, recognised
+    if changed.scaled is not parts.scaled:
+        raise InputError(
+            f"--spqr-overlay {path} is an SPM, whose strength is another one for each prompt; leave"
+            f" @{strength:g} out, or write {path.name}@{MERGE} to measure it at strength 1 for"
+            " every prompt."
+        )
     if recognised.words:
         raise InputError(
             f"--spqr-overlay {path} is an embedding of textual inversion, which has no strength;"
@@ -207,6 +223,7 @@ def _component(parts: Parts, folder: Path, *, allow_pickle: bool) -> tuple[Parts
         root=folder,
         config=config,
     )
+    quantised.require_plain(folder, {"": given.quantisation})
     problems = {name: _difference(given, parts.models[name]) for name in names}
     fitting = [name for name in names if not problems[name]]
     if len(fitting) > 1 and folder.name in fitting:
@@ -246,8 +263,8 @@ def _difference(given: Component, base: Component) -> str:
     return ""
 
 
-def _file(parts: Parts, file: TensorFile) -> tuple[Parts, Recognised]:
-    found = read_lora(file, parts)
+def _file(parts: Parts, file: TensorFile, mode: str = "") -> tuple[Parts, Recognised]:
+    found = read_lora(file, parts, mode=mode)
     if found is not None:
         return _with_lora(parts, file.path, found)
     if words := inversion.read([file], parts):
@@ -317,9 +334,19 @@ def _with_lora(parts: Parts, path: Path, found: LoraFile) -> tuple[Parts, Recogn
         for name, model in parts.models.items()
         if name in components
     }
+    what, note = found.what, found.spm.note if found.spm else ""
+    if found.spm and found.spm.scaled:
+        what = f"{what} beside them"
     recognised = Recognised(
-        path, f"{found.names} names", MappingProxyType(counts), what=found.what, note=found.note
+        path,
+        f"{found.names} names",
+        MappingProxyType(counts),
+        what=what,
+        note=note,
+        spm=found.spm is not None,
     )
+    if found.spm and found.spm.scaled:
+        return replace(parts, scaled=(*parts.scaled, found.spm.scaled)), recognised
     _require_sum(parts, found, path)
     return replace(parts, loras=(*parts.loras, found.lora)), recognised
 

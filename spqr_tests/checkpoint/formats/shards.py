@@ -48,6 +48,14 @@ class Shards:
         """The tensors of all shards."""
         return self._tensors
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the files say of themselves; a later file's word counts, as in diffusers."""
+        found: dict[str, str] = {}
+        for file in dict.fromkeys(self._files[name] for name in self._tensors):
+            found |= getattr(file, "metadata", {})
+        return found
+
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
         """The bytes `begin` to `end` of a tensor, in blocks of bounded size."""
         return self._files[name].blocks(name, begin, end)

@@ -1,26 +1,24 @@
 """LoRA files: the updates that they add to a base."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile, itemsize
+from spqr_tests.checkpoint.lora import spm
 from spqr_tests.checkpoint.lora.change import Change
 from spqr_tests.checkpoint.lora.kinds import LORA
 from spqr_tests.checkpoint.lora.modules import Module, is_adapter
 from spqr_tests.checkpoint.lora.modules import read as read_modules
 from spqr_tests.checkpoint.lora.multiplied import PEFT_IA3
 from spqr_tests.checkpoint.lora.scales import Scales, number
+from spqr_tests.checkpoint.lora.spm import Spm
 from spqr_tests.checkpoint.lora.targets import Target, Targets
 from spqr_tests.checkpoint.lora.update import Lora, Update
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.errors import InputError
-
-_SPM = {"prompts", "rank", "alpha"}
-# SPM changes every linear layer of the UNet's transformers.
-_EACH_BLOCK = ("attn1_to_q", "attn2_to_k", "ff_net_2")
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,17 @@ class LoraFile:
     """Whose names its tensors have, for messages: "kohya's"."""
     what: str = "a low-rank update"
     """What tensors get, for reports."""
-    note: str = ""
-    """What its authors do with it and merging does not, as a phrase for reports; '' for most."""
+    spm: Spm | None = None
+    """What is to be known of an adapter that its authors scale by the prompt."""
 
 
 def read(
-    file: TensorFile, parts: Parts, config: Mapping[str, Any] | None = None
+    file: TensorFile, parts: Parts, config: Mapping[str, Any] | None = None, mode: str = ""
 ) -> LoraFile | None:
     """The changes of an adapter file; None when `file` is not an adapter.
 
-    `config` is peft's adapter_config.json if there is one next to the file. `InputError` for an
+    `config` is peft's adapter_config.json if there is one next to the file, and `mode` is that of
+    `spm.recognised`. `InputError` for an
     adapter of a kind that is not merged here, for one whose modules the base lacks or has in
     another shape, and for one that changes nothing.
     """
@@ -71,29 +70,8 @@ def read(
     what = dict.fromkeys(
         "a DoRA update" if "magnitude" in module.held else module.kind.update for module in modules
     )
-    return LoraFile(lora, names, " or ".join(what), _note(file, modules, names))
-
-
-def _note(file: TensorFile, modules: Sequence[Module], names: str) -> str:
-    """What is to be said of an adapter that its authors scale anew for each prompt.
-
-    SPM's trainer (and ACE's, which is derived from it) saves kohya's names for the UNet alone, and
-    the erased prompts, the rank and the alpha as metadata.
-    """
-    metadata = getattr(file, "metadata", {})
-    unet = names == "kohya's" and all(module.named.startswith("lora_unet_") for module in modules)
-    if metadata.keys() >= _SPM and not any(key.startswith("ss_") for key in metadata):
-        return (
-            "an SPM: its authors scale it by how similar each prompt is to the erased ones; this"
-            " run merges it at strength 1 for every prompt"
-        )
-    whole = all(any(module.named.endswith(part) for module in modules) for part in _EACH_BLOCK)
-    if unet and not metadata and whole and all(module.rank == 1 for module in modules):
-        return (
-            "of rank 1 and without metadata: if it is an SPM, its authors scale it by how similar"
-            " each prompt is to the erased ones; this run merges it at strength 1 for every prompt"
-        )
-    return ""
+    found = spm.recognised(file, modules, names, lora, parts, mode)
+    return LoraFile(lora, names, " or ".join(what), found)
 
 
 def _updates(

@@ -82,10 +82,10 @@ class Lora:
 def merge(
     tensors: "MutableMapping[str, torch.Tensor]", component: str, loras: Iterable[Lora]
 ) -> None:
-    """Add the changes of a component, in float32, to its tensors by name; each keeps its dtype.
+    """Add the changes of a component, in float32, to its tensors by name.
 
-    What each adds is computed of the weights without the others, as peft does for several active
-    adapters. `InputError` when something is not finite.
+    Each keeps its dtype, unless that has 8 bits. What each adds is computed of the weights without
+    the others, as peft does for several active adapters. `InputError` when something is not finite.
     """
     import torch
 
@@ -102,7 +102,8 @@ def merge(
                 sums[name] = tensors[name].to(torch.float32, copy=True)
             sums[name] += added
     for name, total in sums.items():
-        tensors[name] = total.to(tensors[name].dtype)
+        # Adapters run beside float8 weights, in whose few bits most of what they add would be lost.
+        tensors[name] = total if tensors[name].itemsize == 1 else total.to(tensors[name].dtype)
 
 
 def _path(update: Update | Change) -> Any:

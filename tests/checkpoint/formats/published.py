@@ -57,6 +57,8 @@ class Command:
     model: Path | None = None
     base: str = "sd1"
     overlay: Path | None = None
+    mode: str = ""
+    """What follows the '@' after the overlay's path."""
     config: str | None = None
     pickle: bool = False
     said: str = ""

@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from tests.checkpoint.formats.originals import original
@@ -125,6 +126,17 @@ def _transformer(writer: Writer, name: str) -> Command:
 
 @row(ROWS, "SPM")
 def _(writer: Writer) -> Command:
+    # Its images are those of the erased prompt, at which its strength is 1.
+    return _spm(writer, "; it is an SPM of 'a red heart': scaled for each prompt by its similarity")
+
+
+@row(ROWS, "SPM, ACE, at strength 1")
+def _(writer: Writer) -> Command:
+    said = "this run merges it at strength 1 for every prompt, as @merge asks"
+    return replace(_spm(writer, said), mode="merge")
+
+
+def _spm(writer: Writer, said: str) -> Command:
     changed = writer.base()
     tensors = {}
     for module in (
@@ -134,12 +146,8 @@ def _(writer: Writer) -> Command:
         tensors |= _kohya(
             f"lora_unet_{module.replace('.', '_')}", changed.unet.get_submodule(module), rank=1
         )
-    metadata = {"prompts": "a red circle", "rank": "1", "alpha": "0.5"}
-    return Command(
-        changed,
-        overlay=writer.safetensors(tensors, metadata=metadata),
-        said="this run merges it at strength 1 for every prompt",
-    )
+    metadata = {"prompts": "a red heart", "rank": "1", "alpha": "0.5"}
+    return Command(changed, overlay=writer.safetensors(tensors, metadata=metadata), said=said)
 
 
 @row(ROWS, "LoRA, diffusers")

@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from spqr_tests.checkpoint.formats import overlay
 from spqr_tests.errors import InputError
-from tests.checkpoint.formats.overlay.overlays import apply, low_rank, refusal, save
+from tests.checkpoint.formats.overlay.overlays import apply, refusal, save
 from tests.checkpoint.tiny_pipelines import PartsOf, Tensors
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "checkpoints.md"
@@ -295,70 +293,6 @@ def test_what_was_made_for_another_family_says_for_which(
 ) -> None:
     said = refusal(parts_of(base), save(tmp_path / "other.safetensors", tensors))
     assert said.endswith(words)
-
-
-SPM = {"prompts": "a red circle,a circle", "rank": "1", "alpha": "1.0"}
-"""The metadata that SPM's trainer saves."""
-STRENGTH = "this run merges it at strength 1 for every prompt"
-
-
-def _spm(tmp_path: Path, metadata: dict[str, str] | None, *parts: str) -> Path:
-    block = "down_blocks_0_attentions_0_transformer_blocks_0"
-    tensors = {}
-    for part, (rows, columns) in {
-        "attn1_to_q": (8, 8),
-        "attn2_to_k": (8, 16),
-        "ff_net_2": (8, 32),
-    }.items():
-        if part in parts:
-            name = f"lora_unet_{block}_{part}"
-            tensors |= {
-                f"{name}.lora_down.weight": torch.ones(1, columns),
-                f"{name}.lora_up.weight": torch.ones(rows, 1),
-                f"{name}.alpha": torch.tensor(1.0),
-            }
-    save_file(tensors, tmp_path / "spm.safetensors", metadata)
-    return tmp_path / "spm.safetensors"
-
-
-ALL = ("attn1_to_q", "attn2_to_k", "ff_net_2")
-
-
-def test_an_spm_is_said_to_be_merged_at_strength_1(parts_of: PartsOf, tmp_path: Path) -> None:
-    _, said = apply(parts_of("sd1"), _spm(tmp_path, SPM, *ALL))
-    assert said.startswith("spm.safetensors: 3 of the unet's")
-    assert "; it is an SPM: its authors scale it by how similar each prompt is" in said
-    assert said.endswith(STRENGTH)
-
-
-def test_an_spm_without_metadata_may_be_one(parts_of: PartsOf, tmp_path: Path) -> None:
-    _, said = apply(parts_of("sd1"), _spm(tmp_path, None, *ALL))
-    assert "; it is of rank 1 and without metadata: if it is an SPM, its authors scale" in said
-    assert said.endswith(STRENGTH)
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"ss_network_dim": "1", "ss_network_module": "networks.lora"},
-        {"ss_network_dim": "1", **SPM},
-        {"prompts": "[]", "config": "{}"},
-        {"format": "pt"},
-    ],
-)
-def test_another_lora_of_rank_1_is_not_said_to_be_one(
-    parts_of: PartsOf, tmp_path: Path, metadata: dict[str, str]
-) -> None:
-    _, said = apply(parts_of("sd1"), _spm(tmp_path, metadata, *ALL))
-    assert said.endswith("in kohya's names")
-    _, said = apply(parts_of("sd1"), _spm(tmp_path, None, "attn1_to_q"))
-    assert said.endswith("in kohya's names")
-
-
-def test_other_loras_have_no_note(parts_of: PartsOf, tmp_path: Path) -> None:
-    path = save(tmp_path / "lora.safetensors", low_rank())
-    _, recognised = overlay.apply(parts_of("sd1"), path, allow_pickle=False)
-    assert not recognised.note
 
 
 def test_a_lora_that_fits_is_read_although_its_file_could_be_told(

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from spqr_tests.checkpoint import prompt_scaled
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
+from spqr_tests.checkpoint.strengths import Given
 from tests.checkpoint.formats import published_models, published_overlays
 from tests.checkpoint.formats.published import Command, Writer
 from tests.checkpoint.tiny_pipelines import FolderOf
@@ -39,7 +41,7 @@ def test_what_is_published_generates_the_originals_images(
 
 def _read(command: Command, folder_of: FolderOf) -> Checkpoint:
     model = folder_of(command.base) if command.model is None else command.model
-    overlays = [command.overlay] if command.overlay is not None else []
+    overlays = [Given(command.overlay, mode=command.mode)] if command.overlay is not None else []
     return read(
         str(model), model, overlays=overlays, config=command.config, allow_pickle=command.pickle
     )
@@ -54,9 +56,10 @@ def _images(pipeline: Any) -> Any:
         "width": backbones.SIDE,
         "output_type": "np",
     }
-    return torch.from_numpy(
-        pipeline("a red heart", generator=torch.Generator().manual_seed(3), **options).images
-    )
+    with prompt_scaled.scaled(getattr(pipeline, "unet", None)):
+        return torch.from_numpy(
+            pipeline("a red heart", generator=torch.Generator().manual_seed(3), **options).images
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the suite does on a card: rates beside the plain way, full memory, a whole run."""

@@ -1,0 +1,120 @@
+"""Processes that have imported torch and diffusers already: most of what a small run takes.
+
+A process imports them once and forks for each run. A fork is a fresh process to the suite: nothing
+of the suite, of pytest or of its plugins was imported before it.
+"""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+SECONDS = 300
+"""For one run."""
+
+
+def run(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
+    """`python -m pytest` with these arguments, in `cwd`, with this environment and no other."""
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asked = {
+            "arguments": list(arguments),
+            "cwd": str(cwd),
+            "environment": dict(environment),
+            "stdout": str(folder / "stdout"),
+            "stderr": str(folder / "stderr"),
+        }
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        out, err = (
+            (folder / one).read_bytes().decode("utf-8", "replace") for one in ("stdout", "stderr")
+        )
+    return subprocess.CompletedProcess(["pytest", *arguments], code, out, err)
+
+
+@cache
+def _server() -> "subprocess.Popen[str]":
+    """One for each process of tests; it ends with the pipe to it."""
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def _serve() -> None:
+    import accelerate  # noqa: F401
+    import diffusers
+    import peft  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import torch  # noqa: F401
+    import transformers
+
+    # Both import their classes when they are asked for.
+    for module, names in (
+        (diffusers, ("StableDiffusionPipeline", "DDIMScheduler")),
+        (transformers, ("CLIPTextModel", "CLIPTokenizer")),
+    ):
+        for name in names:
+            getattr(module, name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _become(json.loads(line))
+            return
+        print(_code(child), flush=True)  # noqa: T201  read by the tests' process
+
+
+def _code(child: int) -> int:
+    """The exit code of a run, which is ended after a while."""
+
+    def end(*_: object) -> None:
+        os.kill(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(SECONDS)
+    _, status = os.waitpid(child, 0)
+    signal.alarm(0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _become(asked: Mapping[str, object]) -> None:
+    """Be the process that `python -m pytest` would be; ends it by SystemExit."""
+    cwd, environment, arguments = asked["cwd"], asked["environment"], asked["arguments"]
+    assert isinstance(cwd, str)
+    assert isinstance(environment, dict)
+    assert isinstance(arguments, list)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, flags, path in (
+        (0, os.O_RDONLY, os.devnull),
+        (1, os.O_WRONLY | os.O_CREAT, str(asked["stdout"])),
+        (2, os.O_WRONLY | os.O_CREAT, str(asked["stderr"])),
+    ):
+        opened = os.open(path, flags, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    added = [one for one in environment.get("PYTHONPATH", "").split(os.pathsep) if one]
+    sys.path[:] = [cwd, *(one for one in added if one not in sys.path), *sys.path]
+    sys.argv = ["pytest", *arguments]
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _serve()
