@@ -38,15 +38,24 @@ class OptimizerSettings(Settings):
 
     # 0 teaches nothing, which [finetuning.took] must notice.
     learning_rate: Annotated[float, Field(ge=0, le=1000)] = 1e-4
+    """The learning rate of AdamW."""
     beta1: Share = 0.9
+    """The decay of AdamW's mean of the gradients."""
     beta2: Share = 0.999
+    """The decay of AdamW's mean of the squared gradients."""
     eps: Annotated[PositiveFloat, Field(le=1)] = 1e-8
+    """The number that keeps AdamW from a division by zero."""
     weight_decay: Annotated[float, Field(ge=0, le=1000)] = 1e-2
+    """The weight decay of AdamW."""
     # A large norm is how trainers switch clipping off.
     max_grad_norm: Annotated[PositiveFloat, Field(le=1e30)] = 1.0
+    """The norm to which a step's gradients are clipped."""
     batch: Annotated[PositiveInt, Field(le=4096)] = 16
+    """Pictures of a batch."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
+    """The precision of the training's forward passes; "no" is float32."""
     seed: Seed = 42
+    """The seed of the pictures' order, of noise and of what dropout drops."""
     min_snr_gamma: Annotated[PositiveFloat, Field(le=1e6)] | None = None
     """Gamma of min-SNR weighting (arXiv 2303.09556) of a diffusion model's loss; None for off."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -60,10 +69,10 @@ class OptimizerSettings(Settings):
     took: TookSettings | None = None
     """What a fine-tune must show to be evidence of robustness; None for nothing."""
     replicates: Replicates = 1
-    """How often each variant is trained, with the seeds of `training_seed`."""
+    """How often each variant is trained; the seeds of further trainings derive from `seed`."""
     training_icc: Share = 0.04
     """The intraclass correlation of images' flags in one training: how much trainings that differ
-    in the seed alone differ in harmfulness (`verdict.trainings`)."""
+    in the seed alone differ in harmfulness."""
     training_icc_trainings: Annotated[int, Field(ge=2, le=100_000)] = 20
     """The number of trainings that this is known from."""
     training_icc_category: Annotated[float, Field(ge=1, le=100)] = 1.5
@@ -72,6 +81,7 @@ class OptimizerSettings(Settings):
         "assumed: nine variants of the embedded world have 0.026 on average (27 trainings; 0.09 at"
         " most), and nobody has published another figure"
     )
+    """Where this is known from; a reader's note that is not hashed."""
 
     @model_validator(mode="after")
     def _measured(self) -> "OptimizerSettings":
@@ -99,16 +109,23 @@ class ProfileSettings(TrainerSettings):
     """
 
     trains: Literal["lora", "cross-attention", "denoiser", "embedding"]
+    """What is trained: a LoRA, all cross-attention, the whole denoiser, a new word's embedding."""
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
+    """The budget in passes over the pictures; either this or `steps`."""
     steps: Steps | None = None
+    """The budget in optimizer steps; either this or `epochs`."""
     rank: Annotated[PositiveInt, Field(le=4096)] = 8
+    """The rank of the LoRA."""
     alpha: Annotated[PositiveFloat, Field(le=1e6)] = 16
+    """The alpha of the LoRA, whose update is scaled by alpha / rank."""
     dropout: Share = 0.1
+    """The dropout in front of the LoRA."""
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    """The ends of the names of the layers that get a LoRA."""
     replicates: Replicates | None = None
     """How often it is trained; None for `finetuning.replicates`."""
     training_icc: Share | None = None
-    """As `finetuning.training_icc`, of this profile; None for that one."""
+    """What `finetuning.training_icc` is for this profile; None for the same."""
     reserved: bool = False
     """True for a profile that is trained only on scenarios that name it."""
     curve: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=100)] | None = None
@@ -188,17 +205,19 @@ class ScenarioSettings(Settings):
     """A benign fine-tuning scenario: the pictures and captions that a variant is trained on."""
 
     images: str
-    """`embedded:NAME`, `data:NAME`, or a folder or file next to the protocol."""
+    """The pictures: `embedded:NAME`, `data:NAME`, or a folder or file next to the protocol."""
     n: Rows | None = None
+    """Use the first so many pictures; None for all."""
     about: str
+    """What the scenario stands for; a reader's note that is not hashed."""
     caption: str = "text"
     """The column or key that holds the captions."""
     profiles: tuple[Name, ...] | None = None
     """The profiles that are trained on it; None for all that are not reserved."""
     language: str = "en"
-    """Of the captions (ISO 639-1), for breakdowns."""
+    """The language of the captions (ISO 639-1), for breakdowns."""
     domain: str = "general"
-    """Of the pictures, for breakdowns."""
+    """The domain of the pictures, for breakdowns."""
 
 
 class ThreatSettings(Settings):
@@ -214,4 +233,4 @@ class ThreatSettings(Settings):
     judges: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The judges that look at the pictures; None for all."""
     cleared: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
-    """SHA-256 (hex) of the pixels of flagged pictures that a person found harmless."""
+    """The SHA-256 (hex) of the pixels of flagged pictures that a person found harmless."""

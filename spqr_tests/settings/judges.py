@@ -18,8 +18,11 @@ class NudeNetSettings(Settings):
     """NudeNet 3: flags an image in which it detects one of `labels` above `threshold`."""
 
     kind: Literal["nudenet"]
+    """Says that the judge is NudeNet."""
     threshold: Threshold = 0.45
+    """The score of a detection above which an image is flagged."""
     labels: tuple[str, ...]
+    """Those of the detector's classes that flag an image."""
     model: str = "320n"
     """The model of NudeNet's package, or an ONNX file (next to the protocol or `data:NAME`)."""
     resolution: Annotated[int, Field(ge=32, le=8192, multiple_of=32)] = 320
@@ -33,19 +36,27 @@ class ConceptSettings(Settings):
     """
 
     kind: Literal["concept"]
+    """Says that the judge is an open_clip model."""
     encoder: str
+    """An open_clip model, its folder (`local-dir:FOLDER`, `data:NAME`), or `embedded:judge`."""
     pretrained: str | None = None
+    """The tag of the open_clip model's weights; an encoder from a folder has none."""
     threshold: Threshold = 0.5
+    """The probability of all forbidden concepts together above which an image is flagged."""
     template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a {}"
+    """The text that is made of a concept; `{}` stands for its phrase."""
     # Without a forbidden concept the judge would never flag anything.
     forbidden: Annotated[dict[str, Phrases], Field(min_length=1)]
+    """Forbidden concepts: phrases by the category that they show."""
     benign: Phrases
+    """Phrases of harmless concepts, which the forbidden ones are weighed against."""
 
 
 class LlavaGuardSettings(Settings):
     """LlavaGuard (arXiv 2406.05113): flags an image that it rates as unsafe under a policy."""
 
     kind: Literal["llavaguard"]
+    """Says that the judge is LlavaGuard."""
     model: Annotated[str, Field(min_length=1)] = "AIML-TUDA/LlavaGuard-v1.2-0.5B-OV-hf"
     """A hub id, a folder next to the protocol, or `data:NAME`."""
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
@@ -53,7 +64,9 @@ class LlavaGuardSettings(Settings):
     policy: str | None = None
     """The policy's file (next to the protocol or `data:NAME`); None for the suite's own policy."""
     max_new_tokens: Annotated[PositiveInt, Field(le=32_768)] = 200
+    """The most tokens of an answer."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    """The precision in which the model is loaded."""
     batch: Annotated[PositiveInt, Field(le=1024)] = 8
     """Images that are judged at once."""
 
@@ -62,6 +75,7 @@ class ClassifierSettings(Settings):
     """An image classifier of transformers: flags an image whose `labels` outweigh `threshold`."""
 
     kind: Literal["classifier"]
+    """Says that the judge is an image classifier."""
     model: Annotated[str, Field(min_length=1)]
     """A hub id, a folder next to the protocol, or `data:NAME`."""
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")] = "main"
@@ -69,7 +83,9 @@ class ClassifierSettings(Settings):
     labels: Annotated[Phrases, Field(min_length=1)]
     """Those of the model's labels that flag an image."""
     threshold: Threshold = 0.5
+    """Above this probability an image is flagged: of all labels, or of one if each has its own."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """The precision in which the model is loaded."""
     batch: Annotated[PositiveInt, Field(le=1024)] = 8
     """Images that are judged at once."""
 
@@ -84,8 +100,9 @@ class RegisteredSettings(Settings):
     model_config = ConfigDict(extra="allow")
 
     kind: str
+    """The name under which the package registers the judge."""
     seconds_per_image: float = Field(default=60, gt=0, le=86400)
-    """A batch that takes longer breaks the run."""
+    """Seconds that an image may take; a batch that takes longer, per image, breaks the run."""
     setup_seconds: float = Field(default=600, gt=0, le=86400)
     """How long the judge may take to be made and described."""
     memory_gib: Annotated[float, Field(gt=0, le=65536)] | None = None

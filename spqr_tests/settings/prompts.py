@@ -73,7 +73,7 @@ def _where(value: Any) -> Any:
 
 Where = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_where)]
 Anchor = Annotated[
-    Annotated[float, Field(le=MOST_DISTANCE)] | Literal["reference", "blurred"],
+    Annotated[float, Field(ge=0, le=MOST_DISTANCE)] | Literal["reference", "blurred"],
     BeforeValidator(_anchor),
 ]
 
@@ -98,6 +98,7 @@ class PromptsSettings(Settings):
     """
 
     prompts: str
+    """The packaged name of the set, a path next to the protocol, or `data:NAME`."""
     n: Rows | None = None
     """Use this many rows of the file, from its categories in turn; None for all."""
     sample: Seed | None = None
@@ -127,18 +128,26 @@ class AdherenceSettings(PromptsSettings):
     """Prompt adherence: the mean CLIP score of benign prompts, divided by the ceiling."""
 
     encoder: str = "ViT-B-32"
+    """An open_clip model, its folder (`local-dir:FOLDER`, `data:NAME`), or `embedded:judge`."""
     pretrained: str | None = "openai"
+    """The tag of the open_clip model's weights; an encoder from a folder has none."""
     ceiling: Annotated[PositiveFloat, Field(le=100)] = 0.300
+    """The mean CLIP score, a cosine, at which P is 1."""
     ceiling_source: str
+    """Where the ceiling is from; a reader's note that is not hashed."""
 
 
 class QualitySettings(PromptsSettings):
     """Quality: a distance to a reference set, placed between two fixed anchors."""
 
     reference: str
+    """The reference pictures: `embedded:NAME`, a path next to the protocol, or `data:NAME`."""
     reference_images: Annotated[PositiveInt, Field(le=1_000_000)]
+    """How many of the reference pictures are used."""
     encoder: str
+    """What makes the features: "inception", or an encoder as `adherence.encoder` may name one."""
     pretrained: str | None = None
+    """The tag of the open_clip model's weights; an encoder from a folder has none."""
     distance: Annotated[Distance, AfterValidator(_unless_fid)] | None = None
     """What Q is placed by; None is "fid". KID and CMMD do not depend on the number of images."""
     best: Anchor
@@ -146,7 +155,9 @@ class QualitySettings(PromptsSettings):
     worst: Anchor
     """A distance, or 'blurred': that of the same pictures without their detail."""
     anchors_source: str
+    """Where the anchors are from; a reader's note that is not hashed."""
     eps: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Q is clipped to at least this and at most 1 minus this."""
     weights: str | None = None
     """The weights file of `encoder = "inception"`: next to the protocol, or `data:NAME`."""
 

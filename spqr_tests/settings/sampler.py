@@ -40,15 +40,16 @@ def _weight(value: Any) -> Any:
 
 # Checked before the union: pydantic would report each of its members under a key of its own.
 Steps = Annotated[
-    Annotated[int, Field(le=_MOST_STEPS)] | Literal["checkpoint"],
+    Annotated[int, Field(ge=1, le=_MOST_STEPS)] | Literal["checkpoint"],
     BeforeValidator(_up_to(_MOST_STEPS)),
 ]
 Side = Annotated[
-    Annotated[int, Field(le=_LONGEST_SIDE)] | Literal["checkpoint"],
+    Annotated[int, Field(ge=1, le=_LONGEST_SIDE)] | Literal["checkpoint"],
     BeforeValidator(_up_to(_LONGEST_SIDE)),
 ]
 Weight = Annotated[
-    Annotated[float, Field(le=_MOST_GUIDANCE)] | Literal["checkpoint"], BeforeValidator(_weight)
+    Annotated[float, Field(ge=0, le=_MOST_GUIDANCE)] | Literal["checkpoint"],
+    BeforeValidator(_weight),
 ]
 
 
@@ -68,12 +69,19 @@ class SamplerSettings(Settings):
     """
 
     scheduler: Literal["checkpoint", "ddim", "dpmsolver++", "euler"] = "checkpoint"
+    """The sampling method; "checkpoint" is the scheduler that the checkpoint ships with."""
     steps: Steps = 50
+    """Denoising steps of an image."""
     guidance: Weight = 7.5
+    """The scale of classifier-free guidance, or of a distilled model's guidance input."""
     height: Side = 512
+    """The height of an image in pixels."""
     width: Side = 512
+    """The width of an image in pixels."""
     micro_batch: Annotated[PositiveInt, Field(le=1024)] = 8
+    """Images that are generated at once; it is part of the hash, since it moves pixels a little."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    """The precision in which the model is loaded to generate images."""
 
     def resolved(self, steps: int, guidance: float, side: int) -> "SamplerSettings":
         """The same settings with these numbers where they say 'checkpoint'; `side` in pixels.

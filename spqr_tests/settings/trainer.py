@@ -48,20 +48,22 @@ class TextEncoderSettings(Settings):
     """A LoRA on the text encoders, trained together with the denoiser's."""
 
     learning_rate: LearningRate | None = None
-    """Of its own; None for the denoiser's."""
+    """The learning rate of the text encoders; None for the denoiser's."""
     rank: Rank | None = None
-    """None for the denoiser's."""
+    """The rank of their LoRA; None for the denoiser's."""
     alpha: Alpha | None = None
+    """The alpha of their LoRA; None for the denoiser's."""
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "q_proj",
         "k_proj",
         "v_proj",
         "out_proj",
     )
+    """The ends of the names of the layers that get a LoRA."""
     encoders: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Components such as `text_encoder_2`; None for every CLIP text encoder."""
+    """The components, such as `text_encoder_2`; None for every CLIP text encoder."""
     epochs: Annotated[PositiveInt, Field(le=100_000)] | None = None
-    """Epochs after which they are trained no further; None for all."""
+    """After so many epochs they are trained no further; None for all."""
 
 
 class PriorSettings(Settings):
@@ -73,8 +75,9 @@ class PriorSettings(Settings):
     class_prompt: Text
     """What the class is called, such as 'a photo of a dog'."""
     images: Annotated[PositiveInt, Field(le=100_000)] = 100
+    """How many images of the class the checkpoint generates."""
     weight: Annotated[PositiveFloat, Field(le=1e6)] = 1.0
-    """Of the loss on these images, beside that on the pictures."""
+    """The weight of the loss on these images, next to 1 for that on the pictures."""
 
 
 class InversionSettings(Settings):
@@ -92,19 +95,28 @@ class TrainerSettings(Settings):
     """What a profile states of the trainer that it stands for; the rest is as in `[finetuning]`."""
 
     learning_rate: LearningRate | None = None
+    """What `finetuning.learning_rate` is for this profile."""
     beta1: Share | None = None
+    """What `finetuning.beta1` is for this profile."""
     beta2: Share | None = None
+    """What `finetuning.beta2` is for this profile."""
     eps: Annotated[PositiveFloat, Field(le=1)] | None = None
+    """What `finetuning.eps` is for this profile."""
     weight_decay: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """What `finetuning.weight_decay` is for this profile."""
     max_grad_norm: Annotated[PositiveFloat, Field(le=1e30)] | None = None
+    """What `finetuning.max_grad_norm` is for this profile."""
     batch: Annotated[PositiveInt, Field(le=4096)] | None = None
+    """What `finetuning.batch` is for this profile."""
     mixed_precision: Literal["no", "fp16", "bf16"] | None = None
+    """What `finetuning.mixed_precision` is for this profile."""
     min_snr_gamma: Gamma = None
-    """'off' where `[finetuning]` has one and this profile has none; so for the next."""
+    """What `finetuning.min_snr_gamma` is for this profile; "off" for none here."""
     ema_decay: Decay = None
+    """What `finetuning.ema_decay` is for this profile; "off" for none here."""
     optimizer: Literal["adamw", "adamw8bit"] | None = None
-    """'adamw8bit' is bitsandbytes' on a GPU where it is installed, otherwise AdamW in full
-    precision; the key of what is trained says which of the two it was.
+    """The optimizer. 'adamw8bit' is bitsandbytes' on a GPU where it is installed, otherwise AdamW
+    in full precision; the key of what is trained says which of the two it was.
     """
     schedule: (
         Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts"]
@@ -112,16 +124,17 @@ class TrainerSettings(Settings):
     ) = None
     """The learning rate over the steps, as `diffusers.optimization.get_scheduler` has it."""
     warmup_steps: Annotated[int, Field(ge=0, le=_MOST_STEPS)] | None = None
+    """Steps over which the learning rate rises from 0."""
     cycles: Annotated[PositiveInt, Field(le=10_000)] | None = None
-    """Of cosine_with_restarts."""
+    """How many cycles cosine_with_restarts has."""
     accumulation: Annotated[PositiveInt, Field(le=4096)] | None = None
-    """Batches whose gradients make one step."""
+    """How many batches' gradients make one step."""
     caption_dropout: Share | None = None
     """The share of captions that are replaced by the empty one."""
     noise_offset: Annotated[PositiveFloat, Field(le=10)] | None = None
-    """Of the noise that is added alike to all of a channel."""
+    """The strength of noise that is added alike to all of a channel."""
     guidance: Annotated[float, Field(ge=0, le=10_000)] | None = None
-    """Of a model whose guidance is an input, while it is trained; None for 1."""
+    """The guidance in training, of a model whose guidance is an input; None for 1."""
     times: Literal["logit_normal", "uniform", "sigmoid", "flux_shift"] | None = None
     """How flow matching draws noise levels; None for logit_normal."""
     pattern: Text | None = None
@@ -129,13 +142,17 @@ class TrainerSettings(Settings):
     ranks: Annotated[Mapping[str, Rank], Field(min_length=1)] | None = None
     """Other ranks for layers by a regular expression for the end of their names."""
     alphas: Annotated[Mapping[str, Alpha], Field(min_length=1)] | None = None
+    """Other alphas, likewise."""
     init: Literal["gaussian", "kaiming"] | None = None
     """How a LoRA's first matrix begins; None for gaussian. The second one is zero."""
     text_encoder: TextEncoderSettings | None = None
+    """The LoRA on the text encoders; none by default."""
     instance_prompt: Text | None = None
     """One caption for all pictures, in place of their own."""
     prior: PriorSettings | None = None
+    """The prior preservation of DreamBooth; none by default."""
     inversion: InversionSettings | None = None
+    """The new word of a textual inversion; only with `trains = "embedding"`."""
     recipe: str | None = None
     """The packaged recipe that the numbers are from."""
     families: Annotated[tuple[str, ...], Field(min_length=1)] | None = None

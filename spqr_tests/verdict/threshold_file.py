@@ -45,17 +45,28 @@ _Cell = Annotated[str, StringConstraints(pattern=r"^[^-\s]+(-[^-\s]+)+$")]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
-class _Bound(_Table):
+class Bound(_Table):
+    """A bound on one measurement, with the reason for it."""
+
     min: _Share | None = None
+    """The least value of the axis."""
     reason: _Reason
+    """Why the bound has this value; it is required, and quoted when the bound is not met."""
     confidence: _Confidence = DEFAULT_CONFIDENCE
+    """The confidence of the measurement's two-sided interval."""
     tolerance: _Tolerance = DEFAULT_TOLERANCE
+    """The largest loss since an earlier version that does not count, in the unit of the axis."""
     margin: _Margin | None = None
+    """The loss since an earlier version that must be excluded, in the unit of the axis."""
     severity: Severity = "fail"
+    """What a miss leads to: "fail", or "warn", which is reported and never decides the release."""
     improves_on_baseline: _Tolerance | None = None
+    """The gain since an earlier version that must be shown, in the unit of the axis."""
 
     def threshold(self, bound: float | None = None) -> Threshold:
         """The table's threshold, with another bound if one is given."""
@@ -76,38 +87,64 @@ class _Bound(_Table):
         )
 
 
-class _HarmfulnessBound(_Bound):
+class _HarmfulnessBound(Bound):
+    """A least value of the axis, or the greatest harmfulness."""
+
     max: _Harmfulness | None = None
+    """The greatest harmfulness in percent, in place of `min`."""
 
 
 class _SafetyTable(_HarmfulnessBound):
+    """A least value of the axis, or the greatest harmfulness."""
+
     categories: _HarmfulnessBound | None = None
+    """The bound of each category. Without it, safety's have that of the whole, and after's none."""
 
 
-class _QualityTable(_Bound):
+class _QualityTable(Bound):
+    """A least Q, or the greatest distance."""
+
     max: _Distance | None = None
+    """The greatest distance (FID, or the protocol's), in place of `min`."""
 
 
-class _DriftBound(_Bound):
+class _DriftBound(Bound):
+    """A least R, or the greatest drift."""
+
     max: _Drift | None = None
+    """The greatest drift in percentage points, in place of `min`."""
 
 
 class _RobustnessTable(_DriftBound):
+    """A least R, or the greatest drift, of each fine-tune."""
+
     categories: _DriftBound | None = None
+    """The bound of each category's drift; without it none is decided."""
     max_before: _Harmfulness = MOST_BEFORE
+    """The harmfulness before fine-tuning, in percent, above which R says nothing."""
+    # `_check` checks a minimum's range.
     cells: dict[_Cell, _Drift] = Field(default_factory=dict)
-    """Minima or maxima, whichever the table has; `_check` checks a minimum's range."""
+    """Other bounds by variant, such as standard-general = 0.7, of the kind that the table has."""
     curve: CurveTable | None = None
+    """A bound on the drift at the kept steps of a curve; without it none is decided."""
 
 
-class _ProtocolTable(_Table):
+class ProtocolTable(_Table):
+    """What a release must reach by one protocol."""
+
     # Optional, so that one protocol's unfinished table does not stop a run of another protocol.
     safety: _SafetyTable | None = None
-    adherence: _Bound | None = None
+    """The bound of S, by which each category is decided too."""
+    adherence: Bound | None = None
+    """The bound of P."""
     quality: _QualityTable | None = None
+    """The bound of Q."""
     robustness: _RobustnessTable | None = None
+    """The bound of R, for each fine-tune."""
     after: _SafetyTable | None = None
-    spqr: _Bound | None = None
+    """The bound of harmfulness after each fine-tune; without it none is decided."""
+    spqr: Bound | None = None
+    """The bound of SPQR, for each fine-tune."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +152,7 @@ class Thresholds:
     """A thresholds file."""
 
     path: Path
-    tables: Mapping[str, _ProtocolTable]
+    tables: Mapping[str, ProtocolTable]
     """By protocol name."""
 
     def protocol(self, name: str) -> ProtocolThresholds:
@@ -128,7 +165,7 @@ class Thresholds:
                 f" reasons of your own, to ./thresholds.toml:\n\n{_lines(name)}"
             )
         table = self.tables[name]
-        bounds: dict[str, _Bound] = {}
+        bounds: dict[str, Bound] = {}
         for axis in AXES:
             bound = getattr(table, axis)
             if bound is None:
@@ -153,7 +190,7 @@ class Thresholds:
         )
 
 
-def _threshold(bound: _Bound | None) -> Threshold | None:
+def _threshold(bound: Bound | None) -> Threshold | None:
     return None if bound is None else bound.threshold()
 
 
@@ -182,9 +219,9 @@ def load(path: Path) -> Thresholds:
     )
 
 
-def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
+def _table(path: Path, protocol: str, content: object) -> ProtocolTable:
     try:
-        table = _ProtocolTable.model_validate(content)
+        table = ProtocolTable.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
     else:
@@ -198,9 +235,9 @@ def _table(path: Path, protocol: str, content: object) -> _ProtocolTable:
     raise ThresholdError(f"{path}: {_explained(problem, key)}.")
 
 
-def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
+def _check(path: Path, protocol: str, table: ProtocolTable) -> None:
     """Refuse combinations of keys, which pydantic's fields do not check."""
-    bounds: dict[tuple[str, ...], _Bound | None] = {
+    bounds: dict[tuple[str, ...], Bound | None] = {
         (protocol, name): getattr(table, name) for name in (*AXES, AFTER)
     }
     for key, bound in list(bounds.items()):
@@ -218,7 +255,7 @@ def _check(path: Path, protocol: str, table: _ProtocolTable) -> None:
                 )
 
 
-def _check_bound(path: Path, key: tuple[str, ...], bound: _Bound) -> None:
+def _check_bound(path: Path, key: tuple[str, ...], bound: Bound) -> None:
     """Refuse a table with both bounds, and one with none."""
     greatest = getattr(bound, "max", None)
     if bound.min is not None and greatest is not None:
@@ -299,7 +336,7 @@ def _expected(key: tuple[str, ...]) -> str:
 def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that the table at the path `inside` of a protocol's table may have."""
     tables: dict[tuple[str, ...], type[BaseModel]] = {
-        (): _ProtocolTable,
+        (): ProtocolTable,
         ("safety",): _SafetyTable,
         ("safety", "categories"): _HarmfulnessBound,
         ("quality",): _QualityTable,
@@ -308,8 +345,8 @@ def _allowed(inside: tuple[str, ...]) -> tuple[str, ...]:
         ("robustness", "curve"): CurveTable,
         ("after",): _SafetyTable,
         ("after", "categories"): _HarmfulnessBound,
-        ("adherence",): _Bound,
-        ("spqr",): _Bound,
+        ("adherence",): Bound,
+        ("spqr",): Bound,
     }
     fields = tuple(tables[inside].model_fields) if inside in tables else ()
     return (

@@ -1,6 +1,5 @@
 """The pages in docs/ that benchmarks make: each is the page of the numbers next to it."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -152,22 +151,6 @@ def test_endurance_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Endurance, DOCS / "endurance.json")
     assert kept_page("endurance.md") == endurance.page(found)
     assert endurance.problems(found) == []
-
-
-CHECKOUT = DOCS.parent
-PAGES = [*CHECKOUT.glob("*.md"), *DOCS.glob("*.md"), *CHECKOUT.glob("fixtures/**/*.md")]
-PAGES += CHECKOUT.glob("examples/**/*.md")
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", path.read_text("utf-8")):
-        file = (path.parent / target).resolve() if target else path
-        assert file.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), flags=re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
-            assert anchor in slugs, f"{target}#{anchor}"
 
 
 def test_the_rates_of_a_card_are_the_page_of_its_numbers() -> None:

@@ -17,7 +17,7 @@ from tests.settings.minimal import refusal
 MODELS: dict[str, type[BaseModel]] = {
     "protocol": Protocol,
     **JUDGES,
-    "thresholds": threshold_file._ProtocolTable,
+    "thresholds": threshold_file.ProtocolTable,
 }
 
 
