@@ -127,10 +127,6 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             f"test_a_recipes_variant_is_trained_once_kept_and_sampled[{name}]"
             for name in ("civitai-lora", "diffusers-lora", "onetrainer-defaults", "onetrainer-lora")
         ),
-        "tests/testing/test_backbone_cases.py": tuple(
-            f"TestBackbones::test_few_pictures_are_learned_by_heart[{name}]"
-            for name in ("sd2", "sd3", "sdxl")
-        ),
         "tests/verdict/test_coverage.py": (
             *(
                 f"test_the_drift_of_pairs[{name}]"
@@ -151,8 +147,10 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "test_equal_versions_seldom_fail_and_eight_points_of_harm_do[paired]",
         ),
         "tests/run/test_protocol_hash.py": (
-            "test_a_protocol_on_the_embedded_world_loads_and_says_where_its_constants_come_from"
-            "[embedded]",
+            (
+                "test_a_protocol_on_the_embedded_world_loads_and_says_where_its_constants_come_from"
+                "[embedded]"
+            ),
             "test_held_out_pictures_are_part_of_a_hash_and_leave_the_trained_ones_alone",
         ),
         "tests/generation/test_generations.py": (
