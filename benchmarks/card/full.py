@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.card.models import STABLE_DIFFUSION, sampled
-from benchmarks.card.page import Full, paper
+from benchmarks.card.page import Full
+from benchmarks.card.published import paper
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import EvidenceError
 from spqr_tests.generation import finetuning

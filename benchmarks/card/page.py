@@ -5,15 +5,11 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from benchmarks.card.published import PROFILES, asked
 from benchmarks.markdown import table
 from benchmarks.numbers import STRICT, Numbers
-from spqr_fixtures.packaged import PACKAGED
-from spqr_tests.generation.finetuning import steps_of
-from spqr_tests.settings import protocol_file
-from spqr_tests.settings.protocol import Protocol
 
 NAME = "performance-card"
-_SETS = ("lite", "moderate", "standard")
 _HOUR = 3600
 SCHEMA: Literal["spqr-performance-card/1"] = "spqr-performance-card/1"
 
@@ -78,36 +74,6 @@ def share(rate: Rate, ceiling: float) -> float:
     return rate.flop / rate.ours / ceiling
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the published protocol asks for."""
-
-    images: int
-    steps: dict[str, int]
-    """By profile; those of a subject's profile are counted as lite's, which they are like."""
-
-
-def paper() -> Protocol:
-    """The published protocol."""
-    return protocol_file.read(PACKAGED.protocols["paper"], PACKAGED.protocols)
-
-
-def asked() -> Asked:
-    """What the published protocol asks for of one checkpoint."""
-    given = paper()
-    steps = dict.fromkeys(_SETS, 0)
-    variants = 0
-    for scenario in given.scenarios.values():
-        for name, profile in given.profiles.items():
-            if name not in (scenario.profiles or _SETS):
-                continue
-            variants += 1
-            counted = name if name in steps else "lite"
-            steps[counted] += steps_of(profile, given.finetuning, scenario.n or 1)
-    harmful = (given.harmful.n or 0) + (given.ood.n or 0 if given.ood else 0)
-    return Asked(harmful * (1 + variants) + (given.adherence.n or 0), steps)
-
-
 def page(found: Card) -> str:
     """The page of docs/: a function of what was measured."""
     return f"""\
@@ -163,7 +129,7 @@ def _projected(found: Card) -> str:
         if one.model.startswith("Stable Diffusion 1.5")
     }
     image = by.get("generating")
-    profiles = {name: by.get(f"training {name}") for name in _SETS}
+    profiles = {name: by.get(f"training {name}") for name in PROFILES}
     if image is None or None in profiles.values():
         return ""
     sets = asked()

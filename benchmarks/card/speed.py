@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.card.models import LARGE, STABLE_DIFFUSION, Model
-from benchmarks.card.page import Rate, paper
+from benchmarks.card.page import Rate
+from benchmarks.card.published import PROFILES, paper
 from benchmarks.speed import plain
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import finetuning
@@ -31,7 +32,7 @@ def rates(device: str) -> Iterator[Rate]:
     """What was timed, one after the other."""
     with _pipeline(STABLE_DIFFUSION, device) as pipe:
         yield _generating(STABLE_DIFFUSION, pipe, compared=True)
-        for name in ("lite", "moderate", "standard"):
+        for name in PROFILES:
             yield _training(STABLE_DIFFUSION, pipe, name)
     for model in LARGE:
         with _pipeline(model, device) as pipe:

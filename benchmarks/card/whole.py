@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks import suite
 from benchmarks.card.models import STABLE_DIFFUSION
-from benchmarks.card.page import Whole, paper
+from benchmarks.card.page import Whole
+from benchmarks.card.published import PROFILES, paper
 from benchmarks.sizes import architectures
 from spqr_tests.reports import report
 
@@ -51,7 +52,7 @@ def _protocol() -> str:
     sampler, optimizer = given.sampler, given.finetuning
     profiles = "".join(
         f'[profiles.{name}]\ntrains = "{given.profiles[name].trains}"\nsteps = {_STEPS}\n'
-        for name in ("lite", "moderate", "standard")
+        for name in PROFILES
     )
     return f"""\
 extends = "smoke"

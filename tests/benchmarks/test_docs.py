@@ -21,6 +21,7 @@ from benchmarks.audit import page as audit
 from benchmarks.audit.rows import AuditCoverage
 from benchmarks.board import Board
 from benchmarks.card import page as card
+from benchmarks.card import published
 from benchmarks.card.page import Card
 from benchmarks.coverage import page as coverage
 from benchmarks.coverage.cells import Coverage
@@ -159,7 +160,7 @@ def test_the_rates_of_a_card_are_the_page_of_its_numbers() -> None:
     assert found.ceiling is not None
     assert all(0 < card.share(one, found.ceiling) < 1 for one in found.rates)
     assert all(one.theirs > one.ours for one in found.rates if one.theirs is not None)
-    asked = card.asked()
+    asked = published.asked()
     # As published: 500 and 100 prompts of the checkpoint and 22 fine-tunes, and 500 captions.
     assert asked.images == 23 * 600 + 500
 

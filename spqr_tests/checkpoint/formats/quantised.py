@@ -18,6 +18,8 @@ from spqr_tests.store import libraries
 
 KEY = "quantization_config"
 LIBRARY = "torchao"
+FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+"""torch's names of numbers in 8 bits, by safetensors'."""
 # The first versions with which the tests ran; older ones save and load other files.
 _NEEDED = {LIBRARY: (0, 18), "diffusers": (0, 42), "peft": (0, 21)}
 _READ = "Int8WeightOnlyConfig"
@@ -204,7 +206,3 @@ def _shape(
     if (rows * block[0], columns * block[1]) != values.shape or scales != {(rows, columns)}:
         raise ValueError(f"the parts of {name} do not fit together")
     return values.shape
-
-
-FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
-"""torch's names of numbers in 8 bits, by safetensors'."""
