@@ -4,6 +4,7 @@ A process imports them once and forks for each run. A fork is a fresh process to
 of the suite, of pytest or of its plugins was imported before it.
 """
 
+import atexit
 import json
 import os
 import runpy
@@ -48,13 +49,16 @@ def run(
 @cache
 def _server() -> "subprocess.Popen[str]":
     """One for each process of tests; it ends with the pipe to it."""
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
+    # Leaving the context closes both pipes and waits.
+    atexit.register(server.__exit__, None, None, None)
+    return server
 
 
 def _serve() -> None:
