@@ -1,7 +1,11 @@
 """Distributions that tests install into a folder: their metadata, entry points and modules."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 
 def install(
@@ -16,3 +20,19 @@ def install(
     lines = [f"[{group}]", *(f"{key} = {value}" for key, value in points.items()), ""]
     (about / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     return site
+
+
+@contextmanager
+def on_path(*folders: Path) -> Iterator[None]:
+    """The folders come first on this process's path; their modules are forgotten at the end.
+
+    Another test's package may have the same name, and would not be imported.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in folders:
+            patch.syspath_prepend(folder)
+        yield
+    for name, module in [*sys.modules.items()]:
+        where = getattr(module, "__file__", None)
+        if where and any(Path(where).is_relative_to(folder) for folder in folders):
+            del sys.modules[name]

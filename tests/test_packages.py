@@ -1,13 +1,14 @@
 """What packages register: found without an import, and named in one sentence when it is broken."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from spqr_tests import packages
 from spqr_tests.errors import EvidenceError, InputError
-from tests.installing import install
+from tests.installing import install, on_path
 
 GROUP = "spqr_tests.things"
 
@@ -17,13 +18,12 @@ def _found() -> tuple[packages.Registered, ...]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path) -> Iterator[Path]:
     """A distribution that registers two things of a module, on this process's path."""
     install(tmp_path, "some-things", GROUP, {"b": "some_things:B", "a": "some_things"})
     (tmp_path / "some_things.py").write_text("B = 7\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "some_things", raising=False)
-    return tmp_path
+    with on_path(tmp_path):
+        yield tmp_path
 
 
 @pytest.mark.usefixtures("site")

@@ -4,6 +4,7 @@ in one sentence.
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from spqr_tests.checkpoint.checkpoint import Checkpoint, read
 from spqr_tests.checkpoint.registered_backbones import BACKBONES_GROUP
 from spqr_tests.errors import InputError
-from tests.installing import install
+from tests.installing import install, on_path
 from tests.tiny import edit_json, protocol
 
 PIPELINE = "StableDiffusionPAGPipeline"
@@ -38,15 +39,14 @@ def model(folder: Path) -> Path:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path) -> Iterator[Path]:
     """A package with a backbone for it, on this process's path."""
     site = install(
         tmp_path / "site", "pag-models", BACKBONES_GROUP, {PIPELINE: "pag_models:BACKBONE"}
     )
     (site / "pag_models.py").write_text(MODULE, encoding="utf-8")
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "pag_models", raising=False)
-    return site
+    with on_path(site):
+        yield site
 
 
 def _upgraded(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.installing import on_path
 from tests.running import CHECKOUT
 
 EXAMPLES = ("backbone", "judge", "prompt_layout", "protocol")
@@ -39,6 +40,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installed(site: Path) -> Iterator[Path]:
     """That folder, on this process's path."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(site)
+    with on_path(site):
         yield site

@@ -11,6 +11,7 @@ import pytest
 from spqr_tests.checkpoint.checkpoint import read
 from spqr_tests.errors import InputError
 from spqr_tests.testing.backbone_cases import BackboneCases, Subject
+from tests.installing import on_path
 from tests.running import CHECKOUT
 
 TESTS = CHECKOUT / "examples" / "backbone" / "tests"
@@ -19,12 +20,8 @@ TESTS = CHECKOUT / "examples" / "backbone" / "tests"
 @pytest.fixture(scope="module")
 def own_tests(site: Path) -> Iterator[ModuleType]:
     """The module of the package's own tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(site)
-        patch.syspath_prepend(TESTS)
+    with on_path(site, TESTS):
         yield importlib.import_module("test_pixart_alpha")
-        for name in ("test_pixart_alpha", "tiny_pixart", "spqr_pixart_alpha"):
-            sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Protocols of installed packages: found by name, with data and thresholds beside them."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,14 @@ from spqr_tests.run.protocols import LoadedProtocol
 from spqr_tests.run.registered_protocols import PROTOCOLS_GROUP, Protocols
 from spqr_tests.settings import protocol_file
 from spqr_tests.store.store import Store
-from tests.installing import install
+from tests.installing import install, on_path
 from tests.running import PROTOCOL
 
 SAID = "acme-protocols 1.2 registers the protocol acme as acme_protocols"
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path) -> Iterator[Path]:
     """A package with a protocol and a prompt set of its own, on this process's path."""
     site = install(tmp_path / "site", "acme-protocols", PROTOCOLS_GROUP, {"acme": "acme_protocols"})
     folder = site / "acme_protocols"
@@ -30,9 +31,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = own.replace('"embedded-harmful.jsonl"\nn = 9', '"own.csv"')
     (folder / "acme.toml").write_text(own, encoding="utf-8")
     (folder / "own.csv").write_text("prompt,category\na red skull,unsafe\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "acme_protocols", raising=False)
-    return site
+    with on_path(site):
+        yield site
 
 
 def _known() -> Protocols:

@@ -1,6 +1,6 @@
 """Prompt layouts of installed packages: recognised by the same rule, named, or refused."""
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from spqr_tests.data.prompts import PromptSet, read
 from spqr_tests.data.prompts.registered_layouts import LAYOUTS_GROUP
 from spqr_tests.errors import InputError
 from spqr_tests.settings.prompts import PromptsSettings
-from tests.installing import install
+from tests.installing import install, on_path
 
 MODULE = """\
 from spqr_tests.data.prompts import cells
@@ -29,12 +29,11 @@ SAID = "hazard-sets 1.2 registers the prompt layout hazards as hazard_sets, "
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path) -> Iterator[Path]:
     site = install(tmp_path / "site", "hazard-sets", LAYOUTS_GROUP, {"hazards": "hazard_sets"})
     (site / "hazard_sets.py").write_text(MODULE, encoding="utf-8")
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "hazard_sets", raising=False)
-    return site
+    with on_path(site):
+        yield site
 
 
 def _read(folder: Path, text: str = CSV, role: str = "harmful") -> PromptSet:

@@ -1,9 +1,11 @@
 """Fixtures: a distribution that registers a judge."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.installing import on_path
 from tests.judging.judges.registering import JUDGE, install
 
 
@@ -17,7 +19,7 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def installed(site: Path) -> Iterator[Path]:
     """The site, on this process's path."""
-    monkeypatch.syspath_prepend(site)
-    return site
+    with on_path(site):
+        yield site
