@@ -56,6 +56,9 @@ def fuzzed(name: str, count: int, folder: Path, engine: str = "hypothesis") -> T
             hung = _hung(process, folder)
         if process.returncode == 0:
             continue
+        if not (folder / "input").exists():
+            said = (folder / "log").read_text(encoding="utf-8", errors="replace")
+            raise SystemExit(f"{name}: the process ended before it read an input:\n{said[-2000:]}")
         end = f"no answer for {_HUNG} seconds" if hung else f"exit {process.returncode}"
         tally = Tally.read(folder)
         inputs = sorted((folder / "input").glob("*"))

@@ -15,8 +15,7 @@ from types import FrameType, FunctionType
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from benchmarks.fuzz import parsers
-from benchmarks.fuzz.mutation import inputs
+from benchmarks.fuzz import mutation, parsers
 from benchmarks.fuzz.parsers import Parser
 from benchmarks.fuzz.tally import Finding, Tally
 from spqr_tests.errors import EvidenceError, InputError
@@ -38,6 +37,8 @@ def main(name: str, count: int, folder: Path, engine: str = "hypothesis") -> Non
     for sample in parser.valid:
         # Whatever a library imports or allocates once is no input's.
         checked(parser, sample, folder, Tally())
+    # What is there when this process ends is the input that ended it.
+    shutil.rmtree(folder / "input", ignore_errors=True)
     _bound_memory()
     if engine == "atheris":
         _guided(parser, name, count, folder)
@@ -63,7 +64,7 @@ def _property(parser: Parser, check: Callable[[bytes], None], count: int) -> Cal
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(inputs(parser))
+    @given(mutation.inputs(parser))
     def run(data: bytes) -> None:
         check(data)
 
@@ -85,10 +86,26 @@ def _guided(parser: Parser, name: str, count: int, folder: Path) -> None:
         if tally.inputs % CHUNK == 0:
             tally.write(folder)
 
-    run = _property(parser, check, CHUNK)
-    left = max(0, count - tally.inputs)
-    atheris.Setup([name, f"-runs={left}", "-max_len=4096"], run.hypothesis.fuzz_one_input)  # type: ignore[attr-defined]
+    def changed(data: bytes, most: int, number: int) -> bytes:
+        made = mutation.of_part(parser, data, number, lambda part: atheris.Mutate(part, most))
+        return made[:most]
+
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, sample in enumerate(parser.valid):
+        (corpus / f"valid-{number}").write_bytes(sample)
+    words = folder / "words"
+    # libFuzzer takes words of 1 to 64 bytes.
+    written = [f'"{_escaped(word)}"\n' for word in parser.words if 1 <= len(word) <= 64]
+    words.write_text("".join(written), encoding="ascii")
+    # It ends the process without a word to Python: inputs are counted in whole chunks.
+    flags = [f"-runs={count}", f"-seed={tally.inputs + 1}", f"-dict={words}", "-max_len=65536"]
+    atheris.Setup([name, *flags, str(corpus)], check, custom_mutator=changed)
     atheris.Fuzz()
+
+
+def _escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
 
 
 def checked(parser: Parser, data: bytes, folder: Path, tally: Tally) -> None:
@@ -98,7 +115,7 @@ def checked(parser: Parser, data: bytes, folder: Path, tally: Tally) -> None:
     place.mkdir(parents=True)
     path = place / parser.name
     path.write_bytes(data)
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         with _timed():
             parser.read(path)
@@ -112,7 +129,7 @@ def checked(parser: Parser, data: bytes, folder: Path, tally: Tally) -> None:
     except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
         _found(tally, folder, data, _said(error))
     tally.inputs += 1
-    tally.slowest = max(tally.slowest, time.monotonic() - begun)
+    tally.slowest = max(tally.slowest, time.process_time() - begun)
 
 
 def _found(tally: Tally, folder: Path, data: bytes, what: str) -> None:
@@ -140,12 +157,13 @@ def _timed() -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise _TooSlow
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    # Of this process: other processes may keep the machine busy.
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _bound_memory() -> None:

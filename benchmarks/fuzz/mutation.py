@@ -1,5 +1,7 @@
 """Mutation: inputs made from valid files, as strategies of hypothesis."""
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -32,6 +34,17 @@ def _changed(draw: DrawFn, parser: Parser) -> bytes:
     if draw(st.integers(0, 9)) == 0:
         made = _edited(draw, made, parser.words)
     return made[:_LARGEST]
+
+
+def of_part(parser: Parser, data: bytes, number: int, change: Callable[[bytes], bytes]) -> bytes:
+    """A file with one of its parts changed, or changed as a whole where it has none."""
+    try:
+        parts = parser.shape.parts(data)
+        position = number % len(parts)
+        parts[position] = change(parts[position])
+        return parser.shape.whole(data, parts)
+    except Exception:  # noqa: BLE001  a file that was changed before may be damaged in any way
+        return change(data)
 
 
 def _edited(draw: DrawFn, data: bytes, words: tuple[bytes, ...]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fuzz import __main__ as fuzzing
-from benchmarks.fuzz import child, parsers
+from benchmarks.fuzz import child, mutation, parsers
 from benchmarks.fuzz.__main__ import main
 from benchmarks.fuzz.parsers import Parser
 from benchmarks.fuzz.tally import Tally
@@ -48,6 +48,27 @@ def test_the_command_reads_in_a_process_of_its_own_and_goes_on_where_it_was(
     # A second run has nothing left to do.
     assert main(command) == 0
     assert Tally.read(tmp_path / "toml") == tally
+
+
+def test_a_process_that_does_not_begin_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SystemExit, match=r"^toml: the process ended before it read an input"):
+        main(["--parser", "toml", "--inputs", "60", "--out", str(tmp_path)])
+    assert Tally.read(tmp_path / "toml") == Tally()
+
+
+@pytest.mark.parametrize("name", parsers.known())
+def test_a_part_of_a_file_is_changed_and_the_file_made_right_around_it(name: str) -> None:
+    parser = parsers.known()[name]
+    for sample in parser.valid:
+        assert mutation.of_part(parser, sample, 3, lambda part: part) == parser.shape.whole(
+            sample, parser.shape.parts(sample)
+        )
+        assert mutation.of_part(parser, sample, 1, lambda part: part + b"x") != sample
+    # A damaged file is changed as a whole.
+    assert mutation.of_part(parser, b"PK\x89PNG", 0, lambda part: part + b"x").endswith(b"x")
 
 
 def test_what_ends_otherwise_is_a_finding_and_its_input_is_kept(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ size. This module refuses archives that unpack to more than their own size, and 
 more memory than the file has bytes.
 """
 
-import mmap
 import pickle
 import re
 import struct
@@ -14,9 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spqr_tests import files, quotes
+from spqr_tests.checkpoint.formats import pickle_program
 from spqr_tests.checkpoint.formats.tensor import StoredTensor
 from spqr_tests.errors import InputError
 
@@ -24,11 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 _BLOCK = 2**22
-# A pickle that names it may ask for any amount of memory, which torch allows.
-_BYTEARRAY = (b"builtins\nbytearray\n", b"__builtin__\nbytearray\n")
-# Without a space: torch searches the message that quotes it in quadratic time. Constant tensors
-# behind an old file's pickle may look like words, and have been shorter.
-_LONGEST_WORD = 2**16
 _MAX_PICKLE = 64 * 2**20
 _MAX_DIRECTORY = 16 * 2**20
 _ENTRY = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.[\w./]+)")
@@ -115,7 +108,7 @@ def _load(path: Path) -> Any:
             zipped = file.read(4) == b"PK\x03\x04"
         if zipped:
             _require_plain_archive(path)
-        _require_modest(path, zipped=zipped)
+        _require_plain(path, zipped=zipped)
         names: list[Any] = [(_Inert, name) for name in _BOOKKEEPING]
         with torch.serialization.safe_globals(names):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
@@ -124,35 +117,26 @@ def _load(path: Path) -> Any:
     except Exception as error:  # a damaged pickle raises any error of torch's or Python's
         found = _GLOBAL.search(str(error))
         if found and isinstance(error, pickle.UnpicklingError):
-            raise InputError(
-                f"{path} names {found.group(1)}, which is neither a tensor nor a plain value. The"
-                " file was refused, and nothing in it was executed. If the class is only a"
-                " trainer's bookkeeping, save the tensors alone as safetensors."
-            ) from error
-        raise InputError(
-            f"{path} is not a file of tensors that torch can read without executing it; it is"
-            " damaged, or of another kind."
-        ) from error
+            said = pickle_program.neither(found.group(1))
+        else:
+            said = pickle_program.DAMAGED
+        raise InputError(f"{path} {said}") from error
 
 
-def _require_modest(path: Path, *, zipped: bool) -> None:
-    """`InputError` for a pickle that would take torch gigabytes or minutes before it refuses it."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if any(content.find(name) >= 0 for name in _BYTEARRAY):
-            raise InputError(
-                f"{path} names builtins.bytearray, which is neither a tensor nor a plain value;"
-                " save the tensors alone as safetensors."
-            )
-        # In a file without an archive the storages follow the pickle.
-        said = b"".join(_pickles(path)) if zipped else content[:_MAX_PICKLE]
-    ends = np.flatnonzero(np.frombuffer(said, dtype=np.uint8) <= ord(" "))
-    words = np.stack([np.append(-1, ends) + 1, np.append(ends, len(said))], axis=1)
-    longest = int((words[:, 1] - words[:, 0]).max())
-    if longest > _LONGEST_WORD:
-        raise InputError(
-            f"{path} is not a file of tensors that can be read: its pickle holds a word of"
-            f" {longest} characters; save the tensors alone as safetensors."
-        )
+def _require_plain(path: Path, *, zipped: bool) -> None:
+    """`InputError` for a pickle that would take torch gigabytes or hours, or is none."""
+    inert = frozenset(name.replace(".ModelCheckpoint", " ModelCheckpoint") for name in _BOOKKEEPING)
+    try:
+        if zipped:
+            for content in _pickles(path):
+                pickle_program.follow(content, 1, inert)
+        else:
+            # Without an archive five pickles stand before the storages: a number, a version, the
+            # machine, the table and the storages' keys.
+            with path.open("rb") as file:
+                pickle_program.follow(file.read(_MAX_PICKLE), 5, inert)
+    except pickle_program.Refused as refused:
+        raise InputError(f"{path} {refused}") from refused
 
 
 def _pickles(path: Path) -> Iterator[bytes]:
