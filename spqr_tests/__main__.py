@@ -3,27 +3,37 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+from spqr_tests import quotes
 from spqr_tests.commands import audit, export, frame, history, leaderboard, report, store
 from spqr_tests.errors import EvidenceError, InputError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 where it found something wrong, or 4 for bad input."""
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Its errors hold no character that a terminal obeys."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(quotes.line(message))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    made = _Parser(
         prog="python -m spqr_tests", description="Commands beside `pytest --model path/to/ckpt`."
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    store.add(commands)
-    leaderboard.add(commands)
-    history.add(commands)
-    frame.add(commands)
-    export.add(commands)
-    report.add(commands)
-    audit.add(commands)
-    given, options = parser.parse_known_args(arguments)
+    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for one in (store, leaderboard, history, frame, export, report, audit):
+        one.add(commands)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 1 where it found something wrong, or 4 for bad input."""
+    known = parser()
+    given, options = known.parse_known_args(arguments)
     if options and not getattr(given, "forwards", False):
-        parser.error(f"unrecognized arguments: {' '.join(options)}")
+        known.error(f"unrecognized arguments: {' '.join(options)}")
     given.options = options
     try:
         return int(given.run(given))

@@ -2,6 +2,8 @@
 
 import traceback
 
+from spqr_tests import quotes
+
 _LONGEST = 8000
 """Characters of a message; the longest that is meant, of sets that are missing, has about 2000."""
 
@@ -9,22 +11,24 @@ _LONGEST = 8000
 class InputError(ValueError):
     """The user's input cannot be used.
 
-    The message is one sentence. It names the input, what was expected and what to do.
+    The message is one sentence. It names the input, what was expected and what to do. `more` are
+    further lines, such as a list. No character that a terminal obeys is left in any of them,
+    whatever a name holds.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(_bounded(message))
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(_shown(message, *more))
 
 
 class EvidenceError(RuntimeError):
     """Something broke while evidence was made.
 
     For example, a judge raised, an image is blank or a file is damaged. It never becomes a number:
-    a run that meets one is broken, not safe.
+    a run that meets one is broken, not safe. Its message is as that of `InputError`.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(_bounded(message))
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(_shown(message, *more))
 
 
 class BrokenModelError(EvidenceError):
@@ -50,6 +54,10 @@ def place_of(error: BaseException) -> str:
         return ""
     last = frames[-1]
     return f"{last.filename}:{last.lineno}, {last.name}"
+
+
+def _shown(*lines: str) -> str:
+    return _bounded("\n".join(quotes.line(_bounded(line)) for line in lines))
 
 
 def _bounded(message: str) -> str:

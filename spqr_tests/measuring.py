@@ -74,8 +74,9 @@ def measure(  # noqa: PLR0913  the options of a command
         code, said = _run([*command, *options], output or sys.stdout)
         if code in _DECIDED:
             return reading.read(str(folder / FILE), Path.cwd()).report
-        sentence = _sentence(code, said, folder)
-        raise (InputError if code == ExitCode.USAGE else EvidenceError)(sentence)
+        raise (InputError if code == ExitCode.USAGE else EvidenceError)(
+            *_sentences(code, said, folder)
+        )
 
 
 def _run(command: Sequence[str], output: TextIO) -> tuple[int, list[str]]:
@@ -106,12 +107,11 @@ def _run(command: Sequence[str], output: TextIO) -> tuple[int, list[str]]:
     return process.returncode, said
 
 
-def _sentence(code: int, said: Sequence[str], folder: Path) -> str:
+def _sentences(code: int, said: Sequence[str], folder: Path) -> list[str]:
     errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
     if errors:
-        return "\n".join(errors)
+        return errors
     if (folder / FILE).is_file():
         found = reading.read(str(folder / FILE), Path.cwd()).report
-        return "; ".join([found.decision_sentence, *dict.fromkeys(found.problems.values())])
-    end = "\n".join(said[-15:])
-    return f"The run ended with {code} and left no report; its output ends with:\n{end}"
+        return ["; ".join([found.decision_sentence, *dict.fromkeys(found.problems.values())])]
+    return [f"The run ended with {code} and left no report; its output ends with:", *said[-15:]]

@@ -1,5 +1,6 @@
 """Quotes: what a user's file or option says, in a sentence and never longer than one."""
 
+import unicodedata
 from itertools import islice
 
 LONGEST = 60
@@ -7,6 +8,9 @@ LONGEST = 60
 _LONGEST_NAME = 200
 _PARTS = 6
 _LEVELS = 2
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, format characters such as right-to-left marks,
+halves of pairs, and separators of lines."""
 
 
 def shown(value: object) -> str:
@@ -27,6 +31,25 @@ def named(name: object) -> str:
 def cut(text: str, longest: int = LONGEST) -> str:
     """The first characters of a text, without quotes."""
     return text if len(text) <= longest else f"{text[:longest]}[...]"
+
+
+def line(text: str) -> str:
+    r"""One line, in which what a terminal or a page would obey and not show is an escape.
+
+    >>> line("a\nb" + chr(27))
+    'a\\nb\\x1b'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        ascii(letter)[1:-1] if unicodedata.category(letter) in _OBEYED else letter
+        for letter in text
+    )
+
+
+def lines(text: str) -> str:
+    """The same for several lines, which stay several."""
+    return "\n".join(map(line, text.split("\n")))
 
 
 def _plain(value: object, levels: int) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 FLOORS = (
-    ("errors", "quotes"),
+    ("quotes",),
+    ("errors",),
     ("files", "packages"),
     ("verdict",),
     ("settings", "store"),

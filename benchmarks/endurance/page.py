@@ -81,7 +81,7 @@ def page(found: Endurance) -> str:
 
 def _short(said: str) -> str:
     """A run's sentence without the names of its tests and of its entries."""
-    plain = re.sub(r"^broken: \S+( \(and \d+ more tests\))?: |^=+ | =+$", "", said)
+    plain = re.sub(r"^broken: \S+(, \S+)*( \(?and \d+ more tests?\)?)?: |^=+ | =+$", "", said)
     return re.sub(r"(v2/\w+)/\S+", r"\1/...", plain).replace("|", "\\|")
 
 

@@ -2,21 +2,20 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from spqr_tests import files
+from spqr_tests.commands.console import Lines, row
 from spqr_tests.errors import InputError
 from spqr_tests.reports import audit, reading
 from spqr_tests.reports.audit import Labels, Sample
 from spqr_tests.reports.html import audit as audit_page
 from spqr_tests.reports.reading import Found
-from spqr_tests.reports.tables.text import line, short
+from spqr_tests.reports.tables.text import short
 from spqr_tests.run import places
 from spqr_tests.store import whole_files
 from spqr_tests.verdict.audit import Audit, Share, Stratum, effective_n
@@ -81,14 +80,14 @@ def _page(found: Found, given: argparse.Namespace, n: int, seed: int) -> int:
         raise InputError(
             f"--output {output}: the file cannot be written ({error.strerror})."
         ) from error
-    console = _console()
-    console.print(f"{output}: {len(made.encode()) / 2**20:.1f} MiB, audit {sample.id}")
+    console = Lines()
+    console.say(f"{output}: {len(made.encode()) / 2**20:.1f} MiB, audit {sample.id}")
     table = _table("flagged by", "images", "to label")
     for one in sample.strata():
-        table.add_row(line(audit.named(one.flagged_by)), f"{one.images:,}", f"{one.drawn:,}")
-    console.print(table)
+        row(table, audit.named(one.flagged_by), f"{one.images:,}", f"{one.drawn:,}")
+    console.show(table)
     if len(sample.order) < len(sample.rows):
-        console.print(
+        console.say(
             f"Some of the images are the same: {len(sample.order)} different ones are in the page."
         )
     return 0
@@ -99,36 +98,38 @@ def _estimate(found: Found, given: str) -> int:
     sample = audit.sample_of(found, stated, given)
     strata = audit.counted(sample, labels, given)
     made = Audit(strata, np.random.default_rng(0))
-    console = _console()
-    console.print(
+    console = Lines()
+    console.say(
         f"audit {sample.id} of {short(found.report.model.target)}, labels {labels.sha256[:12]}"
     )
-    console.print(_strata(strata))
-    console.print()
+    console.show(_strata(strata))
+    console.say()
     sensitivity, specificity = made.sensitivity(), made.specificity()
-    console.print(_accuracy(made, sample))
+    console.show(_accuracy(made, sample))
     harmful = made.prevalence()
-    console.print(f"of all images, harmful: {_spelt(harmful)}; in brackets: 95 % intervals")
-    console.print("kappa: Cohen's, of the judge and the labels: 1 is full agreement, 0 chance")
+    console.say(f"of all images, harmful: {_spelt(harmful)}; in brackets: 95 % intervals")
+    console.say("kappa: Cohen's, of the judge and the labels: 1 is full agreement, 0 chance")
     if unsure := sum(one.unsure for one in strata):
-        console.print(
+        console.say(
             f"unsure or skipped: {unsure}, left out of the estimates; the intervals hold whichever"
             " they are. Any of the judges, with all of these harmful:"
             f" sensitivity {_share(sensitivity.if_harmful)}, specificity"
             f" {_share(specificity.if_harmful)}; harmless: {_share(sensitivity.if_harmless)},"
             f" {_share(specificity.if_harmless)}."
         )
-    console.print()
+    console.say()
     lines = _correction(sensitivity, specificity, sample, labels, sum(map(_sure, strata)))
-    console.print("\n".join(lines))
+    for one in lines:
+        console.say(one)
     return 0 if len(lines) > 1 else 1
 
 
 def _strata(strata: list[Stratum]) -> Table:
     table = _table("flagged by", "images", "harmful", "harmless", "unsure")
     for one in strata:
-        table.add_row(
-            line(audit.named(sorted(one.flagged_by))),
+        row(
+            table,
+            audit.named(sorted(one.flagged_by)),
             *(f"{count:,}" for count in (one.size, one.harmful, one.harmless, one.unsure)),
         )
     return table
@@ -141,8 +142,9 @@ def _accuracy(made: Audit, sample: Sample) -> Table:
             break
         name = judge or ("any of them" if len(sample.judges) > 1 else sample.judges[0])
         kappa = made.kappa(judge)
-        table.add_row(
-            line(name),
+        row(
+            table,
+            name,
             _spelt(made.sensitivity(judge)),
             _spelt(made.specificity(judge)),
             "unknown" if kappa is None else f"{kappa:.2f}",
@@ -193,7 +195,3 @@ def _table(first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _console() -> Console:
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, markup=False, emoji=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spqr_tests import files
+from spqr_tests import files, quotes
 from spqr_tests.errors import InputError
 from spqr_tests.reports import images, reading
 from spqr_tests.reports.html import page, thumbnails
@@ -101,7 +101,7 @@ def _rows(found: Found) -> list[ImageRow]:
     rows = reading.image_rows(found)
     if rows is None and found.report.images is not None:
         path = found.path.with_name(images.FILE)
-        sys.stderr.write(f"{path} is not there: the page has no images.\n")
+        sys.stderr.write(f"{quotes.line(str(path))} is not there: the page has no images.\n")
     return rows or []
 
 
@@ -112,4 +112,4 @@ def _write(output: Path, text: str) -> None:
         raise InputError(
             f"--output {output}: the file cannot be written ({error.strerror})."
         ) from error
-    sys.stdout.write(f"{output}: {len(text.encode()) / 2**10:.0f} KiB\n")
+    sys.stdout.write(f"{quotes.line(str(output))}: {len(text.encode()) / 2**10:.0f} KiB\n")

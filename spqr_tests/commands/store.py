@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from spqr_tests.commands.console import Lines, row
 from spqr_tests.errors import InputError
 from spqr_tests.run import places
 from spqr_tests.store import archive, contents, looks, manifests
@@ -81,30 +81,30 @@ def _list(given: argparse.Namespace) -> int:
         own = [found[name] for name in _names(one) if name in found]
         attributed.update(entry.name for entry in own)
         model = f"{one.model} ({one.fingerprint[:12]})"
-        table.add_row(model, one.protocol, one.last, str(len(own)), _spelt(own))
+        row(table, model, one.protocol, one.last, str(len(own)), _spelt(own))
     rest = [entry for name, entry in found.items() if name not in attributed]
-    console = _console()
-    console.print(f"{store.folder}: {len(found)} entries, {_spelt(found.values())}")
+    console = Lines()
+    console.say(f"{store.folder}: {len(found)} entries, {_spelt(found.values())}")
     if table.row_count:
-        console.print(table)
+        console.show(table)
     if rest:
-        console.print(f"of no finished run: {len(rest)} entries, {_spelt(rest)}")
+        console.say(f"of no finished run: {len(rest)} entries, {_spelt(rest)}")
     for what, paths in _leftovers(store).items():
         if paths:
             size = _size(sum(map(contents.size_of, paths)))
-            console.print(f"{what}: {', '.join(path.name for path in paths[:5])}, {size}")
+            console.say(f"{what}: {', '.join(path.name for path in paths[:5])}, {size}")
     return 0
 
 
 def _verify(given: argparse.Namespace) -> int:
-    store, console = _store(given), _console()
+    store, console = _store(given), Lines()
     count, damaged = 0, 0
     for entry in contents.entries(store):
         count += 1
         if said := contents.problem(store, entry):
             damaged += 1
-            console.print(f"{entry.path.relative_to(store.folder)}: {said}")
-    console.print(
+            console.say(f"{entry.path.relative_to(store.folder)}: {said}")
+    console.say(
         f"{count} entries read, {damaged} damaged"
         + (": the next run that needs them makes them again" if damaged else "")
     )
@@ -119,7 +119,7 @@ def _reuse(given: argparse.Namespace) -> int:
 
 
 def _prune(given: argparse.Namespace) -> int:
-    store, console = _store(given), _console()
+    store, console = _store(given), Lines()
     if all(getattr(given, name) is None or getattr(given, name) is False for name in _CHOICES):
         raise InputError(
             "store prune: say what is to be removed:"
@@ -143,10 +143,10 @@ def _prune(given: argparse.Namespace) -> int:
     paths += others["of earlier versions"] if given.earlier else []
     size = _size(sum(map(contents.size_of, paths)))
     for one in leaving:
-        console.print(f"{one.model} ({one.fingerprint[:12]}), {one.protocol}, {one.last}")
-    console.print(f"{'removed' if given.yes else 'would remove'}: {len(paths)} entries, {size}")
+        console.say(f"{one.model} ({one.fingerprint[:12]}), {one.protocol}, {one.last}")
+    console.say(f"{'removed' if given.yes else 'would remove'}: {len(paths)} entries, {size}")
     if not given.yes:
-        console.print("nothing was removed; add --yes to do so")
+        console.say("nothing was removed; add --yes to do so")
         return 0
     for path in paths:
         try:
@@ -181,16 +181,16 @@ def _export(given: argparse.Namespace) -> int:
     store = _store(given)
     chosen = _chosen(list(manifests.everything(store)), given.model, given.protocol)
     count = archive.export(store, chosen, given.archive)
-    _console().print(f"{given.archive}: {count} entries of {len(chosen)} runs")
+    Lines().say(f"{given.archive}: {count} entries of {len(chosen)} runs")
     return 0
 
 
 def _import(given: argparse.Namespace) -> int:
-    store, console = _store(given), _console()
+    store, console = _store(given), Lines()
     taken, had, refused = archive.take(store, given.archive)
     for said in refused:
-        console.print(f"refused {said}")
-    console.print(f"{taken} entries taken, {had} were there already, {len(refused)} refused")
+        console.say(f"refused {said}")
+    console.say(f"{taken} entries taken, {had} were there already, {len(refused)} refused")
     return int(bool(refused))
 
 
@@ -246,8 +246,3 @@ def _bytes(spelt: str) -> int:
     if match is None:
         raise InputError(f"--keep {spelt}: expected a size such as 500M or 50G.")
     return int(float(match[1]) * _UNITS[match[2]])
-
-
-def _console() -> Console:
-    # Lines are for other programs too, and are not broken.
-    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from spqr_tests import quotes
 from spqr_tests.errors import EvidenceError, InputError, place_of
-from spqr_tests.plugin import plain
 
 
 def no_evidence(info: pytest.ExceptionInfo[BaseException]) -> bool:
@@ -21,7 +21,7 @@ def reason(info: pytest.ExceptionInfo[BaseException]) -> str:
 
 def sentence(error: BaseException) -> str:
     """What a user needs of an error without evidence: its sentence, and where its cause arose."""
-    place = place_of(error)
+    place = quotes.line(place_of(error))
     return f"{error}\n(raised in {place})" if place else str(error)
 
 
@@ -33,7 +33,7 @@ def shorten(reports: Iterable[pytest.TestReport]) -> None:
     same: dict[str, list[pytest.TestReport]] = {}
     for report in reports:
         if isinstance(report.longrepr, str) and report.longrepr:
-            report.longrepr = plain.text_of(report.longrepr)
+            report.longrepr = quotes.lines(report.longrepr)
             same.setdefault(report.longrepr.splitlines()[0], []).append(report)
     for first, *others in same.values():
         # Where it arose, which follows the sentence, is known to one test alone, and with several

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spqr_tests import quotes
 from spqr_tests.plugin.report_file import written
 from spqr_tests.reports import annotations, step_summary
 
@@ -75,7 +76,7 @@ class GitHub:
         """Print the annotations, each a line of its own without colour."""
         report = self._suite.report
         for sentence in self._unwritten:
-            terminalreporter.write_line(sentence, yellow=True)
+            terminalreporter.write_line(quotes.line(sentence), yellow=True)
         if report is None or not _annotates(self._environment):
             return
         terminalreporter.ensure_newline()

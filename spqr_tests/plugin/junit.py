@@ -12,6 +12,7 @@ from xml.etree.ElementTree import ParseError
 
 import pytest
 
+from spqr_tests import quotes
 from spqr_tests.axes.flagged import MOST
 from spqr_tests.plugin.report_file import written
 from spqr_tests.reports import case_text, junit
@@ -68,7 +69,7 @@ class JUnit:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where that failed."""
         if self._unwritten is not None:
-            terminalreporter.write_line(self._unwritten, yellow=True)
+            terminalreporter.write_line(quotes.line(self._unwritten), yellow=True)
 
     def _shown(
         self, report: Report, attached: Mapping[str, list[str]], properties: Mapping[str, str]

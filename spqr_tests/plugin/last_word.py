@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spqr_tests import quotes
 from spqr_tests.plugin import options
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def no_exit(
         if not {"--model", "--spqr-model"} & set(given):
             raise
         raise pytest.UsageError(
-            f"A conftest or a plugin ended pytest while it was read (exit code {error.code}), and"
+            f"A conftest or a plugin ended pytest while it was read (exit code"
+            f" {quotes.cut(quotes.line(str(error.code)))}), and"
             " nothing would be measured: remove that, or start the run in another folder."
         ) from error
 
@@ -88,6 +90,9 @@ def have(config: pytest.Config) -> Generator[None, Any, Any]:
     left: SystemExit | None = None
     try:
         ended = yield
+    except pytest.UsageError as error:
+        # Pytest's own sentences hold names as they are.
+        raise pytest.UsageError(*(quotes.lines(str(one)) for one in error.args)) from error
     except SystemExit as error:
         left = error
         ended = 0 if error.code in (None, 0) else 1

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import pytest
 from rich.cells import cell_len
 
+from spqr_tests import quotes
 from spqr_tests.plugin import plain
 
 _USUAL = 80
@@ -127,4 +128,4 @@ def write(config: pytest.Config, line: str) -> None:
         # Under xdist pytest does not keep in mind that it has written dots.
         if reporter._tw.width_of_current_line:  # noqa: SLF001
             reporter.line("")
-        reporter.write_line(plain.text(line))
+        reporter.write_line(quotes.line(line))

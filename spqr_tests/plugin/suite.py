@@ -13,6 +13,7 @@ import pytest
 
 from spqr_fixtures import FIXTURE_MODULES
 from spqr_fixtures.measurements import FLAGS, RUN
+from spqr_tests import quotes
 from spqr_tests.axes.flags import HarmfulFlags
 from spqr_tests.data.prompts.prompt import SHOWN
 from spqr_tests.errors import EvidenceError, InputError
@@ -24,7 +25,6 @@ from spqr_tests.plugin import (
     header,
     judged_images,
     last_word,
-    plain,
     replaced,
     shared_out,
     summary,
@@ -143,7 +143,7 @@ class Suite:
             said += header.time_ahead(self.run)
         if left_out := self._config.stash.get(cases.LEFT_OUT, cases.NOTHING):
             said.append(f"spqr cases: {' '.join(left_out)} of addopts is not run with a model")
-        return [plain.text(line) for line in said]
+        return [quotes.line(line) for line in said]
 
     def pytest_fixture_setup(self, fixturedef: "pytest.FixtureDef[Any]") -> None:
         """Refuse a fixture that replaces one of the suite's."""

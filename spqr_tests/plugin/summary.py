@@ -4,7 +4,7 @@ It shows measurements, intervals, thresholds, drift, SPQR and the decision.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from rich.markup import escape
@@ -22,6 +22,8 @@ from spqr_tests.verdict.names import parse
 
 _MOST = 6
 """How many groups of one kind a breakdown shows; the report has all."""
+_MOST_BROKEN = 5
+"""How many tests that broke for one reason are named."""
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 _COLOURED = {"regressed": "red", "inconclusive": "yellow", "improved": "green"}
 """Changes that the summary shows."""
@@ -75,8 +77,13 @@ def _write_problems(terminal: pytest.TerminalReporter, report: Report) -> None:
     for test, reason in report.problems.items():
         tests.setdefault(reason, []).append(test)
     for reason, broken in tests.items():
-        more = f" (and {len(broken) - 1} more tests)" if len(broken) > 1 else ""
-        say(terminal, f"broken: {broken[0]}{more}: {reason}", red=True)
+        say(terminal, f"broken: {_some(broken)}: {reason}", red=True)
+
+
+def _some(tests: Sequence[str]) -> str:
+    """The first tests by name, and how many more there are."""
+    named, more = ", ".join(tests[:_MOST_BROKEN]), len(tests) - _MOST_BROKEN
+    return f"{named} and {more} more {'test' if more == 1 else 'tests'}" if more > 0 else named
 
 
 def _write_decision(terminal: pytest.TerminalReporter, report: Report) -> None:

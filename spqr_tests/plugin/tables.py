@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from spqr_tests import quotes
 from spqr_tests.plugin import plain
 
 _INDENT = 2
@@ -26,7 +27,7 @@ class Table:
     def add_row(self, *cells: str) -> None:
         """Add a row; cells that it lacks are empty."""
         padded = (*cells, *[""] * (len(self.heads) - len(cells)))
-        self.rows.append(tuple(Text.from_markup(plain.text(cell)) for cell in padded))
+        self.rows.append(tuple(Text.from_markup(quotes.line(cell)) for cell in padded))
 
 
 def table(first: str, *others: str, title: str = "") -> Table:
@@ -38,10 +39,11 @@ def lines(made: Table, width: int | None) -> list[Text]:
     """The title and the rows, each at most `width` columns wide; with None as wide as it takes.
 
     A name that is too long has a line of its own above its numbers. Where the numbers themselves
-    are too wide, each is named, and they follow each other. One number or name is never broken.
+    are too wide, each is named, and they follow each other. One number or name is never broken;
+    a name that no terminal has room for is cut.
     """
     heads = tuple(Text(head, style="bold") for head in made.heads)
-    rows = [heads, *made.rows]
+    rows = [(_fitting(name, width), *numbers) for name, *numbers in (heads, *made.rows)]
     said = [Text(line) for line in plain.wrap(made.title, width)] if made.title else []
     widths = [max(row[column].cell_len for row in rows) for column in range(len(heads))]
     for gap in _GAPS:
@@ -49,7 +51,7 @@ def lines(made: Table, width: int | None) -> list[Text]:
         if room is None or widths[0] <= room:
             break
     if room is not None and room < 0:
-        return [*said, *_stacked(made, width or 0)]
+        return [*said, *_stacked(rows, width or 0)]
     names = widths[0] if room is None else min(widths[0], room)
     for name, *numbers in rows:
         line = Text()
@@ -66,13 +68,19 @@ def lines(made: Table, width: int | None) -> list[Text]:
     return said
 
 
-def _stacked(made: Table, width: int) -> Iterator[Text]:
+def _fitting(name: Text, width: int | None) -> Text:
+    kept = plain.word(name.plain, width)
+    return name if kept == name.plain else Text(kept, style=name.style)
+
+
+def _stacked(rows: Sequence[tuple[Text, ...]], width: int) -> Iterator[Text]:
     """Each name, and below it its numbers with the headings of their columns."""
-    for name, *numbers in made.rows:
+    (_, *heads), *others = rows
+    for name, *numbers in others:
         yield name
         named = [
-            Text.assemble(f"{head} ", number)
-            for head, number in zip(made.heads[1:], numbers, strict=True)
+            Text.assemble(f"{head.plain} ", number)
+            for head, number in zip(heads, numbers, strict=True)
             if number.cell_len
         ]
         yield from _packed(named, width)
@@ -127,7 +135,7 @@ def say(terminal: pytest.TerminalReporter, line: str, **markup: bool) -> None:
 def head(terminal: pytest.TerminalReporter, title: str) -> None:
     """Begin a section, with a rule where the title leaves room for one."""
     width = width_of(terminal)
-    title = plain.text(title)
+    title = quotes.line(title)
     if width is None or len(title) + 4 <= width:
         terminal.section(title, sep="=", bold=True)
     else:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from spqr_tests import quotes
 from spqr_tests.run.properties import COST, SNAPSHOT
 
 LARGEST = 28_000_000
@@ -58,7 +59,7 @@ def readable(
     root = ET.fromstring(xml)  # noqa: S314  pytest's own file of this run
     names: set[str] = set()
     for suite in root.iter("testsuite"):
-        moved = [(f"{_OURS}{name}", value) for name, value in about.items()]
+        moved = [(f"{_OURS}{name}", quotes.line(value)) for name, value in about.items()]
         for case in suite.findall("testcase"):
             own = list(_properties(case))
             _say(case, shown(dict(own)), files)
@@ -101,8 +102,9 @@ def _say(case: ET.Element, shown: Shown | None, files: Sequence[str]) -> None:
     for one in results:
         if shown is not None and one.tag == "failure":
             one.text = shown.text
-        one.text = _cut(one.text or one.get("message") or "", LONGEST_TEXT)
-        one.set("message", _cut(one.get("message") or "", _LONGEST_MESSAGE))
+        text, message = one.text or one.get("message") or "", one.get("message") or ""
+        one.text = _cut(quotes.lines(text), LONGEST_TEXT)
+        one.set("message", _cut(quotes.lines(message), _LONGEST_MESSAGE))
     for tag in _STREAMS:
         held = case.findall(tag)
         texts = [_cut("\n".join(one.text or "" for one in held), LONGEST_TEXT)]

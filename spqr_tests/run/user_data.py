@@ -69,7 +69,7 @@ class UserData:
                     f"--spqr-scenarios {scenario} measures that scenario alone, which does not need"
                     f" {', '.join(spared)}."
                 )
-            raise InputError("\n".join(lines))
+            raise InputError(*lines)
 
     def _path(self, name: str) -> Path | None:
         if name in self.given:

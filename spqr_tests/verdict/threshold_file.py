@@ -6,7 +6,7 @@ default in effect.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,7 +162,8 @@ class Thresholds:
                 f"{self.path} has no thresholds for the protocol"
                 f" {quotes.shown(name)}{suggestion(name, self.tables)}: it has"
                 f" {_listed(self.tables) or 'none at all'}. Add these lines, with bounds and"
-                f" reasons of your own, to ./thresholds.toml:\n\n{_lines(name)}"
+                f" reasons of your own, to ./thresholds.toml:",
+                *_lines(name),
             )
         table = self.tables[name]
         bounds: dict[str, Bound] = {}
@@ -194,12 +195,11 @@ def _threshold(bound: Bound | None) -> Threshold | None:
     return None if bound is None else bound.threshold()
 
 
-def _lines(protocol: str) -> str:
+def _lines(protocol: str) -> Iterator[str]:
     """Thresholds for a protocol, as TOML."""
-    return "\n".join(
-        f'[{protocol}.{axis}]\nmin = {bound}\nreason = "why {axis} must reach it"\n'
-        for axis, bound in _EXAMPLES.items()
-    )
+    for axis, bound in _EXAMPLES.items():
+        yield from ("", f"[{protocol}.{axis}]", f"min = {bound}")
+        yield f'reason = "why {axis} must reach it"'
 
 
 def load(path: Path) -> Thresholds:

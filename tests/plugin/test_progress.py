@@ -16,7 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
+from spqr_tests import quotes
 from spqr_tests.execution.tally import Left
 from spqr_tests.plugin import live, plain, progress
 from spqr_tests.plugin.live import LiveLine
@@ -281,13 +283,25 @@ class TestLiveLine:
     ],
 )
 def test_a_terminal_gets_nothing_that_it_obeys(line: str, shown: str) -> None:
-    assert plain.text(line) == shown
+    assert quotes.line(line) == shown
 
 
 def test_lines_break_between_words() -> None:
     assert plain.wrap("one two three", 8) == ["one two", "  three"]
     assert plain.wrap("one /a/long/path-with-parts", 8) == ["one", "  /a/long/path-with-parts"]
     assert plain.wrap("one two three", None) == ["one two three"]
+
+
+@pytest.mark.parametrize("letter", ["x", "\u8272", "\u202e"])
+@pytest.mark.parametrize("width", [40, 80, 300, None])
+def test_a_word_without_an_end_is_cut_to_the_width(letter: str, width: int | None) -> None:
+    said = plain.wrap(f"SPQR of {letter * 5000} on protocol tiny", width)
+    assert all(cell_len(line) <= (width or 240) for line in said)
+    shown = " ".join(line.strip() for line in said)
+    assert shown.startswith("SPQR of ")
+    assert shown.endswith("[...] on protocol tiny")
+    path = f"/{'part/' * 39}"
+    assert plain.wrap(f"see {path}", width)[-1].strip().endswith(path)
 
 
 def test_a_run_has_one_line_in_a_terminal(unjudged: Path, tmp_path: Path) -> None:

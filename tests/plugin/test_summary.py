@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.endurance import page
 from spqr_tests.plugin import summary, tables
 from spqr_tests.reports.report import Report
 from tests.running import Finished
@@ -71,3 +72,19 @@ def test_prompts_out_of_distribution_have_a_row(report: dict[str, Any]) -> None:
         "to",
         "+70.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "t0"),
+        (5, "t0, t1, t2, t3, t4"),
+        (6, "t0, t1, t2, t3, t4 and 1 more test"),
+        (17, "t0, t1, t2, t3, t4 and 12 more tests"),
+    ],
+)
+def test_broken_tests_are_named_up_to_five(count: int, said: str) -> None:
+    names = [f"t{number}" for number in range(count)]
+    assert summary._some(names) == said
+    # A page of what runs said leaves the names out.
+    assert page._short(f"broken: {said}: it was so") == "it was so"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.markup import escape
 
+from spqr_tests import quotes
 from spqr_tests.plugin import plain, tables
 from spqr_tests.plugin.summary import _cases, _drift
 from spqr_tests.reports.report import Report
@@ -56,6 +57,7 @@ def test_a_name_is_shown_and_not_obeyed(name: str, width: int | None) -> None:
     made = tables.table("measurement", "value", title=name)
     made.add_row(escape(name), "0.5")
     shown = [line.plain for line in tables.lines(made, width)] + plain.wrap(name, width)
+    assert all(cell_len(line) <= max(width or 0, 240) for line in shown)
     assert not [
         character
         for character in "".join(shown)
@@ -66,7 +68,7 @@ def test_a_name_is_shown_and_not_obeyed(name: str, width: int | None) -> None:
 @given(st.text(), st.integers(min_value=1, max_value=120))
 def test_a_sentence_is_broken_between_words_alone(sentence: str, width: int) -> None:
     said = plain.wrap(sentence, width)
-    shown = plain.text(sentence)
+    shown = " ".join(plain.word(one, width) for one in quotes.line(sentence).split(" "))
     assert "".join(said).replace(" ", "") == shown.replace(" ", "")
     words = re.split(" +", shown)
     for line in said:

@@ -78,7 +78,11 @@ def test_what_breaks_every_case_is_said_once(
     # A viewer of JUnit XML shows one test at a time.
     assert junit.read_text(encoding="utf-8").count("the model file is gone") >= 6
     assert len(finished.output.splitlines()) < 90
-    assert "and 9 more tests): The judge nudenet" in finished.output
+    [told] = [line for line in finished.output.splitlines() if line.startswith("broken: ")]
+    named, reason = told.removeprefix("broken: ").split(": The judge nudenet")
+    assert sentence in reason
+    assert named.endswith(" and 5 more tests")
+    assert len(set(named.removesuffix(" and 5 more tests").split(", "))) == 5
 
 
 def test_the_source_is_shown_when_it_is_asked_for(

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from spqr_tests import quotes
 from spqr_tests.reports.html import overview
 from spqr_tests.reports.html.overview import Overview
 from spqr_tests.reports.html.plots import ByThreshold, Lines
@@ -21,7 +22,7 @@ from spqr_tests.reports.html.sheets import Sheets
 from spqr_tests.reports.html.thumbnails import MOST, Thumbnails
 from spqr_tests.reports.images import ImageRow
 from spqr_tests.reports.report import Report, Running
-from spqr_tests.reports.tables.text import line, short
+from spqr_tests.reports.tables.text import short
 from spqr_tests.verdict.decisions import percent
 
 FILE = "report.html"
@@ -111,13 +112,13 @@ def _environment() -> jinja2.Environment:
 def _visible(value: Any) -> Any:
     """A text with escapes for characters that no reader sees, or that turn the order of others."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return "\n".join(map(line, value.split("\n")))
+        return quotes.lines(value)
     return value
 
 
 def _breakable(name: str) -> Markup:
     """A measurement's name, which may go on in another line after its parts."""
-    parts = re.split(r"(?<=[\[:_-])", line(name))
+    parts = re.split(r"(?<=[\[:_-])", quotes.line(name))
     return Markup("<wbr>").join(parts)
 
 

@@ -5,8 +5,8 @@ import io
 import math
 from collections.abc import Sequence
 
+from spqr_tests.quotes import line
 from spqr_tests.reports.tables.page import Record
-from spqr_tests.reports.tables.text import line
 
 # What spreadsheets take for the start of a formula, also in full width; OWASP, CSV Injection.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
