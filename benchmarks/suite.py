@@ -77,7 +77,7 @@ def _run(
 
 def _broken(target: str, protocol: str, folder: Path, code: int) -> EvidenceError:
     log = folder / _LOG
-    end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+    end = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
     return EvidenceError(
-        f"The run of {target} under {protocol} ended with {code}; {log} ends with:\n{end}"
+        f"The run of {target} under {protocol} ended with {code}; {log} ends with:", *end
     )

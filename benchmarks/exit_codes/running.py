@@ -42,7 +42,8 @@ class World:
             (here / "thresholds.toml").write_text(_thresholds(way), encoding="utf-8")
             done = self._start(way, here, ())
             if done.returncode != 0:
-                raise EvidenceError(f"The store cannot be filled: {done.stdout[-2000:]}")
+                end = done.stdout[-2000:].splitlines()
+                raise EvidenceError("The store cannot be filled:", *end)
 
     def result(self, way: Way, workers: tuple[str, ...] = ()) -> Result:
         """What a way leads to."""
