@@ -22,18 +22,27 @@ class Family:
     file: str = ""
     """What a single file of it is, if that is not the whole model."""
     folder: bool = False
-    """Whether it is measured, from a pipeline's folder; its single files are not read."""
+    """Whether it is measured, from a pipeline's folder."""
+    transformer: bool = False
+    """Whether its transformer, in a file with its authors' names, is read as an overlay."""
 
 
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
     Family("Kolors", _NEVER, r"encoder_hid_proj\.(?:weight|bias)", folder=True),
-    Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*", folder=True),
+    Family(
+        "Chroma",
+        r"Chroma(?!Pipeline$).*",
+        r"distilled_guidance_layer\..*",
+        folder=True,
+        transformer=True,
+    ),
     Family(
         "FLUX.2",
         r"Flux2(?!KleinPipeline$).*",
         r"(?:single_stream_modulation|double_stream_modulation_(?:img|txt))\..*",
         folder=True,
+        transformer=True,
     ),
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),
     Family(
@@ -41,18 +50,21 @@ TEXT_TO_IMAGE = (
         r"QwenImage(?!Pipeline$).*",
         r"transformer_blocks\.\d+\.(?:img|txt)_mod\.1\..*|txt_in\.text_norm\..*",
         folder=True,
+        transformer=True,
     ),
     Family(
         "Z-Image",
         r"ZImage(?!Pipeline$).*",
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
         folder=True,
+        transformer=True,
     ),
     Family(
         "Lumina",
         r"Lumina(?!2Pipeline$).*",
         r"cap_embedder\.\d\..*|time_caption_embed\..*",
         folder=True,
+        transformer=True,
     ),
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),
     Family(
@@ -60,6 +72,7 @@ TEXT_TO_IMAGE = (
         _NEVER,
         r"double_layers\.\d+\.attn\.w\d[qkvo]\..*|cond_seq_linear\..*|joint_transformer_blocks\..*",
         folder=True,
+        transformer=True,
     ),
     Family("Sana Sprint", r"SanaSprint.*"),
     Family(
@@ -67,6 +80,7 @@ TEXT_TO_IMAGE = (
         _NEVER,
         r".*\.(?:inverted_conv|conv_inverted)\..*|attention_y_norm\..*",
         folder=True,
+        transformer=True,
     ),
     Family("HunyuanImage", r"HunyuanImage.*", r"byt5_in\..*"),
     Family("Hunyuan-DiT", r"HunyuanDiT.*", r"mlp_t5\..*|text_embedding_padding"),
@@ -194,7 +208,14 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
 
 def of_file(name: str) -> str:
     """What a single file of a family needs, as the end of a sentence; `name` is the family's."""
-    if name == _EDM or any(one.name == name and one.folder for one in TEXT_TO_IMAGE):
+    known = [one for one in TEXT_TO_IMAGE if one.name == name and one.folder]
+    if any(one.transformer for one in known):
+        return (
+            "a text-to-image family that is measured, but not from a single file alone: pass its"
+            " diffusers folder as --model, and this file as --spqr-overlay if it holds the"
+            " transformer"
+        )
+    if name == _EDM or known:
         return (
             "a text-to-image family that is measured, but not from single files: pass its diffusers"
             " folder"

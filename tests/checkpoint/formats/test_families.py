@@ -16,7 +16,10 @@ from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import edit_json
 
 NOT_YET = "a text-to-image family that is known but not supported yet"
-FOLDERS = "a text-to-image family that is measured, but not from single files"
+FOLDERS = "a text-to-image family that is measured, but not from "
+OVERLAY = (
+    "a single file alone: pass its diffusers folder as --model, and this file as --spqr-overlay"
+)
 SUPPORTED = "expected one of " + ", ".join(
     sorted({name for backbone in BACKBONES for name in backbone.pipelines})
 )
@@ -178,4 +181,6 @@ def test_a_single_file_says_what_it_is(name: str, words: str, tmp_path: Path) ->
     }
     assert (NOT_YET in said) == (family and not measured)
     assert (FOLDERS in said) == measured
+    converted = {one.name for one in families.TEXT_TO_IMAGE if one.transformer}
+    assert (OVERLAY in said) == (words in converted)
     assert ("pass a text-to-image checkpoint" in said) != family
