@@ -119,9 +119,9 @@ TEXT_TO_IMAGE = (
     Family("Versatile Diffusion", r"VersatileDiffusion.*|UniDiffuser.*"),
     Family("latent diffusion", r"LDMTextToImage.*|VQDiffusion.*"),
 )
-_EDM = "a model with EDM's noise schedule, such as Playground 2.5"
-EDM_TENSORS = r"edm_mean|edm_std|edm_vpred\..*"
-"""What single files of models with EDM's noise schedule hold besides their weights."""
+_EDM = "a model with EDM's noise schedule that predicts velocity, such as CosXL"
+_EDM_TENSORS = r"edm_vpred\..*"
+"""What its single files hold besides their weights."""
 
 # What a pipeline is for, where that is not images from text alone.
 _USES = (
@@ -200,7 +200,7 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
         matches = re.compile(f"{_PREFIX}(?:{family.tensors})").fullmatch
         if found := next((name for name in names if matches(name)), None):
             return family.file or family.name, found
-    matches = re.compile(EDM_TENSORS).fullmatch
+    matches = re.compile(_EDM_TENSORS).fullmatch
     if found := next((name for name in names if matches(name)), None):
         return _EDM, found
     return None
@@ -215,14 +215,14 @@ def of_file(name: str) -> str:
             " diffusers folder as --model, and this file as --spqr-overlay if it holds the"
             " transformer"
         )
-    if name == _EDM or known:
+    if known:
         return (
             "a text-to-image family that is measured, but not from single files: pass its diffusers"
             " folder"
         )
     return (
         "a text-to-image family that is known but not supported yet; single files are read of"
-        " Stable Diffusion 1, 2, XL and 3"
+        " Stable Diffusion 1, 2, XL and 3, and of Playground 2.5"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from spqr_tests import quotes
-from spqr_tests.checkpoint.formats import component_folder, kinds
+from spqr_tests.checkpoint.formats import component_folder, kinds, stated_numbers
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.parts import Parts
@@ -107,11 +107,13 @@ def _originals(file: TensorFile, parts: Parts) -> Match | None:
     original = parts.backbone.original
     if original is None:
         return None
+    configs = {name: model.config for name, model in parts.models.items()}
     try:
-        layout = Layout(original, {name: model.config for name, model in parts.models.items()})
+        layout = Layout(original, configs)
     except InputError:  # the authors' layout has no names for this architecture
         return None
     match = Match(f"the names of a {original.name}")
+    match.refuse(stated_numbers.problem(original, file, configs))
     _, scheduler = parts.scheduler
     for stored in file.tensors.values():
         if (mark := original.marks.get(stored.name)) is not None:

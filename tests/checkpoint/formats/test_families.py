@@ -135,7 +135,6 @@ ORACLE = {
     "z-image-turbo": "Z-Image",
     "auraflow": "AuraFlow",
     "hidream": "HiDream",
-    "playground-v2-5": "a model with EDM's noise schedule, such as Playground 2.5",
     "stable_cascade_stage_c": "a stage of Stable Cascade",
     "controlnet": "a ControlNet",
     "ltx-video": "a video model",
@@ -146,6 +145,7 @@ ORACLE = {
 }
 # In the names of diffusers' own transformers, or of authors' files that it does not tell.
 NAMES = {
+    "edm_vpred.sigma_max": "a model with EDM's noise schedule that predicts velocity",
     "distilled_guidance_layer.in_proj.bias": "Chroma",
     "encoder_hid_proj.weight": "Kolors",
     "model.diffusion_model.blocks.0.mlp.inverted_conv.conv.weight": "Sana",
@@ -176,9 +176,7 @@ def test_a_single_file_says_what_it_is(name: str, words: str, tmp_path: Path) ->
     said = _refusal(str(path), path)
     assert f"it is {words}" in said
     family = not words.startswith(("a ControlNet", "a video", "a motion", "the refiner"))
-    measured = "Playground" in words or words in {
-        one.name for one in families.TEXT_TO_IMAGE if one.folder
-    }
+    measured = words in {one.name for one in families.TEXT_TO_IMAGE if one.folder}
     assert (NOT_YET in said) == (family and not measured)
     assert (FOLDERS in said) == measured
     converted = {one.name for one in families.TEXT_TO_IMAGE if one.transformer}

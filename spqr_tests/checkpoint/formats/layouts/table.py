@@ -192,3 +192,7 @@ class Original:
     """
     marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Tensors whose presence means settings of the scheduler: the settings by tensor name."""
+    stated: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Tensors that repeat numbers of a config: the component and the key by tensor name. A whole
+    file holds them all; no other layout knows them.
+    """
