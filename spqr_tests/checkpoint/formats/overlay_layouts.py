@@ -104,14 +104,10 @@ def _todays(file: TensorFile, parts: Parts) -> Match:
 
 def _originals(file: TensorFile, parts: Parts) -> Match | None:
     """Match the names of the base's authors; None when they have none for its architecture."""
-    original = parts.backbone.original
-    if original is None:
+    original, layout = parts.backbone.original, original_layout(parts)
+    if original is None or layout is None:
         return None
     configs = {name: model.config for name, model in parts.models.items()}
-    try:
-        layout = Layout(original, configs)
-    except InputError:  # the authors' layout has no names for this architecture
-        return None
     match = Match(f"the names of a {original.name}")
     match.refuse(stated_numbers.problem(original, file, configs))
     _, scheduler = parts.scheduler
@@ -149,11 +145,29 @@ LAYOUTS: tuple[Callable[[TensorFile, Parts], Match | None], ...] = (_todays, _or
 def known_layouts(parts: Parts) -> str:
     """The names that `LAYOUTS` and adapters know, for messages."""
     original = parts.backbone.original
-    authors = f", those of a {original.name}" if original is not None else ""
+    authors = last = ""
+    if original is not None and original_layout(parts) is not None:
+        authors = f", those of a {original.name}"
+    else:
+        last = (
+            ". Files in other names of its authors are not read: load the model with diffusers,"
+            " save it as a pipeline folder and pass that"
+        )
     return (
         f"diffusers' and transformers' names (alone or after the component's){authors}, and LoRAs"
-        " of kohya, diffusers and peft"
+        f" of kohya, diffusers and peft{last}"
     )
+
+
+def original_layout(parts: Parts) -> Layout | None:
+    """The layout of the base's authors; None when they have no names for its architecture."""
+    original = parts.backbone.original
+    if original is None:
+        return None
+    try:
+        return Layout(original, {name: model.config for name, model in parts.models.items()})
+    except InputError:
+        return None
 
 
 def other_kind(file: TensorFile, parts: Parts) -> str:

@@ -1,5 +1,6 @@
 """Families that are not measured are named, and never by a sentence that contradicts itself."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spqr_tests.errors import InputError
 from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import edit_json
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "checkpoints.md"
 NOT_YET = "a text-to-image family that is known but not supported yet"
 FOLDERS = "a text-to-image family that is measured, but not from "
 OVERLAY = (
@@ -76,6 +78,18 @@ def test_a_pipeline_says_what_it_is_and_what_is_supported(
     said = _refusal("some", folder)
     assert f"names the pipeline {name!r}; {SUPPORTED}." in said
     assert words in said
+
+
+def test_the_document_lists_them() -> None:
+    part = DOCUMENT.read_text(encoding="utf-8").split("### Known and refused")[1].split("\n###")[0]
+    rows = [line.split("|")[1:3] for line in part.splitlines() if line.startswith("| ")][1:]
+    named = {name.strip(): re.findall(r"`(\w+Pipeline)`", how) for name, how in rows}
+    told = {name: found[0] for name, found in named.items() if found}
+    assert len(told) == 5
+    for name, pipeline in told.items():
+        said = families.of_pipeline(pipeline)
+        assert NOT_YET in said
+        assert name.removesuffix(" dev").removesuffix(" 1") in said
 
 
 def test_what_diffusers_has_is_known() -> None:

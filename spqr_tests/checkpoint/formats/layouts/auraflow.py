@@ -62,4 +62,4 @@ def _all(stored: str, name: str, pairs: tuple[tuple[str, str], ...]) -> Iterator
         yield from module(f"{stored}.{own}", f"{name}.{our}", bias=False)
 
 
-ORIGINAL = Original("AuraFlow checkpoint", (AuraFlowTransformer, Autoencoder), (), ())
+ORIGINAL = Original("checkpoint of AuraFlow", (AuraFlowTransformer, Autoencoder), (), ())

@@ -25,7 +25,7 @@ ROWS = {
     "z-image": ("Z-Image", "Z-Image checkpoint"),
     "lumina-2": ("Lumina 2", "Lumina 2 checkpoint"),
     "sana": ("Sana", "Sana checkpoint"),
-    "auraflow": ("AuraFlow", "AuraFlow checkpoint"),
+    "auraflow": ("AuraFlow", "checkpoint of AuraFlow"),
     "qwen-image": ("Qwen-Image", "Qwen-Image checkpoint"),
 }
 NAMES = pytest.mark.parametrize("name", ROWS)
@@ -105,6 +105,26 @@ def test_alone_it_is_no_model(name: str, folder_of: FolderOf, tmp_path: Path) ->
     for config in (None, str(folder_of(name))):
         with pytest.raises(InputError, match=overlay):
             read(str(path), path, config=config)
+
+
+def test_names_that_diffusers_does_not_convert_are_refused(
+    folder_of: FolderOf, tmp_path: Path
+) -> None:
+    """Sana 1.5 has norms of queries and keys, and nobody converts PixArt-Sigma's files."""
+    import diffusers
+
+    path = tmp_path / "model.safetensors"
+    sana = Path(shutil.copytree(folder_of("sana"), tmp_path / "sana"))
+    config = _transformer(sana).config | {"qk_norm": "rms_norm_across_heads"}
+    model = diffusers.SanaTransformer2DModel.from_config(config)
+    model.save_pretrained(sana / "transformer")
+    for folder, name in (
+        (sana, "blocks.0.attn.q_norm.weight"),
+        (folder_of("pixart-sigma"), "blocks.0.cross_attn.q_linear.weight"),
+    ):
+        save_file({name: torch.ones(16, 16)}, path)
+        with pytest.raises(InputError, match="with diffusers, save it as a pipeline folder and pa"):
+            read("base", folder, overlays=[Given(path)])
 
 
 def test_the_documents_rows_and_the_tests_are_the_same(folder_of: FolderOf) -> None:
