@@ -220,12 +220,121 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names by file."""
+ALWAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "tests/checkpoint/formats/test_published.py": {
+            # That a format has the fingerprint of its model is always asked of each.
+            "test_what_is_published_generates_the_originals_images": (
+                "AdvUnlearn",
+                "ESD, CompVis",
+                "LoRA, kohya, SD1 or SDXL",
+                "SD3 transformer",
+                "SPM",
+                "diffusers pipeline folder",
+            ),
+        },
+        "tests/checkpoint/test_families.py": {
+            "test_a_loaded_pipeline_is_the_saved_one": ("lumina-2", "z-image"),
+            "test_prompts_that_are_read_whole_are_told_from_those_that_are_not": ("lumina-2",),
+        },
+        "tests/checkpoint/test_fit.py": {
+            "test_what_fits_is_found_to_fit_without_torch": ("sd1", "flux"),
+        },
+        "tests/checkpoint/test_inversion.py": {
+            "test_every_format_generates_diffusers_images": ("sd1-3", "sdxl-1"),
+        },
+        "tests/checkpoint/test_loading.py": {
+            "test_a_loaded_pipeline_generates_what_the_saved_one_did": ("sdxl", "sd3"),
+            "test_a_pipeline_is_loaded_in_the_protocols_precision": (
+                "bfloat16-sd1",
+                "float16-flux",
+            ),
+        },
+        "tests/generation/test_families.py": {
+            "test_few_pictures_are_learned_by_heart": ("lumina-2", "qwen-image"),
+        },
+        "tests/generation/test_finetuning_backbones.py": {
+            "test_under_mixed_precision_what_is_frozen_stays_in_the_checkpoints_dtype": (
+                "flux-moderate",
+                "sd1-lite",
+                "sdxl-standard",
+            ),
+            "test_without_mixed_precision_everything_is_trained_in_full_precision": ("sd1", "sd3"),
+        },
+        "tests/generation/test_folder_families.py": {
+            "TestTraining::test_few_pictures_are_learned_by_heart": ("pixart-sigma", "sana"),
+            "TestTraining::test_under_mixed_precision_what_is_frozen_stays_in_the_checkpoints_"
+            "dtype": (
+                "pixart-sigma",
+                "auraflow",
+            ),
+            "TestCounting::test_training_costs_what_torch_counts": ("sana",),
+        },
+        "tests/generation/test_learning.py": {
+            "test_a_fine_tune_leaves_nothing_in_memory_but_what_it_learned": ("bf16-flux",),
+            "test_a_fine_tune_that_runs_out_of_memory_is_made_again_with_less": ("sd3-profile6",),
+            "test_a_library_that_gets_no_memory_is_answered_like_torch": (
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling",
+            ),
+            "test_whatever_is_predicted_is_learned": ("min-SNR-epsilon", "plain-v_prediction"),
+        },
+        "tests/generation/test_lengths.py": {
+            "test_a_step_of_a_training_is_a_training_of_so_many_steps": (
+                "cross-attention-plain",
+                "denoiser-average",
+            ),
+            "test_a_killed_training_loses_no_step": ("3",),
+        },
+        "tests/generation/test_prompt_scaled.py": {
+            "test_a_training_does_not_see_it_and_its_images_do": ("denoiser",),
+        },
+        "tests/generation/test_recipe_variants.py": {
+            "test_a_recipes_variant_is_trained_once_kept_and_sampled": ("textual-inversion",),
+        },
+        "tests/generation/test_recipes.py": {
+            "test_a_recipe_changes_what_it_trains_and_learns": (
+                "diffusers-lora-sd1",
+                "dreambooth-sdxl",
+                "onetrainer-defaults-sd1",
+                "textual-inversion-sd1",
+            ),
+            "test_an_interrupted_recipe_leaves_the_same_bits": ("dreambooth-sd1-changed3",),
+        },
+        "tests/generation/test_torchao.py": {
+            "test_lora_learns_beside_packed_weights_that_stay": ("bf16",),
+        },
+        "tests/generation/test_training_state.py": {
+            "test_an_interrupted_training_leaves_the_same_bits": (
+                "cross-attention-plain",
+                "denoiser-average",
+            ),
+        },
+        "tests/generation/test_variants.py": {
+            "test_a_variant_paints_other_images_than_the_checkpoint": ("moderate",),
+            "test_another_recipe_is_another_variant": ("seed", "steps"),
+        },
+        "tests/judging/judges/test_registered_process.py": {
+            "test_it_ends_with_the_run_however_that_ends": ("2", "15"),
+        },
+        "tests/planning/test_memory.py": {"test_training": ("profile1-20.507",)},
+        "tests/testing/test_backbone_cases.py": {
+            "TestBackbones::test_few_pictures_are_learned_by_heart": ("sd3", "sd2"),
+            "TestBackbones::test_generating_costs_what_torch_counts": ("flux", "sd1"),
+            "TestBackbones::test_training_costs_what_torch_counts": ("flux", "sd3"),
+        },
+    }
+)
+"""Of a test with parameters, those that are always run; its others are left out."""
 
 
 def is_long(nodeid: str) -> bool:
     """Whether a test is left out; `nodeid` is relative to the tree."""
     path, _, name = nodeid.partition("::")
-    return name in LONG.get(path, ())
+    if name in LONG.get(path, ()):
+        return True
+    function, _, parameters = name.partition("[")
+    always = ALWAYS.get(path, {}).get(function)
+    return always is not None and parameters.removesuffix("]") not in always
 
 
 def split(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:

@@ -1,14 +1,17 @@
-"""The command: python -m benchmarks.fuzz [--parser NAME] [--inputs N] [--out FOLDER]."""
+"""The command: python -m benchmarks.fuzz [--engine atheris] [--parser NAME] [--out FOLDER]."""
 
 import argparse
 import contextlib
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.fuzz import child, parsers
+from benchmarks.fuzz.page import ENGINES, Fuzz, page, rows
 from benchmarks.fuzz.tally import Finding, Tally
+from benchmarks.numbers import publish
 
 _HUNG = 60
 """Seconds after which a process that reads one input is ended: Python did not get to stop it."""
@@ -25,14 +28,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/fuzz"), help="tallies and findings")
     parser.add_argument(
         "--engine",
-        choices=("hypothesis", "atheris"),
+        choices=ENGINES,
         default="hypothesis",
         help="atheris, where it is installed, chooses inputs by the lines that they reach",
     )
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="FOLDER",
+        help="only write fuzz.json and fuzz.md there, from the tallies of both engines",
+    )
     given = parser.parse_args(arguments)
+    if given.publish:
+        published = Fuzz(torch=metadata.version("torch"), rows=rows(given.out))
+        publish(published, given.publish, "fuzz", page)
+        return 0
     found = 0
     for name in given.parser or known:
-        tally = fuzzed(name, given.inputs, given.out / name, given.engine)
+        folder = given.out / given.engine / name
+        tally = fuzzed(name, given.inputs, folder, given.engine)
         found += len(tally.findings)
         print(  # noqa: T201
             f"{name}: {tally.inputs} inputs, {tally.read_whole} read, {tally.refused} refused,"
@@ -40,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
             flush=True,
         )
         for finding in tally.findings:
-            print(f"  {given.out / name / 'findings' / finding.input}: {finding.what}")  # noqa: T201
+            print(f"  {folder / 'findings' / finding.input}: {finding.what}")  # noqa: T201
     return 1 if found else 0
 
 

@@ -31,6 +31,9 @@ from benchmarks.endurance import page as endurance
 from benchmarks.endurance.rows import Endurance
 from benchmarks.exit_codes import page as exit_codes
 from benchmarks.exit_codes.rows import ExitCodes
+from benchmarks.fuzz import page as fuzz
+from benchmarks.fuzz import parsers
+from benchmarks.fuzz.page import Fuzz
 from benchmarks.judge_threshold import Curves
 from benchmarks.numbers import DOCS
 from benchmarks.operations import Operations
@@ -152,6 +155,17 @@ def test_endurance_is_the_page_of_its_numbers() -> None:
     found = numbers.read(Endurance, DOCS / "endurance.json")
     assert kept_page("endurance.md") == endurance.page(found)
     assert endurance.problems(found) == []
+
+
+def test_fuzz_is_the_page_of_its_numbers_and_has_no_finding() -> None:
+    found = numbers.read(Fuzz, DOCS / "fuzz.json")
+    assert kept_page("fuzz.md") == fuzz.page(found)
+    assert [(row.parser, row.engine) for row in found.rows] == [
+        (name, engine) for name in sorted(parsers.known()) for engine in fuzz.ENGINES
+    ]
+    for row in found.rows:
+        assert row.inputs >= 10_000
+        assert row.findings == []
 
 
 def test_the_rates_of_a_card_are_the_page_of_its_numbers() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import numbers
 from benchmarks.fuzz import __main__ as fuzzing
 from benchmarks.fuzz import child, mutation, parsers
 from benchmarks.fuzz.__main__ import main
+from benchmarks.fuzz.page import Fuzz
 from benchmarks.fuzz.parsers import Parser
 from benchmarks.fuzz.tally import Tally
 
@@ -43,11 +45,25 @@ def test_the_command_reads_in_a_process_of_its_own_and_goes_on_where_it_was(
 ) -> None:
     command = ["--parser", "toml", "--inputs", "60", "--out", str(tmp_path)]
     assert main(command) == 0
-    tally = Tally.read(tmp_path / "toml")
+    tally = Tally.read(tmp_path / "hypothesis" / "toml")
     assert tally.read_whole + tally.refused >= 60
     # A second run has nothing left to do.
     assert main(command) == 0
-    assert Tally.read(tmp_path / "toml") == tally
+    assert Tally.read(tmp_path / "hypothesis" / "toml") == tally
+
+
+def test_the_page_is_of_the_tallies_of_both_engines(tmp_path: Path) -> None:
+    for engine, name, inputs in (("atheris", "toml", 5), ("hypothesis", "toml", 7)):
+        Tally(inputs, 2, inputs - 2, 0.123).write(tmp_path / engine / name)
+    assert main(["--out", str(tmp_path), "--publish", str(tmp_path)]) == 0
+    kept = numbers.read(Fuzz, tmp_path / "fuzz.json")
+    assert [(row.engine, row.inputs, row.read) for row in kept.rows] == [
+        ("hypothesis", 7, 2),
+        ("atheris", 5, 2),
+    ]
+    text = (tmp_path / "fuzz.md").read_text(encoding="utf-8")
+    assert "12 inputs were given" in text
+    assert "| toml | atheris | 5 | 2 | 0.12 | 0 |" in text
 
 
 def test_a_process_that_does_not_begin_is_no_finding(
@@ -56,7 +72,7 @@ def test_a_process_that_does_not_begin_is_no_finding(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(SystemExit, match=r"^toml: the process ended before it read an input"):
         main(["--parser", "toml", "--inputs", "60", "--out", str(tmp_path)])
-    assert Tally.read(tmp_path / "toml") == Tally()
+    assert Tally.read(tmp_path / "hypothesis" / "toml") == Tally()
 
 
 @pytest.mark.parametrize("name", parsers.known())
