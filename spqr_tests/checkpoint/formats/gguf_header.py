@@ -53,8 +53,8 @@ def read(path: Path, sizes: dict[int, tuple[int, int]]) -> list[Packed]:
     except (struct.error, ValueError, KeyError, OverflowError) as error:
         reason = quotes.cut(str(error), _LONGEST_REASON)
         raise InputError(
-            f"{path} is a GGUF file that cannot be read ({reason}); download it again, or convert it"
-            " anew."
+            f"{path} is a GGUF file that cannot be read ({reason}); download it again, or convert"
+            " it anew."
         ) from error
 
 
