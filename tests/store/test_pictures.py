@@ -160,16 +160,17 @@ def test_a_gif_with_a_frame_that_is_cut_short_is_refused(tmp_path: Path) -> None
             read(tmp_path / "some.gif")
 
 
+@pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])
 @pytest.mark.parametrize("kind", CUT_CHUNKS)
 def test_a_png_with_a_chunk_that_is_cut_short_gives_pixels_or_a_sentence(
-    tmp_path: Path, kind: bytes
+    tmp_path: Path, kind: bytes, place: int
 ) -> None:
     path = _saved(tmp_path / "some.png", Image.fromarray(_NOISE))
     whole = path.read_bytes()
     content = CUT_CHUNKS[kind]
     check = zlib.crc32(kind + content)
     chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-    path.write_bytes(whole[:33] + chunk + whole[33:])
+    path.write_bytes(whole[:place] + chunk + whole[place:])
     for read in (pictures.read_rgb, pictures.require, pictures.identity):
         try:
             read(path)
