@@ -9,6 +9,7 @@ from benchmarks.fuzz import samples, shapes
 from benchmarks.fuzz.shapes import Shape
 from spqr_tests import files
 from spqr_tests.checkpoint import config_bounds
+from spqr_tests.checkpoint.formats.gguf_file import GgufFile
 from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 from spqr_tests.checkpoint.formats.safetensors_file import SafetensorsFile
 from spqr_tests.checkpoint.formats.tensor import TensorFile
@@ -88,6 +89,12 @@ def known() -> Mapping[str, Parser]:
             shapes.ARCHIVE,
             samples.PICKLE_WORDS,
         ),
+        Parser(
+            "a.gguf",
+            samples.ggufs(),
+            lambda path: _tensors(GgufFile(path)),
+            words=samples.GGUF_WORDS,
+        ),
         Parser("a.json", samples.JSON, _json, words=samples.JSON_WORDS),
         Parser("a.toml", samples.TOML, files.toml, words=samples.TOML_WORDS),
         Parser("protocol.toml", samples.PROTOCOL, protocol_file.read, words=samples.TOML_WORDS),
@@ -106,7 +113,7 @@ def known() -> Mapping[str, Parser]:
         Parser("a.jpg", samples.OTHER_PICTURES, _picture, words=samples.PICTURE_WORDS),
     )
     names = (
-        *("safetensors", "pickle", "json", "toml", "protocol", "thresholds", "csv", "tsv"),
+        *("safetensors", "pickle", "gguf", "json", "toml", "protocol", "thresholds", "csv", "tsv"),
         *("prompts-json", "prompts-jsonl", "coco", "metadata-jsonl", "metadata-csv"),
         *("webdataset", "png", "pictures"),
     )

@@ -3,7 +3,9 @@
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -48,6 +50,10 @@ HEADER_WORDS = (
     *JSON_WORDS,
     *(b'"data_offsets"', b'"dtype"', b'"shape"', b'"F32"', b'"BF16"', b'"__metadata__"', b"[0,0]"),
     *(b'"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},', b'"F4"', b"0,"),
+)
+GGUF_WORDS = (
+    *(b"GGUF", b"\3\0\0\0", b"\xff" * 8, b"\0" * 8, b"\x08\0\0\0", b"\x09\0\0\0"),
+    *(b"general.alignment", b"\x01\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\x80", b"\x0c\0\0\0"),
 )
 PICKLE_WORDS = (
     *TEXT,
@@ -305,6 +311,26 @@ def safetensors() -> tuple[bytes, ...]:
 
     table = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(2, dtype=torch.int8)}
     return (save(table), save(table, {"format": "pt"}), save({"n": torch.zeros(0)}))
+
+
+def ggufs() -> tuple[bytes, ...]:
+    """A packed and a plain tensor, as ggml's library writes them."""
+    import gguf
+
+    values = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
+    packing = gguf.GGMLQuantizationType.Q8_0
+    packed = gguf.quants.quantize(values, packing)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.gguf"
+        writer = gguf.GGUFWriter(path, "flux")
+        writer.add_array("words", ["a", "bc"])
+        writer.add_tensor("a", packed, raw_shape=packed.shape, raw_dtype=packing)
+        writer.add_tensor("b", values[0])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return (path.read_bytes(),)
 
 
 def pickles() -> tuple[bytes, ...]:

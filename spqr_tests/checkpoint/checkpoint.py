@@ -10,7 +10,14 @@ from spqr_tests import packages
 from spqr_tests.checkpoint import fingerprint, fit, loading, registered_backbones
 from spqr_tests.checkpoint.backbones import BACKBONES, profile_check
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import hub, overlay, pipeline_folder, quantised, single_file
+from spqr_tests.checkpoint.formats import (
+    gguf_file,
+    hub,
+    overlay,
+    pipeline_folder,
+    quantised,
+    single_file,
+)
 from spqr_tests.checkpoint.formats.tensor_files import open_file
 from spqr_tests.checkpoint.parts import Parts
 from spqr_tests.checkpoint.strengths import Given
@@ -235,7 +242,7 @@ def _files(parts: Parts) -> str:
 
 
 def _number_formats(parts: Parts) -> list[str]:
-    """A sentence for each component whose weights are stored in 8 bits."""
+    """A sentence for each component whose weights are quantised or stored in 8 bits."""
     said = []
     for name, model in parts.models.items():
         if (packed := model.quantisation) is not None:
@@ -244,6 +251,8 @@ def _number_formats(parts: Parts) -> list[str]:
                 f" {len(model.shapes)} tensors are loaded by diffusers' own quantiser and"
                 " multiplied as they are"
             )
+        if unpacked := gguf_file.described(model.tensors.values()):
+            said.append(f"its {name} is {unpacked}")
         stored = [tensor.stored.dtype for tensor in model.tensors.values()]
         said += [
             f"its {name} is stored in {quantised.FLOAT8[dtype]} ({stored.count(dtype)} of its"

@@ -6,6 +6,7 @@ applied: trainers and the customary tools for FID do not apply them either.
 """
 
 import struct
+import zlib
 from enum import StrEnum
 from typing import IO
 
@@ -18,6 +19,24 @@ REVISION = 1
 here changes pixels.
 """
 
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    # Damaged headers, frames and chunks end in whatever Pillow's code for the format comes to.
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow raises for a picture that it cannot read."""
 _ORIENTATION = 0x0112
 # By the values of the EXIF tag; 1 is upright.
 _TURNS = {
@@ -125,7 +144,7 @@ def _turn(file: ImageFile.ImageFile) -> Image.Transpose | None:
         return None
     try:
         return _TURNS.get(file.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+    except UNREADABLE:
         # Viewers show a picture with damaged EXIF data as it is stored.
         return None
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from spqr_tests.store import digest, entry
+from spqr_tests.store.conversion import UNREADABLE
 from spqr_tests.store.entry import DamagedError
 
 Pixels = NDArray[np.uint8]
@@ -38,13 +39,6 @@ class Picture(Protocol):
 _ENTRY = "spqr:entry"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLANK_SPAN = 2
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def is_blank(image: Pixels) -> bool:
@@ -94,7 +88,7 @@ def _decoded(data: bytes) -> tuple[Pixels, Any]:
         with _bombs_refused(), Image.open(io.BytesIO(data), formats=["PNG"]) as file:
             file.load()
             return np.asarray(file.convert("RGB")), json.loads(file.info.get(_ENTRY, "null"))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DamagedError(f"it is not a readable PNG ({error})") from error
 
 
@@ -109,7 +103,7 @@ def stated_digest(path: Path, kind: str, key: str) -> str | None:
         with _bombs_refused(), Image.open(path, formats=["PNG"]) as file:
             table = json.loads(file.info.get(_ENTRY, "null"))
         return str(entry.opened(table, kind, key)["pixels"])
-    except (*_UNREADABLE, DamagedError):
+    except (*UNREADABLE, DamagedError):
         return None
 
 

@@ -14,6 +14,7 @@ ALL = (
     "open_clip_torch",
     "nudenet",
     "torchmetrics",
+    "torchao",
     "numpy",
     "pillow",
 )

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from spqr_tests import files
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store import conversion, digest
-from spqr_tests.store.conversion import Treatment
+from spqr_tests.store.conversion import UNREADABLE, Treatment
 from spqr_tests.store.images import Pixels, is_blank
 
 # Only formats that Pillow reads by itself, since some others start programs.
@@ -26,15 +26,6 @@ SUFFIXES = frozenset(
 UNREAD_SUFFIXES = frozenset(f".{one}" for one in "avif heic heif j2k jp2 jxl psd svg svgz".split())
 """Of pictures in formats that are not read."""
 
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    AssertionError,  # of Pillow's, for chunks of a PNG that are in no order
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 # What files that are not read begin with, or what read ones begin with that Pillow refuses.
 _BEGINNINGS = (
     (rb"\Z", "it is empty; fetch it again"),
@@ -180,7 +171,7 @@ def _opened(
         raise EvidenceError(
             f"The picture{named} cannot be read ({next(reasons, _OTHERWISE)})."
         ) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise EvidenceError(f"The picture{named} cannot be read ({error}).") from error
 
 

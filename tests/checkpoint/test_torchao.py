@@ -17,8 +17,9 @@ from spqr_tests.errors import InputError
 from spqr_tests.planning.flops import Flops
 from spqr_tests.planning.memory import Memory
 from spqr_tests.settings.finetuning import ProfileSettings
+from spqr_tests.store import libraries
 from spqr_tests.store.kernels import Kernels
-from tests.tiny import edit_json, protocol, quantised
+from tests.tiny import backbones, edit_json, protocol, quantised
 from tests.tiny.backbones import SIDE
 
 Header = dict[str, Any]
@@ -183,6 +184,23 @@ def test_it_is_the_same_model_in_shards(unet: Base, tmp_path: Path) -> None:
     assert sharded.fingerprint == unet.checkpoint.fingerprint
     images = [_images(one.pipeline("cpu", "float32")) for one in (sharded, unet.checkpoint)]
     np.testing.assert_array_equal(*images)
+
+
+def test_evidence_of_another_release_of_torchao_is_not_mixed_in(
+    unet: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbones.make("sd1").save_pretrained(tmp_path / "plain")
+    before, plain = unet.checkpoint.fingerprint, read("plain", tmp_path / "plain").fingerprint
+    installed = libraries.version
+    monkeypatch.setattr(
+        libraries, "version", lambda name: "0.99.1" if name == "torchao" else installed(name)
+    )
+    assert read("again", unet.folder).fingerprint != before
+    assert read("plain", tmp_path / "plain").fingerprint == plain
+    # Reports name it; keys of what has no packed weights do not.
+    assert libraries.versions()["torchao"] == "0.99.1"
+    for names in (libraries.SAMPLING, libraries.TRAINING):
+        assert "torchao" not in libraries.minor(names)
 
 
 def test_the_fingerprint_covers_what_the_file_says_of_its_tensors(unet: Base, copied: Path) -> None:

@@ -146,6 +146,38 @@ def test_a_damaged_picture_gives_pixels_or_a_sentence(tmp_path: Path, form: str)
                 assert str(error).startswith("The picture ")  # noqa: PT017
 
 
+# Found by fuzzing: a second frame that ends in its header, and a chunk without what it must hold.
+CUT_FRAME = (
+    b"GIF89a\x02\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x02\0\x01\0\0\x02\x02\x44\n\0,\0"
+)
+CUT_CHUNKS = {b"iCCP": b"icc\0", b"sRGB": b"", b"pHYs": b"\0", b"zTXt": b"a\0", b"gAMA": b"\0"}
+
+
+def test_a_gif_with_a_frame_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "some.gif").write_bytes(CUT_FRAME)
+    for read in (pictures.require, pictures.identity):
+        with pytest.raises(EvidenceError, match=r"^The picture .*some\.gif cannot be read"):
+            read(tmp_path / "some.gif")
+
+
+@pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])
+@pytest.mark.parametrize("kind", CUT_CHUNKS)
+def test_a_png_with_a_chunk_that_is_cut_short_gives_pixels_or_a_sentence(
+    tmp_path: Path, kind: bytes, place: int
+) -> None:
+    path = _saved(tmp_path / "some.png", Image.fromarray(_NOISE))
+    whole = path.read_bytes()
+    content = CUT_CHUNKS[kind]
+    check = zlib.crc32(kind + content)
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+    path.write_bytes(whole[:place] + chunk + whole[place:])
+    for read in (pictures.read_rgb, pictures.require, pictures.identity):
+        try:
+            read(path)
+        except EvidenceError as error:
+            assert str(error).startswith("The picture ")  # noqa: PT017
+
+
 def test_warnings_about_metadata_do_not_break_a_strict_user(tmp_path: Path) -> None:
     path = _saved(
         tmp_path / "some.jpg", Image.fromarray(_NOISE), exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\1\1"

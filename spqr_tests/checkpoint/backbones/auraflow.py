@@ -12,6 +12,7 @@ from spqr_tests.checkpoint.backbones.backbone import (
 )
 from spqr_tests.checkpoint.backbones.masked_text import MaskedText
 from spqr_tests.checkpoint.backbones.relation import Relation
+from spqr_tests.checkpoint.formats.layouts.auraflow import ORIGINAL
 from spqr_tests.errors import InputError
 from spqr_tests.settings.sampler import SamplerSettings
 
@@ -41,6 +42,7 @@ class AuraFlow(MaskedText):
     samplers = MappingProxyType({})
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(50, 3.5)
+    original = ORIGINAL
     patch = 2
     upcasts = True
     tokens = 256

@@ -11,6 +11,7 @@ from spqr_tests.checkpoint.backbones.backbone import Backbone, Defaults
 from spqr_tests.checkpoint.backbones.flux import Flux
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.backbones.text_answers import answering
+from spqr_tests.checkpoint.formats.layouts.chroma import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ class Chroma(Flux):
     defaults = Defaults(40, 3.0)
     guided = False
     inputs = MappingProxyType({})
-    original = None
+    original = ORIGINAL
 
     def published(self, configs: Mapping[str, Mapping[str, Any]]) -> Defaults:
         """HD's; nothing tells Flash."""

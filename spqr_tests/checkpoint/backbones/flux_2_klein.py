@@ -9,6 +9,7 @@ from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Backbone, 
 from spqr_tests.checkpoint.backbones.prompt_rows import QWEN_TOKENIZERS
 from spqr_tests.checkpoint.backbones.relation import Relation
 from spqr_tests.checkpoint.backbones.text_answers import answering
+from spqr_tests.checkpoint.formats.layouts.flux_2 import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ class Flux2Klein(Backbone):
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out.0")
     fused = MappingProxyType({"to_qkv_mlp_proj": frozenset({"to_q", "to_k", "to_v"})})
     defaults = Defaults(50, 4.0)
+    original = ORIGINAL
     packed = 4
     # diffusers' train_dreambooth_lora_flux2_klein.py: --weighting_scheme none, and no shift.
     times = "uniform"

@@ -9,6 +9,7 @@ from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Defaults, 
 from spqr_tests.checkpoint.backbones.chat import Written
 from spqr_tests.checkpoint.backbones.prompt_rows import PromptRows
 from spqr_tests.checkpoint.backbones.relation import Relation
+from spqr_tests.checkpoint.formats.layouts.lumina_2 import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ class Lumina2(PromptRows):
     cross_attention = ("caption_embedder", "context_refiner")
     # The card of Alpha-VLLM/Lumina-Image-2.0; its cfg_trunc_ratio is left at the pipeline's 1.
     defaults = Defaults(50, 4.0)
+    original = ORIGINAL
     patch = 2
     multiple = 16
     # diffusers' train_dreambooth_lora_lumina2.py: --weighting_scheme none.

@@ -1,11 +1,10 @@
 """Playground 2.5: the components of Stable Diffusion XL, trained from nothing by EDM's recipe."""
 
-from dataclasses import replace
 from types import MappingProxyType
 
 from spqr_tests.checkpoint.backbones.backbone import Defaults
 from spqr_tests.checkpoint.backbones.stable_diffusion_xl import StableDiffusionXL
-from spqr_tests.checkpoint.formats.layouts.stable_diffusion import ORIGINAL_XL
+from spqr_tests.checkpoint.formats.layouts.playground import ORIGINAL
 
 
 class Playground(StableDiffusionXL):
@@ -22,8 +21,7 @@ class Playground(StableDiffusionXL):
     predictions = ("epsilon",)
     statistics = True
     defaults = Defaults(50, 3.0)
-    # Adapters and parts have XL's names; whole single files are not read.
-    original = replace(ORIGINAL_XL, presets=())
+    original = ORIGINAL
 
     @property
     def trained_by(self) -> str:

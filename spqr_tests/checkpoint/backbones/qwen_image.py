@@ -8,6 +8,7 @@ from spqr_tests.checkpoint.backbones import distilled, packing, prompt_rows
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Defaults
 from spqr_tests.checkpoint.backbones.prompt_rows import QWEN_TOKENIZERS, PromptRows
 from spqr_tests.checkpoint.backbones.relation import Relation
+from spqr_tests.checkpoint.formats.layouts.qwen_image import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ class QwenImage(PromptRows):
     # The text's keys and values, and the image stream's output projection.
     cross_attention = ("attn.add_k_proj", "attn.add_v_proj", "attn.to_out")
     defaults = Defaults(50, 4.0)
+    original = ORIGINAL
     patch = 2
     packed = 4
     guidance_argument = "true_cfg_scale"

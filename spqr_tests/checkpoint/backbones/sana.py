@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spqr_tests.checkpoint.backbones.backbone import Defaults, rows_of_latents
 from spqr_tests.checkpoint.backbones.masked_text import MaskedText
 from spqr_tests.checkpoint.backbones.relation import Relation
+from spqr_tests.checkpoint.formats.layouts.sana import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ class Sana(MaskedText):
     predictions = ("flow_prediction",)
     cross_attention = ("attn2.to_k", "attn2.to_v", "attn2.to_out")
     defaults = Defaults(20, 4.5)
+    original = ORIGINAL
     multiple = 32
     tokens = 300
 

@@ -8,6 +8,7 @@ from spqr_tests.checkpoint.backbones import chat, distilled, prompt_rows
 from spqr_tests.checkpoint.backbones.backbone import FLOW_SCHEDULERS, Defaults
 from spqr_tests.checkpoint.backbones.prompt_rows import QWEN_TOKENIZERS, PromptRows
 from spqr_tests.checkpoint.backbones.relation import Relation
+from spqr_tests.checkpoint.formats.layouts.z_image import ORIGINAL
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ class ZImage(PromptRows):
     # The layers that work on the text alone, before it joins the image's stream.
     cross_attention = ("cap_embedder", "context_refiner")
     defaults = Defaults(50, 4.0)
+    original = ORIGINAL
     patch = 2
     unguided = 0.0
     # diffusers' train_dreambooth_lora_z_image.py: --weighting_scheme none.

@@ -53,6 +53,7 @@ def candidates(
     architectures.
     """
     _require_model(target, tensors)
+    known = {name for _, original, _ in presets(backbones) for name in original.stated}
     found = [
         (backbone, original, preset)
         for backbone, original, preset in presets(backbones)
@@ -60,14 +61,15 @@ def candidates(
             _shape(tensors, backbone, original, name) == shape
             for name, shape in preset.signs.items()
         )
+        and original.stated.keys() == known & tensors.keys()
     ]
     if not found:
-        known = ", ".join(preset.name for _, _, preset in presets(backbones))
+        names = ", ".join(preset.name for _, _, preset in presets(backbones))
         first = next(iter(tensors), None)
         raise InputError(
             f"--model {target}: its tensors ({quotes.named(first)} first) are not those of a"
             " published"
-            f" checkpoint ({known}). If it is a part of a pipeline, pass the pipeline as --model"
+            f" checkpoint ({names}). If it is a part of a pipeline, pass the pipeline as --model"
             " and this file as --spqr-overlay. If it is another architecture in one of these"
             " layouts, pass a folder with its configs and tokenizers as --spqr-config."
         )

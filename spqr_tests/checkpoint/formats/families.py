@@ -22,18 +22,27 @@ class Family:
     file: str = ""
     """What a single file of it is, if that is not the whole model."""
     folder: bool = False
-    """Whether it is measured, from a pipeline's folder; its single files are not read."""
+    """Whether it is measured, from a pipeline's folder."""
+    transformer: bool = False
+    """Whether its transformer, in a file with its authors' names, is read as an overlay."""
 
 
 # The order matters where one pattern is a part of another.
 TEXT_TO_IMAGE = (
     Family("Kolors", _NEVER, r"encoder_hid_proj\.(?:weight|bias)", folder=True),
-    Family("Chroma", r"Chroma(?!Pipeline$).*", r"distilled_guidance_layer\..*", folder=True),
+    Family(
+        "Chroma",
+        r"Chroma(?!Pipeline$).*",
+        r"distilled_guidance_layer\..*",
+        folder=True,
+        transformer=True,
+    ),
     Family(
         "FLUX.2",
         r"Flux2(?!KleinPipeline$).*",
         r"(?:single_stream_modulation|double_stream_modulation_(?:img|txt))\..*",
         folder=True,
+        transformer=True,
     ),
     Family("FLUX.3", r"Flux3.*", r"early_stream_modulations\..*"),
     Family(
@@ -41,18 +50,21 @@ TEXT_TO_IMAGE = (
         r"QwenImage(?!Pipeline$).*",
         r"transformer_blocks\.\d+\.(?:img|txt)_mod\.1\..*|txt_in\.text_norm\..*",
         folder=True,
+        transformer=True,
     ),
     Family(
         "Z-Image",
         r"ZImage(?!Pipeline$).*",
         r"all_(?:x_embedder|final_layer)\..*|layers\.0\.adaLN_modulation\.0\.weight",
         folder=True,
+        transformer=True,
     ),
     Family(
         "Lumina",
         r"Lumina(?!2Pipeline$).*",
         r"cap_embedder\.\d\..*|time_caption_embed\..*",
         folder=True,
+        transformer=True,
     ),
     Family("HiDream", r"HiDream.*", r"(?:double|single)_stream_blocks\.\d+\.block\..*"),
     Family(
@@ -60,6 +72,7 @@ TEXT_TO_IMAGE = (
         _NEVER,
         r"double_layers\.\d+\.attn\.w\d[qkvo]\..*|cond_seq_linear\..*|joint_transformer_blocks\..*",
         folder=True,
+        transformer=True,
     ),
     Family("Sana Sprint", r"SanaSprint.*"),
     Family(
@@ -67,6 +80,7 @@ TEXT_TO_IMAGE = (
         _NEVER,
         r".*\.(?:inverted_conv|conv_inverted)\..*|attention_y_norm\..*",
         folder=True,
+        transformer=True,
     ),
     Family("HunyuanImage", r"HunyuanImage.*", r"byt5_in\..*"),
     Family("Hunyuan-DiT", r"HunyuanDiT.*", r"mlp_t5\..*|text_embedding_padding"),
@@ -105,9 +119,9 @@ TEXT_TO_IMAGE = (
     Family("Versatile Diffusion", r"VersatileDiffusion.*|UniDiffuser.*"),
     Family("latent diffusion", r"LDMTextToImage.*|VQDiffusion.*"),
 )
-_EDM = "a model with EDM's noise schedule, such as Playground 2.5"
-EDM_TENSORS = r"edm_mean|edm_std|edm_vpred\..*"
-"""What single files of models with EDM's noise schedule hold besides their weights."""
+_EDM = "a model with EDM's noise schedule that predicts velocity, such as CosXL"
+_EDM_TENSORS = r"edm_vpred\..*"
+"""What its single files hold besides their weights."""
 
 # What a pipeline is for, where that is not images from text alone.
 _USES = (
@@ -186,7 +200,7 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
         matches = re.compile(f"{_PREFIX}(?:{family.tensors})").fullmatch
         if found := next((name for name in names if matches(name)), None):
             return family.file or family.name, found
-    matches = re.compile(EDM_TENSORS).fullmatch
+    matches = re.compile(_EDM_TENSORS).fullmatch
     if found := next((name for name in names if matches(name)), None):
         return _EDM, found
     return None
@@ -194,14 +208,21 @@ def of_tensors(names: Iterable[str]) -> tuple[str, str] | None:
 
 def of_file(name: str) -> str:
     """What a single file of a family needs, as the end of a sentence; `name` is the family's."""
-    if name == _EDM or any(one.name == name and one.folder for one in TEXT_TO_IMAGE):
+    known = [one for one in TEXT_TO_IMAGE if one.name == name and one.folder]
+    if any(one.transformer for one in known):
+        return (
+            "a text-to-image family that is measured, but not from a single file alone: pass its"
+            " diffusers folder as --model, and this file as --spqr-overlay if it holds the"
+            " transformer"
+        )
+    if known:
         return (
             "a text-to-image family that is measured, but not from single files: pass its diffusers"
             " folder"
         )
     return (
         "a text-to-image family that is known but not supported yet; single files are read of"
-        " Stable Diffusion 1, 2, XL and 3"
+        " Stable Diffusion 1, 2, XL and 3, and of Playground 2.5"
     )
 
 

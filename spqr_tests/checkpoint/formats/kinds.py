@@ -72,6 +72,7 @@ _NAMED = (
     ("Anima", re.compile(r"(?:.*[._])?blocks[._]\d+[._](?:cross|self)_attn[._][qkvo]\w*_proj\..*")),
     ("Krea 2", re.compile(r"(?:.*[._])?txtfusion[._].*")),
     ("Stable Diffusion 3", re.compile(r"(?:.*[._])?joint_blocks[._]\d+[._].*")),
+    ("Playground 2.5", re.compile(r"edm_(?:mean|std)")),
     (
         "Stable Diffusion XL",
         re.compile(r"(?:lora_te2_.*|conditioner\.embedders\.1\..*|(?:.*[._])?label_emb\..*)"),

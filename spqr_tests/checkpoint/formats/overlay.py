@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spqr_tests import files, quotes
-from spqr_tests.checkpoint.formats import component_folder, inversion, kinds, quantised
+from spqr_tests.checkpoint.formats import component_folder, gguf_file, inversion, kinds, quantised
 from spqr_tests.checkpoint.formats.equal_tensors import same
 from spqr_tests.checkpoint.formats.overlay_layouts import (
     LAYOUTS,
@@ -289,8 +289,9 @@ def _file(parts: Parts, file: TensorFile, mode: str = "") -> tuple[Parts, Recogn
     counts = {
         name: (len(changed[name]), len(models[name].tensors)) for name in models if name in changed
     }
+    unpacked = gguf_file.described(match.placed.values())
     return replace(parts, models=models), Recognised(
-        file.path, match.layout, MappingProxyType(counts)
+        file.path, match.layout, MappingProxyType(counts), note=unpacked
     )
 
 

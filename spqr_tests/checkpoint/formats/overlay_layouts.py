@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from spqr_tests import quotes
-from spqr_tests.checkpoint.formats import component_folder, kinds
+from spqr_tests.checkpoint.formats import component_folder, kinds, stated_numbers
 from spqr_tests.checkpoint.formats.layouts import Layout
 from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor, TensorFile
 from spqr_tests.checkpoint.parts import Parts
@@ -104,14 +104,12 @@ def _todays(file: TensorFile, parts: Parts) -> Match:
 
 def _originals(file: TensorFile, parts: Parts) -> Match | None:
     """Match the names of the base's authors; None when they have none for its architecture."""
-    original = parts.backbone.original
-    if original is None:
+    original, layout = parts.backbone.original, original_layout(parts)
+    if original is None or layout is None:
         return None
-    try:
-        layout = Layout(original, {name: model.config for name, model in parts.models.items()})
-    except InputError:  # the authors' layout has no names for this architecture
-        return None
+    configs = {name: model.config for name, model in parts.models.items()}
     match = Match(f"the names of a {original.name}")
+    match.refuse(stated_numbers.problem(original, file, configs))
     _, scheduler = parts.scheduler
     for stored in file.tensors.values():
         if (mark := original.marks.get(stored.name)) is not None:
@@ -147,11 +145,29 @@ LAYOUTS: tuple[Callable[[TensorFile, Parts], Match | None], ...] = (_todays, _or
 def known_layouts(parts: Parts) -> str:
     """The names that `LAYOUTS` and adapters know, for messages."""
     original = parts.backbone.original
-    authors = f", those of a {original.name}" if original is not None else ""
+    authors = last = ""
+    if original is not None and original_layout(parts) is not None:
+        authors = f", those of a {original.name}"
+    else:
+        last = (
+            ". Files in other names of its authors are not read: load the model with diffusers,"
+            " save it as a pipeline folder and pass that"
+        )
     return (
         f"diffusers' and transformers' names (alone or after the component's){authors}, and LoRAs"
-        " of kohya, diffusers and peft"
+        f" of kohya, diffusers and peft{last}"
     )
+
+
+def original_layout(parts: Parts) -> Layout | None:
+    """The layout of the base's authors; None when they have no names for its architecture."""
+    original = parts.backbone.original
+    if original is None:
+        return None
+    try:
+        return Layout(original, {name: model.config for name, model in parts.models.items()})
+    except InputError:
+        return None
 
 
 def other_kind(file: TensorFile, parts: Parts) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from spqr_tests import quotes
 from spqr_tests.checkpoint.backbones.backbone import Backbone
-from spqr_tests.checkpoint.formats import detection, pipeline_folder
+from spqr_tests.checkpoint.formats import detection, pipeline_folder, stated_numbers
 from spqr_tests.checkpoint.formats.identity_matrix import IdentityMatrix
 from spqr_tests.checkpoint.formats.layouts.layout import Layout
 from spqr_tests.checkpoint.formats.layouts.table import Original, Preset
@@ -153,7 +153,9 @@ def _placed(
     tensors.
     """
     original = architecture.original
-    layout = Layout(original, {name: config for name, (_, config) in architecture.models.items()})
+    configs = {name: config for name, (_, config) in architecture.models.items()}
+    layout = Layout(original, configs)
+    _require_stated(target, file, architecture, configs)
     placed: dict[str, dict[str, ModelTensor]] = {name: {} for name in architecture.models}
     left: list[str] = []
     for stored in file.tensors.values():
@@ -192,6 +194,24 @@ def _placed(
             found,
         )
     return placed
+
+
+def _require_stated(
+    target: str,
+    file: TensorFile,
+    architecture: _Architecture,
+    configs: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """`InputError` unless the file repeats the numbers of the configs that its authors repeat."""
+    original = architecture.original
+    problem = stated_numbers.problem(original, file, configs)
+    if absent := original.stated.keys() - file.tensors.keys():
+        problem = f"it lacks {min(absent)}, which tells it from other models"
+    if problem:
+        raise InputError(
+            f"--model {target}: read as a {original.name} ({architecture.name}), {problem}. Pass"
+            " the --spqr-config of its own architecture, or the model as a diffusers folder."
+        )
 
 
 def _complete(

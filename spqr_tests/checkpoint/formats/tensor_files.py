@@ -3,17 +3,21 @@
 from pathlib import Path
 
 from spqr_tests import files
+from spqr_tests.checkpoint.formats import gguf_file
 from spqr_tests.checkpoint.formats.safetensors_file import SafetensorsFile
 from spqr_tests.checkpoint.formats.tensor import TensorFile
 from spqr_tests.errors import InputError
 
 
 def open_file(path: Path, *, allow_pickle: bool) -> TensorFile:
-    """The tensors of a safetensors file or, if that is allowed, of a pickle.
+    """The tensors of a safetensors file, of a GGUF file or, if that is allowed, of a pickle.
 
     `InputError` for anything else.
     """
     start = files.start(path)
+    # diffusers reads them under this name alone, and from no folder of a pipeline.
+    if start.startswith(b"GGUF") and path.suffix == gguf_file.SUFFIX:
+        return gguf_file.GgufFile(path)
     if _is_pickle(start):
         from spqr_tests.checkpoint.formats.pickle_file import PickleFile
 

@@ -11,7 +11,12 @@ from typing import Any
 
 import torch
 
-from spqr_tests.checkpoint.formats.layouts import flux, stable_diffusion, stable_diffusion_3
+from spqr_tests.checkpoint.formats.layouts import (
+    flux,
+    playground,
+    stable_diffusion,
+    stable_diffusion_3,
+)
 from spqr_tests.checkpoint.formats.layouts.table import Preset
 from tests.checkpoint.formats.originals_mmdit import flux as flux_transformer
 from tests.checkpoint.formats.originals_mmdit import mmdit
@@ -23,6 +28,7 @@ LAYOUTS = {
     "sdxl": stable_diffusion.ORIGINAL_XL,
     "sd3": stable_diffusion_3.ORIGINAL,
     "flux": flux.ORIGINAL,
+    "playground": playground.ORIGINAL,
 }
 """The layout that holds the tables of each backbone."""
 COMPONENTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
@@ -38,9 +44,9 @@ def original(
 ) -> Tensors:
     """All tensors of a file that a backbone's authors would ship.
 
-    `name` is 'sd1', 'sd2', 'sdxl', 'sd3' or 'flux'. With `denoiser_only` the file holds the
-    denoiser alone; with `bare` its names lack the prefix that tells it from the other components.
-    `extras` adds the tensors that published files hold and no component needs.
+    `name` is one of `LAYOUTS`. With `denoiser_only` the file holds the denoiser alone; with `bare`
+    its names lack the prefix that tells it from the other components. `extras` adds the tensors
+    that published files hold and no component needs.
     """
     denoiser = {"sd3": mmdit, "flux": flux_transformer}.get(name, _unet)(
         pipeline.transformer if name in {"sd3", "flux"} else pipeline.unet
@@ -48,9 +54,7 @@ def original(
     tensors = _prefixed("" if bare else "model.diffusion_model.", denoiser)
     if not denoiser_only:
         tensors |= _prefixed("first_stage_model.", autoencoder(pipeline.vae))
-        tensors |= {"sd1": _sd1, "sd2": _sd2, "sdxl": _sdxl, "sd3": _sd3, "flux": _flux_text}[name](
-            pipeline, extras=extras
-        )
+        tensors |= _OTHER_COMPONENTS[name](pipeline, extras=extras)
     return {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
 
 
@@ -313,3 +317,21 @@ def _flux_text(pipeline: Any, *, extras: bool) -> Tensors:
     if extras:
         tensors["text_encoders.clip_l.logit_scale"] = torch.tensor(4.6)
     return tensors
+
+
+def _playground(pipeline: Any, *, extras: bool) -> Tensors:
+    config = pipeline.vae.config
+    return _sdxl(pipeline, extras=extras) | {
+        "edm_mean": torch.tensor(config.latents_mean, dtype=torch.float16),
+        "edm_std": torch.tensor(config.latents_std, dtype=torch.float16),
+    }
+
+
+_OTHER_COMPONENTS = {
+    "sd1": _sd1,
+    "sd2": _sd2,
+    "sdxl": _sdxl,
+    "sd3": _sd3,
+    "flux": _flux_text,
+    "playground": _playground,
+}

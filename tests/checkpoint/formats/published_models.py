@@ -3,6 +3,7 @@
 from tests.checkpoint.formats.originals import original
 from tests.checkpoint.formats.published import Command, Rows, Writer, row
 from tests.tiny import edit_json
+from tests.tiny.families import playground
 
 ROWS: Rows = {}
 
@@ -99,6 +100,17 @@ def _(writer: Writer) -> Command:
 @row(ROWS, "single file, SDXL")
 def _(writer: Writer) -> Command:
     return _single(writer, "sdxl")
+
+
+@row(ROWS, "single file, Playground 2.5")
+def _(writer: Writer) -> Command:
+    pipeline = playground.PLAYGROUND.make()
+    pipeline.save_pretrained(writer.folder / "configs")
+    return Command(
+        pipeline,
+        writer.safetensors(original(pipeline, "playground")),
+        config=str(writer.folder / "configs"),
+    )
 
 
 @row(ROWS, "single file, SD3 and SD3.5 with both CLIP encoders")

@@ -1,5 +1,6 @@
 """Families that are not measured are named, and never by a sentence that contradicts itself."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from spqr_tests.errors import InputError
 from tests.checkpoint.tiny_pipelines import FolderOf
 from tests.tiny import edit_json
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "checkpoints.md"
 NOT_YET = "a text-to-image family that is known but not supported yet"
-FOLDERS = "a text-to-image family that is measured, but not from single files"
+FOLDERS = "a text-to-image family that is measured, but not from "
+OVERLAY = (
+    "a single file alone: pass its diffusers folder as --model, and this file as --spqr-overlay"
+)
 SUPPORTED = "expected one of " + ", ".join(
     sorted({name for backbone in BACKBONES for name in backbone.pipelines})
 )
@@ -73,6 +78,18 @@ def test_a_pipeline_says_what_it_is_and_what_is_supported(
     said = _refusal("some", folder)
     assert f"names the pipeline {name!r}; {SUPPORTED}." in said
     assert words in said
+
+
+def test_the_document_lists_them() -> None:
+    part = DOCUMENT.read_text(encoding="utf-8").split("### Known and refused")[1].split("\n###")[0]
+    rows = [line.split("|")[1:3] for line in part.splitlines() if line.startswith("| ")][1:]
+    named = {name.strip(): re.findall(r"`(\w+Pipeline)`", how) for name, how in rows}
+    told = {name: found[0] for name, found in named.items() if found}
+    assert len(told) == 5
+    for name, pipeline in told.items():
+        said = families.of_pipeline(pipeline)
+        assert NOT_YET in said
+        assert name.removesuffix(" dev").removesuffix(" 1") in said
 
 
 def test_what_diffusers_has_is_known() -> None:
@@ -132,7 +149,6 @@ ORACLE = {
     "z-image-turbo": "Z-Image",
     "auraflow": "AuraFlow",
     "hidream": "HiDream",
-    "playground-v2-5": "a model with EDM's noise schedule, such as Playground 2.5",
     "stable_cascade_stage_c": "a stage of Stable Cascade",
     "controlnet": "a ControlNet",
     "ltx-video": "a video model",
@@ -143,6 +159,7 @@ ORACLE = {
 }
 # In the names of diffusers' own transformers, or of authors' files that it does not tell.
 NAMES = {
+    "edm_vpred.sigma_max": "a model with EDM's noise schedule that predicts velocity",
     "distilled_guidance_layer.in_proj.bias": "Chroma",
     "encoder_hid_proj.weight": "Kolors",
     "model.diffusion_model.blocks.0.mlp.inverted_conv.conv.weight": "Sana",
@@ -173,9 +190,9 @@ def test_a_single_file_says_what_it_is(name: str, words: str, tmp_path: Path) ->
     said = _refusal(str(path), path)
     assert f"it is {words}" in said
     family = not words.startswith(("a ControlNet", "a video", "a motion", "the refiner"))
-    measured = "Playground" in words or words in {
-        one.name for one in families.TEXT_TO_IMAGE if one.folder
-    }
+    measured = words in {one.name for one in families.TEXT_TO_IMAGE if one.folder}
     assert (NOT_YET in said) == (family and not measured)
     assert (FOLDERS in said) == measured
+    converted = {one.name for one in families.TEXT_TO_IMAGE if one.transformer}
+    assert (OVERLAY in said) == (words in converted)
     assert ("pass a text-to-image checkpoint" in said) != family

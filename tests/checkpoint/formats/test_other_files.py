@@ -47,7 +47,10 @@ def test_a_model_that_is_no_file_of_weights(
     path.write_bytes(content)
     with pytest.raises(InputError) as refused:
         read(str(path), path, allow_pickle=allow_pickle)
-    assert f"{name} is not a safetensors file: it is {words}" in str(refused.value)
+    said = f"{name} is not a safetensors file: it is {words}"
+    if name.endswith(".gguf") and content.startswith(b"GGUF"):
+        said = f"{name} is a GGUF file that cannot be read"
+    assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -10,11 +10,11 @@ from spqr_tests.checkpoint.formats.layouts.stable_diffusion_3 import t5
 from spqr_tests.checkpoint.formats.layouts.table import (
     Entry,
     Original,
-    Part,
     Preset,
     Table,
     fused,
     module,
+    norm,
     swapped,
 )
 from spqr_tests.checkpoint.formats.layouts.text import T5, Clip
@@ -46,54 +46,62 @@ class FluxTransformer(Table):
             yield from module(f"{stored}.in_layer", f"time_text_embed.{name}.linear_1")
             yield from module(f"{stored}.out_layer", f"time_text_embed.{name}.linear_2")
         for i in range(self.config["num_layers"]):
-            yield from self._double(f"double_blocks.{i}", f"transformer_blocks.{i}")
+            stored, name = f"double_blocks.{i}", f"transformer_blocks.{i}"
+            yield from double_stream(stored, name, self._width())
+            for stream, context in (("img", ""), ("txt", "_context")):
+                yield from module(f"{stored}.{stream}_mod.lin", f"{name}.norm1{context}.linear")
+                yield from mlp(f"{stored}.{stream}_mlp", f"{name}.ff{context}")
         for i in range(self.config["num_single_layers"]):
-            yield from self._single(f"single_blocks.{i}", f"single_transformer_blocks.{i}")
+            stored, name = f"single_blocks.{i}", f"single_transformer_blocks.{i}"
+            yield from single_stream(stored, name, self._width())
+            yield from module(f"{stored}.modulation.lin", f"{name}.norm.linear")
 
     def _width(self) -> int:
         return int(self.config["num_attention_heads"] * self.config["attention_head_dim"])
 
-    def _double(self, stored: str, name: str) -> Iterator[Entry]:
-        for stream, projections, out, norm, context in (
-            ("img", ("to_q", "to_k", "to_v"), "to_out.0", "norm", ""),
-            (
-                "txt",
-                ("add_q_proj", "add_k_proj", "add_v_proj"),
-                "to_add_out",
-                "norm_added",
-                "_context",
-            ),
-        ):
-            yield from chain(
-                module(f"{stored}.{stream}_mod.lin", f"{name}.norm1{context}.linear"),
-                fused(
-                    f"{stored}.{stream}_attn.qkv",
-                    [f"{name}.attn.{part}" for part in projections],
-                    (self._width(),) * 3,
-                ),
-                _norms(f"{stored}.{stream}_attn.norm", f"{name}.attn.{norm}"),
-                module(f"{stored}.{stream}_attn.proj", f"{name}.attn.{out}"),
-                module(f"{stored}.{stream}_mlp.0", f"{name}.ff{context}.net.0.proj"),
-                module(f"{stored}.{stream}_mlp.2", f"{name}.ff{context}.net.2"),
-            )
 
-    def _single(self, stored: str, name: str) -> Iterator[Entry]:
-        width = self._width()
+def double_stream(stored: str, name: str, width: int, *, bias: bool = True) -> Iterator[Entry]:
+    """The attention of a block with two streams."""
+    for stream, projections, out, kind in (
+        ("img", ("to_q", "to_k", "to_v"), "to_out.0", "norm"),
+        ("txt", ("add_q_proj", "add_k_proj", "add_v_proj"), "to_add_out", "norm_added"),
+    ):
+        own = f"{stored}.{stream}_attn"
         yield from chain(
-            module(f"{stored}.modulation.lin", f"{name}.norm.linear"),
             fused(
-                f"{stored}.linear1",
-                [*(f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")), f"{name}.proj_mlp"],
-                (width, width, width, _MLP_RATIO * width),
+                f"{own}.qkv",
+                [f"{name}.attn.{part}" for part in projections],
+                (width,) * 3,
+                bias=bias,
             ),
-            _norms(f"{stored}.norm", f"{name}.attn.norm"),
-            module(f"{stored}.linear2", f"{name}.proj_out"),
+            norms(f"{own}.norm", f"{name}.attn.{kind}"),
+            module(f"{own}.proj", f"{name}.attn.{out}", bias=bias),
         )
 
 
-def _norms(stored: str, name: str) -> Iterator[Entry]:
-    for part, letter in (("query", "q"), ("key", "k")):
-        yield f"{stored}.{part}_norm.scale", (Part(f"{name}_{letter}.weight"),)
+def mlp(stored: str, name: str) -> Iterator[Entry]:
+    """The two matrices of a stream's MLP."""
+    yield from module(f"{stored}.0", f"{name}.net.0.proj")
+    yield from module(f"{stored}.2", f"{name}.net.2")
+
+
+def single_stream(stored: str, name: str, width: int) -> Iterator[Entry]:
+    """A block with one stream, without its modulation."""
+    yield from chain(
+        fused(
+            f"{stored}.linear1",
+            [*(f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")), f"{name}.proj_mlp"],
+            (width, width, width, _MLP_RATIO * width),
+        ),
+        norms(f"{stored}.norm", f"{name}.attn.norm"),
+        module(f"{stored}.linear2", f"{name}.proj_out"),
+    )
+
+
+def norms(stored: str, name: str) -> Iterator[Entry]:
+    """The norms of queries and keys."""
+    yield from norm(f"{stored}.query_norm", f"{name}_q")
+    yield from norm(f"{stored}.key_norm", f"{name}_k")
 
 
 class FluxClip(Clip):

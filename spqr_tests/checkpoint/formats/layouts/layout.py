@@ -20,9 +20,8 @@ class Layout:
             for table in original.tables
             if table.component in configs
         )
-        self._ignored = re.compile(
-            "|".join(f"(?:{pattern})" for pattern in original.ignored) or r"(?!)"
-        )
+        ignored = (*original.ignored, *map(re.escape, original.stated))
+        self._ignored = re.compile("|".join(f"(?:{pattern})" for pattern in ignored) or r"(?!)")
 
     def places(self, stored: str, shape: tuple[int, ...]) -> tuple[tuple[str, Place], ...] | None:
         """The components and places to which a stored tensor belongs.

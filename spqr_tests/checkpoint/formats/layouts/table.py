@@ -125,12 +125,21 @@ def module(stored: str, name: str, *, bias: bool = True, matrix: bool = False) -
         yield f"{stored}.bias", (Part(f"{name}.bias"),)
 
 
+def norm(stored: str, name: str) -> Iterator[Entry]:
+    """A norm whose weight Black Forest Labs call its scale."""
+    yield f"{stored}.scale", (Part(f"{name}.weight"),)
+
+
+def _kinds(*, bias: bool) -> tuple[str, ...]:
+    return ("weight", "bias") if bias else ("weight",)
+
+
 def fused(
-    stored: str, names: Sequence[str], sizes: Sequence[int], *, join: str = "."
+    stored: str, names: Sequence[str], sizes: Sequence[int], *, join: str = ".", bias: bool = True
 ) -> Iterator[Entry]:
     """Modules whose weights (and biases) one tensor holds; `sizes` are their numbers of rows."""
     ranges = list(pairwise(accumulate(map(index, sizes), initial=0)))
-    for kind in ("weight", "bias"):
+    for kind in _kinds(bias=bias):
         yield (
             f"{stored}{join}{kind}",
             tuple(
@@ -140,9 +149,9 @@ def fused(
         )
 
 
-def swapped(stored: str, name: str, half: int) -> Iterator[Entry]:
+def swapped(stored: str, name: str, half: int, *, bias: bool = True) -> Iterator[Entry]:
     """A module whose two halves (shift and scale) are stored in reverse order."""
-    for kind in ("weight", "bias"):
+    for kind in _kinds(bias=bias):
         yield f"{stored}.{kind}", (Part(f"{name}.{kind}", rows=((half, 2 * half), (0, half))),)
 
 
@@ -183,3 +192,7 @@ class Original:
     """
     marks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Tensors whose presence means settings of the scheduler: the settings by tensor name."""
+    stated: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Tensors that repeat numbers of a config: the component and the key by tensor name. A whole
+    file holds them all; no other layout knows them.
+    """
