@@ -67,9 +67,9 @@ def page(found: Fuzz) -> str:
 
 Made by `python -m benchmarks.fuzz`, by each of its two engines; the numbers are in
 [fuzz.json](fuzz.json). {inputs:,} inputs were given to the parsers of everything that comes from
-outside: valid small files with a part of them changed, removed or repeated up to 100,000 times
-(1 MB at most), the checksums and directories around it made right again. hypothesis draws them;
-atheris follows the lines of the suite that they reach.
+outside: valid small files with a part of them changed, the checksums and directories around it made
+right again. hypothesis draws what is changed, removed or repeated (up to 100,000 times, 1 MB at
+most); atheris changes files by the lines of the suite that they reach (64 KiB at most).
 
 {findings} of them ended otherwise than in being read, or refused by a sentence that names the file;
 the limits are {MOST_SECONDS} seconds of the process and {MOST_BYTES / 2**30:.0f} GB of memory.
