@@ -142,6 +142,9 @@ def _thresholds(way: Way) -> str:
     )
 
 
+_SEVERAL = re.compile(
+    r"(?P<first>broken: [^\s,]+)(?P<others>(?:, [^\s,]+)*?)(?: and (?P<more>\d+) more tests?)?:(?= )"
+)
 _DECISION = re.compile(r"^(?:PASS|FAIL|INCONCLUSIVE): .*", re.MULTILINE)
 _LAST_WORD = re.compile(r"^ERROR: (?:Something set|Nothing was decided).*", re.MULTILINE)
 _PROBLEM = re.compile(r"^broken: .*", re.MULTILINE)
@@ -149,6 +152,12 @@ _USAGE = re.compile(
     r"^(?:ERROR: .*|.*error: .*|Exit: .*|INTERNALERROR> \w+(?:Error|Exit).*|\w+Error: .*)",
     re.MULTILINE,
 )
+
+
+def _first(several: re.Match[str]) -> str:
+    """Of several tests that broke the first, and how many more; the page shortens sentences."""
+    more = several["others"].count(", ") + int(several["more"] or 0)
+    return f"{several['first']} (and {more} more tests):" if more else several[0]
 
 
 def _sentence(output: str, report: dict[str, object], here: Path) -> str:
@@ -163,7 +172,11 @@ def _sentence(output: str, report: dict[str, object], here: Path) -> str:
     ]
     if not said:
         said = _USAGE.findall(output)[-1:] or output.strip().splitlines()[-1:]
-    text = " / ".join(said).replace(str(here), ".").replace(str(_FOLDER_OF_CASES), "...")
+    text = (
+        _SEVERAL.sub(_first, " / ".join(said))
+        .replace(str(here), ".")
+        .replace(str(_FOLDER_OF_CASES), "...")
+    )
     text = text.replace(str(PROTOCOL), "tiny.toml").replace(str(here.parent), "...")
     text = re.sub(r"(?<=were not made): [^;/]*(?= /|;|$)", "", text)
     text = re.sub(r" in \d+\.\d+s.*", "", text)
