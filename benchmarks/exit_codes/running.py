@@ -143,7 +143,8 @@ def _thresholds(way: Way) -> str:
 
 
 _SEVERAL = re.compile(
-    r"(?P<first>broken: [^\s,]+)(?P<others>(?:, [^\s,]+)*?)(?: and (?P<more>\d+) more tests?)?:(?= )"
+    r"(?P<first>broken: [^\s,]+)(?P<others>(?:, [^\s,]+)*?)"
+    r"(?: and (?P<more>\d+) more tests?)?:(?= )"
 )
 _DECISION = re.compile(r"^(?:PASS|FAIL|INCONCLUSIVE): .*", re.MULTILINE)
 _LAST_WORD = re.compile(r"^ERROR: (?:Something set|Nothing was decided).*", re.MULTILINE)
