@@ -125,7 +125,7 @@ def _load(path: Path) -> Any:
 
 def _require_plain(path: Path, *, zipped: bool) -> None:
     """`InputError` for a pickle that would take torch gigabytes or hours, or is none."""
-    inert = frozenset(name.replace(".ModelCheckpoint", " ModelCheckpoint") for name in _BOOKKEEPING)
+    inert = frozenset(" ".join(name.rsplit(".", 1)) for name in _BOOKKEEPING)
     try:
         if zipped:
             for content in _pickles(path):

@@ -14,6 +14,8 @@ from spqr_tests import quotes
 _LONGEST_NAME = 200
 _HEAVIEST = 2**24
 """Characters and items of a value, each counted as often as it is held."""
+_MOST_FILLED = 2**26
+"""Those of all that lists and tables take: a key is hashed whole, each time that it is taken."""
 _BUILTINS = ("builtins", "__builtin__")
 _CALLED = frozenset(
     {
@@ -91,6 +93,7 @@ class _Program:
         self._called = called
         self._stack: list[_Held] = []
         self._memo: dict[int, _Held] = {}
+        self._filled = 0
 
     def follow(self, stream: io.BytesIO) -> None:
         """Follow the pickle that begins here to its end."""
@@ -98,11 +101,7 @@ class _Program:
             for opcode, argument, _ in pickletools.genops(stream):
                 self._step(opcode.name, argument)
                 if self._stack and _weight(self._stack[-1]) > _HEAVIEST:
-                    raise Refused(
-                        "is not a file of tensors that can be read: its pickle builds a value of"
-                        f" more than {_HEAVIEST} characters and items; save the tensors alone as"
-                        " safetensors."
-                    )
+                    raise Refused(_too_much("builds a value of", _HEAVIEST))
         except (ValueError, LookupError) as error:
             raise Refused(DAMAGED) from error
 
@@ -129,7 +128,9 @@ class _Program:
             return 1 + self._taken(_TUPLES[name])
         if name in _CONTAINERS:
             # A list or a table, which weighs what it did.
-            self._taken(_CONTAINERS[name])
+            self._filled += self._taken(_CONTAINERS[name])
+            if self._filled > _MOST_FILLED:
+                raise Refused(_too_much("fills tables with", _MOST_FILLED))
             return self._pop()
         if name in ("REDUCE", "NEWOBJ"):
             return self._call()
@@ -165,6 +166,13 @@ def _named(name: str) -> _Global:
     if len(name) > _LONGEST_NAME:
         raise Refused(neither(quotes.named(name)))
     return _Global(name)
+
+
+def _too_much(does: str, most: int) -> str:
+    return (
+        f"is not a file of tensors that can be read: its pickle {does} more than {most} characters"
+        " and items; save the tensors alone as safetensors."
+    )
 
 
 def _weight(held: _Held) -> int:

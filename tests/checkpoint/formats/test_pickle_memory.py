@@ -30,6 +30,10 @@ ASKING = {
         b"}" + _NESTED + b"Ns",
         r"its pickle builds a value of more than",
     ),
+    "the hash of one nested tuple, many times": (
+        b"}" + b")" + b"q\x00h\x00\x86" * 20 + b"q\x00Ns" + b"h\x00Ns" * 100_000,
+        r"its pickle fills tables with more than",
+    ),
     "a long module": (
         b"ctorch" + _NAME + b"\na\n",
         r"names 'torchnnn.{0,200}\[\.\.\.\]', which is",
