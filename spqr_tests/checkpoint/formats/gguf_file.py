@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spqr_tests.checkpoint.formats import gguf_header
-from spqr_tests.checkpoint.formats.safetensors_file import BLOCK
-from spqr_tests.checkpoint.formats.tensor import ModelTensor, StoredTensor
+from spqr_tests.checkpoint.formats.tensor import BLOCK, ModelTensor, StoredTensor, blocks_of
 from spqr_tests.errors import InputError
 from spqr_tests.store import libraries
 
@@ -74,13 +73,7 @@ class GgufFile:
 
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
         """The bytes `begin` to `end` of a tensor's numbers, in blocks of at most 4 MiB."""
-        import torch
-
-        numbers = self._numbers(name).reshape(-1).view(torch.uint8).numpy()
-        if not 0 <= begin <= end <= numbers.size:
-            raise ValueError(f"{name} has no bytes {begin} to {end}")
-        for first in range(begin, end, BLOCK):
-            yield numbers[first : min(first + BLOCK, end)].tobytes()
+        yield from blocks_of(self._numbers(name), name, begin, end)
 
     def tensor(self, name: str) -> "torch.Tensor":
         """A tensor's numbers on the CPU, in the dtype in which diffusers unpacks them."""

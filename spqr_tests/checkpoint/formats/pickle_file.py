@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import pickle_program
-from spqr_tests.checkpoint.formats.tensor import StoredTensor
+from spqr_tests.checkpoint.formats.tensor import StoredTensor, blocks_of
 from spqr_tests.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
-_BLOCK = 2**22
 _MAX_PICKLE = 64 * 2**20
 _MAX_DIRECTORY = 16 * 2**20
 _ENTRY = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.[\w./]+)")
@@ -86,13 +85,7 @@ class PickleFile:
 
     def blocks(self, name: str, begin: int, end: int) -> Iterator[bytes]:
         """The bytes `begin` to `end` of a tensor in row-major order, in blocks of at most 4 MiB."""
-        import torch
-
-        flat = self.tensor(name).reshape(-1).view(torch.uint8).numpy()
-        if not 0 <= begin <= end <= flat.size:
-            raise ValueError(f"{name} has no bytes {begin} to {end}")
-        for start in range(begin, end, _BLOCK):
-            yield flat[start : min(start + _BLOCK, end)].tobytes()
+        yield from blocks_of(self.tensor(name), name, begin, end)
 
     def tensor(self, name: str) -> "torch.Tensor":
         """A tensor on the CPU, in the dtype it is stored in."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spqr_tests import files, quotes
 from spqr_tests.checkpoint.formats import other_files
-from spqr_tests.checkpoint.formats.tensor import StoredTensor
+from spqr_tests.checkpoint.formats.tensor import BLOCK, StoredTensor
 from spqr_tests.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ ITEMSIZE = {
     "C64": 8,
 }
 """Bytes per element of the supported dtypes, by safetensors' name."""
-BLOCK = 2**22
 # The headers of published checkpoints are below 1 MiB (FLUX: 0.2 MiB).
 _MAX_HEADER = 16 * 2**20
 # Of a tensor; convolutions of video have five.

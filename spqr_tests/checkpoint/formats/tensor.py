@@ -15,6 +15,9 @@ from spqr_tests.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+BLOCK = 2**22
+"""The most bytes of a tensor that are read at once."""
+
 
 @dataclass(frozen=True)
 class StoredTensor:
@@ -124,6 +127,17 @@ class ModelTensor:
         )
         for begin, end in ranges:
             yield from self.file.blocks(name, begin, end)
+
+
+def blocks_of(tensor: "torch.Tensor", name: str, begin: int, end: int) -> Iterator[bytes]:
+    """The bytes `begin` to `end` of a tensor on the CPU in row-major order, in blocks of 4 MiB."""
+    import torch
+
+    flat = tensor.reshape(-1).view(torch.uint8).numpy()
+    if not 0 <= begin <= end <= flat.size:
+        raise ValueError(f"{name} has no bytes {begin} to {end}")
+    for start in range(begin, end, BLOCK):
+        yield flat[start : min(start + BLOCK, end)].tobytes()
 
 
 def itemsize(dtype: str) -> int:
