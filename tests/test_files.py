@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from spqr_tests import files
 from spqr_tests.errors import InputError
+from tests.seconds import at_once
 
 
 def test_an_object_is_read(tmp_path: Path) -> None:
@@ -104,10 +104,9 @@ def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path) -> None:
 )
 def test_toml_that_cannot_be_read_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "some.toml").write_text(text)
-    began = time.perf_counter()
-    with pytest.raises(InputError, match=f"^The protocol .*some\\.toml {sentence}"):
+    expected = pytest.raises(InputError, match=f"^The protocol .*some\\.toml {sentence}")
+    with at_once(), expected:
         files.toml(tmp_path / "some.toml", "The protocol")
-    assert time.perf_counter() - began < 1
 
 
 def test_a_path_is_relative_to_its_folder_or_to_the_home(
@@ -149,10 +148,8 @@ def test_a_toml_of_endless_keys_is_refused_at_once(tmp_path: Path, text: str) ->
 @pytest.mark.parametrize("word", ["a", "true", "a ", "9"])
 def test_a_word_without_an_end_takes_no_quadratic_time(tmp_path: Path, word: str) -> None:
     (tmp_path / "a.toml").write_text(word * (900_000 // len(word)), encoding="utf-8")
-    begun = time.monotonic()
-    with pytest.raises(InputError, match="is not TOML"):
+    with at_once(), pytest.raises(InputError, match="is not TOML"):
         files.toml(tmp_path / "a.toml")
-    assert time.monotonic() - begun < 5
 
 
 def test_dots_in_texts_and_comments_are_no_keys(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from spqr_tests.checkpoint import loading
 from spqr_tests.checkpoint.checkpoint import read
 from spqr_tests.errors import InputError
+from tests.seconds import PATIENCE
 from tests.tiny import backbones, edit_json, edit_tensors
 
 
@@ -256,7 +257,7 @@ def test_a_config_that_does_not_fit_is_refused_before_memory_is_taken(
         [sys.executable, "-c", CHECK, *damaged],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
         stdin=subprocess.DEVNULL,
     )

@@ -10,6 +10,7 @@ import pytest
 
 from tests.examples.conftest import EXAMPLES
 from tests.running import CHECKOUT, start_here
+from tests.seconds import PATIENCE
 
 PAGE = CHECKOUT / "docs" / "packages.md"
 
@@ -35,7 +36,7 @@ def test_the_tests_of_the_examples_pass(installed: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b10 passed", done.stdout), done.stdout

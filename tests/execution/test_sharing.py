@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from spqr_tests.execution import sharing
 from spqr_tests.execution.item import Items
 from spqr_tests.store.store import Store
 from tests.execution.made import chains, item
+from tests.seconds import PATIENCE, wait_until
 from tests.tiny import silent
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -99,7 +99,7 @@ def _start(folder: Path, place: int, log: Any, seconds: float) -> Any:
 def test_two_processes_do_each_item_once_and_hardly_wait(tmp_path: Path) -> None:
     log = _SPAWN.Queue()
     processes = [_start(tmp_path, place, log, 0.1) for place in range(2)]
-    found = [log.get(timeout=60) for _ in processes]
+    found = [log.get(timeout=PATIENCE) for _ in processes]
     for process in processes:
         process.join()
     made = [name for names in found for name in names]
@@ -113,17 +113,10 @@ def test_what_a_killed_process_left_is_done_by_another(tmp_path: Path) -> None:
     victim = _start(tmp_path, 0, log, 0.5)
     store = Store(tmp_path, "run")
     items = chains(store, 3, 4, lambda: None)
-    _until(items["train 0"].done)
+    wait_until(items["train 0"].done)
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
     done = _carry_out(items, store)
     assert not done.failed
     assert not items.missing()
     assert "train 0" not in done.made
-
-
-def _until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -18,6 +18,7 @@ from spqr_tests.generation.generations import Generation, ImageSource, generate
 from spqr_tests.generation.sampling import Sampler
 from spqr_tests.store.cost import Cost
 from spqr_tests.store.store import Store
+from tests.seconds import PATIENCE
 from tests.tiny import settings, silent
 
 if TYPE_CHECKING:
@@ -331,7 +332,7 @@ def _share(base: str, folder: str, barrier: Any, answers: Any) -> None:
     sampler = Sampler(checkpoint.pipeline("cpu", "float32"), checkpoint.backbone, settings())
     source = ImageSource(checkpoint.fingerprint, "cpu", settings(), lambda: sampler)
     cost = Cost()
-    barrier.wait(timeout=120)
+    barrier.wait(timeout=PATIENCE)
     found = generate(Store(Path(folder), "run"), source, MANY, cost, silent, "some variant")
     answers.put((os.getpid(), cost.generated, [one.digest for one in found]))
 
@@ -349,7 +350,7 @@ def shared(
     other = spawn.Process(target=_share, args=together)
     other.start()
     _share(*together)
-    found = [together[-1].get(timeout=120) for _ in range(2)]
+    found = [together[-1].get(timeout=PATIENCE) for _ in range(2)]
     other.join()
     return found
 

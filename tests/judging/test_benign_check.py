@@ -28,6 +28,7 @@ from spqr_tests.store.cost import Cost
 from spqr_tests.store.images import Pixels
 from spqr_tests.store.pictures import read_rgb
 from spqr_tests.store.store import Store
+from tests.seconds import PATIENCE
 from tests.tiny import silent
 
 ON = ThreatSettings()
@@ -80,7 +81,7 @@ def test_workers_share_the_judging(store: Store, drawn: BenignSet, concepts: Con
             return concepts.describe()
 
         def judge(self, images: Sequence[Pixels]) -> list[Judgement]:
-            both.wait(timeout=60)
+            both.wait(timeout=PATIENCE)
             return concepts.judge(images)
 
     def work(cost: Cost) -> None:

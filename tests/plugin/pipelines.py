@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tests.running import clean_copy
+from tests.seconds import PATIENCE
 
 _EXPRESSION = re.compile(r"\$\{\{ *(.+?) *\}\}")
 
@@ -50,7 +51,7 @@ class Machine:
             env=inherited | offline | {"PATH": f"{self.python}:{os.environ['PATH']}"} | environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         return Ended(done.returncode, done.stdout + done.stderr)

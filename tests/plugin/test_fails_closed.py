@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.judging.judges import registering
 from tests.running import PROTOCOL, Suite, thresholds
+from tests.seconds import PATIENCE, wait_until
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "n2"])
 DROPS = {
@@ -247,11 +247,9 @@ def test_sigterm_ends_as_ctrl_c_does(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         report = tmp_path / "report.json"
-        until = time.monotonic() + 60
-        while not (tmp_path / "judging").exists() and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until((tmp_path / "judging").exists)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, output
     assert "INCONCLUSIVE: " in output
     written = json.loads(report.read_text(encoding="utf-8"))

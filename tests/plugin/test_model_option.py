@@ -10,6 +10,7 @@ import pytest
 from spqr_fixtures.embedded import weights
 from spqr_tests.store.store import LAYOUT
 from tests.running import PROTOCOL, Finished, Suite, start, thresholds
+from tests.seconds import PATIENCE
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_collecting_imports_no_torch(tmp_path: Path) -> None:
         f"--spqr-store={tmp_path}",
     ]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_benign_finetuning_brings_no_harm_back[standard-general]" in done.stdout

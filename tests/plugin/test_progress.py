@@ -25,6 +25,7 @@ from spqr_tests.plugin.live import LiveLine
 from spqr_tests.plugin.progress import Listener, ProgressReader, RunProgress, teller
 from spqr_tests.store.cost import Cost
 from tests.running import PROTOCOL, Suite, thresholds
+from tests.seconds import PATIENCE
 
 HASTY = (
     "from spqr_tests.plugin import progress\n"
@@ -329,7 +330,7 @@ def test_a_run_has_one_line_in_a_terminal(unjudged: Path, tmp_path: Path) -> Non
     os.close(slave)
     arrived = b"".join(iter(lambda: _read(master), b"")).decode()
     os.close(master)
-    assert running.wait(60) == 0, arrived
+    assert running.wait(PATIENCE) == 0, arrived
     drawn = re.compile(r"\r\n\x1b\[2K([^\x1b]*)\x1b\[1A\x1b\[\d+G")
     lines = [line for line in drawn.findall(arrived) if line]
     assert all(re.match(r"spqr: judging \d+/\d+ judgements, ", line) for line in lines), lines

@@ -9,6 +9,7 @@ import pytest
 
 from spqr_tests.store import cards
 from spqr_tests.store.store import Store
+from tests.seconds import PATIENCE
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -48,7 +49,7 @@ def _claim(folder: Path, answers: Any, end: Any) -> None:
     environment = {"CUDA_VISIBLE_DEVICES": "3,5"}
     found = cards.claim(Store(folder, "run"), "auto", environment)
     answers.put((found, environment["CUDA_VISIBLE_DEVICES"]))
-    end.wait(60)
+    end.wait(PATIENCE)
 
 
 def test_workers_spread_over_the_cards_and_a_dead_ones_is_free(tmp_path: Path) -> None:
@@ -63,13 +64,13 @@ def test_workers_spread_over_the_cards_and_a_dead_ones_is_free(tmp_path: Path) -
     processes, found = [], []
     for end in ends[:4]:
         processes.append(start(end))
-        found.append(answers.get(timeout=60))
+        found.append(answers.get(timeout=PATIENCE))
     # One after the other: first a card for each, then a second worker on each.
     assert found == [("3", "3"), ("5", "5"), ("3", "3"), ("5", "5")]
     ends[1].set()
     processes[1].join()
     processes.append(start(ends[4]))
-    assert answers.get(timeout=60) == ("5", "5")
+    assert answers.get(timeout=PATIENCE) == ("5", "5")
     for end in ends:
         end.set()
     for process in processes:

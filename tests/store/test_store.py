@@ -16,6 +16,7 @@ import pytest
 
 from spqr_tests.errors import EvidenceError, InputError
 from spqr_tests.store.store import Store
+from tests.seconds import PATIENCE
 
 KEY = "ab" * 32
 _LARGE = 2**28
@@ -216,7 +217,7 @@ def test_processes_that_ask_together_get_one_answer_made_once_where_locks_work(
     ]
     for worker in workers:
         worker.start()
-    assert [answers.get(timeout=60) for _ in workers] == [{"answer": "the same"}] * 4
+    assert [answers.get(timeout=PATIENCE) for _ in workers] == [{"answer": "the same"}] * 4
     for worker in workers:
         worker.join()
     assert len(list(tmp_path.glob("made-*"))) == made

@@ -13,6 +13,7 @@ import pytest
 from spqr_tests.checkpoint.backbones.stable_diffusion import StableDiffusion
 from spqr_tests.settings.finetuning import ProfileSettings
 from spqr_tests.testing.backbone_cases import BackboneCases, Subject
+from tests.seconds import PATIENCE
 from tests.testing.facts import SUBJECTS
 from tests.tiny.backbones import NAMES
 
@@ -93,7 +94,7 @@ def test_cases_are_collected_without_torch(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     found = re.search(r"1 passed, (\d+) deselected", done.stdout)
     assert found is not None, done.stdout

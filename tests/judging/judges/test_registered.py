@@ -11,6 +11,7 @@ import pytest
 
 from spqr_tests.errors import InputError
 from tests.judging.judges.registering import TABLE, install, make, protocol
+from tests.seconds import PATIENCE
 
 
 def _refusal(site: Path, table: str = TABLE) -> str:
@@ -46,7 +47,7 @@ def test_a_judge_of_an_installed_package_is_found(site: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "red-judges 1.2, redness 1\n[True, False]\n"

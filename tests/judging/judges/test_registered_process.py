@@ -24,6 +24,7 @@ from spqr_tests.store.images import Pixels
 from spqr_tests.store.store import Store
 from tests.judging.judges.made import _judge
 from tests.judging.judges.registering import TABLE, make, protocol
+from tests.seconds import wait_until
 
 IMAGES: list[Pixels] = [np.full((8, 8, 3), level, np.uint8) for level in (255, 0)]
 WHERE = "The judge reds (redness, of red-judges 1.2)"
@@ -123,13 +124,11 @@ def test_what_it_prints_is_no_answer(installed: Path) -> None:
 def test_a_judge_that_hangs_is_ended_and_not_asked_again(installed: Path, tmp_path: Path) -> None:
     told = tmp_path / "pid"
     judge = does(installed, f"open({str(told)!r}, 'a').write('.')\nwhile True: pass", SLOW)
-    began = time.monotonic()
     expected = (
         "its process gave no answer in 1 seconds (seconds_per_image = 0.5 in the judge's table"
         " says how many it has)" + JUDGING
     )
     assert [said(judge), said(judge)] == [expected, expected]
-    assert time.monotonic() - began < 20
     assert told.read_text() == "."
 
 
@@ -302,9 +301,7 @@ def test_it_ends_with_the_run_however_that_ends(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        until = time.monotonic() + 60
-        while not told.exists() and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_until(told.exists)
         process.send_signal(how)
         process.wait(30)
     assert all(gone(pid) for pid in json.loads(told.read_text()))

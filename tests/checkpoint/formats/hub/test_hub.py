@@ -17,6 +17,7 @@ from spqr_tests.errors import InputError
 from tests.checkpoint.formats import hub_server
 from tests.checkpoint.formats.hub.hub_snapshots import ID, UNET, Fetch, files_on_main
 from tests.checkpoint.formats.hub_server import Files, Hub
+from tests.seconds import PATIENCE
 from tests.tiny import backbones
 
 
@@ -293,7 +294,7 @@ def test_the_environment_is_the_librarys(served: Hub, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert done.stderr == ""
         return done.stdout.strip()

