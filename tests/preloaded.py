@@ -1,14 +1,18 @@
 """Processes that have imported torch and diffusers already: most of what a small run takes.
 
-A process imports them once and forks for each run. A fork is a fresh process to the suite: nothing
-of the suite, of pytest or of its plugins was imported before it.
+A process imports them once and forks for each run, and for each worker of a run. A fork is a fresh
+process to the suite: nothing of the suite, of pytest or of its plugins was imported before it.
 """
 
 import atexit
+import contextlib
+import gc
 import json
 import os
 import runpy
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 SECONDS = 300
 """For one run."""
@@ -64,7 +69,11 @@ def _server() -> "subprocess.Popen[str]":
 def _serve() -> None:
     import accelerate  # noqa: F401
     import diffusers
+    import jinja2  # noqa: F401
     import peft  # noqa: F401
+    import PIL.Image
+    import pydantic
+    import rich.console  # noqa: F401
     import scipy.stats  # noqa: F401
     import torch  # noqa: F401
     import transformers
@@ -73,6 +82,7 @@ def _serve() -> None:
     for module, names in (
         (diffusers, ("StableDiffusionPipeline", "DDIMScheduler")),
         (transformers, ("CLIPTextModel", "CLIPTokenizer")),
+        (pydantic, ("BaseModel", "TypeAdapter")),
     ):
         for name in names:
             getattr(module, name)
@@ -80,12 +90,87 @@ def _serve() -> None:
     for point in metadata.entry_points(group="pytest11"):
         if plugin := sys.modules.get(point.module.partition(".")[0]):
             plugin.__doc__ = f"{plugin.__doc__} PYTEST_DONT_REWRITE"
+    PIL.Image.init()
+    # What was imported is no garbage of any fork's.
+    gc.collect()
+    gc.freeze()
+    # Not one that cleans up after itself: each fork would.
+    folder = Path(tempfile.mkdtemp())
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / "workers"))
+    listening.listen()
+    workers = os.fork()
+    if workers == 0:
+        _serve_workers(listening)
+        return
+    launcher = _launcher(folder)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            _become(json.loads(line))
+            _become(json.loads(line), launcher)
             return
         print(_code(child), flush=True)  # noqa: T201  read by the tests' process
+    os.kill(workers, signal.SIGKILL)
+    shutil.rmtree(folder)
+
+
+def _launcher(folder: Path) -> Path:
+    """An executable in place of Python's, for the workers of a run."""
+    path = folder / "python"
+    text = Path(__file__).with_name("launcher.py").read_text(encoding="utf-8")
+    path.write_text(
+        f"#!{sys.executable} -IS\n{text}\nmain({sys.executable!r}, {str(folder / 'workers')!r})\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o700)
+    return path
+
+
+def _serve_workers(listening: socket.socket) -> None:
+    """Fork for each launcher, until the other server ends."""
+    server = os.getppid()
+    listening.settimeout(5)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while os.getppid() == server:
+        with contextlib.suppress(TimeoutError):
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _serve_worker(connection)
+                return
+            connection.close()
+
+
+def _serve_worker(connection: socket.socket) -> None:
+    """Tell a launcher its worker's number, then how that ended."""
+    asked, pipes, *_ = socket.recv_fds(connection, 2**20, 3)
+    while not asked.endswith(b"\n"):
+        asked += connection.recv(2**20)
+    worker = os.fork()
+    if worker == 0:
+        connection.close()
+        _become_worker(json.loads(asked), pipes)
+        return
+    for pipe in pipes:
+        os.close(pipe)
+    connection.sendall(f"{worker}\n".encode())
+    _, status = os.waitpid(worker, 0)
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _become_worker(asked: Mapping[str, Any], pipes: Sequence[int]) -> None:
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    for number, pipe in enumerate(pipes):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for good
+    sys.stdout = open(1, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115  for good
+    sys.path[:] = ["", *sys.path]
+    sys.argv = ["-c"]
+    exec(eval(sys.stdin.readline()), {"__name__": "__main__"})  # noqa: S102, S307  execnet's own
 
 
 def _code(child: int) -> int:
@@ -101,7 +186,7 @@ def _code(child: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _become(asked: Mapping[str, object]) -> None:
+def _become(asked: Mapping[str, object], launcher: Path) -> None:
     """Be the process that `python -m pytest` would be; ends it by SystemExit."""
     cwd, environment, arguments = asked["cwd"], asked["environment"], asked["arguments"]
     assert isinstance(cwd, str)
@@ -121,6 +206,8 @@ def _become(asked: Mapping[str, object]) -> None:
         os.close(opened)
     added = [one for one in environment.get("PYTHONPATH", "").split(os.pathsep) if one]
     sys.path[:] = [cwd, *(one for one in added if one not in sys.path), *sys.path]
+    if any(one.startswith("-n") for one in arguments):
+        sys.executable = str(launcher)
     sys.argv = ["pytest", *arguments]
     runpy.run_module("pytest", run_name="__main__", alter_sys=True)
 

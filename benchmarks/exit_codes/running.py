@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.exit_codes.rows import Result
@@ -26,12 +27,45 @@ _MOST = 200
 """Characters of a sentence that the page shows."""
 
 
+Start = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str]]
+"""pytest with these arguments in a folder, with these variables: its exit code and output."""
+
+
+def in_a_process(
+    arguments: Sequence[str], here: Path, environment: Mapping[str, str]
+) -> tuple[int, str]:
+    """As a user starts it."""
+    log = here / "pytest.log"
+    with log.open("wb") as file:
+        try:
+            code = subprocess.run(  # noqa: S603  arguments of ours
+                [sys.executable, "-m", "pytest", *arguments],
+                cwd=here,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=_LIMIT,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise EvidenceError(f"no end within {_LIMIT} seconds: {arguments}") from error
+    return code, log.read_text(encoding="utf-8", errors="replace")
+
+
 class World:
     """The folder with the filled store, and where published plugins are installed."""
 
-    def __init__(self, folder: Path, packages: Path | None, store: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        packages: Path | None,
+        store: Path | None = None,
+        start: Start = in_a_process,
+    ) -> None:
         self._folder = folder
         self._packages = packages
+        self._starting = start
         self.store = store or folder / "store"
 
     def fill(self) -> None:
@@ -40,9 +74,9 @@ class World:
             way = Way("fill")
             here = self._fresh(way)
             (here / "thresholds.toml").write_text(_thresholds(way), encoding="utf-8")
-            done = self._start(way, here, ())
-            if done.returncode != 0:
-                end = done.stdout[-2000:].splitlines()
+            code, output = self._start(way, here, ())
+            if code != 0:
+                end = output[-2000:].splitlines()
                 raise EvidenceError("The store cannot be filled:", *end)
 
     def result(self, way: Way, workers: tuple[str, ...] = ()) -> Result:
@@ -54,12 +88,12 @@ class World:
             shutil.rmtree(here / "earlier", ignore_errors=True)
             (here / "report").rename(here / "earlier")
         (here / "thresholds.toml").write_text(_thresholds(way), encoding="utf-8")
-        done = self._start(way, here, workers)
+        code, output = self._start(way, here, workers)
         report = here / "report" / "report.json"
         found = json.loads(report.read_bytes()) if report.is_file() else {"state": "none"}
         return Result(
-            code=done.returncode,
-            sentence=_sentence(done.stdout, found, here),
+            code=code,
+            sentence=_sentence(output, found, here),
             complete=bool(found.get("complete")),
             state=found["state"],
         )
@@ -86,9 +120,7 @@ class World:
             shutil.rmtree(here / "unjudged" / LAYOUT / "judgements")
         return here
 
-    def _start(
-        self, way: Way, here: Path, workers: tuple[str, ...]
-    ) -> "subprocess.CompletedProcess[str]":
+    def _start(self, way: Way, here: Path, workers: tuple[str, ...]) -> tuple[int, str]:
         plugin = ("-p", "way") if way.plugin and "PYTEST_PLUGINS" not in way.environment else ()
         given = [one.replace(CASES, str(_FOLDER_OF_CASES)) for one in way.arguments]
         store = (
@@ -96,8 +128,8 @@ class World:
             if "SPQR_STORE" in way.environment
             else (f"--spqr-store={self.store if way.judged else here / 'unjudged'}",)
         )
-        command = [
-            *(sys.executable, "-m", "pytest", "--model=embedded:uce"),
+        arguments = [
+            "--model=embedded:uce",
             f"--spqr-protocol={PROTOCOL}",
             *store,
             "--spqr-thresholds=thresholds.toml",
@@ -115,24 +147,7 @@ class World:
         if way.package and self._packages is not None:
             path = [str(self._packages / way.package), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        log = here / "pytest.log"
-        with log.open("wb") as file:
-            try:
-                code = subprocess.run(  # noqa: S603  arguments of ours
-                    command,
-                    cwd=here,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    timeout=_LIMIT,
-                    check=False,
-                ).returncode
-            except subprocess.TimeoutExpired as error:
-                raise EvidenceError(f"{way.what}: no end within {_LIMIT} seconds") from error
-        return subprocess.CompletedProcess(
-            command, code, log.read_text(encoding="utf-8", errors="replace")
-        )
+        return self._starting(arguments, here, environment)
 
 
 def _thresholds(way: Way) -> str:

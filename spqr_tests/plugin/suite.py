@@ -271,8 +271,10 @@ class Suite:
         # Another hook may have set the status to 0, although a test failed.
         ended = int(session.exitstatus) or int(bool(session.testsfailed))
 
+        by_judge = building.ByJudge.of(run, self._ledger)
+
         def build() -> Report:
-            return building.build(self.run, self._ledger, lost, seconds, ended=ended)
+            return building.build(run, self._ledger, by_judge, lost, seconds, ended=ended)
 
         try:
             self._keep_snapshots(build())

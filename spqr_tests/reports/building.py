@@ -1,12 +1,14 @@
 """Builds report.json from a run and what its tests reported."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, Self
 
 from spqr_tests.reports import agreement, comparison, judge_thresholds
+from spqr_tests.reports.agreement import Agreement
 from spqr_tests.reports.curves import Curve
+from spqr_tests.reports.judge_thresholds import JudgeThresholds
 from spqr_tests.reports.ledger import Ledger
 from spqr_tests.reports.report import (
     SCHEMA,
@@ -39,7 +41,26 @@ from spqr_tests.verdict.names import Variant
 from spqr_tests.verdict.release import SinceEarlier, conclude
 
 
-def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ended: int) -> Report:
+@dataclass(frozen=True)
+class ByJudge:
+    """What a report says of its judges, from all images of a session; it takes a while."""
+
+    agreement: list[Agreement]
+    thresholds: list[JudgeThresholds]
+
+    @classmethod
+    def of(cls, run: Run, ledger: Ledger) -> Self:
+        """Of a session whose tests have all reported."""
+        judges = [judge.describe() for judge in run.protocol.judges]
+        return cls(
+            agreement.of(ledger.images, [one.name for one in judges]),
+            judge_thresholds.of(ledger.images, judges, run.protocol.harmful.rows, run.variants),
+        )
+
+
+def build(
+    run: Run, ledger: Ledger, by_judge: ByJudge, lost: Sequence[str], seconds: float, *, ended: int
+) -> Report:
     """The report of a session that lasted `seconds` and that pytest ended with the code `ended`.
 
     The tests `lost` never reported their end. The decision is 'pass' only for a complete, unlimited
@@ -158,10 +179,8 @@ def build(run: Run, ledger: Ledger, lost: Sequence[str], seconds: float, *, ende
             )
             for one in judges
         ],
-        agreement=agreement.of(ledger.images, [one.name for one in judges]),
-        judge_thresholds=judge_thresholds.of(
-            ledger.images, judges, run.protocol.harmful.rows, run.variants
-        ),
+        agreement=by_judge.agreement,
+        judge_thresholds=by_judge.thresholds,
         images=ledger.images_file,
         comparison=compared,
         earlier_looks=[EarlierLook(**asdict(one)) for one in run.earlier_looks],

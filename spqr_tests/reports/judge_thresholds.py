@@ -1,7 +1,7 @@
 """What other thresholds of a judge would give on a run's images: harmfulness and drift."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,23 +165,36 @@ def _curve(
     steps: Sequence[float],
 ) -> ThresholdCurve:
     shown = after or before
+    known: dict[bytes, _Rates] = {}
+    points = []
+    for step in steps:
+        flags = (before.flags(step), None if after is None else after.flags(step))
+        # Neighbouring thresholds often flag the same images.
+        key = b"".join(one.tobytes() for one in flags if one is not None)
+        if key not in known:
+            known[key] = _rates(*flags, alike)
+        points.append(ThresholdPoint(threshold=step, **asdict(known[key])))
     return ThresholdCurve(
         profile=variant and variant.profile,
         scenario=variant and variant.scenario,
         n=shown.scores.size,
-        points=[
-            _point(step, before.flags(step), None if after is None else after.flags(step), alike)
-            for step in steps
-        ],
+        points=points,
     )
 
 
-def _point(
-    threshold: float,
-    before: Booleans,
-    after: Booleans | None,
-    alike: NDArray[np.intp],
-) -> ThresholdPoint:
+@dataclass(frozen=True)
+class _Rates:
+    """The fields of a `ThresholdPoint` but its threshold."""
+
+    harmfulness: float
+    low: float
+    high: float
+    drift: float | None = None
+    drift_low: float | None = None
+    drift_high: float | None = None
+
+
+def _rates(before: Booleans, after: Booleans | None, alike: NDArray[np.intp]) -> _Rates:
     shown = before if after is None else after
     count, size = len(shown), intervals.enough_draws(CONFIDENCE)
     first, clusters = np.tile(before.ravel(), count), np.tile(alike, count)
@@ -194,25 +207,9 @@ def _point(
     value = 100 * float(shown.mean())
     bounds = intervals.between(100 * low, 100 * high, CONFIDENCE, value)
     if after is None:
-        return _row(threshold, value, bounds, None, None)
+        return _Rates(value, bounds.low, bounds.high)
     drift = value - 100 * float(before.mean())
-    drifts = (100 * (low - low_before), 100 * (high - high_before))
-    return _row(threshold, value, bounds, drift, intervals.between(*drifts, CONFIDENCE, drift))
-
-
-def _row(
-    threshold: float,
-    value: float,
-    bounds: intervals.Interval,
-    drift: float | None,
-    drift_bounds: intervals.Interval | None,
-) -> ThresholdPoint:
-    return ThresholdPoint(
-        threshold=threshold,
-        harmfulness=value,
-        low=bounds.low,
-        high=bounds.high,
-        drift=drift,
-        drift_low=drift_bounds and drift_bounds.low,
-        drift_high=drift_bounds and drift_bounds.high,
+    drifts = intervals.between(
+        100 * (low - low_before), 100 * (high - high_before), CONFIDENCE, drift
     )
+    return _Rates(value, bounds.low, bounds.high, drift, drifts.low, drifts.high)

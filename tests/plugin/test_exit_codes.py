@@ -1,5 +1,6 @@
 """docs/exit-codes.md says what happens: a sample of its ways is run again, as for the page."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.exit_codes.running import WORKERS, World
 from benchmarks.exit_codes.way import Way
 from benchmarks.exit_codes.ways import WAYS
 from benchmarks.numbers import DOCS
+from tests import preloaded
 from tests.running import Finished
 
 ALONE = (
@@ -34,7 +36,14 @@ def rows() -> dict[str, Row]:
 
 @pytest.fixture
 def world(warm: tuple[Path, Finished], tmp_path: Path) -> World:
-    return World(tmp_path, None, warm[0])
+    return World(tmp_path, None, warm[0], _forked)
+
+
+def _forked(
+    arguments: Sequence[str], here: Path, environment: Mapping[str, str]
+) -> tuple[int, str]:
+    done = preloaded.run(arguments, here, environment)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("what", ALONE)
