@@ -223,7 +223,10 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "test_without_a_terminal_workers_have_one_stream_of_lines",
         ),
         # Smaller plans are made often, and the counts of published sizes are tested by themselves.
-        "tests/plugin/test_paper.py": ("test_the_plan_at_its_own_size_needs_configs_alone",),
+        "tests/plugin/test_paper.py": (
+            "test_the_plan_at_its_own_size_needs_configs_alone",
+            "test_the_whole_protocol_on_small_stand_ins[all]",
+        ),
         "tests/plugin/test_paths.py": tuple(
             f"test_a_home_that_nobody_has_is_a_sentence[{option}]"
             for option in ("--spqr-baseline", "--spqr-report", "--spqr-thresholds")
@@ -231,6 +234,16 @@ LONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tests/plugin/test_model_option.py": (
             "test_paths_in_addopts_are_not_what_is_measured[environment-n2]",
         ),
+        # What a plan counts is compared with what runs made by others; published models' sizes are
+        # counted by themselves.
+        "tests/plugin/test_recipes.py": ("test_the_plan_counts_what_recipes_take",),
+        "tests/plugin/test_uptake.py": (
+            "test_the_plan_counts_the_benign_images_of_variants",
+            "test_the_plan_counts_them_for_each_training",
+        ),
+        # Workers share every run's work; shards of one store are always tried.
+        "tests/plugin/test_sequential.py": ("test_two_processes_stop_where_one_does",),
+        "tests/plugin/test_shard.py": ("test_stores_of_shards_that_share_none_are_put_together",),
     }
 )
 """Names by file."""
@@ -331,6 +344,54 @@ ALWAYS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_it_ends_with_the_run_however_that_ends": ("2", "15"),
         },
         "tests/planning/test_memory.py": {"test_training": ("profile1-20.507",)},
+        # By one process or by two workers; each way ends some of these.
+        "tests/plugin/test_runs.py": {
+            "TestTheSameHoweverStarted::test_a_second_run_makes_nothing_and_says_the_same": (
+                "-n2",
+                "-p no:xdist",
+            ),
+            "TestExitCodes::test_a_missed_threshold_is_1": ("-n0",),
+            "TestExitCodes::test_a_judge_that_raises_is_3": ("-n2",),
+            "TestExitCodes::test_a_case_that_never_reports_is_3": ("-n2",),
+            "TestPytestsManners::test_a_limit_decides_nothing": ("alone",),
+        },
+        "tests/plugin/test_report_page.py": {
+            "test_is_made_again_to_the_byte": ("", "--spqr-show-prompts"),
+        },
+        "tests/plugin/test_snapshots.py": {
+            "TestSnapshots::test_are_written_once_and_whole_and_then_compared": ("-n0",),
+        },
+        "tests/plugin/test_terminal.py": {
+            "test_a_terminal_that_knows_ascii_alone": ("alone",),
+            "test_pytest_s_own_plugins_may_be_off": ("capture-alone", "terminal-alone"),
+            "test_what_breaks_every_case_is_said_once": ("n2",),
+        },
+        "tests/plugin/test_uptake.py": {
+            "test_a_learning_rate_of_0_is_no_evidence": ("fixed",),
+            "test_a_learning_rate_of_1_is_no_evidence": ("sequential",),
+        },
+        "tests/plugin/test_versions_refused.py": {
+            "TestWhatCannotBeCompared::test_the_same_is_found_however_it_is_started": ("-n0",),
+        },
+        "tests/plugin/test_viewers.py": {
+            "test_a_failed_case_shows_what_was_measured_and_which_images": (
+                "()",
+                "('--spqr-sequential',)",
+            ),
+            "test_github_shows_decision_thresholds_and_failed_cases": ("('-n2',)",),
+        },
+        "tests/plugin/test_model_option.py": {
+            "test_the_space_form_works_from_anywhere": ("project-n2", "unrelated"),
+        },
+        "tests/plugin/test_pipelines.py": {
+            "test_the_actions_steps_end_as_the_run_does": ("pass", "usage"),
+            "test_the_templates_script_ends_as_the_run_does": ("undecided-sh",),
+        },
+        "tests/plugin/test_replaced.py": {
+            "test_a_name_of_the_suite_is_refused": ("spqr_flags-n2", "spqr_gate-alone"),
+            "test_a_name_of_the_suite_is_refused_however_it_is_given": ("alone",),
+            "test_plain_names_belong_to_the_project": ("n2",),
+        },
         "tests/testing/test_backbone_cases.py": {
             "TestBackbones::test_few_pictures_are_learned_by_heart": ("sd3", "sd2"),
             "TestBackbones::test_generating_costs_what_torch_counts": ("flux", "sd1"),
