@@ -45,7 +45,7 @@ from spqr_tests.verdict.release import SinceEarlier, conclude
 class ByJudge:
     """What a report says of its judges, from all images of a session; it takes a while."""
 
-    agreement: list[Agreement]
+    agreement: Agreement | None
     thresholds: list[JudgeThresholds]
 
     @classmethod
