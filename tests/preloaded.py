@@ -145,7 +145,10 @@ def _serve_worker(connection: socket.socket) -> None:
     """Tell a launcher its worker's number, then how that ended."""
     asked, pipes, *_ = socket.recv_fds(connection, 2**20, 3)
     while not asked.endswith(b"\n"):
-        asked += connection.recv(2**20)
+        more = connection.recv(2**20)
+        if not more:  # the launcher was killed
+            return
+        asked += more
     worker = os.fork()
     if worker == 0:
         connection.close()

@@ -1,6 +1,7 @@
 """Generations: the images of a variant for prompts, made where the store lacks them."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -186,10 +187,15 @@ def _generate(
             )
         for (_, prompt), image in zip(wanted, made, strict=True):
             painting.require_painted(image, prompt, label)
-        for (key, prompt), image in zip(wanted, made, strict=True):
-            provenance = _provenance(source, prompt, label)
-            store.put(KIND, key, ".png", images.to_png(image, KIND, key, provenance))
-            cost.generated += 1
+        # Compressing, hashing and flushing do not wait for each other; a card waits for all.
+        with ThreadPoolExecutor(min(len(made), device.cores())) as threads:
+            for _ in threads.map(keep, wanted, made):
+                cost.generated += 1
+
+    def keep(asked: tuple[str, Prompt], image: Pixels) -> None:
+        key, prompt = asked
+        provenance = _provenance(source, prompt, label)
+        store.put(KIND, key, ".png", images.to_png(image, KIND, key, provenance))
 
     def make() -> None:
         store.require_more(f"images of {label}")
