@@ -15,14 +15,14 @@ def test_both_ways_are_timed_in_turns_and_the_first_time_does_not_count() -> Non
     called: list[str] = []
 
     def slow_at_first(name: str, seconds: float) -> None:
-        time.sleep(seconds if name in called else 0.2)
+        time.sleep(seconds if name in called else 0.5)
         called.append(name)
 
     ours, theirs = in_turns(
-        lambda: slow_at_first("ours", 0.01), lambda: slow_at_first("theirs", 0.03), 2
+        lambda: slow_at_first("ours", 0.01), lambda: slow_at_first("theirs", 0.1), 2
     )
     assert called == ["ours", "theirs"] * 3
-    assert 0.01 <= ours < theirs < 0.2
+    assert 0.01 <= ours < theirs < 0.5
 
 
 def test_a_ratio_above_one_says_that_ours_is_faster() -> None:

@@ -83,22 +83,24 @@ def test_an_error_without_a_sentence_is_noted_as_it_is(store: Store) -> None:
     assert done.made == ["b"]
 
 
-def _work(folder: Path, place: int, log: Any, seconds: float) -> None:
+def _work(folder: Path, place: int, log: Any, seconds: float, together: Any) -> None:
     store = Store(folder, "run")
+    together.wait()
     items = chains(store, 3, 4, lambda: time.sleep(seconds))
     done = _carry_out(items, store, place=place, of=2)
     log.put(done.made)
 
 
-def _start(folder: Path, place: int, log: Any, seconds: float) -> Any:
-    process = _SPAWN.Process(target=_work, args=(folder, place, log, seconds))
+def _start(folder: Path, place: int, log: Any, seconds: float, together: Any) -> Any:
+    process = _SPAWN.Process(target=_work, args=(folder, place, log, seconds, together))
     process.start()
     return process
 
 
 def test_two_processes_do_each_item_once_and_hardly_wait(tmp_path: Path) -> None:
     log = _SPAWN.Queue()
-    processes = [_start(tmp_path, place, log, 0.1) for place in range(2)]
+    together = _SPAWN.Barrier(2)
+    processes = [_start(tmp_path, place, log, 0.2, together) for place in range(2)]
     found = [log.get(timeout=PATIENCE) for _ in processes]
     for process in processes:
         process.join()
@@ -110,7 +112,7 @@ def test_two_processes_do_each_item_once_and_hardly_wait(tmp_path: Path) -> None
 
 def test_what_a_killed_process_left_is_done_by_another(tmp_path: Path) -> None:
     log = _SPAWN.Queue()
-    victim = _start(tmp_path, 0, log, 0.5)
+    victim = _start(tmp_path, 0, log, 0.5, _SPAWN.Barrier(1))
     store = Store(tmp_path, "run")
     items = chains(store, 3, 4, lambda: None)
     wait_until(items["train 0"].done)

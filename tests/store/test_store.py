@@ -205,9 +205,9 @@ def _ask_once(folder: str, barrier: Any, answers: Any, locked: bool) -> None:  #
     answers.put(store.once("kind", KEY, make))
 
 
-@pytest.mark.parametrize(("locked", "made"), [(True, 1), (False, 4)], ids=["lock", "no-op lock"])
+@pytest.mark.parametrize("locked", [True, False], ids=["lock", "no-op lock"])
 def test_processes_that_ask_together_get_one_answer_made_once_where_locks_work(
-    tmp_path: Path, *, locked: bool, made: int
+    tmp_path: Path, *, locked: bool
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(4), spawn.Queue()
@@ -220,7 +220,8 @@ def test_processes_that_ask_together_get_one_answer_made_once_where_locks_work(
     assert [answers.get(timeout=PATIENCE) for _ in workers] == [{"answer": "the same"}] * 4
     for worker in workers:
         worker.join()
-    assert len(list(tmp_path.glob("made-*"))) == made
+    made = len(list(tmp_path.glob("made-*")))
+    assert made == 1 if locked else made > 1
     assert Store(tmp_path, "later").once("kind", KEY, _never) == {"answer": "the same"}
     assert len(list((tmp_path / "v2" / "kind" / KEY[:2]).iterdir())) == 1
 
