@@ -112,7 +112,8 @@ def test_two_processes_do_each_item_once_and_hardly_wait(tmp_path: Path) -> None
 
 def test_what_a_killed_process_left_is_done_by_another(tmp_path: Path) -> None:
     log = _SPAWN.Queue()
-    victim = _start(tmp_path, 0, log, 0.5, _SPAWN.Barrier(1))
+    alone = _SPAWN.Barrier(1)
+    victim = _start(tmp_path, 0, log, 0.5, alone)
     store = Store(tmp_path, "run")
     items = chains(store, 3, 4, lambda: None)
     wait_until(items["train 0"].done)
