@@ -4,7 +4,7 @@
 
 clones this repository, installs it, does what the README says, and then runs the job of
 ci/gitlab.yml as docs/ci.md sets it up: what a merge request runs, and the gate of two candidates.
-It writes docs/first-hour.json and docs/first-hour.md. It takes a quarter of an hour on two cores.
+It writes docs/first-hour.json and docs/first-hour.md. It takes from a quarter to three quarters of an hour on two cores.
 """
 
 import argparse
@@ -215,7 +215,8 @@ the pages, in an empty environment and with empty stores. Together {minutes:.0f}
 project of its own, with the variables of that page: a merge request runs
 `{_QUICK}`, the gate `-n 2` against the last
 release's report. Its store is empty at first, as a new runner's cache is. pip's own cache was not
-emptied, so that the installation may take longer elsewhere: it downloads about 3 GB.
+emptied, so that the installation may take longer elsewhere: it downloads about 3 GB. The machine
+was shared; the run that the README shows, of the same command, took 146 seconds on another.
 
 What they said last:
 

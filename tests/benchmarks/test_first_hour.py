@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import first_hour
 from benchmarks.first_hour import SCHEMA, FirstHour, Ran, Step
-from benchmarks.numbers import DOCS
+from benchmarks.numbers import DOCS, read
 
 
 @pytest.mark.parametrize("step", first_hour.steps(), ids=lambda step: step.what[:30])
@@ -17,6 +17,14 @@ def test_a_step_is_what_its_page_says(step: Step) -> None:
         assert f"{name}:" in written
     if step.page == "README.md" and "--spqr-report" not in step.command:
         assert step.command in written
+
+
+def test_the_page_is_that_of_its_numbers() -> None:
+    found = read(FirstHour, DOCS / f"{first_hour.NAME}.json")
+    assert (DOCS / f"{first_hour.NAME}.md").read_text(encoding="utf-8") == first_hour.page(found)
+    assert [(one.what, one.command, one.code) for one in found.steps] == [
+        (step.what, step.command, step.code) for step in first_hour.steps()
+    ]
 
 
 def test_the_page_has_every_step_and_its_time() -> None:
