@@ -4,7 +4,8 @@
 
 clones this repository, installs it, does what the README says, and then runs the job of
 ci/gitlab.yml as docs/ci.md sets it up: what a merge request runs, and the gate of two candidates.
-It writes docs/first-hour.json and docs/first-hour.md. It takes from a quarter to three quarters of an hour on two cores.
+It writes docs/first-hour.json and docs/first-hour.md. It takes from a quarter to three quarters of
+an hour on two cores.
 """
 
 import argparse
