@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.thorough import ALWAYS, LONG, is_long
+from tests.always import ALWAYS
+from tests.thorough import LONG, is_long
 
 ROOT = Path(__file__).parents[1]
 NAMES = {path: (*LONG.get(path, ()), *ALWAYS.get(path, {})) for path in sorted({*LONG, *ALWAYS})}
