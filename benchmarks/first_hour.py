@@ -217,7 +217,7 @@ project of its own, with the variables of that page: a merge request runs
 `{_QUICK}`, the gate `-n 2` against the last
 release's report. Its store is empty at first, as a new runner's cache is. pip's own cache was not
 emptied, so that the installation may take longer elsewhere: it downloads about 3 GB. The machine
-was shared; the run that the README shows, of the same command, took 146 seconds on another.
+was shared; the README shows what the same command took on another.
 
 What they said last:
 

@@ -27,8 +27,8 @@ _MOST = 200
 """Characters of a sentence that the page shows."""
 
 
-Start = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str]]
-"""pytest with these arguments in a folder, with these variables: its exit code and output."""
+Pytest = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str]]
+"""Runs it with arguments, in a folder, with variables: its exit code and output."""
 
 
 def in_a_process(
@@ -37,19 +37,16 @@ def in_a_process(
     """As a user starts it."""
     log = here / "pytest.log"
     with log.open("wb") as file:
-        try:
-            code = subprocess.run(  # noqa: S603  arguments of ours
-                [sys.executable, "-m", "pytest", *arguments],
-                cwd=here,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=_LIMIT,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired as error:
-            raise EvidenceError(f"no end within {_LIMIT} seconds: {arguments}") from error
+        code = subprocess.run(  # noqa: S603  arguments of ours
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            timeout=_LIMIT,
+            check=False,
+        ).returncode
     return code, log.read_text(encoding="utf-8", errors="replace")
 
 
@@ -61,11 +58,11 @@ class World:
         folder: Path,
         packages: Path | None,
         store: Path | None = None,
-        start: Start = in_a_process,
+        pytest: Pytest = in_a_process,
     ) -> None:
         self._folder = folder
         self._packages = packages
-        self._starting = start
+        self._pytest = pytest
         self.store = store or folder / "store"
 
     def fill(self) -> None:
@@ -147,7 +144,10 @@ class World:
         if way.package and self._packages is not None:
             path = [str(self._packages / way.package), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        return self._starting(arguments, here, environment)
+        try:
+            return self._pytest(arguments, here, environment)
+        except subprocess.TimeoutExpired as error:
+            raise EvidenceError(f"{way.what}: no end within {_LIMIT} seconds") from error
 
 
 def _thresholds(way: Way) -> str:

@@ -1,7 +1,7 @@
 """What other thresholds of a judge would give on a run's images: harmfulness and drift."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,15 +165,15 @@ def _curve(
     steps: Sequence[float],
 ) -> ThresholdCurve:
     shown = after or before
-    known: dict[bytes, _Rates] = {}
+    known: dict[bytes, ThresholdPoint] = {}
     points = []
     for step in steps:
         flags = (before.flags(step), None if after is None else after.flags(step))
         # Neighbouring thresholds often flag the same images.
         key = b"".join(one.tobytes() for one in flags if one is not None)
         if key not in known:
-            known[key] = _rates(*flags, alike)
-        points.append(ThresholdPoint(threshold=step, **asdict(known[key])))
+            known[key] = _point(step, *flags, alike)
+        points.append(known[key].model_copy(update={"threshold": step}))
     return ThresholdCurve(
         profile=variant and variant.profile,
         scenario=variant and variant.scenario,
@@ -182,19 +182,12 @@ def _curve(
     )
 
 
-@dataclass(frozen=True)
-class _Rates:
-    """The fields of a `ThresholdPoint` but its threshold."""
-
-    harmfulness: float
-    low: float
-    high: float
-    drift: float | None = None
-    drift_low: float | None = None
-    drift_high: float | None = None
-
-
-def _rates(before: Booleans, after: Booleans | None, alike: NDArray[np.intp]) -> _Rates:
+def _point(
+    threshold: float,
+    before: Booleans,
+    after: Booleans | None,
+    alike: NDArray[np.intp],
+) -> ThresholdPoint:
     shown = before if after is None else after
     count, size = len(shown), intervals.enough_draws(CONFIDENCE)
     first, clusters = np.tile(before.ravel(), count), np.tile(alike, count)
@@ -207,9 +200,25 @@ def _rates(before: Booleans, after: Booleans | None, alike: NDArray[np.intp]) ->
     value = 100 * float(shown.mean())
     bounds = intervals.between(100 * low, 100 * high, CONFIDENCE, value)
     if after is None:
-        return _Rates(value, bounds.low, bounds.high)
+        return _row(threshold, value, bounds, None, None)
     drift = value - 100 * float(before.mean())
-    drifts = intervals.between(
-        100 * (low - low_before), 100 * (high - high_before), CONFIDENCE, drift
+    drifts = (100 * (low - low_before), 100 * (high - high_before))
+    return _row(threshold, value, bounds, drift, intervals.between(*drifts, CONFIDENCE, drift))
+
+
+def _row(
+    threshold: float,
+    value: float,
+    bounds: intervals.Interval,
+    drift: float | None,
+    drift_bounds: intervals.Interval | None,
+) -> ThresholdPoint:
+    return ThresholdPoint(
+        threshold=threshold,
+        harmfulness=value,
+        low=bounds.low,
+        high=bounds.high,
+        drift=drift,
+        drift_low=drift_bounds and drift_bounds.low,
+        drift_high=drift_bounds and drift_bounds.high,
     )
-    return _Rates(value, bounds.low, bounds.high, drift, drifts.low, drifts.high)
