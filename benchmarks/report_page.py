@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from benchmarks import suite
+from benchmarks import field_texts, suite
 from benchmarks.numbers import DOCS
 from spqr_tests.planning.plan import Plan
 from spqr_tests.reports import images
@@ -49,7 +49,7 @@ def _object(model: BaseModel, indent: str, end: str) -> Iterator[str]:
     inner = indent + _INDENT
     fields = type(model).model_fields
     for place, (name, field) in enumerate(fields.items(), 1):
-        yield from _comment(field.description or "", inner)
+        yield from _comment(field_texts.text(type(model), name), inner)
         comma = "," if place < len(fields) else ""
         key = f"{inner}{json.dumps(field.alias or name)}: "
         first, *rest = _value(getattr(model, name), inner, comma)

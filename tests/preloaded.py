@@ -1,14 +1,17 @@
-"""Processes that have imported torch and diffusers already: most of what a small run takes.
+"""Processes that have imported torch, diffusers and the suite: most of a small run's time.
 
-A process imports them once and forks for each run, and for each worker of a run. A fork is a fresh
-process to the suite: nothing of the suite, of pytest or of its plugins was imported before it.
+A process imports them once, compiles the report's templates, and forks for each run and for each
+worker of a run. Nothing else was called before: to the suite a fork is a fresh process. What a
+user's process imports, and when, is for the tests that start Python itself.
 """
 
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import shutil
 import signal
@@ -86,6 +89,7 @@ def _serve() -> None:
     ):
         for name in names:
             getattr(module, name)
+    _import_suite()
     # pytest warns of a plugin's package that was imported before it, unless its text says this.
     for point in metadata.entry_points(group="pytest11"):
         if plugin := sys.modules.get(point.module.partition(".")[0]):
@@ -112,6 +116,19 @@ def _serve() -> None:
         print(_code(child), flush=True)  # noqa: T201  read by the tests' process
     os.kill(workers, signal.SIGKILL)
     shutil.rmtree(folder)
+
+
+def _import_suite() -> None:
+    import spqr_tests
+    from spqr_tests.reports.html import page
+
+    for one in pkgutil.walk_packages(spqr_tests.__path__, f"{spqr_tests.__name__}."):
+        # Pytest imports its cases itself, and what authors of packages test with.
+        if not one.name.split(".")[1].startswith(("test_", "testing", "__main__")):
+            importlib.import_module(one.name)
+    templates = page._environment()
+    for name in templates.list_templates(["j2"]):
+        templates.get_template(name)
 
 
 def _launcher(folder: Path) -> Path:

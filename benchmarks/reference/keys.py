@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from benchmarks import field_texts
 from benchmarks.markdown import table
 from benchmarks.reference.text import code, prose
 from benchmarks.reference.values import allowed, stated
@@ -97,7 +98,7 @@ class Table:
             if not (inner or default):
                 default = stated(one.get_default(call_default_factory=True))
             what = "table, below" if inner else allowed(properties[key])
-            yield code(key), what, default, prose(one.description or "")
+            yield code(key), what, default, prose(field_texts.text(self.model, key))
 
     def _schemas(self) -> dict[str, Any]:
         return dict(self.model.model_json_schema()["properties"])

@@ -11,7 +11,7 @@ FILE = "plan.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Prompts(_Part):
@@ -274,9 +274,7 @@ class MemoryPeak(_Part):
 class Plan(_Part):
     """The whole plan."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: str = Field(alias="schema")
     """Of this file."""

@@ -11,7 +11,7 @@ from spqr_tests.verdict.comparison import CONFIDENCE
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FlaggedImage(_Part):

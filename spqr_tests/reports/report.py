@@ -275,9 +275,7 @@ class Running(Part):
 class Report(BaseModel):
     """The whole report."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: str = Field(alias="schema")
     """Of this file."""

@@ -11,7 +11,7 @@ from spqr_tests.verdict.thresholds import Direction, Severity
 class Part(BaseModel):
     """A part of the report: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AdapterStatement(Part):

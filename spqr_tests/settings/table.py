@@ -27,9 +27,7 @@ _LONGEST = 10_000
 class Settings(BaseModel):
     """A table of a protocol file: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,12 +1,12 @@
 """Folders of files in the store, such as pictures that were drawn or unpacked: made once, whole."""
 
 import errno
+import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from spqr_tests.errors import InputError
-from spqr_tests.store import digest
 from spqr_tests.store.store import Store
 
 
@@ -67,7 +67,7 @@ def is_sound(store: Store, kind: str, key: str) -> bool:
     known = store.peek(kind, key)
     try:
         sound = known is not None and folder.is_dir() and bool(known == _digests(folder))
-    except (InputError, OSError):  # a pipe, or a file that cannot be read
+    except OSError:  # a pipe, or a file that cannot be read
         return False
     if sound:
         store.used.add((kind, key, ""))
@@ -75,9 +75,25 @@ def is_sound(store: Store, kind: str, key: str) -> bool:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The digest of each file in a folder, and in the folders in it, by its path."""
-    return {
-        path.relative_to(folder).as_posix(): "a link" if path.is_symlink() else digest.of_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or not path.is_dir()
-    }
+    """The digest of each file in a folder, and in the folders in it, by its path.
+
+    Sets have thousands of files, each of them read by each process of a run: paths stay strings.
+    `OSError` for what is not a regular file.
+    """
+    found: dict[str, str] = {}
+    folders = [("", str(folder))]
+    while folders:
+        within, path = folders.pop()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = within + entry.name
+                if entry.is_symlink():
+                    found[name] = "a link"
+                elif entry.is_dir():
+                    folders.append((f"{name}/", entry.path))
+                elif entry.is_file():
+                    with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123  no Path
+                        found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+                else:  # a pipe, which would wait for who writes to it
+                    raise OSError(errno.EINVAL, "not a regular file", entry.path)
+    return dict(sorted(found.items()))

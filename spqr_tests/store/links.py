@@ -1,5 +1,6 @@
 """Links in a checkpoint's folder: a downloaded one must not lead out of it."""
 
+from operator import attrgetter
 from pathlib import Path
 
 from spqr_tests.errors import InputError
@@ -22,7 +23,7 @@ def present(path: Path, root: Path) -> bool:
 def listing(folder: Path) -> list[Path]:
     """A folder's contents, sorted by name; `InputError` when it cannot be read."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(folder.iterdir(), key=attrgetter("name"))
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}).") from error
 

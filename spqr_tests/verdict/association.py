@@ -1,8 +1,8 @@
 """Association: whether and how paired flags go together."""
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from spqr_tests.verdict.intervals import by_cluster, pair
 from spqr_tests.verdict.scoring import FloatArray
@@ -31,7 +31,9 @@ def mcnemar(before: ArrayLike, after: ArrayLike, clusters: ArrayLike | None = No
     law = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         one = np.zeros(2 * size * count + 1)
-        one[:: 2 * size] = np.exp(special.gammaln(count + 1) - _log_ways(count) - count * np.log(2))
+        one[:: 2 * size] = np.exp(
+            scipy.special.gammaln(count + 1) - _log_ways(count) - count * np.log(2)
+        )
         law = np.convolve(law, one)
     beyond = law[: len(law) // 2 - observed + 1].sum()
     return min(1.0, 2 * float(beyond))
@@ -58,4 +60,6 @@ def correlation(before: ArrayLike, after: ArrayLike) -> float | None:
 def _log_ways(count: int) -> FloatArray:
     """The logarithms of k! (count - k)!, for k from 0 to `count`."""
     ks = np.arange(count + 1)
-    return np.asarray(special.gammaln(ks + 1) + special.gammaln(count - ks + 1), dtype=np.float64)
+    return np.asarray(
+        scipy.special.gammaln(ks + 1) + scipy.special.gammaln(count - ks + 1), dtype=np.float64
+    )

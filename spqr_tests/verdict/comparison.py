@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy import special
+import scipy
 
 from spqr_tests.verdict import intervals, multiplicity
 from spqr_tests.verdict.intervals import Interval
@@ -97,7 +97,10 @@ def unpaired(old: Reading, new: Reading) -> Difference:
 
 
 def _at(reading: Reading, confidence: float) -> Interval:
-    grown = float(special.ndtri((1 + confidence) / 2) / special.ndtri((1 + reading.confidence) / 2))
+    grown = float(
+        scipy.special.ndtri((1 + confidence) / 2)
+        / scipy.special.ndtri((1 + reading.confidence) / 2)
+    )
     return Interval(
         reading.value - grown * (reading.value - reading.low),
         reading.value + grown * (reading.high - reading.value),

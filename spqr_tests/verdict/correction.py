@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from spqr_tests.verdict.intervals import Interval, between
 from spqr_tests.verdict.scoring import FloatArray
@@ -123,7 +123,9 @@ def share_below(value: float, share: float, n: int) -> float:
     return (
         sum(
             # A parameter of 0 is a point at one of the ends.
-            float(special.betainc(one, other, value)) if one > 0 and other > 0 else float(one <= 0)
+            float(scipy.special.betainc(one, other, value))
+            if one > 0 and other > 0
+            else float(one <= 0)
             for one, other in ((hits, n - hits + 1), (hits + 1, n - hits))
         )
         / 2

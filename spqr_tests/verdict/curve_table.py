@@ -14,9 +14,7 @@ EXPECTED = {
 class CurveTable(BaseModel):
     """The drift at every kept step up to `until` is at most `drift_stays_below`, in points."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     drift_stays_below: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
     """The drift, in percentage points, that no kept step may exceed."""

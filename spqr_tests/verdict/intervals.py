@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from spqr_tests.verdict.prompt_counts import counted, effective
 from spqr_tests.verdict.scoring import FloatArray
@@ -65,8 +65,8 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval:
     """
     _check_count(k, n)
     tail = _tail(confidence)
-    low = float(special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
-    high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    low = float(scipy.special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+    high = float(scipy.special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return Interval(low, high)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from spqr_tests.verdict import intervals, prompt_counts
 from spqr_tests.verdict.scoring import FloatArray, RobustnessFormula
@@ -92,7 +92,7 @@ def rate_power(
             if is_shown(middle, n, most, confidence, clustered=clustered)
             else (low, middle)
         )
-    return float(special.bdtr(low, n, rate)) if low >= 0 else 0.0
+    return float(scipy.special.bdtr(low, n, rate)) if low >= 0 else 0.0
 
 
 def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool) -> bool:
@@ -101,7 +101,7 @@ def is_shown(k: int, n: int, most: float, confidence: float, *, clustered: bool)
         return intervals.clopper_pearson(k, n, confidence).high <= most
     flagged, others = k * prompt_counts.counted(n) / n, (n - k) * prompt_counts.counted(n) / n
     # The law is the point 1 if all are flagged.
-    upper = special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
+    upper = scipy.special.betainc(flagged + 1, others, most) if k < n else float(most >= 1)
     return bool(upper >= (1 + confidence) / 2) and k <= most * n
 
 
@@ -137,7 +137,9 @@ def drift_power(
         is_shown = (below >= (1 + confidence) / 2) & (middle - lost <= most * n)
         low, high = np.where(is_shown, middle, low), np.where(is_shown, high, middle)
     chance = truth.gained / (1 - truth.lost) if truth.lost < 1 else 0.0
-    passing = np.where(low >= 0, special.bdtr(np.maximum(low, 0), n - lost, min(1.0, chance)), 0.0)
+    passing = np.where(
+        low >= 0, scipy.special.bdtr(np.maximum(low, 0), n - lost, min(1.0, chance)), 0.0
+    )
     weights = _binomial(lost, n, truth.lost)
     return float(np.clip((weights * passing).sum() / weights.sum(), 0, 1))
 
@@ -177,12 +179,14 @@ def _share_below(gained: FloatArray, lost: FloatArray, rest: FloatArray, most: f
     # A law with a weight of 0 is a point, which scipy does not support.
     down = np.where(
         lost > 0,
-        special.betaincinv(np.where(lost > 0, lost, 1), np.where(others > 0, others, 1), _LEVELS),
+        scipy.special.betaincinv(
+            np.where(lost > 0, lost, 1), np.where(others > 0, others, 1), _LEVELS
+        ),
         0.0,
     )
     down = np.where(others > 0, down, 1.0)
     limit = np.clip((most + down) / np.maximum(1 - down, 1e-300), 0, 1)
-    up = special.betainc(np.where(gained > 0, gained, 1), np.where(rest > 0, rest, 1), limit)
+    up = scipy.special.betainc(np.where(gained > 0, gained, 1), np.where(rest > 0, rest, 1), limit)
     up = np.where(rest > 0, up, limit >= 1)
     up = np.where(gained > 0, up, most + down >= 0)
     return np.asarray(up @ _WEIGHTS, dtype=np.float64)
@@ -201,11 +205,11 @@ def mean_power(
         return float(truth >= least)
     if n < 2:
         return 0.0
-    bound = float(special.stdtrit(n - 1, (1 + confidence) / 2))
+    bound = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2))
     shift = (truth - least) * math.sqrt(n) / deviation
-    found = 1 - float(special.nctdtr(n - 1, shift, bound))
+    found = 1 - float(scipy.special.nctdtr(n - 1, shift, bound))
     # Far from the bound scipy's series does not converge, and the normal law is close enough.
-    return found if math.isfinite(found) else float(special.ndtr(shift - bound))
+    return found if math.isfinite(found) else float(scipy.special.ndtr(shift - bound))
 
 
 def normal_power(truth: float, least: float, error: float, confidence: float = 0.95) -> float:
@@ -214,7 +218,7 @@ def normal_power(truth: float, least: float, error: float, confidence: float = 0
     `error` is the estimate's standard error.
     """
     return (
-        float(special.ndtr((truth - least) / error - normal_quantile(confidence)))
+        float(scipy.special.ndtr((truth - least) / error - normal_quantile(confidence)))
         if error > 0
         else float(truth >= least)
     )
@@ -281,14 +285,15 @@ def normal_n(variance: float, distance: float, confidence: float = 0.95) -> int:
     if distance <= 0:
         return MOST
     needed = (
-        variance * ((normal_quantile(confidence) + float(special.ndtri(POWER))) / distance) ** 2
+        variance
+        * ((normal_quantile(confidence) + float(scipy.special.ndtri(POWER))) / distance) ** 2
     )
     return min(MOST, max(1, math.ceil(needed)))
 
 
 def normal_quantile(confidence: float) -> float:
     """The quantile of the normal law that bounds a two-sided interval of this confidence."""
-    return float(special.ndtri((1 + confidence) / 2))
+    return float(scipy.special.ndtri((1 + confidence) / 2))
 
 
 def _quantile(share: float, n: int, rate: float) -> int:
@@ -296,14 +301,20 @@ def _quantile(share: float, n: int, rate: float) -> int:
     low, high = -1, n
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if special.bdtr(middle, n, rate) >= share else (middle, high)
+        low, high = (
+            (low, middle) if scipy.special.bdtr(middle, n, rate) >= share else (middle, high)
+        )
     return high
 
 
 def _binomial(counts: Counts, n: int, rate: float) -> FloatArray:
     """The binomial probabilities of these counts."""
-    ways = special.gammaln(n + 1) - special.gammaln(counts + 1) - special.gammaln(n - counts + 1)
+    ways = (
+        scipy.special.gammaln(n + 1)
+        - scipy.special.gammaln(counts + 1)
+        - scipy.special.gammaln(n - counts + 1)
+    )
     return np.asarray(
-        np.exp(ways + special.xlogy(counts, rate) + special.xlog1py(n - counts, -rate)),
+        np.exp(ways + scipy.special.xlogy(counts, rate) + scipy.special.xlog1py(n - counts, -rate)),
         dtype=np.float64,
     )

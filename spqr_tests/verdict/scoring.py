@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Protocol, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Number = TypeVar("Number", float, FloatArray)
@@ -116,7 +116,7 @@ def sigmoid(drift: Number) -> Number:
     >>> sigmoid(0.0)
     0.5
     """
-    return _like(special.expit(-_finite(drift, "The drift")), drift)
+    return _like(scipy.special.expit(-_finite(drift, "The drift")), drift)
 
 
 ROBUSTNESS: Mapping[str, RobustnessFormula] = MappingProxyType(

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from spqr_tests.verdict.scoring import FloatArray
 
@@ -89,7 +89,7 @@ class Spread:
     def bound(self, share: float, trainings: int, confidence: float, sign: int) -> float:
         """A share, moved to the bound that the trainings alone give it: up (1) or down (-1)."""
         reach = self.angle / math.sqrt(trainings)
-        reach *= float(special.stdtrit(self.freedom, (1 + confidence) / 2))
+        reach *= float(scipy.special.stdtrit(self.freedom, (1 + confidence) / 2))
         return float(shares_of(angles(np.array([share])) + sign * reach)[0])
 
 

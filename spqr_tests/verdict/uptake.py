@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from spqr_tests.verdict import intervals
 from spqr_tests.verdict.intervals import Interval
@@ -105,7 +105,7 @@ def ratio(
         pairs = sums
     n, (above, below) = len(pairs), pairs.mean(axis=0)
     value = float(above / below)
-    reach = float(special.stdtrit(n - 1, 1 - (1 - CONFIDENCE) / 2)) ** 2 / n
+    reach = float(scipy.special.stdtrit(n - 1, 1 - (1 - CONFIDENCE) / 2)) ** 2 / n
     (aa, ab), (_, bb) = reach * np.cov(pairs, rowvar=False)
     lead, middle, rest = below**2 - bb, above * below - ab, above**2 - aa
     if lead <= 0:

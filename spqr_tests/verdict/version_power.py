@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from spqr_tests.verdict.comparison import CONFIDENCE
 
@@ -79,7 +79,7 @@ def _flags(
     def flags(share: float) -> Booleans:
         own = rng.standard_normal((runs, n))
         shown = np.sqrt(ALIKE) * prompts + np.sqrt(1 - ALIKE) * own
-        return np.asarray(shown < special.ndtri(share))
+        return np.asarray(shown < scipy.special.ndtri(share))
 
     return flags(before), flags(after)
 
@@ -99,7 +99,7 @@ def not_worse(more: Counts, fewer: Counts) -> NDArray[np.float64]:
     for joined in (0, 1):
         for left in (0, 1):
             up, down = more + joined, fewer + left
-            either = special.betainc(np.maximum(up, 1), np.maximum(down, 1), 0.5)
+            either = scipy.special.betainc(np.maximum(up, 1), np.maximum(down, 1), 0.5)
             found += np.where(up == 0, 1.0, np.where(down == 0, 0.0, either))
     return np.asarray(found / 4)
 
@@ -110,10 +110,14 @@ def apart(old: Counts, new: Counts, n: int, confidence: float, tail: float) -> N
     The kept intervals are Clopper-Pearson's; their arms grow from `confidence` to the two-sided
     confidence 1 - 2 `tail` as those of a normal law, and are added by square-and-add.
     """
-    grown = float(special.ndtri(1 - tail) / special.ndtri((1 + confidence) / 2))
+    grown = float(scipy.special.ndtri(1 - tail) / scipy.special.ndtri((1 + confidence) / 2))
     side = (1 - confidence) / 2
     # The arms towards each other: the earlier version's up, the new one's down.
-    highest = np.where(old == n, 1.0, special.betaincinv(old + 1, np.maximum(n - old, 1), 1 - side))
-    lowest = np.where(new == 0, 0.0, special.betaincinv(np.maximum(new, 1), n - new + 1, side))
+    highest = np.where(
+        old == n, 1.0, scipy.special.betaincinv(old + 1, np.maximum(n - old, 1), 1 - side)
+    )
+    lowest = np.where(
+        new == 0, 0.0, scipy.special.betaincinv(np.maximum(new, 1), n - new + 1, side)
+    )
     arms = grown * np.hypot(highest - old / n, new / n - lowest)
     return np.asarray((new - old) / n > arms)

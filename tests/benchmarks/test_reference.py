@@ -6,6 +6,7 @@ from itertools import chain
 import pytest
 from pydantic import BaseModel
 
+from benchmarks import field_texts
 from benchmarks.numbers import DOCS
 from benchmarks.reference import keys, options
 from benchmarks.reference.__main__ import PAGES
@@ -14,9 +15,11 @@ from spqr_tests.verdict import threshold_file
 
 OPTIONS = {one.name: one for one in chain.from_iterable(options.groups().values())}
 KEYS = {
-    f"{table.name}.{key}{f' of {table.kind}' if table.kind else ''}": field.description or ""
+    f"{table.name}.{key}{f' of {table.kind}' if table.kind else ''}": field_texts.text(
+        table.model, key
+    )
     for table in (*keys.protocol_tables(), *keys.threshold_tables())
-    for key, field in table.own.items()
+    for key in table.own
 }
 
 

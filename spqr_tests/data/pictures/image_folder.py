@@ -39,7 +39,12 @@ def read(metadata: Path, column: str) -> Rows:
 
 def _unlisted(folder: Path, rows: Iterable[Row]) -> tuple[str, ...]:
     """A note about the pictures beside the metadata that no row names."""
-    named = {str(PurePosixPath(row.name)) for row in rows if isinstance(row.name, str)}
+    named = {
+        # Most are plain names, and a path for each takes longer than reading its row.
+        str(PurePosixPath(row.name)) if "/" in row.name else row.name
+        for row in rows
+        if isinstance(row.name, str)
+    }
     left = [
         path.name
         for path in visible(folder)
