@@ -106,6 +106,7 @@ def test_runs_in_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
         "--collect-only",
         cwd=tmp_path,
         PYTHONPATH=str(unpacked),
+        forked=False,  # a fork has imported the suite of this tree
         SPQR_STORE=str(tmp_path / "store"),
     )
     assert finished.code == 0, finished.output
