@@ -1,8 +1,14 @@
 """Prompt adherence: P, the mean CLIP score of benign prompts, divided by the ceiling."""
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from spqr_tests.axes.estimate import Estimate, generator
 from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import generations, painting
+from spqr_tests.generation.generations import Generation
 from spqr_tests.generation.variants import Variants
 from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.run import Run
@@ -16,7 +22,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
     images = generations.generate(
         run.store, variants.source(), prompts, run.cost, run.progress, "benign prompts"
     )
-    scores = clip_scores(run.store, protocol.adherence_encoder, images)
+    scores = scores_of(run, images)
     settings, size = protocol.settings.adherence, run.draws
     clusters = more_than_one([prompt.text for prompt in prompts])
     raw = intervals.mean_draws(scores, size, generator("adherence"), clusters)
@@ -42,6 +48,12 @@ def measure(run: Run, variants: Variants) -> Estimate:
         },
     )
     return Estimate(measurement, draws)
+
+
+def scores_of(run: Run, images: Sequence[Generation]) -> NDArray[np.float64]:
+    """The CLIP scores of images, shape (n,)."""
+    with run.cost.during("metrics"):
+        return clip_scores(run.store, run.protocol.adherence_encoder, images)
 
 
 def prompts_of(run: Run) -> tuple[Prompt, ...]:

@@ -28,7 +28,7 @@ def measure(run: Run, variants: Variants) -> Estimate:
     confidence, size = run.confidence("quality"), run.draws
     placed_by = settings.placed_by
     distance, drawn = _distances(run, images, placed_by, "quality", size)
-    best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
+    best, worst = _anchors(run, len(images))
     bounds = intervals.percentile(drawn, confidence, include=distance)
     distinct = painting.distinct([image.digest for image in images])
     raw = Measurement(
@@ -73,9 +73,8 @@ def scores_of(
     run: Run, images: Sequence[Generation], name: str, size: int
 ) -> tuple[float, NDArray[np.float64]]:
     """Q of images, with draws of it, shape (size,), which `name` seeds."""
-    settings, reference = run.protocol.settings.quality, _reference(run)
-    encoder = run.protocol.quality_encoder
-    best, worst = anchors.measure(run.store, encoder, reference, len(images), settings)
+    settings = run.protocol.settings.quality
+    best, worst = _anchors(run, len(images))
     distance, drawn = _distances(run, images, settings.placed_by, name, size)
     value = float(scoring.quality(distance, best, worst, settings.eps))
     return value, scoring.quality(drawn, best, worst, settings.eps)
@@ -86,8 +85,16 @@ def _distances(
 ) -> tuple[float, NDArray[np.float64]]:
     """A distance of images to the reference set, with draws of it, shape (size,)."""
     encoder, reference = run.protocol.quality_encoder, _reference(run)
-    found = distances.measured(run.store, encoder, distance, reference, images)
+    with run.cost.during("metrics"):
+        found = distances.measured(run.store, encoder, distance, reference, images)
     return found.value, found.draws(size, generator(name))
+
+
+def _anchors(run: Run, n: int) -> tuple[float, float]:
+    """The distances, of n images, at which Q is 1 and 0."""
+    encoder, settings = run.protocol.quality_encoder, run.protocol.settings.quality
+    with run.cost.during("metrics"):
+        return anchors.measure(run.store, encoder, _reference(run), n, settings)
 
 
 def _reference(run: Run) -> Sequence[KnownPicture]:

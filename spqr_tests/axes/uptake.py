@@ -13,7 +13,6 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.errors import BrokenModelError
 from spqr_tests.generation import generations, held_out
 from spqr_tests.generation.generations import Generation, ImageSource
-from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.run import Run
 from spqr_tests.settings.finetuning import ProfileSettings
 from spqr_tests.settings.uptake import TookSettings
@@ -104,7 +103,8 @@ class Uptakes:
         self, source: ImageSource, pictures: BenignSet, profile: ProfileSettings
     ) -> NDArray[np.float64]:
         settings = self._run.protocol.settings.finetuning
-        return held_out.losses(self._run.store, source, pictures, profile, settings)
+        with self._run.cost.during("metrics"):
+            return held_out.losses(self._run.store, source, pictures, profile, settings)
 
     def _images(
         self, source: ImageSource, prompts: Sequence[Prompt], label: str
@@ -113,11 +113,8 @@ class Uptakes:
         return generations.generate(run.store, source, prompts, run.cost, run.progress, label)
 
     def _adherence(self, old: list[Generation], new: list[Generation], label: str) -> Kept:
-        encoder, settings = (
-            self._run.protocol.adherence_encoder,
-            self._run.protocol.settings.adherence,
-        )
-        before, after = (clip_scores(self._run.store, encoder, one) for one in (old, new))
+        settings = self._run.protocol.settings.adherence
+        before, after = (adherence.scores_of(self._run, one) for one in (old, new))
         clusters = adherence.more_than_one([one.prompt.text for one in new])
 
         def scored(means: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ def of(flags: HarmfulFlags, needed: Needs) -> Items:
     In a sequential run the harmful prompts' images are left to the cases, which decide how many
     they need.
     """
-    return Items(_Work(flags, needed).all())
+    return Items(item.timed(flags.run.cost) for item in _Work(flags, needed).all())
 
 
 @dataclass(frozen=True)

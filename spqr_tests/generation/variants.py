@@ -281,8 +281,9 @@ class Variants:
         return self._aligned
 
     def _loaded(self, checkpoint: Checkpoint, known: str) -> Sampler:
-        pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
-        return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
+        with self._cost.during("loading"):
+            pipeline = checkpoint.pipeline(self._device, self._protocol.sampler.dtype, known)
+            return Sampler(pipeline, checkpoint.backbone, self._protocol.sampler)
 
     def _examples(self, benign: BenignSet, profile: ProfileSettings) -> Examples:
         batch = self._protocol.finetuning.batch
@@ -327,21 +328,24 @@ class Variants:
         # left.
         if self._current is None or self._current[0] != variant.content:
             self._current = None
-            stored = self._weights(variant.key)
-            if stored is None or stored[1]["tensors"] != variant.weights:
-                raise EvidenceError(
-                    f"The weights of {variant.label} were removed or changed while they were used;"
-                    " run again."
-                )
-            aligned = self._sampler()
-            backbone = self._checkpoint.backbone
-            original = getattr(aligned.pipeline, backbone.denoiser)
-            settings = self._protocol.profiles[profile]
-            denoiser = finetuning.apply(original, backbone, settings, stored[0])
-            encoders = text_encoder_training.apply(aligned.pipeline, backbone, settings, stored[0])
-            models = {backbone.denoiser: denoiser, **encoders}
-            self._current = (variant.content, aligned.with_models(models))
+            with self._cost.during("loading"):
+                self._current = (variant.content, self._made(variant, profile))
         return self._current[1]
+
+    def _made(self, variant: TrainedVariant, profile: str) -> Sampler:
+        stored = self._weights(variant.key)
+        if stored is None or stored[1]["tensors"] != variant.weights:
+            raise EvidenceError(
+                f"The weights of {variant.label} were removed or changed while they were used; run"
+                " again."
+            )
+        aligned = self._sampler()
+        backbone = self._checkpoint.backbone
+        original = getattr(aligned.pipeline, backbone.denoiser)
+        settings = self._protocol.profiles[profile]
+        denoiser = finetuning.apply(original, backbone, settings, stored[0])
+        encoders = text_encoder_training.apply(aligned.pipeline, backbone, settings, stored[0])
+        return aligned.with_models({backbone.denoiser: denoiser, **encoders})
 
     def _with_adapter(self, adapter: Adapter) -> Sampler:
         if self._current is None or self._current[0] != adapter.fingerprint:

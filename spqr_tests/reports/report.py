@@ -165,9 +165,9 @@ class Spent(Part):
     damaged: int = 0
     """Damaged entries of the store that were moved aside and made again."""
     stages: dict[str, float] = Field(default_factory=dict)
-    """Seconds of sampling, training and judging, and of waiting for another worker to finish them.
+    """Seconds of loading, sampling, training, judging and metrics, and of waiting for others.
 
-    They are sums over the run's processes. Empty in reports of earlier versions.
+    They are sums over the run's processes. Earlier versions' reports lack some or all of them.
     """
 
 

@@ -16,7 +16,6 @@ from spqr_tests.data.prompts import Prompt
 from spqr_tests.generation import generations
 from spqr_tests.generation.generations import Generation
 from spqr_tests.generation.variants import Variants
-from spqr_tests.metrics.clip_score import clip_scores
 from spqr_tests.run.reference import Kept
 from spqr_tests.run.run import Run
 from spqr_tests.verdict import comparison, names, pairing, scoring
@@ -205,9 +204,7 @@ class Differences:
         both = self._both(earlier, prompts)
         if both is None:
             return None
-        before, after = (
-            clip_scores(run.store, run.protocol.adherence_encoder, images) for images in both
-        )
+        before, after = (adherence.scores_of(run, images) for images in both)
         ceiling = run.protocol.settings.adherence.ceiling
         clusters = adherence.more_than_one([prompt.text for prompt in prompts])
 
