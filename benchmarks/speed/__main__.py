@@ -78,14 +78,19 @@ def _with_earlier(measured: Performance, path: Path) -> Performance:
 
 
 def machine() -> str:
-    """The processor as the system names it, and the cores that may be used."""
+    """The processor as the system names it, what torch uses of it, and the cores.
+
+    Of one name there are processors with AVX-512 and without, which are not equally fast.
+    """
+    import torch
+
     names = [
         line.partition(":")[2].strip()
         for line in _lines(Path("/proc/cpuinfo"))
         if line.startswith("model name")
     ]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name} with {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores"
 
 
 def _lines(path: Path) -> list[str]:

@@ -52,7 +52,8 @@ What makes the difference on a CPU:
 - Images are generated in micro-batches of one shape, so that what a prompt and a seed give does not
   depend on what else is generated. Text embeddings are made once.
 - Linear layers are computed by oneDNN, as convolutions of one pixel, and not by MKL, which does not
-  use all of an AMD processor's width. Convolutions' weights lie with their colours last.
+  use AVX-512 on AMD's processors; on those without it, what is trained is left to MKL, whose
+  gradients are faster there. Convolutions' weights lie with their colours last.
 - A fine-tune encodes its pictures and captions once for all of its steps, and for all profiles that
   follow on the same set. Its AdamW is fused. A LoRA's dropout, which diffusers' scripts lack, takes
   a part of the gain of `lite` back.

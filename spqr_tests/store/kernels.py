@@ -1,11 +1,13 @@
 """Kernels: which of torch's routines compute float32 on a CPU.
 
-torch multiplies matrices by MKL, which on AMD's processors does not use all of their width, and
-convolves by oneDNN, which does: a linear layer is a convolution of one pixel. All that is computed
-with `Kernels` in force, and all gradients of it, are the same to the last bit whenever computed.
+torch multiplies matrices by MKL, which on AMD's processors does not use AVX-512, and convolves by
+oneDNN, which does: a linear layer is a convolution of one pixel. All that is computed with
+`Kernels` in force, and all gradients of it, are the same to the last bit whenever computed on one
+kind of processor.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,11 +62,22 @@ def _linear(
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    images = _as_images(input, weight) if _is_ours(input, weight, bias) else None
+    ours = _is_ours(input, weight, bias) and not (_is_narrow() and _is_trained(input, weight, bias))
+    images = _as_images(input, weight) if ours else None
     if images is None:
         return functional.linear(input, weight, bias)
     found = functional.conv2d(images.permute(0, 3, 1, 2), weight[:, :, None, None], bias)
     return found.permute(0, 2, 3, 1).reshape(*input.shape[:-1], len(weight))
+
+
+@cache
+def _is_narrow() -> bool:
+    """Whether MKL uses all of the processor, so that it computes gradients faster than oneDNN."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+def _is_trained(*tensors: "torch.Tensor | None") -> bool:
+    return torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors)
 
 
 def _as_images(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor | None:
@@ -74,11 +87,10 @@ def _as_images(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor | None:
     count = rows.numel() // rows.shape[-1]
     if count < _ROWS:
         return None
-    if rows.ndim == 3 and len(rows) >= _IMAGES:
-        return rows.unsqueeze(2)
-    if count % _IMAGES:
-        return None
-    return rows.reshape(_IMAGES, count // _IMAGES, 1, rows.shape[-1])
+    # Few and long ones are fastest.
+    if count % _IMAGES == 0:
+        return rows.reshape(_IMAGES, count // _IMAGES, 1, rows.shape[-1])
+    return rows.unsqueeze(2) if rows.ndim == 3 and len(rows) >= _IMAGES else None
 
 
 def _dropout(

@@ -25,7 +25,7 @@ TRAINING = (*SAMPLING, "accelerate", "pillow")
 """What decides what a fine-tune learns."""
 
 
-_COMPUTING = "2"
+_COMPUTING = "3"
 """Part of every key that torch's version is part of; raise it when a change of `computing`,
 `kernels` or of how models lie in memory moves the last bits.
 """

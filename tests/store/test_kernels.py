@@ -1,12 +1,17 @@
 """Kernels: linear layers and dropout on a CPU, against torch's own."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch.nn import functional
 
+from spqr_tests.store import kernels
 from spqr_tests.store.computing import computing
 from spqr_tests.store.kernels import Kernels
 
+SETTINGS = {"wide": "AVX512", "narrow": "AVX2"}
+"""What torch says of a processor with AVX-512, and of one without."""
 SHAPES = [
     ((32, 64, 64), 512),
     ((16, 77, 128), 64),
@@ -14,9 +19,20 @@ SHAPES = [
     ((8, 8, 16, 32), 48),
     ((256, 96), 32),
     ((16, 4, 64), 64),
+    ((17, 33, 64), 64),
 ]
 
 
+@pytest.fixture(params=SETTINGS)
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of either kind, whichever this one is: which routine is taken, not what it can do."""
+    kernels._is_narrow.cache_clear()
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: SETTINGS[request.param])
+    yield request.param
+    kernels._is_narrow.cache_clear()
+
+
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize(("shape", "out"), SHAPES)
 @pytest.mark.parametrize("biased", [True, False])
 def test_a_linear_layer_and_its_gradients_are_torchs(
@@ -42,6 +58,30 @@ def test_a_linear_layer_and_its_gradients_are_torchs(
         assert theirs is not None
         assert ours.shape == theirs.shape
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_trained_is_torchs_where_that_uses_the_whole_processor(processor: str) -> None:
+    torch.manual_seed(0)
+    rows, weight = torch.randn(32, 64, 64), torch.randn(512, 64)
+    with Kernels():
+        seen = functional.linear(rows, weight)
+        trained = functional.linear(rows, weight.clone().requires_grad_())
+        with torch.no_grad():
+            unused = functional.linear(rows, weight.clone().requires_grad_())
+    assert ("Convolution" in _made_by(trained)) == (processor == "wide")
+    assert torch.equal(unused, seen)
+    assert torch.equal(trained, functional.linear(rows, weight)) or processor == "wide"
+
+
+def _made_by(tensor: torch.Tensor) -> str:
+    """The names of the operations behind a tensor."""
+    nodes, names = [tensor.grad_fn], []
+    while nodes:
+        node = nodes.pop()
+        if node is not None:
+            names.append(type(node).__name__)
+            nodes += [before for before, _ in node.next_functions]
+    return " ".join(names)
 
 
 @pytest.mark.parametrize(
