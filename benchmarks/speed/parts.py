@@ -34,7 +34,7 @@ from spqr_tests.store.computing import computing
 
 _TARGET, _PROTOCOL = "embedded:uce", "embedded"
 _IMAGES, _PROMPTS = 64, 8
-_STEPS, _REPEATS = 5, 3
+_STEPS, _REPEATS, _WARM = 5, 7, 3
 _PICTURES, _SIDE = 48, 512
 _WIDTH, _SET = 2048, 500
 
@@ -199,7 +199,7 @@ def fid() -> Ratio:
 def warm() -> Ratio:
     """The embedded run by one process on an empty store, and the same again."""
     folder, cold = _alone()
-    again = min(_run(folder, "again", workers=0) for _ in range(_REPEATS))
+    again = min(_run(folder, "again", workers=0) for _ in range(_WARM))
     return Ratio.of(
         again, cold, "seconds", 1, "the embedded run again against its first time, one process"
     )
