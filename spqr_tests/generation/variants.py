@@ -329,10 +329,10 @@ class Variants:
         if self._current is None or self._current[0] != variant.content:
             self._current = None
             with self._cost.during("loading"):
-                self._current = (variant.content, self._made(variant, profile))
+                self._current = (variant.content, self._tuned(variant, profile))
         return self._current[1]
 
-    def _made(self, variant: TrainedVariant, profile: str) -> Sampler:
+    def _tuned(self, variant: TrainedVariant, profile: str) -> Sampler:
         stored = self._weights(variant.key)
         if stored is None or stored[1]["tensors"] != variant.weights:
             raise EvidenceError(

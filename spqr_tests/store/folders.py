@@ -77,7 +77,8 @@ def is_sound(store: Store, kind: str, key: str) -> bool:
 def _digests(folder: Path) -> dict[str, str]:
     """The digest of each file in a folder, and in the folders in it, by its path.
 
-    Sets have thousands of files, each of them read by each process of a run: paths stay strings.
+    Each process of a run reads all files of its sets, thousands of them. A `Path` for each would
+    take longer than its digest, so paths stay strings.
     `OSError` for what is not a regular file.
     """
     found: dict[str, str] = {}
@@ -92,7 +93,7 @@ def _digests(folder: Path) -> dict[str, str]:
                 elif entry.is_dir():
                     folders.append((f"{name}/", entry.path))
                 elif entry.is_file():
-                    with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123  no Path
+                    with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123  as above
                         found[name] = hashlib.file_digest(file, "sha256").hexdigest()
                 else:  # a pipe, which would wait for who writes to it
                     raise OSError(errno.EINVAL, "not a regular file", entry.path)

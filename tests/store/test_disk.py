@@ -260,6 +260,44 @@ def test_a_folder_that_differs_in_anything_is_made_again(
     assert not list((store.folder / "tmp").iterdir())
 
 
+def _nested(folder: Path) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "one").write_bytes(b"abc")
+    (folder / "empty").write_bytes(b"")
+
+
+def test_files_in_folders_have_the_digests_of_the_standard(store: Store) -> None:
+    """FIPS 180-4's examples: of 'abc', and of nothing."""
+    folders.kept(store, "pictures", KEY, _nested)
+    assert folders.contents(store, "pictures", KEY) == {
+        "empty": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "inner/one": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda inner: (inner / "one").write_bytes(b"abd"),
+        lambda inner: os.mkfifo(inner / "two"),
+        lambda inner: (inner.rename(inner.with_name("x")), inner.symlink_to(inner.with_name("x"))),
+    ],
+    ids=["a byte", "a pipe", "the folder is a link"],
+)
+def test_damage_within_an_inner_folder_is_seen(
+    store: Store, damage: Callable[[Path], object]
+) -> None:
+    made = folders.kept(store, "pictures", KEY, _nested)
+    damage(made / "inner")
+    assert folders.kept(Store(store.folder, "later"), "pictures", KEY, _nested) == made
+    assert sorted(path.relative_to(made).as_posix() for path in made.rglob("*")) == [
+        "empty",
+        "inner",
+        "inner/one",
+    ]
+    assert not (made / "inner").is_symlink()
+
+
 def _never(folder: Path) -> None:
     pytest.fail(f"{folder} was made although the store held it")
 
